@@ -1,0 +1,124 @@
+"""The canonical encoding (SPEC 3): the only bytes that Mandorla hashes or signs.
+
+A structure is a domain string followed by its fields, in order. Integers are big-endian with a fixed width;
+byte strings and texts carry a length of four bytes; sequences carry a count of four bytes. There is exactly
+one encoding of a value and a decoder consumes all of its input, so two values never share an encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from .errors import Code, EncodingError
+
+T = TypeVar("T")
+
+_LENGTH_BYTES = 4
+_MAX_LENGTH = 2**32 - 1
+
+
+class Writer:
+    """Build one structure's canonical encoding, field by field."""
+
+    def __init__(self, domain: str) -> None:
+        self._parts: list[bytes] = []
+        self.text(domain)
+
+    def uint(self, value: int, width: int) -> Writer:
+        """Append an unsigned integer of `width` bytes.
+
+        Raises EncodingError if the value does not fit.
+        """
+        if not 0 <= value < 1 << (8 * width):
+            raise EncodingError(Code.BAD_ENCODING, f"an integer does not fit {width} bytes")
+        self._parts.append(value.to_bytes(width, "big"))
+        return self
+
+    def fixed(self, value: bytes, size: int) -> Writer:
+        """Append exactly `size` bytes without a length.
+
+        Raises EncodingError on any other length.
+        """
+        if len(value) != size:
+            raise EncodingError(Code.BAD_LENGTH, f"a field has {len(value)} bytes, not {size}")
+        self._parts.append(bytes(value))
+        return self
+
+    def data(self, value: bytes) -> Writer:
+        """Append a byte string behind its length."""
+        if len(value) > _MAX_LENGTH:
+            raise EncodingError(Code.BAD_LENGTH, "a byte string is too long to encode")
+        self._parts.append(len(value).to_bytes(_LENGTH_BYTES, "big"))
+        self._parts.append(bytes(value))
+        return self
+
+    def text(self, value: str) -> Writer:
+        """Append a text as UTF-8 behind its length.
+
+        Raises EncodingError if the text holds a lone surrogate.
+        """
+        try:
+            return self.data(value.encode("utf-8"))
+        except UnicodeEncodeError:
+            raise EncodingError(Code.BAD_ENCODING, "a text is not valid Unicode") from None
+
+    def sequence(self, values: Sequence[T], write: Callable[[Writer, T], object]) -> Writer:
+        """Append a count and then each value, as `write` does it."""
+        self.uint(len(values), _LENGTH_BYTES)
+        for value in values:
+            write(self, value)
+        return self
+
+    def finish(self) -> bytes:
+        """Return the encoding."""
+        return b"".join(self._parts)
+
+
+class Reader:
+    """Take one structure's canonical encoding apart. Every method raises EncodingError on malformed input."""
+
+    def __init__(self, encoded: bytes, domain: str) -> None:
+        self._encoded = bytes(encoded)
+        self._position = 0
+        if self.data(max_length=len(domain.encode())) != domain.encode():
+            raise EncodingError(Code.BAD_ENCODING, f"not a {domain!r} structure")
+
+    def uint(self, width: int) -> int:
+        """Read an unsigned integer of `width` bytes."""
+        return int.from_bytes(self.fixed(width), "big")
+
+    def fixed(self, size: int) -> bytes:
+        """Read exactly `size` bytes."""
+        end = self._position + size
+        if end > len(self._encoded):
+            raise EncodingError(Code.BAD_ENCODING, "the encoding ends too early")
+        value = self._encoded[self._position : end]
+        self._position = end
+        return value
+
+    def data(self, max_length: int = _MAX_LENGTH) -> bytes:
+        """Read a byte string of at most `max_length` bytes."""
+        length = self.uint(_LENGTH_BYTES)
+        if length > max_length:
+            raise EncodingError(Code.BAD_LENGTH, "a byte string is longer than allowed")
+        return self.fixed(length)
+
+    def text(self, max_length: int = _MAX_LENGTH) -> str:
+        """Read a text of at most `max_length` bytes of UTF-8."""
+        try:
+            return self.data(max_length).decode("utf-8")
+        except UnicodeDecodeError:
+            raise EncodingError(Code.BAD_ENCODING, "a text is not UTF-8") from None
+
+    def sequence(self, read: Callable[[Reader], T], max_count: int) -> tuple[T, ...]:
+        """Read at most `max_count` values, each as `read` does it."""
+        count = self.uint(_LENGTH_BYTES)
+        if count > max_count:
+            raise EncodingError(Code.BAD_ENCODING, "a sequence is longer than allowed")
+        return tuple(read(self) for _ in range(count))
+
+    def finish(self) -> None:
+        """Require that nothing is left."""
+        if self._position != len(self._encoded):
+            raise EncodingError(Code.BAD_ENCODING, "bytes trail the structure")

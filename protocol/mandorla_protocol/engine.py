@@ -1,0 +1,148 @@
+"""The engine: the OPRF over whole batches, held in contiguous buffers (SPEC 5.5).
+
+A batch of n tokens is n * 32 bytes; a batch of n elements is n * 32 bytes; a batch of n outputs is n * 64
+bytes. No Python object per element crosses this interface, so that an engine in another language can take
+the buffers as they are. Every engine gives the same bytes for the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from . import dleq, oprf
+from .errors import Code, CryptoError
+from .group import Element, Group, Scalar
+from .group.ristretto255 import Ristretto255
+from .oprf import KeyPair, Mode
+
+TOKEN_SIZE: Final = 32
+UNIFORM_SIZE: Final = 64
+OUTPUT_SIZE: Final = 64
+
+
+class Engine(Protocol):
+    """Batch operations of mode VOPRF."""
+
+    @property
+    def name(self) -> str:
+        """How `mandorla doctor` and the benchmarks call this engine."""
+        ...
+
+    @property
+    def releases_gil(self) -> bool:
+        """Whether threads suffice to use every core."""
+        ...
+
+    def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
+        """Derive an epoch's key pair from its 32-byte seed."""
+        ...
+
+    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
+        """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
+        ...
+
+    def check_elements(self, elements: bytes) -> None:
+        """Raise CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity."""
+        ...
+
+    def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+        """Evaluate n blinded elements; return n evaluated elements and one proof.
+
+        `nonce` is 64 secret uniform bytes, never used with another batch.
+        """
+        ...
+
+    def verify_and_finalize(
+        self, public_key: Element, tokens: bytes, blinds: bytes, blinded: bytes, evaluated: bytes, proof: bytes
+    ) -> bytes:
+        """Verify the batch's proof, unblind, and return n outputs.
+
+        Raises CryptoError: BAD_ELEMENT, BAD_LENGTH, BAD_SCALAR or BAD_PROOF.
+        """
+        ...
+
+    def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
+        """Return the outputs of the holder's own n tokens."""
+        ...
+
+
+class PortableEngine:
+    """The engine over any `Group`, one element after another."""
+
+    releases_gil: Final = False
+
+    def __init__(self, group: Group | None = None) -> None:
+        self._group: Group = group or Ristretto255()
+        self._context = oprf.context_string(Mode.VOPRF, self._group)
+
+    @property
+    def name(self) -> str:
+        """Return `portable`."""
+        return "portable"
+
+    def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
+        """Derive an epoch's key pair from its 32-byte seed (SPEC 5.2)."""
+        return oprf.derive_key_pair(self._group, Mode.VOPRF, seed, info)
+
+    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
+        """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
+        group = self._group
+        blinds = [group.random_scalar(u) for u in split(uniform, UNIFORM_SIZE)]
+        values = split(tokens, TOKEN_SIZE)
+        blinded = [oprf.blind(group, Mode.VOPRF, v, b) for v, b in zip(values, blinds, strict=True)]
+        return b"".join(blinds), b"".join(blinded)
+
+    def check_elements(self, elements: bytes) -> None:
+        """Raise CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity."""
+        self._decode(elements)
+
+    def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+        """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
+        elements = self._decode(blinded)
+        evaluated = [oprf.blind_evaluate(self._group, keys.secret, element) for element in elements]
+        proof = dleq.prove(
+            self._group,
+            self._context,
+            keys.secret,
+            keys.public,
+            elements,
+            evaluated,
+            self._group.random_scalar(nonce),
+        )
+        return b"".join(evaluated), proof.encode()
+
+    def verify_and_finalize(
+        self, public_key: Element, tokens: bytes, blinds: bytes, blinded: bytes, evaluated: bytes, proof: bytes
+    ) -> bytes:
+        """Verify the batch's proof, unblind, and return n outputs (RFC 9497 section 3.3.2)."""
+        group = self._group
+        elements = self._decode(evaluated)
+        parsed = dleq.Proof.decode(proof, group)
+        own = [Element(element) for element in split(blinded, group.element_size)]
+        dleq.verify(group, self._context, public_key, own, elements, parsed)
+        return b"".join(
+            oprf.finalize(group, value, Scalar(blinding), element)
+            for value, blinding, element in zip(
+                split(tokens, TOKEN_SIZE), split(blinds, group.scalar_size), elements, strict=True
+            )
+        )
+
+    def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
+        """Return the outputs of the holder's own n tokens."""
+        return b"".join(
+            oprf.evaluate(self._group, Mode.VOPRF, keys.secret, value) for value in split(tokens, TOKEN_SIZE)
+        )
+
+    def _decode(self, elements: bytes) -> list[Element]:
+        return [self._group.decode_element(e) for e in split(elements, self._group.element_size)]
+
+
+def split(buffer: bytes, size: int) -> Iterator[bytes]:
+    """Cut a buffer into values of `size` bytes.
+
+    Raises CryptoError(BAD_LENGTH) unless the buffer is a whole number of values.
+    """
+    if len(buffer) % size:
+        raise CryptoError(Code.BAD_LENGTH, "a buffer is not a whole number of values")
+    return (buffer[start : start + size] for start in range(0, len(buffer), size))

@@ -1,0 +1,144 @@
+"""The error catalogue (SPEC 11): one place that says what can go wrong and what each party is told.
+
+An error carries a `Code`. The code fixes the exit status of the command line, the gRPC status and a public
+message that holds no data of either lab. `detail` is for the operator of the lab that raised it and never
+crosses the wire; even there it names positions, fields and sizes of *messages*, never an indicator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Status(Enum):
+    """The gRPC statuses that Mandorla uses, by their gRPC names."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    NOT_FOUND = "NOT_FOUND"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    ABORTED = "ABORTED"
+    INTERNAL = "INTERNAL"
+    UNAVAILABLE = "UNAVAILABLE"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeInfo:
+    """What a code means to each reader.
+
+    `retryable` says that the same request may succeed later, unchanged.
+    """
+
+    exit_status: int
+    status: Status
+    message: str
+    retryable: bool = False
+
+
+class Code(Enum):
+    """Every way in which Mandorla refuses or fails. Names are stable: they cross the wire and reach scripts."""
+
+    # Input of an operator.
+    BAD_INPUT = CodeInfo(10, Status.INVALID_ARGUMENT, "The input is not valid.")
+    BAD_INDICATOR = CodeInfo(11, Status.INVALID_ARGUMENT, "The value is not a valid indicator of its type.")
+    UNKNOWN_TYPE = CodeInfo(12, Status.INVALID_ARGUMENT, "The indicator type is not in the registry.")
+    BAD_FILE = CodeInfo(13, Status.INVALID_ARGUMENT, "The file cannot be read as what it was said to be.")
+    BAD_ROWS = CodeInfo(14, Status.INVALID_ARGUMENT, "The file holds rows that cannot be used (--strict).")
+    BAD_HOME = CodeInfo(15, Status.FAILED_PRECONDITION, "The home folder is missing, incomplete or not ours.")
+    BAD_CONFIG = CodeInfo(16, Status.FAILED_PRECONDITION, "The configuration is not valid.")
+    BAD_CARD = CodeInfo(17, Status.INVALID_ARGUMENT, "The card is malformed or its signature does not verify.")
+    UNKNOWN_PEER = CodeInfo(18, Status.NOT_FOUND, "No pinned peer has that name.")
+    NODE_NOT_RUNNING = CodeInfo(19, Status.UNAVAILABLE, "No node answers on this home's socket.", True)
+
+    # Bytes that do not parse.
+    BAD_ENCODING = CodeInfo(20, Status.INVALID_ARGUMENT, "A message is malformed.")
+    BAD_ELEMENT = CodeInfo(21, Status.INVALID_ARGUMENT, "A group element is not a canonical, non-identity one.")
+    BAD_SCALAR = CodeInfo(22, Status.INVALID_ARGUMENT, "A scalar is not canonical.")
+    BAD_LENGTH = CodeInfo(23, Status.INVALID_ARGUMENT, "A message has the wrong length.")
+    MESSAGE_TOO_LARGE = CodeInfo(24, Status.RESOURCE_EXHAUSTED, "A message is over the size limit.")
+
+    # Proofs, headers, tables, labels.
+    BAD_PROOF = CodeInfo(30, Status.INVALID_ARGUMENT, "An evaluation proof does not verify.")
+    BAD_SIGNATURE = CodeInfo(31, Status.UNAUTHENTICATED, "A signature does not verify.")
+    BAD_HEADER = CodeInfo(32, Status.INVALID_ARGUMENT, "The round header is not acceptable.")
+    HEADER_EXPIRED = CodeInfo(33, Status.FAILED_PRECONDITION, "The round header is outside its validity.")
+    PROFILE_MISMATCH = CodeInfo(34, Status.FAILED_PRECONDITION, "The labs canonicalise indicators differently.")
+    TABLE_MISMATCH = CodeInfo(35, Status.FAILED_PRECONDITION, "The tag table does not extend what was seen.")
+    BAD_TABLE = CodeInfo(36, Status.INVALID_ARGUMENT, "The tag table is malformed.")
+    BAD_LABEL = CodeInfo(37, Status.INVALID_ARGUMENT, "A label does not open or is malformed.")
+    TRANSCRIPT_MISMATCH = CodeInfo(38, Status.FAILED_PRECONDITION, "The labs saw different transcripts.")
+
+    # Rounds and budgets.
+    UNKNOWN_ROUND = CodeInfo(40, Status.NOT_FOUND, "No such round is open between these labs.")
+    WRONG_STATE = CodeInfo(41, Status.FAILED_PRECONDITION, "The message does not fit the round's state.")
+    CHUNK_REUSED = CodeInfo(42, Status.FAILED_PRECONDITION, "A chunk index came again with other content.")
+    CHUNK_OUT_OF_RANGE = CodeInfo(43, Status.INVALID_ARGUMENT, "A chunk or page is out of range.")
+    CAP_EXCEEDED = CodeInfo(44, Status.RESOURCE_EXHAUSTED, "More elements than the round header allows.")
+    BUDGET_EXCEEDED = CodeInfo(45, Status.RESOURCE_EXHAUSTED, "The key epoch's evaluation budget is spent.")
+    EPOCH_RETIRED = CodeInfo(46, Status.FAILED_PRECONDITION, "The key epoch is over.")
+    NOT_READY = CodeInfo(47, Status.UNAVAILABLE, "The peer is still preparing; ask again.", True)
+    POLICY_REFUSED = CodeInfo(48, Status.PERMISSION_DENIED, "The peer's policy does not allow this.")
+    ROUND_ABORTED = CodeInfo(49, Status.ABORTED, "The round was aborted.")
+
+    # Transport.
+    NOT_PINNED = CodeInfo(50, Status.UNAUTHENTICATED, "The certificate is not that of a pinned peer.")
+    BAD_TRANSPORT = CodeInfo(51, Status.UNAUTHENTICATED, "TLS 1.3 with both sides authenticated is required.")
+    DEADLINE = CodeInfo(52, Status.DEADLINE_EXCEEDED, "The deadline passed.", True)
+    PEER_UNAVAILABLE = CodeInfo(53, Status.UNAVAILABLE, "The peer does not answer.", True)
+    RATE_LIMITED = CodeInfo(54, Status.RESOURCE_EXHAUSTED, "Too many requests; slow down.", True)
+    VERSION_MISMATCH = CodeInfo(55, Status.FAILED_PRECONDITION, "The labs speak different protocol versions.")
+
+    # This lab's own trouble.
+    STORE_FAILED = CodeInfo(60, Status.INTERNAL, "The store could not be read or written.")
+    INTERNAL = CodeInfo(61, Status.INTERNAL, "An internal error occurred.")
+    CHECK_FAILED = CodeInfo(62, Status.INTERNAL, "A result differs from what it was checked against.")
+
+    @property
+    def info(self) -> CodeInfo:
+        """The catalogue's entry for this code."""
+        return self.value
+
+
+class MandorlaError(Exception):
+    """Something in the catalogue happened.
+
+    `str(error)` is the public message; `detail` stays with the lab that raised it.
+    """
+
+    def __init__(self, code: Code, detail: str = "") -> None:
+        super().__init__(code.info.message)
+        self.code = code
+        self.detail = detail
+
+    def diagnostics(self) -> str:
+        """Explain the error to the operator of this lab: code, public message and local detail."""
+        explanation = f"{self.code.name}: {self.code.info.message}"
+        return f"{explanation} {self.detail}" if self.detail else explanation
+
+
+class InputError(MandorlaError):
+    """What an operator gave cannot be used."""
+
+
+class EncodingError(MandorlaError):
+    """Bytes do not decode to the value that was expected."""
+
+
+class CryptoError(MandorlaError):
+    """A proof, signature, element, scalar or sealed label is not what it must be."""
+
+
+class RoundError(MandorlaError):
+    """A message is not allowed by its round, its header or its budget."""
+
+
+class TransportError(MandorlaError):
+    """A peer is absent, late, or not who it must be."""
+
+
+class NodeError(MandorlaError):
+    """This lab's own home, store or process is in trouble."""
