@@ -52,7 +52,8 @@ def prove(
 ) -> Proof:
     """Prove that evaluated[i] = secret * blinded[i] for all i, and public_key = secret * generator.
 
-    `nonce` is secret, uniform, and never used for another statement: two proofs with one nonce reveal the key.
+    `nonce` is secret, uniform, and never used for another statement: two proofs with one nonce reveal the
+    key.
     Source: RFC 9497 section 2.2.1, GenerateProof with ComputeCompositesFast.
     """
     _require_batch(blinded, evaluated)

@@ -54,7 +54,13 @@ class Engine(Protocol):
         ...
 
     def verify_and_finalize(
-        self, public_key: Element, tokens: bytes, blinds: bytes, blinded: bytes, evaluated: bytes, proof: bytes
+        self,
+        public_key: Element,
+        tokens: bytes,
+        blinds: bytes,
+        blinded: bytes,
+        evaluated: bytes,
+        proof: bytes,
     ) -> bytes:
         """Verify the batch's proof, unblind, and return n outputs.
 
@@ -113,7 +119,13 @@ class PortableEngine:
         return b"".join(evaluated), proof.encode()
 
     def verify_and_finalize(
-        self, public_key: Element, tokens: bytes, blinds: bytes, blinded: bytes, evaluated: bytes, proof: bytes
+        self,
+        public_key: Element,
+        tokens: bytes,
+        blinds: bytes,
+        blinded: bytes,
+        evaluated: bytes,
+        proof: bytes,
     ) -> bytes:
         """Verify the batch's proof, unblind, and return n outputs (RFC 9497 section 3.3.2)."""
         group = self._group

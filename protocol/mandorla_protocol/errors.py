@@ -40,7 +40,7 @@ class CodeInfo:
 
 
 class Code(Enum):
-    """Every way in which Mandorla refuses or fails. Names are stable: they cross the wire and reach scripts."""
+    """Every way in which Mandorla refuses or fails. The names are stable: peers and scripts read them."""
 
     # Input of an operator.
     BAD_INPUT = CodeInfo(10, Status.INVALID_ARGUMENT, "The input is not valid.")
@@ -50,13 +50,17 @@ class Code(Enum):
     BAD_ROWS = CodeInfo(14, Status.INVALID_ARGUMENT, "The file holds rows that cannot be used (--strict).")
     BAD_HOME = CodeInfo(15, Status.FAILED_PRECONDITION, "The home folder is missing, incomplete or not ours.")
     BAD_CONFIG = CodeInfo(16, Status.FAILED_PRECONDITION, "The configuration is not valid.")
-    BAD_CARD = CodeInfo(17, Status.INVALID_ARGUMENT, "The card is malformed or its signature does not verify.")
+    BAD_CARD = CodeInfo(
+        17, Status.INVALID_ARGUMENT, "The card is malformed or its signature does not verify."
+    )
     UNKNOWN_PEER = CodeInfo(18, Status.NOT_FOUND, "No pinned peer has that name.")
     NODE_NOT_RUNNING = CodeInfo(19, Status.UNAVAILABLE, "No node answers on this home's socket.", True)
 
     # Bytes that do not parse.
     BAD_ENCODING = CodeInfo(20, Status.INVALID_ARGUMENT, "A message is malformed.")
-    BAD_ELEMENT = CodeInfo(21, Status.INVALID_ARGUMENT, "A group element is not a canonical, non-identity one.")
+    BAD_ELEMENT = CodeInfo(
+        21, Status.INVALID_ARGUMENT, "A group element is not a canonical, non-identity one."
+    )
     BAD_SCALAR = CodeInfo(22, Status.INVALID_ARGUMENT, "A scalar is not canonical.")
     BAD_LENGTH = CodeInfo(23, Status.INVALID_ARGUMENT, "A message has the wrong length.")
     MESSAGE_TOO_LARGE = CodeInfo(24, Status.RESOURCE_EXHAUSTED, "A message is over the size limit.")
@@ -66,7 +70,9 @@ class Code(Enum):
     BAD_SIGNATURE = CodeInfo(31, Status.UNAUTHENTICATED, "A signature does not verify.")
     BAD_HEADER = CodeInfo(32, Status.INVALID_ARGUMENT, "The round header is not acceptable.")
     HEADER_EXPIRED = CodeInfo(33, Status.FAILED_PRECONDITION, "The round header is outside its validity.")
-    PROFILE_MISMATCH = CodeInfo(34, Status.FAILED_PRECONDITION, "The labs canonicalise indicators differently.")
+    PROFILE_MISMATCH = CodeInfo(
+        34, Status.FAILED_PRECONDITION, "The labs canonicalise indicators differently."
+    )
     TABLE_MISMATCH = CodeInfo(35, Status.FAILED_PRECONDITION, "The tag table does not extend what was seen.")
     BAD_TABLE = CodeInfo(36, Status.INVALID_ARGUMENT, "The tag table is malformed.")
     BAD_LABEL = CodeInfo(37, Status.INVALID_ARGUMENT, "A label does not open or is malformed.")

@@ -49,7 +49,7 @@ class Ristretto255:
         return element
 
     def hash_to_scalar(self, message: bytes, dst: bytes) -> Scalar:
-        """Map a message to a scalar: 64 uniform bytes, little-endian, modulo the order (RFC 9497 section 4.1)."""
+        """Map a message to a scalar: 64 bytes, little-endian, modulo the order (RFC 9497 section 4.1)."""
         return Scalar(bindings.crypto_core_ed25519_scalar_reduce(expand_message_xmd(message, dst)))
 
     def decode_element(self, encoded: bytes) -> Element:

@@ -1,0 +1,132 @@
+"""Cards: a lab's public identity, signed by itself and pinned by its peers (SPEC 9.1).
+
+A card travels out of band, as a small JSON file. Its signature shows that name, certificate and endpoint
+belong to the identity key; that the key belongs to the lab is what the operator who pins it vouches for.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from . import signatures
+from .encoding import Writer
+from .epochs import LabId
+from .errors import Code, CryptoError, InputError, MandorlaError
+from .signatures import Signature
+
+MAX_CARD_BYTES: Final = 16_384
+
+_FORMAT: Final = "mandorla/v1 card"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ENDPOINT: Final = re.compile(r"(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
+_TEXT_FIELDS: Final = ("name", "endpoint", "log_origin")
+_BYTE_FIELDS: Final = ("identity", "certificate", "signature")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A lab's name, identity key, TLS certificate (DER), endpoint (HOST:PORT) and log origin."""
+
+    name: str
+    identity: LabId
+    certificate: bytes
+    endpoint: str
+    log_origin: str
+    signature: Signature
+
+    @property
+    def certificate_hash(self) -> bytes:
+        """SHA-256 of the certificate's DER bytes: what TLS is pinned to and headers are bound to."""
+        return hashlib.sha256(self.certificate).digest()
+
+    def to_json(self) -> str:
+        """Write the card as its file's text."""
+        fields = {"format": _FORMAT}
+        fields |= {name: getattr(self, name) for name in _TEXT_FIELDS}
+        fields |= {name: base64.b64encode(getattr(self, name)).decode("ascii") for name in _BYTE_FIELDS}
+        return json.dumps(fields, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Parse a card's file and verify its signature.
+
+        Raises InputError(BAD_CARD) if it is too long, is no JSON object with exactly the card's fields,
+        breaks a field's syntax, or is not signed by the identity that it names.
+        """
+        try:
+            if len(text) > MAX_CARD_BYTES:
+                raise ValueError("too long")
+            fields = json.loads(text)
+            if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
+                raise ValueError("not a card")
+            if set(fields) != {*_TEXT_FIELDS, *_BYTE_FIELDS}:
+                raise ValueError("missing or unknown fields")
+            if not all(isinstance(value, str) for value in fields.values()):
+                raise ValueError("a field is no text")
+            binary = {name: base64.b64decode(fields[name], validate=True) for name in _BYTE_FIELDS}
+            card = cls(
+                name=fields["name"],
+                identity=LabId(binary["identity"]),
+                certificate=binary["certificate"],
+                endpoint=fields["endpoint"],
+                log_origin=fields["log_origin"],
+                signature=Signature(binary["signature"]),
+            )
+            card._require_valid()
+        except (ValueError, RecursionError, MandorlaError) as error:
+            reason = error.detail if isinstance(error, MandorlaError) else str(error)
+            raise InputError(Code.BAD_CARD, reason) from None
+        return card
+
+    def _require_valid(self) -> None:
+        require_name(self.name)
+        require_endpoint(self.endpoint)
+        if not 1 <= len(self.log_origin) <= 255 or not self.log_origin.isprintable():
+            raise InputError(Code.BAD_CARD, "the log origin is not 1 to 255 printable characters")
+        if len(self.identity) != 32:
+            raise CryptoError(Code.BAD_LENGTH, "an identity has 32 bytes")
+        signatures.verify(self.identity, _signed(self), self.signature)
+
+
+def issue_card(key: Ed25519PrivateKey, name: str, certificate: bytes, endpoint: str, log_origin: str) -> Card:
+    """Make and sign a card.
+
+    Raises InputError(BAD_CARD) if a field breaks its syntax.
+    """
+    unsigned = Card(name, signatures.lab_id(key), certificate, endpoint, log_origin, Signature(b""))
+    signature = signatures.sign(key, _signed(unsigned))
+    card = Card(name, unsigned.identity, certificate, endpoint, log_origin, signature)
+    card._require_valid()
+    return card
+
+
+def require_name(name: str) -> None:
+    """Raise InputError(BAD_CARD) unless the name is 1 to 63 of a-z, 0-9 and inner hyphens."""
+    if not _NAME.fullmatch(name):
+        raise InputError(Code.BAD_CARD, "a lab's name is 1 to 63 of a-z, 0-9 and -, and begins with no -")
+
+
+def require_endpoint(endpoint: str) -> None:
+    """Raise InputError(BAD_CARD) unless the endpoint is HOST:PORT."""
+    parts = _ENDPOINT.fullmatch(endpoint)
+    if not parts or int(parts[2]) > 65_535:
+        raise InputError(Code.BAD_CARD, "an endpoint is HOST:PORT, with an IPv6 address in brackets")
+
+
+def _signed(card: Card) -> bytes:
+    return (
+        Writer(_FORMAT)
+        .text(card.name)
+        .fixed(card.identity, 32)
+        .data(card.certificate)
+        .text(card.endpoint)
+        .text(card.log_origin)
+        .finish()
+    )

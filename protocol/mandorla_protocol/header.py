@@ -1,0 +1,197 @@
+"""The round header: what two labs agree to, and sign, before anything else happens (SPEC 9.3)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, NewType
+
+from .encoding import Reader, Writer
+from .epochs import Epoch, LabId
+from .errors import Code, EncodingError, RoundError
+from .group import Element
+from .table import MAX_TABLE_SIZE, TableCommitment
+
+RoundId = NewType("RoundId", bytes)
+"""16 random bytes, drawn by the initiator."""
+
+PROTOCOL_VERSION: Final = "mandorla/v1"
+SUITE: Final = "ristretto255-SHA512"
+ROUND_ID_SIZE: Final = 16
+MAX_CAP: Final = 2**32
+MAX_LIFETIME: Final = 7 * 24 * 3600
+CLOCK_SKEW: Final = 300
+
+_DOMAIN: Final = "mandorla/v1 round header"
+_MAX_NAME: Final = 64
+_MAX_TEXT: Final = 200
+_MAX_PROFILES: Final = 64
+
+
+class Mode(IntEnum):
+    """Whether a round closes when done, or stays open until it expires."""
+
+    BATCH = 1
+    STANDING = 2
+
+
+class Kind(IntEnum):
+    """What a round compares: the querier's flagged or observed set with the holder's flagged set."""
+
+    SHARED = 1
+    WATCH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a lab brings as a holder: its key epoch, key, limits in evaluations, and table."""
+
+    epoch_number: int
+    public_key: Element
+    budget: int
+    cap: int
+    table: TableCommitment
+
+    def write(self, writer: Writer) -> None:
+        """Append the offer's fields."""
+        writer.uint(self.epoch_number, 4).fixed(self.public_key, 32).uint(self.budget, 8).uint(self.cap, 8)
+        writer.uint(self.table.version, 8).uint(self.table.size, 8).fixed(self.table.root, 32)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Offer:
+        """Read the offer's fields; the public key is checked where it is used, by the engine."""
+        return cls(
+            epoch_number=reader.uint(4),
+            public_key=Element(reader.fixed(32)),
+            budget=reader.uint(8),
+            cap=reader.uint(8),
+            table=TableCommitment(version=reader.uint(8), size=reader.uint(8), root=reader.fixed(32)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One lab in a header: its identity, the certificate that it uses, and its offer."""
+
+    lab: LabId
+    certificate_hash: bytes
+    offer: Offer
+
+    def write(self, writer: Writer) -> None:
+        """Append the party's fields."""
+        writer.fixed(self.lab, 32).fixed(self.certificate_hash, 32)
+        self.offer.write(writer)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Party:
+        """Read the party's fields."""
+        return cls(LabId(reader.fixed(32)), reader.fixed(32), Offer.read(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class RoundHeader:
+    """Everything that bounds a round. Times are Unix seconds."""
+
+    round_id: RoundId
+    mode: Mode
+    kind: Kind
+    collection: str
+    profiles: tuple[tuple[str, int], ...]
+    initiator: Party
+    responder: Party
+    purpose: str
+    legal_basis: str
+    created: int
+    expires: int
+
+    def encode(self) -> bytes:
+        """Return the canonical encoding: the bytes that both labs sign (SPEC 9.3)."""
+        writer = Writer(_DOMAIN).text(PROTOCOL_VERSION).text(SUITE).fixed(self.round_id, ROUND_ID_SIZE)
+        writer.uint(self.mode, 1).uint(self.kind, 1).text(self.collection)
+        writer.sequence(self.profiles, lambda w, profile: w.text(profile[0]).uint(profile[1], 2))
+        self.initiator.write(writer)
+        self.responder.write(writer)
+        writer.text(self.purpose).text(self.legal_basis)
+        return writer.uint(self.created, 8).uint(self.expires, 8).finish()
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> RoundHeader:
+        """Parse a canonical encoding.
+
+        Raises EncodingError on anything else, RoundError(VERSION_MISMATCH) for another protocol or suite.
+        """
+        reader = Reader(encoded, _DOMAIN)
+        if (reader.text(_MAX_NAME), reader.text(_MAX_NAME)) != (PROTOCOL_VERSION, SUITE):
+            raise RoundError(Code.VERSION_MISMATCH)
+        try:
+            header = cls(
+                round_id=RoundId(reader.fixed(ROUND_ID_SIZE)),
+                mode=Mode(reader.uint(1)),
+                kind=Kind(reader.uint(1)),
+                collection=reader.text(_MAX_NAME),
+                profiles=reader.sequence(lambda r: (r.text(_MAX_NAME), r.uint(2)), _MAX_PROFILES),
+                initiator=Party.read(reader),
+                responder=Party.read(reader),
+                purpose=reader.text(_MAX_TEXT),
+                legal_basis=reader.text(_MAX_TEXT),
+                created=reader.uint(8),
+                expires=reader.uint(8),
+            )
+        except ValueError:
+            raise EncodingError(Code.BAD_ENCODING, "an unknown mode or kind of round") from None
+        reader.finish()
+        return header
+
+    def digest(self) -> bytes:
+        """Return SHA-256 of the encoding: what chunks and the close are bound to."""
+        return hashlib.sha256(self.encode()).digest()
+
+    def party(self, lab: LabId) -> Party:
+        """Return the party that a lab is.
+
+        Raises RoundError(BAD_HEADER) if it is neither.
+        """
+        for party in (self.initiator, self.responder):
+            if party.lab == lab:
+                return party
+        raise RoundError(Code.BAD_HEADER, "the lab is no party to the header")
+
+    def other(self, lab: LabId) -> Party:
+        """Return the party that faces a lab."""
+        return self.responder if self.party(lab) is self.initiator else self.initiator
+
+    def epoch(self, holder: LabId) -> Epoch:
+        """Return the key epoch under which a party holds."""
+        offer = self.party(holder).offer
+        return Epoch(holder, self.other(holder).lab, self.collection, offer.epoch_number)
+
+    def require_valid(self, now: int) -> None:
+        """Check the header against itself and the clock.
+
+        Raises RoundError: BAD_HEADER for parties, limits or texts that make no sense, HEADER_EXPIRED outside
+        its validity.
+        """
+        if self.initiator.lab == self.responder.lab:
+            raise RoundError(Code.BAD_HEADER, "a lab cannot face itself")
+        if self.mode is not Mode.BATCH:
+            raise RoundError(Code.BAD_HEADER, "only batch rounds are spoken")
+        if not self.purpose.strip() or not self.legal_basis.strip():
+            raise RoundError(Code.BAD_HEADER, "a round names its purpose and its legal basis")
+        if not all(text.isprintable() for text in (self.collection, self.purpose, self.legal_basis)):
+            raise RoundError(Code.BAD_HEADER, "a text holds control characters")
+        if self.profiles != tuple(sorted(set(self.profiles))):
+            raise RoundError(Code.BAD_HEADER, "profiles are not sorted and distinct")
+        for offer in (self.initiator.offer, self.responder.offer):
+            if not 0 < offer.cap <= min(offer.budget, MAX_CAP):
+                raise RoundError(Code.BAD_HEADER, "a cap is zero or over its budget")
+            if not 0 < offer.table.version <= offer.table.size <= MAX_TABLE_SIZE:
+                raise RoundError(Code.BAD_HEADER, "a table commitment is not possible")
+        if not self.created < self.expires <= self.created + MAX_LIFETIME:
+            raise RoundError(Code.BAD_HEADER, "a header is valid for up to seven days")
+        self.require_current(now)
+
+    def require_current(self, now: int) -> None:
+        """Raise RoundError(HEADER_EXPIRED) outside the validity; an early `now` may be off by the skew."""
+        if not self.created - CLOCK_SKEW <= now < self.expires:
+            raise RoundError(Code.HEADER_EXPIRED)

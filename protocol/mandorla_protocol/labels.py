@@ -1,0 +1,162 @@
+"""Tags and sealed labels: what the OPRF output becomes (SPEC 6).
+
+An output is split: its first 16 bytes are the tag that the holder publishes, the rest keys the label that
+only somebody who holds the same indicator, and was given an evaluation of it, can open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, NewType
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from .encoding import Reader, Writer
+from .engine import OUTPUT_SIZE
+from .epochs import Epoch
+from .errors import Code, CryptoError, EncodingError
+
+Tag = NewType("Tag", bytes)
+"""The first 16 bytes of an OPRF output."""
+
+LabelKey = NewType("LabelKey", bytes)
+"""32 bytes that seal the label of one indicator in one key epoch."""
+
+TAG_SIZE: Final = 16
+PADDED_LABEL_SIZE: Final = 256
+SEALED_LABEL_SIZE: Final = PADDED_LABEL_SIZE + 16
+
+_LABEL_DOMAIN: Final = "mandorla/v1 label"
+_KEY_INFO: Final = Writer("mandorla/v1 label key").finish()
+_MAX_TIME: Final = 2**40
+
+
+class Reason(IntEnum):
+    """Why an indicator was flagged. Closed, so that a label cannot carry free text."""
+
+    UNSPECIFIED = 0
+    DISTILLATION = 1
+    PAYMENT_FRAUD = 2
+    DISPOSABLE_IDENTITY = 3
+    PROXY_INFRASTRUCTURE = 4
+    ABUSE = 5
+
+
+class Severity(IntEnum):
+    """How much harm the holder saw."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
+class Tlp(IntEnum):
+    """Traffic Light Protocol 2.0: how far the querier may pass the label on."""
+
+    CLEAR = 0
+    GREEN = 1
+    AMBER = 2
+    AMBER_STRICT = 3
+    RED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a holder says about an indicator. Times are Unix seconds; `expires` 0 means that it does not."""
+
+    reason: Reason = Reason.UNSPECIFIED
+    severity: Severity = Severity.MEDIUM
+    confidence: int = 50
+    first_seen: int = 0
+    expires: int = 0
+    tlp: Tlp = Tlp.AMBER
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.confidence <= 100:
+            raise EncodingError(Code.BAD_LABEL, "confidence is 0 to 100")
+        if not (0 <= self.first_seen < _MAX_TIME and 0 <= self.expires < _MAX_TIME):
+            raise EncodingError(Code.BAD_LABEL, "a time is outside 0 to 2**40 seconds")
+
+    def encode(self) -> bytes:
+        """Return the canonical encoding, padded with zeros to 256 bytes (SPEC 6.3)."""
+        encoded = (
+            Writer(_LABEL_DOMAIN)
+            .uint(self.reason, 1)
+            .uint(self.severity, 1)
+            .uint(self.confidence, 1)
+            .uint(self.first_seen, 8)
+            .uint(self.expires, 8)
+            .uint(self.tlp, 1)
+            .finish()
+        )
+        return encoded.ljust(PADDED_LABEL_SIZE, b"\x00")
+
+    @classmethod
+    def decode(cls, padded: bytes) -> Label:
+        """Parse a padded label.
+
+        Raises EncodingError(BAD_LABEL) for another size, an unknown value, or padding that is not zero.
+        """
+        if len(padded) != PADDED_LABEL_SIZE:
+            raise EncodingError(Code.BAD_LABEL, "a padded label has 256 bytes")
+        try:
+            reader = Reader(padded, _LABEL_DOMAIN)
+            label = cls(
+                reason=Reason(reader.uint(1)),
+                severity=Severity(reader.uint(1)),
+                confidence=reader.uint(1),
+                first_seen=reader.uint(8),
+                expires=reader.uint(8),
+                tlp=Tlp(reader.uint(1)),
+            )
+        except (EncodingError, ValueError):
+            raise EncodingError(Code.BAD_LABEL, "a label's fields are not valid") from None
+        if label.encode() != padded:
+            raise EncodingError(Code.BAD_LABEL, "a label is not padded with zeros")
+        return label
+
+
+def split_output(output: bytes) -> tuple[Tag, LabelKey]:
+    """Split a 64-byte OPRF output into the tag and the label key (SPEC 6.1, 6.2; RFC 5869 section 2.3)."""
+    if len(output) != OUTPUT_SIZE:
+        raise CryptoError(Code.BAD_LENGTH, "an output has 64 bytes")
+    key = HKDFExpand(algorithm=SHA512(), length=32, info=_KEY_INFO).derive(output[TAG_SIZE:])
+    return Tag(output[:TAG_SIZE]), LabelKey(key)
+
+
+def seal(label: Label, key: LabelKey, tag: Tag, epoch: Epoch, version: int) -> bytes:
+    """Seal a label into 272 bytes.
+
+    The nonce is the table version: a tag is added at most once in a version, versions grow, and the key
+    belongs to one indicator in one epoch, so no key meets a nonce twice (SPEC 6.4; RFC 8439 section 2.8).
+    """
+    return ChaCha20Poly1305(key).encrypt(_nonce(version), label.encode(), _aad(tag, epoch, version))
+
+
+def open_sealed(sealed: bytes, key: LabelKey, tag: Tag, epoch: Epoch, version: int) -> Label:
+    """Open a sealed label.
+
+    Raises CryptoError(BAD_LABEL) if it does not authenticate, EncodingError(BAD_LABEL) if its content is
+    malformed. Neither may be shown to the holder: that one's label failed to open says that the querier
+    holds the indicator (SPEC 6.5).
+    """
+    try:
+        padded = ChaCha20Poly1305(key).decrypt(_nonce(version), sealed, _aad(tag, epoch, version))
+    except InvalidTag:
+        raise CryptoError(Code.BAD_LABEL, "a sealed label does not authenticate") from None
+    return Label.decode(padded)
+
+
+def _nonce(version: int) -> bytes:
+    return version.to_bytes(12, "big")
+
+
+def _aad(tag: Tag, epoch: Epoch, version: int) -> bytes:
+    return (
+        Writer("mandorla/v1 sealed label").fixed(tag, TAG_SIZE).data(epoch.encode()).uint(version, 8).finish()
+    )

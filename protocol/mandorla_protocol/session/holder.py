@@ -1,0 +1,239 @@
+"""The holder's half of a round (SPEC 10.2): answer chunks within the header, and hand out the table.
+
+EvaluateRequested -> check elements, charge the budget durably, evaluate
+ChunkEvaluated    -> store the answer durably, reply
+PageRequested     -> reply with a page of the committed table
+Closed            -> nothing is answered any more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeAlias
+
+from ..epochs import LabId
+from ..errors import Code, RoundError
+from ..header import RoundHeader
+from ..sizes import CHUNK_SIZE, PAGE_SIZE
+from .transcript import answer_digest, half_digest, request_digest
+
+_ELEMENT_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk that was asked for: digest of the request, number of elements, digest of the answer if any."""
+
+    request: bytes
+    count: int
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HolderState:
+    """What a holder remembers of its half."""
+
+    header: RoundHeader
+    holder: LabId
+    chunks: Mapping[int, Chunk] = field(default_factory=lambda: MappingProxyType({}))
+    closed: bool = False
+
+    @property
+    def querier(self) -> LabId:
+        """The lab that asks."""
+        return self.header.other(self.holder).lab
+
+    @property
+    def elements(self) -> int:
+        """Elements asked for so far, padding included."""
+        return sum(chunk.count for chunk in self.chunks.values())
+
+    def digest(self) -> bytes:
+        """Return the half's transcript digest (SPEC 9.6).
+
+        Raises RoundError(TRANSCRIPT_MISMATCH) unless the chunks 0 to n-1 are all answered.
+        """
+        answers = []
+        for index in range(len(self.chunks)):
+            chunk = self.chunks.get(index)
+            if chunk is None or chunk.answer is None:
+                raise RoundError(Code.TRANSCRIPT_MISMATCH, "the half has a gap or an unanswered chunk")
+            answers.append(chunk.answer)
+        return half_digest(self.header, self.querier, answers)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateRequested:
+    """The querier sent chunk `index` of blinded elements, 32 bytes each. `now` is Unix seconds."""
+
+    index: int
+    blinded: bytes
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEvaluated:
+    """The chunk was charged and evaluated."""
+
+    index: int
+    evaluated: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFailed:
+    """An effect of the chunk failed before its answer was stored; the same request may come again."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequested:
+    """The querier asks for table entries from a leaf index on. `now` is Unix seconds."""
+
+    start: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The round ended."""
+
+
+Event: TypeAlias = EvaluateRequested | ChunkEvaluated | ChunkFailed | PageRequested | Closed
+
+
+@dataclass(frozen=True, slots=True)
+class CheckElements:
+    """Refuse the chunk unless every element is canonical and none is the identity."""
+
+    index: int
+    blinded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Charge the epoch's budget, once for this round, index and digest, and durably before going on."""
+
+    index: int
+    request: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Evaluate the elements and prove it; answer with `ChunkEvaluated`."""
+
+    index: int
+    request: bytes
+    blinded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """Keep the answer, so that the same request gets the same answer."""
+
+    index: int
+    request: bytes
+    digest: bytes
+    evaluated: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAnswer:
+    """Send the stored answer to chunk `index`."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPage:
+    """Send at most `limit` entries of the committed table, from leaf index `start` on."""
+
+    start: int
+    limit: int
+
+
+Effect: TypeAlias = CheckElements | Charge | Evaluate | StoreAnswer | ReplyAnswer | ReplyPage
+
+
+def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, ...]]:
+    """Advance the holder's half by one event.
+
+    Raises RoundError if the event is not allowed; the state then stays as it was.
+    """
+    match event:
+        case EvaluateRequested():
+            return _evaluate_requested(state, event)
+        case ChunkEvaluated():
+            return _chunk_evaluated(state, event)
+        case ChunkFailed(index):
+            chunk = state.chunks.get(index)
+            if chunk is None or chunk.answer is not None:
+                return state, ()
+            return _without(state, index), ()
+        case PageRequested(start, now):
+            _require_open(state, now)
+            size = state.header.party(state.holder).offer.table.size
+            if not 0 <= start < size:
+                raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a page starts outside the table")
+            return state, (ReplyPage(start, min(PAGE_SIZE, size - start)),)
+        case Closed():
+            return replace(state, closed=True), ()
+
+
+def _evaluate_requested(
+    state: HolderState, event: EvaluateRequested
+) -> tuple[HolderState, tuple[Effect, ...]]:
+    _require_open(state, event.now)
+    cap = state.header.party(state.holder).offer.cap
+    count, rest = divmod(len(event.blinded), _ELEMENT_SIZE)
+    if rest or not 1 <= count <= CHUNK_SIZE:
+        raise RoundError(Code.BAD_LENGTH, f"a chunk has 1 to {CHUNK_SIZE} whole elements")
+    if not 0 <= event.index < -(-cap // CHUNK_SIZE):
+        raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a chunk's index is beyond the cap")
+    request = request_digest(state.header.digest(), event.index, event.blinded)
+    known = state.chunks.get(event.index)
+    if known is not None:
+        if known.request != request:
+            raise RoundError(Code.CHUNK_REUSED)
+        if known.answer is None:
+            raise RoundError(Code.NOT_READY, "the chunk is being evaluated")
+        return state, (ReplyAnswer(event.index),)
+    if state.elements + count > cap:
+        raise RoundError(Code.CAP_EXCEEDED)
+    return _with(state, event.index, Chunk(request, count)), (
+        CheckElements(event.index, event.blinded),
+        Charge(event.index, request, count),
+        Evaluate(event.index, request, event.blinded),
+    )
+
+
+def _chunk_evaluated(state: HolderState, event: ChunkEvaluated) -> tuple[HolderState, tuple[Effect, ...]]:
+    chunk = state.chunks.get(event.index)
+    if chunk is None or chunk.answer is not None:
+        raise RoundError(Code.WRONG_STATE, "no such chunk is being evaluated")
+    digest = answer_digest(chunk.request, event.evaluated, event.proof)
+    return _with(state, event.index, replace(chunk, answer=digest)), (
+        StoreAnswer(event.index, chunk.request, digest, event.evaluated, event.proof),
+        ReplyAnswer(event.index),
+    )
+
+
+def _require_open(state: HolderState, now: int) -> None:
+    if state.closed:
+        raise RoundError(Code.WRONG_STATE, "the round is closed")
+    state.header.require_current(now)
+
+
+def _with(state: HolderState, index: int, chunk: Chunk) -> HolderState:
+    return replace(state, chunks=MappingProxyType({**state.chunks, index: chunk}))
+
+
+def _without(state: HolderState, index: int) -> HolderState:
+    return replace(
+        state, chunks=MappingProxyType({i: chunk for i, chunk in state.chunks.items() if i != index})
+    )
