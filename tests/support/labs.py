@@ -27,17 +27,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def make_home(folder: Path, name: str, extra: str = "") -> Home:
-    """Make a home that logs warnings only and uses one worker; `extra` is TOML put in front of its tables."""
+def make_home(folder: Path, name: str) -> Home:
+    """Make a home that logs warnings only and uses one worker."""
     home = Home.create(folder / name, name, f"127.0.0.1:{free_port()}")
     config = home.path / "mandorla.toml"
-    config.write_text(f'workers = 1\nlog_level = "warning"\n{extra}\n' + config.read_text())
+    config.write_text(f'workers = 1\nlog_level = "warning"\n' + config.read_text())
     return Home.open(home.path)
 
 
-def make_labs(folder: Path, *names: str, extra: str = "") -> list[Home]:
+def make_labs(folder: Path, *names: str) -> list[Home]:
     """Make homes that have pinned each other."""
-    homes = [make_home(folder, name, extra) for name in names]
+    homes = [make_home(folder, name) for name in names]
     for home in homes:
         pin(home, *(other for other in homes if other is not home))
     return homes
