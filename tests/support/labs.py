@@ -31,7 +31,7 @@ def make_home(folder: Path, name: str) -> Home:
     """Make a home that logs warnings only and uses one worker."""
     home = Home.create(folder / name, name, f"127.0.0.1:{free_port()}")
     config = home.path / "mandorla.toml"
-    config.write_text(f'workers = 1\nlog_level = "warning"\n' + config.read_text())
+    config.write_text('workers = 1\nlog_level = "warning"\n' + config.read_text())
     return Home.open(home.path)
 
 
