@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, Select, and_, exists, func, select, tuple_, update
+from sqlalchemy import Row, Select, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import LabId
@@ -66,43 +66,36 @@ class Matches:
         An indicator whose newest entry is a revocation is left out.
         """
         members = FLAGGED if kind is Kind.SHARED else OBSERVED
-        later = PEER_ENTRIES.alias("later")
-        is_newest = ~exists().where(
-            later.c.epoch_id == PEER_ENTRIES.c.epoch_id,
-            later.c.tag == PEER_ENTRIES.c.tag,
-            later.c.leaf > PEER_ENTRIES.c.leaf,
-        )
-        same_tag = and_(
-            PEER_ENTRIES.c.epoch_id == OWN_TAGS.c.epoch_id,
-            PEER_ENTRIES.c.tag == OWN_TAGS.c.tag,
+        own = (
+            select(OWN_TAGS.c.tag, OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key)
+            .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
+            .where(OWN_TAGS.c.epoch_id == asked.id)
+            .order_by(OWN_TAGS.c.tag)
+            .limit(_PAGE)
         )
         after = b""
         while True:
-            statement = (
-                select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key, PEER_ENTRIES)
-                .join_from(OWN_TAGS, PEER_ENTRIES, same_tag)
-                .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
-                .where(
-                    OWN_TAGS.c.epoch_id == asked.id,
-                    OWN_TAGS.c.tag > after,
-                    PEER_ENTRIES.c.operation == int(Operation.ADD),
-                    is_newest,
-                )
-                .order_by(OWN_TAGS.c.tag)
-                .limit(_PAGE)
-            )
+            # Two plain look-ups, without an order: SQLite would rather walk the table than use its index.
             with self._database.read() as connection:
-                rows = connection.execute(statement).all()
-            if not rows:
+                mine = connection.execute(own.where(OWN_TAGS.c.tag > after)).all()
+                theirs = connection.execute(
+                    select(PEER_ENTRIES).where(
+                        PEER_ENTRIES.c.epoch_id == asked.id,
+                        PEER_ENTRIES.c.tag.in_([row.tag for row in mine]),
+                    )
+                ).all()
+            if not mine:
                 return
-            after = rows[-1].tag
+            after = mine[-1].tag
+            newest = {row.tag: row for row in sorted(theirs, key=lambda row: row.leaf)}
             yield [
                 Candidate(
                     row.indicator_id,
                     LabelKey(row.label_key),
-                    TableEntry(row.version, Operation(row.operation), Tag(row.tag), row.sealed),
+                    TableEntry(entry.version, Operation(entry.operation), Tag(entry.tag), entry.sealed),
                 )
-                for row in rows
+                for row in mine
+                if (entry := newest.get(row.tag)) and entry.operation == Operation.ADD
             ]
 
     def record(
