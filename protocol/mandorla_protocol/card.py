@@ -24,7 +24,7 @@ from .signatures import Signature
 MAX_CARD_BYTES: Final = 16_384
 
 _FORMAT: Final = "mandorla/v1 card"
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ENDPOINT: Final = re.compile(r"(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
 _TEXT_FIELDS: Final = ("name", "endpoint", "log_origin")
 _BYTE_FIELDS: Final = ("identity", "certificate", "signature")
@@ -110,7 +110,7 @@ def issue_card(key: Ed25519PrivateKey, name: str, certificate: bytes, endpoint: 
 def require_name(name: str) -> None:
     """Raise InputError(BAD_CARD) unless the name is 1 to 63 of a-z, 0-9 and inner hyphens."""
     if not _NAME.fullmatch(name):
-        raise InputError(Code.BAD_CARD, "a lab's name is 1 to 63 of a-z, 0-9 and -, and begins with no -")
+        raise InputError(Code.BAD_CARD, "a lab's name is 1 to 63 of a-z, 0-9 and -, with no - at either end")
 
 
 def require_endpoint(endpoint: str) -> None:

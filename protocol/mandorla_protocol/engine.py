@@ -94,6 +94,8 @@ class PortableEngine:
     def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
         """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
         group = self._group
+        if len(uniform) // UNIFORM_SIZE != len(tokens) // TOKEN_SIZE:
+            raise CryptoError(Code.BAD_LENGTH, "a token is blinded with 64 uniform bytes")
         blinds = [group.random_scalar(u) for u in split(uniform, UNIFORM_SIZE)]
         values = split(tokens, TOKEN_SIZE)
         blinded = [oprf.blind(group, Mode.VOPRF, v, b) for v, b in zip(values, blinds, strict=True)]
@@ -129,6 +131,10 @@ class PortableEngine:
     ) -> bytes:
         """Verify the batch's proof, unblind, and return n outputs (RFC 9497 section 3.3.2)."""
         group = self._group
+        public_key = group.decode_element(public_key)
+        count = len(tokens) // TOKEN_SIZE
+        if (len(blinds) // group.scalar_size, len(blinded) // group.element_size) != (count, count):
+            raise CryptoError(Code.BAD_LENGTH, "a batch has as many blinds and blinded elements as tokens")
         elements = self._decode(evaluated)
         parsed = dleq.Proof.decode(proof, group)
         own = [Element(element) for element in split(blinded, group.element_size)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
 from .encoding import Reader, Writer
 from .engine import Engine
@@ -15,7 +15,7 @@ LabId = NewType("LabId", bytes)
 """A lab's Ed25519 public key, 32 bytes: its identity."""
 
 _DOMAIN = "mandorla/v1 key epoch"
-_MAX_COLLECTION = 32
+MAX_COLLECTION: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Epoch:
         epoch = cls(
             holder=LabId(reader.fixed(32)),
             querier=LabId(reader.fixed(32)),
-            collection=reader.text(_MAX_COLLECTION),
+            collection=reader.text(MAX_COLLECTION),
             number=reader.uint(4),
         )
         reader.finish()

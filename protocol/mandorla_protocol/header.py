@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Final, NewType
 
 from .encoding import Reader, Writer
-from .epochs import Epoch, LabId
+from .epochs import MAX_COLLECTION, Epoch, LabId
 from .errors import Code, EncodingError, RoundError
 from .group import Element
 from .table import MAX_TABLE_SIZE, TableCommitment
@@ -144,7 +144,7 @@ class RoundHeader:
                 round_id=RoundId(reader.fixed(ROUND_ID_SIZE)),
                 mode=Mode(reader.uint(1)),
                 kind=Kind(reader.uint(1)),
-                collection=reader.text(_MAX_NAME),
+                collection=reader.text(MAX_COLLECTION),
                 profiles=reader.sequence(lambda r: (r.text(_MAX_NAME), r.uint(2)), _MAX_PROFILES),
                 initiator=Party.read(reader),
                 responder=Party.read(reader),
@@ -193,8 +193,12 @@ class RoundHeader:
             raise RoundError(Code.BAD_HEADER, "only batch rounds are spoken")
         if not self.purpose.strip() or not self.legal_basis.strip():
             raise RoundError(Code.BAD_HEADER, "a round names its purpose and its legal basis")
-        if not all(text.isprintable() for text in (self.collection, self.purpose, self.legal_basis)):
-            raise RoundError(Code.BAD_HEADER, "a text holds control characters")
+        texts = ((self.collection, MAX_COLLECTION), (self.purpose, _MAX_TEXT), (self.legal_basis, _MAX_TEXT))
+        for text, limit in texts:
+            if not text.isprintable():
+                raise RoundError(Code.BAD_HEADER, "a text holds control characters")
+            if len(text.encode()) > limit:
+                raise RoundError(Code.BAD_HEADER, "a text is longer than the peer will read")
         if self.profiles != tuple(sorted(set(self.profiles))):
             raise RoundError(Code.BAD_HEADER, "profiles are not sorted and distinct")
         for offer in (self.initiator.offer, self.responder.offer):

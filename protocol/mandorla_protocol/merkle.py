@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .encoding import Reader, Writer
+from .errors import Code, EncodingError
 
 HASH_SIZE: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
@@ -70,4 +71,6 @@ class Frontier:
         size = reader.uint(8)
         subtrees = reader.sequence(lambda r: r.fixed(HASH_SIZE), max_count=64)
         reader.finish()
+        if len(subtrees) != size.bit_count():
+            raise EncodingError(Code.BAD_ENCODING, "a tree has one complete subtree for each bit of its size")
         return cls(size, subtrees)

@@ -21,17 +21,12 @@ def size_class(count: int) -> int:
     """
     if count < 0:
         raise ValueError("a count is not negative")
-    exponent = max(_SMALLEST_EXPONENT, (max(count, 1) ** 2 - 1).bit_length())
-    while _class_at(exponent) < count:
-        exponent += 1
-    return _class_at(exponent)
+    # ceil(sqrt(2**k)) >= count exactly if sqrt(2**k) > count - 1, and so if k bits hold (count - 1)**2.
+    exponent = max(_SMALLEST_EXPONENT, ((count - 1) ** 2).bit_length())
+    return math.isqrt((1 << exponent) - 1) + 1
 
 
 def chunk_counts(total: int) -> tuple[int, ...]:
     """Cut a padded total into chunks of at most `CHUNK_SIZE` elements."""
     full, rest = divmod(total, CHUNK_SIZE)
     return (CHUNK_SIZE,) * full + ((rest,) if rest else ())
-
-
-def _class_at(exponent: int) -> int:
-    return math.isqrt((1 << exponent) - 1) + 1

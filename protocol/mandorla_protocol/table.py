@@ -118,7 +118,7 @@ class TableReader:
         """Take the next entries.
 
         Raises RoundError(BAD_TABLE) on an empty page, more than was committed to, versions that go back or
-        pass the committed one, tags out of order or doubled within a version, or a label of the wrong size.
+        pass the committed one, tags out of order or doubled within a version, or a field of the wrong size.
         """
         if not entries:
             raise RoundError(Code.BAD_TABLE, "a page is empty before the table's end")
@@ -132,6 +132,8 @@ class TableReader:
                 version, last_tag = entry.version, b""
             elif not last_tag:
                 raise RoundError(Code.BAD_TABLE, "a finished version was added to")
+            if len(entry.tag) != TAG_SIZE:
+                raise RoundError(Code.BAD_TABLE, "a tag has the wrong size")
             if not last_tag < entry.tag:
                 raise RoundError(Code.BAD_TABLE, "tags are out of order")
             if len(entry.sealed) != (SEALED_LABEL_SIZE if entry.operation is Operation.ADD else 0):

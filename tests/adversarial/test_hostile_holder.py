@@ -11,8 +11,6 @@ from typing import Any
 
 import grpc
 import pytest
-from support.hostile import ENGINE, HostileLab, Table
-from support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
 
 from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node.home import Home
@@ -21,6 +19,8 @@ from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, seal, split_output
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry
+from tests.support.hostile import ENGINE, HostileLab, Table
+from tests.support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
 
 Setup = Callable[[HostileLab], None]
 

@@ -10,8 +10,6 @@ from typing import Any, TypeAlias
 
 import grpc
 import pytest
-from support.hostile import TIMEOUT, HostileLab, blinded_chunk, channel_to, hello_request
-from support.labs import addresses, code_of, ingest, make_labs, serving
 
 from mandorla.v1 import exchange_pb2, exchange_pb2_grpc, operator_pb2, operator_pb2_grpc
 from mandorla_protocol import signatures
@@ -20,6 +18,8 @@ from mandorla_protocol.group import Element
 from mandorla_protocol.header import Mode, Offer, RoundHeader
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from mandorla_protocol.table import TableCommitment
+from tests.support.hostile import TIMEOUT, HostileLab, blinded_chunk, channel_to, hello_request
+from tests.support.labs import addresses, code_of, ingest, make_labs, serving
 
 Attack: TypeAlias = (
     "Callable[[HostileLab, exchange_pb2_grpc.ExchangeAsyncStub, operator_pb2_grpc.OperatorAsyncStub], Any]"

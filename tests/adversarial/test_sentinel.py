@@ -15,8 +15,6 @@ import grpc
 import pytest
 import structlog
 from google.protobuf.message import Message
-from support.hostile import TIMEOUT, channel_to, hello_request
-from support.labs import SHARED, WATCH, ingest, make_labs, run_round, serving
 
 from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node import admission, client
@@ -24,6 +22,8 @@ from mandorla_node.logs import configure_logs
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.errors import MandorlaError
 from mandorla_protocol.indicators import Indicator
+from tests.support.hostile import TIMEOUT, channel_to, hello_request
+from tests.support.labs import SHARED, WATCH, ingest, make_labs, run_round, serving
 
 ONLY_A = [f"sentinel-only-a-{n}.example.org" for n in range(5)]
 ONLY_B = [f"sentinel-only-b-{n}.example.org" for n in range(5)]

@@ -12,12 +12,12 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
-from support.hostile import channel_to, hello_request
-from support.labs import addresses, code_of, ingest, make_home, make_labs, run_round, serving
 
 from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
 from mandorla_node import certificates
 from mandorla_node.home import Home
+from tests.support.hostile import channel_to, hello_request
+from tests.support.labs import addresses, code_of, ingest, make_home, make_labs, run_round, serving
 
 
 def test_a_lab_that_is_not_pinned_is_refused(folder: Path) -> None:

@@ -9,7 +9,6 @@ import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.labs import SHARED, WATCH, addresses, code_of, ingest, make_labs, matched, run_round, serving
 
 from mandorla.v1 import operator_pb2
 from mandorla_node.home import Home
@@ -18,6 +17,17 @@ from mandorla_protocol.header import RoundHeader
 from mandorla_protocol.labels import Label, Reason, Tlp
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.signatures import verify
+from tests.support.labs import (
+    SHARED,
+    WATCH,
+    addresses,
+    code_of,
+    ingest,
+    make_labs,
+    matched,
+    run_round,
+    serving,
+)
 
 
 def test_both_labs_learn_the_overlap_and_its_labels(folder: Path) -> None:

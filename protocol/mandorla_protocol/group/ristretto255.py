@@ -57,8 +57,10 @@ class Ristretto255:
 
         Raises CryptoError(BAD_ELEMENT) on anything else.
         """
+        # rbcl's libsodium ignores the highest bit, which no canonical encoding sets (RFC 9496 section 4.3.1).
         if (
             len(encoded) != self.element_size
+            or encoded[-1] & 0x80
             or encoded == self.identity
             or not rbcl.crypto_core_ristretto255_is_valid_point(encoded)
         ):

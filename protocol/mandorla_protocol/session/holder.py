@@ -226,6 +226,8 @@ def _evaluate_requested(
 
 
 def _pending(state: HolderState, index: int) -> Chunk:
+    if state.closed:
+        raise RoundError(Code.WRONG_STATE, "the round is closed")
     chunk = state.chunks.get(index)
     if chunk is None or chunk.answer is not None:
         raise RoundError(Code.WRONG_STATE, "no such chunk is being evaluated")

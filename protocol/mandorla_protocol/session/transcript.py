@@ -79,7 +79,8 @@ class CloseStatement:
         except ValueError:
             raise EncodingError(Code.BAD_ENCODING, "an unknown outcome") from None
         reader.finish()
-        if (statement.outcome is Outcome.ABORTED) != (statement.code in Code.__members__):
+        aborted = statement.outcome is Outcome.ABORTED
+        if not (statement.code in Code.__members__ if aborted else statement.code == ""):
             raise EncodingError(Code.BAD_ENCODING, "an abort names a code of the catalogue, a commit none")
         return statement
 
