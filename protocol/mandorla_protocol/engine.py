@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from . import dleq, oprf
-from .errors import Code, CryptoError
+from .errors import Code, CryptoError, InputError
 from .group import Element, Group, Scalar
 from .group.ristretto255 import Ristretto255
 from .oprf import KeyPair, Mode
@@ -148,6 +148,16 @@ class PortableEngine:
 
     def _decode(self, elements: bytes) -> list[Element]:
         return [self._group.decode_element(e) for e in split(elements, self._group.element_size)]
+
+
+def load_engine(choice: str) -> Engine:
+    """Return an engine by name; `auto` takes the fastest that is installed.
+
+    Raises InputError(BAD_CONFIG) if there is none of that name.
+    """
+    if choice not in ("auto", "portable"):
+        raise InputError(Code.BAD_CONFIG, f"there is no engine called {choice} here")
+    return PortableEngine()
 
 
 def split(buffer: bytes, size: int) -> Iterator[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import NewType
 
@@ -53,3 +55,13 @@ class Epoch:
 def epoch_keys(engine: Engine, seed: bytes, epoch: Epoch) -> KeyPair:
     """Derive an epoch's key pair from its seed of 32 random bytes (RFC 9497 section 3.2.1)."""
     return engine.derive_key_pair(seed, epoch.encode())
+
+
+def proof_nonce(seed: bytes, epoch: Epoch, request: bytes) -> bytes:
+    """Derive the 64 uniform bytes behind the proof of one chunk, from the request's digest (SPEC 5.4).
+
+    The request fixes the statement to be proved, so no nonce serves two statements, no weak random generator
+    can repeat one, and the same request gets the same proof to the byte.
+    """
+    message = Writer("mandorla/v1 proof nonce").data(epoch.encode()).fixed(request, 32).finish()
+    return hmac.digest(seed, message, hashlib.sha512)

@@ -120,6 +120,10 @@ class MandorlaError(Exception):
         self.code = code
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type[MandorlaError], tuple[Code, str]]:
+        """Survive the way out of a worker process."""
+        return type(self), (self.code, self.detail)
+
     def diagnostics(self) -> str:
         """Explain the error to the operator of this lab: code, public message and local detail."""
         explanation = f"{self.code.name}: {self.code.info.message}"

@@ -24,6 +24,7 @@ MAX_LIFETIME: Final = 7 * 24 * 3600
 CLOCK_SKEW: Final = 300
 
 _DOMAIN: Final = "mandorla/v1 round header"
+_OFFER_DOMAIN: Final = "mandorla/v1 offer"
 _MAX_NAME: Final = 64
 _MAX_TEXT: Final = 200
 _MAX_PROFILES: Final = 64
@@ -68,6 +69,20 @@ class Offer:
             cap=reader.uint(8),
             table=TableCommitment(version=reader.uint(8), size=reader.uint(8), root=reader.fixed(32)),
         )
+
+    def encode(self) -> bytes:
+        """Return the canonical encoding, as Hello carries it."""
+        writer = Writer(_OFFER_DOMAIN)
+        self.write(writer)
+        return writer.finish()
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Offer:
+        """Parse a canonical encoding; raises EncodingError on anything else."""
+        reader = Reader(encoded, _OFFER_DOMAIN)
+        offer = cls.read(reader)
+        reader.finish()
+        return offer
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ labs sign before the first evaluation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
@@ -71,22 +71,14 @@ class TableCommitment:
             raise RoundError(Code.TABLE_MISMATCH, "the table was rewritten")
 
 
-def build_version(
-    version: int,
-    additions: Mapping[Tag, bytes],
-    revocations: Sequence[Tag],
-    random_bytes: Callable[[int], bytes],
-) -> list[TableEntry]:
-    """Lay out one version: additions (tag to sealed label), revocations and padding, in the order of tags.
+def padding(count: int, random_bytes: Callable[[int], bytes]) -> Iterator[tuple[Tag, bytes]]:
+    """Yield the random tags and labels that fill a version of `count` entries up to its size class.
 
-    The padding cannot be told from additions by anyone who lacks the OPRF output of each tag.
+    They cannot be told from additions by anyone who lacks the OPRF output of each tag.
     """
-    entries = [TableEntry(version, Operation.ADD, tag, sealed) for tag, sealed in additions.items()]
-    entries += [TableEntry(version, Operation.REVOKE, tag, b"") for tag in revocations]
-    for _ in range(size_class(len(entries)) - len(entries)):
-        padding = random_bytes(TAG_SIZE + SEALED_LABEL_SIZE)
-        entries.append(TableEntry(version, Operation.ADD, Tag(padding[:TAG_SIZE]), padding[TAG_SIZE:]))
-    return sorted(entries, key=lambda entry: entry.tag)
+    for _ in range(size_class(count) - count):
+        entry = random_bytes(TAG_SIZE + SEALED_LABEL_SIZE)
+        yield Tag(entry[:TAG_SIZE]), entry[TAG_SIZE:]
 
 
 @dataclass(frozen=True, slots=True)

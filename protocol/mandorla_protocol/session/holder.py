@@ -83,6 +83,15 @@ class ChunkEvaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerStored:
+    """The answer is on disk, and may leave."""
+
+    index: int
+    evaluated: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkFailed:
     """An effect of the chunk failed before its answer was stored; the same request may come again."""
 
@@ -102,7 +111,7 @@ class Closed:
     """The round ended."""
 
 
-Event: TypeAlias = EvaluateRequested | ChunkEvaluated | ChunkFailed | PageRequested | Closed
+Event: TypeAlias = EvaluateRequested | ChunkEvaluated | AnswerStored | ChunkFailed | PageRequested | Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +142,10 @@ class Evaluate:
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
-    """Keep the answer, so that the same request gets the same answer."""
+    """Keep the answer, so that the same request gets the same answer; then go on with `AnswerStored`."""
 
     index: int
     request: bytes
-    digest: bytes
     evaluated: bytes
     proof: bytes
 
@@ -168,11 +176,16 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
     match event:
         case EvaluateRequested():
             return _evaluate_requested(state, event)
-        case ChunkEvaluated():
-            return _chunk_evaluated(state, event)
+        case ChunkEvaluated(index, evaluated, proof):
+            chunk = _pending(state, index)
+            return state, (StoreAnswer(index, chunk.request, evaluated, proof),)
+        case AnswerStored(index, evaluated, proof):
+            chunk = _pending(state, index)
+            answered = replace(chunk, answer=answer_digest(chunk.request, evaluated, proof))
+            return _with(state, index, answered), (ReplyAnswer(index),)
         case ChunkFailed(index):
-            chunk = state.chunks.get(index)
-            if chunk is None or chunk.answer is not None:
+            failed = state.chunks.get(index)
+            if failed is None or failed.answer is not None:
                 return state, ()
             return _without(state, index), ()
         case PageRequested(start, now):
@@ -212,15 +225,11 @@ def _evaluate_requested(
     )
 
 
-def _chunk_evaluated(state: HolderState, event: ChunkEvaluated) -> tuple[HolderState, tuple[Effect, ...]]:
-    chunk = state.chunks.get(event.index)
+def _pending(state: HolderState, index: int) -> Chunk:
+    chunk = state.chunks.get(index)
     if chunk is None or chunk.answer is not None:
         raise RoundError(Code.WRONG_STATE, "no such chunk is being evaluated")
-    digest = answer_digest(chunk.request, event.evaluated, event.proof)
-    return _with(state, event.index, replace(chunk, answer=digest)), (
-        StoreAnswer(event.index, chunk.request, digest, event.evaluated, event.proof),
-        ReplyAnswer(event.index),
-    )
+    return chunk
 
 
 def _require_open(state: HolderState, now: int) -> None:

@@ -83,6 +83,11 @@ class CloseStatement:
             raise EncodingError(Code.BAD_ENCODING, "an abort names a code of the catalogue, a commit none")
         return statement
 
+    @classmethod
+    def abort(cls, header_digest: bytes, code: Code) -> CloseStatement:
+        """State that a round is aborted; its transcripts do not matter any more."""
+        return cls(header_digest, bytes(DIGEST_SIZE), bytes(DIGEST_SIZE), Outcome.ABORTED, code.name)
+
     def require_same(self, own: CloseStatement) -> None:
         """Check a peer's statement against one's own view of the same round.
 

@@ -1,0 +1,55 @@
+"""TLS certificates: self-signed, since peers pin them by hash and trust no authority (SPEC 9.9)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from mandorla_protocol.epochs import LabId
+
+_LIFETIME = timedelta(days=825)
+_BACKDATE = timedelta(hours=1)
+
+
+def tls_name(lab: LabId) -> str:
+    """Return the DNS name that a lab's certificate carries and its peers ask for."""
+    return f"{lab.hex()[:32]}.mandorla.invalid"
+
+
+def issue_certificate(lab: LabId, now: datetime) -> tuple[bytes, bytes]:
+    """Make a P-256 key and a certificate for it; return both as PEM.
+
+    The DNS name is the only SAN: gRPC's Python client refuses a certificate that has none.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, tls_name(lab))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(now + _LIFETIME)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(tls_name(lab))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return key_pem, certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def der_from_pem(pem: bytes) -> bytes:
+    """Return a PEM certificate's DER bytes."""
+    return x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+
+
+def pem_from_der(der: bytes) -> bytes:
+    """Return a DER certificate as PEM."""
+    return x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,152 @@
+"""Calling a peer's node: pinned TLS, a deadline on every call, and retries where a call may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
+from mandorla_protocol.card import Card
+from mandorla_protocol.errors import Code, MandorlaError, TransportError
+
+from . import certificates, wire
+from .settings import Limits
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+_FIRST_BACKOFF = 0.1
+_LONGEST_BACKOFF = 5.0
+
+
+class Method(Protocol[Request, Response]):
+    """A unary call of a stub."""
+
+    def __call__(self, request: Request, *, timeout: float) -> grpc.aio.UnaryUnaryCall[Request, Response]:
+        """Start the call."""
+        ...
+
+
+class Traffic:
+    """Bytes of messages sent and received, before TLS and framing."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.received = 0
+
+
+class PeerClient:
+    """A channel to one peer. Every call may raise MandorlaError: the peer's code, or the transport's."""
+
+    def __init__(self, card: Card, tls_key: bytes, tls_certificate: bytes, limits: Limits) -> None:
+        self.traffic = Traffic()
+        self._limits = limits
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=certificates.pem_from_der(card.certificate),
+            private_key=tls_key,
+            certificate_chain=tls_certificate,
+        )
+        self._channel = grpc.aio.secure_channel(
+            card.endpoint,
+            credentials,
+            options=[
+                ("grpc.ssl_target_name_override", certificates.tls_name(card.identity)),
+                ("grpc.max_receive_message_length", limits.message_size),
+                ("grpc.max_send_message_length", limits.message_size),
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.min_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 2000),
+            ],
+        )
+        self._stub: exchange_pb2_grpc.ExchangeAsyncStub = exchange_pb2_grpc.ExchangeStub(self._channel)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def hello(self, request: exchange_pb2.HelloRequest, patience: float) -> exchange_pb2.HelloResponse:
+        """Ask for the peer's offer, for up to `patience` seconds while it prepares."""
+        return await self._until_ready(self._stub.Hello, request, patience)
+
+    async def propose(self, request: exchange_pb2.ProposeRequest) -> exchange_pb2.ProposeResponse:
+        """Propose a header, once: a repeated proposal is refused."""
+        return await self._once(self._stub.Propose, request)
+
+    async def evaluate(self, request: exchange_pb2.EvaluateRequest) -> exchange_pb2.EvaluateResponse:
+        """Have a chunk evaluated; repeating it costs nothing."""
+        return await self._retrying(self._stub.Evaluate, request)
+
+    async def list_tags(self, request: exchange_pb2.ListTagsRequest) -> exchange_pb2.ListTagsResponse:
+        """Read a page of the peer's table."""
+        return await self._retrying(self._stub.ListTags, request)
+
+    async def close_round(
+        self, request: exchange_pb2.CloseRequest, patience: float
+    ) -> exchange_pb2.CloseResponse:
+        """Exchange the close, for up to `patience` seconds while the peer finishes its half."""
+        return await self._until_ready(self._stub.Close, request, patience)
+
+    async def report(self, request: exchange_pb2.ReportRequest) -> exchange_pb2.ReportResponse:
+        """Report sightings; repeating it changes nothing."""
+        return await self._retrying(self._stub.Report, request)
+
+    async def _once(
+        self, method: Method[Request, Response], request: Request, deadline: float | None = None
+    ) -> Response:
+        self.traffic.sent += request.ByteSize()
+        try:
+            response = await method(request, timeout=deadline or self._limits.call_timeout)
+        except grpc.aio.AioRpcError as error:
+            raise wire.error_from(error) from None
+        self.traffic.received += response.ByteSize()
+        return response
+
+    async def _retrying(self, method: Method[Request, Response], request: Request) -> Response:
+        """Repeat a call that failed in a way that may pass."""
+        for attempt in range(self._limits.retries):
+            try:
+                return await self._once(method, request)
+            except MandorlaError as error:
+                if not error.code.info.retryable:
+                    raise
+            await back_off(attempt)
+        return await self._once(method, request)
+
+    async def _until_ready(
+        self, method: Method[Request, Response], request: Request, patience: float
+    ) -> Response:
+        """Repeat a call for as long as the peer says that it is preparing."""
+        give_up = time.monotonic() + patience
+        attempt = 0
+        while True:
+            left = give_up - time.monotonic()
+            if left <= 0:
+                raise TransportError(Code.DEADLINE, "the peer did not get ready")
+            try:
+                return await self._once(method, request, min(left, self._limits.call_timeout))
+            except MandorlaError as error:
+                transient = error.code is Code.NOT_READY or (
+                    error.code.info.retryable and attempt < self._limits.retries
+                )
+                if not transient:
+                    raise
+                attempt = 0 if error.code is Code.NOT_READY else attempt + 1
+            await back_off(attempt)
+
+
+async def back_off(attempt: int) -> None:
+    """Wait before attempt number `attempt + 1`: longer each time, and never as long as somebody else."""
+    longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2**attempt)
+    await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, no secret
+
+
+ClientFactory = Callable[[Card], PeerClient]
+"""Makes a client for a pinned peer."""

@@ -1,0 +1,67 @@
+"""The Exchange service: what a pinned peer may ask of this node (SPEC 9)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
+
+from . import wire
+from .admission import Context, caller
+from .clock import Clock
+from .limits import PeerLimits
+from .rounds.manager import Rounds
+from .store import Store
+
+_ELEMENT_SIZE = 32
+
+
+class Exchange(exchange_pb2_grpc.ExchangeServicer):
+    """Hand each call to the round that it belongs to. `Admission` has let the caller in."""
+
+    def __init__(self, rounds: Rounds, store: Store, limits: PeerLimits, clock: Clock) -> None:
+        self._rounds = rounds
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+
+    async def Hello(self, request: exchange_pb2.HelloRequest, context: Context) -> exchange_pb2.HelloResponse:
+        """Offer an up-to-date table."""
+        return await self._rounds.hello(caller(), request)
+
+    async def Propose(
+        self, request: exchange_pb2.ProposeRequest, context: Context
+    ) -> exchange_pb2.ProposeResponse:
+        """Agree to a header, or refuse it."""
+        return await self._rounds.propose(caller(), request)
+
+    async def Evaluate(
+        self, request: exchange_pb2.EvaluateRequest, context: Context
+    ) -> exchange_pb2.EvaluateResponse:
+        """Evaluate a chunk."""
+        peer = caller()
+        active = await self._rounds.find(peer, request.round_id)
+        self._limits.take_elements(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
+        answer = await active.evaluate(request.index, request.blinded, self._clock())
+        return exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)
+
+    async def ListTags(
+        self, request: exchange_pb2.ListTagsRequest, context: Context
+    ) -> exchange_pb2.ListTagsResponse:
+        """Read a page of the table."""
+        active = await self._rounds.find(caller(), request.round_id)
+        return await active.page(request.start, self._clock())
+
+    async def Close(self, request: exchange_pb2.CloseRequest, context: Context) -> exchange_pb2.CloseResponse:
+        """Close a round."""
+        return await self._rounds.close(caller(), request)
+
+    async def Report(
+        self, request: exchange_pb2.ReportRequest, context: Context
+    ) -> exchange_pb2.ReportResponse:
+        """Take note of sightings; tags that are not in the table are passed over."""
+        peer = caller()
+        active = await self._rounds.find(peer, request.round_id)
+        tags = wire.tags_from(request.tags)
+        await asyncio.to_thread(active.record_sightings, tags)
+        return exchange_pb2.ReportResponse()

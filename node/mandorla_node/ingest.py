@@ -1,0 +1,111 @@
+"""Taking indicators in: canonicalise, report bad rows by line, and store the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mandorla_protocol.errors import Code, InputError
+from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.labels import Label
+
+from .store import IndicatorSet, LabelledIndicator, Store
+
+MAX_REPORTED = 1000
+"""Rejected rows that are reported one by one; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRow:
+    """A row as it stood in its source: its line, the type and the text of the indicator, and a label."""
+
+    line: int
+    type: str
+    value: str
+    label: Label = field(default_factory=Label)
+
+    def __repr__(self) -> str:
+        """Show the line only: the value stays out of logs and tracebacks."""
+        return f"IngestRow(line={self.line})"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """Why a row was not taken; never its content."""
+
+    line: int
+    code: Code
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of the rows: each is added, known before, a duplicate in this ingest, or rejected."""
+
+    added: int
+    known: int
+    duplicates: int
+    rejected: tuple[RejectedRow, ...]
+    rejected_total: int
+
+
+class Ingestor:
+    """One ingest: rows come in by batches, and a report at the end.
+
+    A strict ingest keeps its rows in memory until it has seen them all, and stores nothing if one is bad.
+    """
+
+    def __init__(self, store: Store, target: IndicatorSet, strict: bool = False) -> None:
+        self._indicators = store.indicators
+        self._target = target
+        self._strict = strict
+        self._id: int | None = None
+        self._accepted = 0
+        self._spool: list[LabelledIndicator] = []
+        self._rejected: list[RejectedRow] = []
+        self._rejected_total = 0
+
+    def add(self, rows: Sequence[IngestRow]) -> None:
+        """Take rows in."""
+        good = []
+        for row in rows:
+            try:
+                good.append(LabelledIndicator(Indicator.parse(row.type, row.value), row.label))
+            except InputError as error:
+                self.reject(RejectedRow(row.line, error.code, error.detail or error.code.info.message))
+        self._accepted += len(good)
+        if self._strict:
+            self._spool += good
+        else:
+            self._store(good)
+
+    def reject(self, row: RejectedRow) -> None:
+        """Record a row that could not be read at all."""
+        self._rejected_total += 1
+        if len(self._rejected) < MAX_REPORTED:
+            self._rejected.append(row)
+
+    def finish(self) -> IngestReport:
+        """End the ingest.
+
+        Raises InputError(BAD_ROWS) if it is strict and a row was rejected; then nothing was stored.
+        """
+        if self._strict and self._rejected:
+            first = self._rejected[0]
+            raise InputError(
+                Code.BAD_ROWS,
+                f"{self._rejected_total} bad rows, the first in line {first.line}: {first.reason}",
+            )
+        self._store(self._spool)
+        counts = self._indicators.counts(self._target, self._id)
+        return IngestReport(
+            added=counts.added,
+            known=counts.known,
+            duplicates=self._accepted - counts.added - counts.known,
+            rejected=tuple(self._rejected),
+            rejected_total=self._rejected_total,
+        )
+
+    def _store(self, rows: Sequence[LabelledIndicator]) -> None:
+        if rows:
+            self._id = self._indicators.add(self._target, rows, self._id)

@@ -1,0 +1,277 @@
+"""The Operator service: what this lab's own people and gateways ask of the running node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError
+from mandorla_protocol.header import Kind
+from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.labels import Label, Reason, Severity, Tlp
+
+from .home import Home
+from .ingest import Ingestor, IngestRow
+from .rounds.agreement import Terms
+from .rounds.manager import RoundReport, Rounds
+from .store import IndicatorSet, LabelledIndicator, MatchRecord, Store
+from .wire import CODE_KEY
+
+_LOG = structlog.get_logger()
+
+Context = grpc.aio.ServicerContext[Message, Message]
+K = TypeVar("K")
+V = TypeVar("V")
+
+_RECENT_ROUNDS = 20
+_PROGRESS_INTERVAL = 0.1
+_SETS = {
+    operator_pb2.SET_FLAGGED: IndicatorSet.FLAGGED,
+    operator_pb2.SET_OBSERVED: IndicatorSet.OBSERVED,
+}
+_KINDS = {operator_pb2.KIND_SHARED: Kind.SHARED, operator_pb2.KIND_WATCH: Kind.WATCH}
+_SET_VALUES = {value: key for key, value in _SETS.items()}
+_KIND_VALUES = {value: key for key, value in _KINDS.items()}
+
+
+class Operator(operator_pb2_grpc.OperatorServicer):
+    """Answer the operator. Errors carry their code, and the detail too: it is this lab's own."""
+
+    def __init__(self, home: Home, store: Store, rounds: Rounds, engine: str, started: int) -> None:
+        self._home = home
+        self._store = store
+        self._rounds = rounds
+        self._engine = engine
+        self._started = started
+
+    async def Ingest(
+        self, request_iterator: AsyncIterator[operator_pb2.IngestRequest], context: Context
+    ) -> operator_pb2.IngestResponse:
+        """Take indicators in."""
+        async with _errors(context):
+            ingestor: Ingestor | None = None
+            async for request in request_iterator:
+                if request.HasField("options") and ingestor is None:
+                    target = _known(_SETS, request.options.set)
+                    ingestor = Ingestor(self._store, target, request.options.strict)
+                elif request.HasField("rows") and ingestor is not None:
+                    rows = [_row(row) for row in request.rows.rows]
+                    await asyncio.to_thread(ingestor.add, rows)
+                else:
+                    raise EncodingError(Code.BAD_ENCODING, "an ingest is its options, and then rows")
+            if ingestor is None:
+                raise EncodingError(Code.BAD_ENCODING, "an ingest begins with its options")
+            report = await asyncio.to_thread(ingestor.finish)
+            return operator_pb2.IngestResponse(
+                added=report.added,
+                known=report.known,
+                duplicates=report.duplicates,
+                rejected=[
+                    operator_pb2.RejectedRow(line=row.line, code=row.code.name, reason=row.reason)
+                    for row in report.rejected
+                ],
+                rejected_total=report.rejected_total,
+            )
+
+    async def StartRound(
+        self, request: operator_pb2.StartRoundRequest, context: Context
+    ) -> AsyncIterator[operator_pb2.RoundProgress]:
+        """Run a round and stream its progress."""
+        async with _errors(context):
+            terms = Terms(_known(_KINDS, request.kind), request.collection)
+            latest = operator_pb2.RoundProgress()
+
+            def show(step: str, done: int, total: int) -> None:
+                nonlocal latest
+                latest = operator_pb2.RoundProgress(step=step, done=done, total=total)
+
+            task = asyncio.create_task(self._rounds.run(request.peer, terms, show))
+            try:
+                shown = latest
+                while not (await asyncio.wait({task}, timeout=_PROGRESS_INTERVAL))[0]:
+                    if latest is not shown:
+                        shown = latest
+                        yield latest
+            finally:
+                # An operator who hangs up takes the round along: it must not go on unseen.
+                task.cancel()
+            yield operator_pb2.RoundProgress(step="done", result=_result(task.result()))
+
+    async def Check(self, request: operator_pb2.CheckRequest, context: Context) -> operator_pb2.CheckResponse:
+        """Say what is known of indicators, and record them as observed."""
+        async with _errors(context):
+            wanted = [Indicator.parse(item.type, item.value) for item in request.indicators]
+            return await asyncio.to_thread(self._check, wanted)
+
+    async def Matches(
+        self, request: operator_pb2.MatchesRequest, context: Context
+    ) -> AsyncIterator[operator_pb2.Match]:
+        """Stream everything that matched."""
+        async with _errors(context):
+            kind = _known(_KINDS, request.kind) if request.kind else None
+            if request.peer:
+                await asyncio.to_thread(self._store.peers.get, request.peer)
+            pages = self._store.matches.all(request.peer or None, kind)
+            while (page := await asyncio.to_thread(next, pages, None)) is not None:
+                for record in page:
+                    yield match_message(record)
+
+    async def Status(
+        self, request: operator_pb2.StatusRequest, context: Context
+    ) -> operator_pb2.StatusResponse:
+        """Say how the node is."""
+        async with _errors(context):
+            return await asyncio.to_thread(self._status)
+
+    def _check(self, wanted: list[Indicator]) -> operator_pb2.CheckResponse:
+        store = self._store
+        if wanted:
+            rows = [LabelledIndicator(indicator, Label()) for indicator in wanted]
+            store.indicators.add(IndicatorSet.OBSERVED, rows, None)
+        names = {peer.lab: peer.name for peer in store.peers.all()}
+        return operator_pb2.CheckResponse(
+            results=[
+                operator_pb2.CheckResult(
+                    indicator=operator_pb2.Indicator(type=indicator.type, value=indicator.value),
+                    flagged_here=store.indicators.is_flagged(indicator),
+                    matches=[match_message(record) for record in store.matches.of(indicator)],
+                    compared_with=sorted(
+                        names[lab] for lab in store.asking.compared_with(indicator) if lab in names
+                    ),
+                )
+                for indicator in wanted
+            ]
+        )
+
+    def _status(self) -> operator_pb2.StatusResponse:
+        store, card = self._store, self._home.card
+        peers = store.peers.all()
+        names = {peer.lab: peer.name for peer in peers}
+        return operator_pb2.StatusResponse(
+            lab=card.name,
+            endpoint=card.endpoint,
+            engine=self._engine,
+            started=self._started,
+            sets=[
+                operator_pb2.SetSize(type=name, set=_SET_VALUES[target], count=count)
+                for name, target, count in store.indicators.sizes()
+            ],
+            peers=[
+                operator_pb2.PeerStatus(
+                    name=peer.name,
+                    endpoint=peer.card.endpoint,
+                    last_contact=peer.last_contact,
+                    matches=store.matches.count(peer.lab),
+                    sightings=store.matches.count_sightings(peer.lab),
+                    budgets=[
+                        operator_pb2.BudgetStatus(
+                            collection=collection, epoch=number, spent=spent, budget=budget
+                        )
+                        for collection, number, spent, budget in store.holding.budgets(peer.lab)
+                    ],
+                )
+                for peer in peers
+            ],
+            rounds=[
+                operator_pb2.RoundStatus(
+                    round_id=record.round_id,
+                    peer=names.get(record.peer, record.peer.hex()[:16]),
+                    kind=_KIND_VALUES[record.kind],
+                    collection=record.collection,
+                    state=record.state.value,
+                    code=record.code,
+                    created=record.created_at,
+                    closed=record.closed_at,
+                )
+                for record in store.rounds.recent(_RECENT_ROUNDS)
+            ],
+        )
+
+
+def match_message(record: MatchRecord) -> operator_pb2.Match:
+    """Write a match as a message."""
+    label = record.label
+    return operator_pb2.Match(
+        indicator=operator_pb2.Indicator(type=record.indicator.type, value=record.indicator.value),
+        peer=record.peer_name,
+        kind=_KIND_VALUES[record.kind],
+        first_matched=record.first_matched,
+        label=operator_pb2.Label(
+            reason=int(label.reason),
+            severity=int(label.severity),
+            confidence=label.confidence,
+            first_seen=label.first_seen,
+            expires=label.expires,
+            tlp=int(label.tlp),
+        ),
+        round_id=record.round_id,
+    )
+
+
+def _row(row: operator_pb2.IngestRow) -> IngestRow:
+    if not row.HasField("label"):
+        return IngestRow(row.line, row.type, row.value)
+    label = row.label
+    try:
+        parsed = Label(
+            reason=Reason(label.reason),
+            severity=Severity(label.severity),
+            confidence=label.confidence,
+            first_seen=label.first_seen,
+            expires=label.expires,
+            tlp=Tlp(label.tlp),
+        )
+    except ValueError:
+        raise InputError(Code.BAD_LABEL, f"line {row.line}: an unknown reason, severity or TLP") from None
+    return IngestRow(row.line, row.type, row.value, parsed)
+
+
+def _result(report: RoundReport) -> operator_pb2.RoundResult:
+    return operator_pb2.RoundResult(
+        round_id=report.round_id,
+        outcome=report.state.value,
+        code=report.code,
+        matches=report.findings.matches,
+        new_matches=report.findings.new_matches,
+        evaluated_by_peer=report.evaluated_by_peer,
+        evaluated_for_peer=report.evaluated_for_peer,
+        table_entries=report.table_entries,
+        bytes_sent=report.bytes_sent,
+        bytes_received=report.bytes_received,
+        seconds=report.seconds,
+        bad_labels=report.findings.bad_labels,
+    )
+
+
+def _known(values: Mapping[K, V], key: K) -> V:
+    try:
+        return values[key]
+    except KeyError:
+        raise InputError(Code.BAD_INPUT, "an unknown set or kind") from None
+
+
+@asynccontextmanager
+async def _errors(context: Context) -> AsyncIterator[None]:
+    """Give an error its status and its code."""
+    try:
+        yield
+    except MandorlaError as error:
+        failure = error
+    except Exception as error:
+        _LOG.exception("operator call failed", error=type(error).__name__)
+        failure = NodeError(Code.INTERNAL, type(error).__name__)
+    else:
+        return
+    info = failure.code.info
+    await context.abort(
+        grpc.StatusCode[info.status.name],
+        f"{info.message} {failure.detail}".strip(),
+        ((CODE_KEY, failure.code.name),),
+    )

@@ -1,0 +1,165 @@
+"""A round while it lasts: both halves, and the order in which their events happen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mandorla.v1 import exchange_pb2
+from mandorla_protocol.epochs import LabId, proof_nonce
+from mandorla_protocol.errors import Code, NodeError, RoundError
+from mandorla_protocol.header import RoundHeader
+from mandorla_protocol.labels import Tag
+from mandorla_protocol.session import holder
+from mandorla_protocol.session.holder import HolderState
+from mandorla_protocol.session.transcript import CloseStatement, Outcome
+from mandorla_protocol.table import TableEntry
+
+from .. import wire, workers
+from ..client import PeerClient
+from ..store import Peer, Store, StoredChunk
+from ..tables import Ready
+from ..workers import Workers
+from .half import Findings, QuerierHalf
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a chunk."""
+
+    evaluated: bytes
+    proof: bytes
+
+
+class ActiveRound:
+    """One round between this lab and a peer."""
+
+    def __init__(
+        self,
+        header: RoundHeader,
+        lab: LabId,
+        peer: Peer,
+        ready: Ready,
+        half: QuerierHalf,
+        client: PeerClient,
+        store: Store,
+        pool: Workers,
+    ) -> None:
+        self.header = header
+        self.peer = peer
+        self.half = half
+        self.client = client
+        self.agreed = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.task: asyncio.Task[Findings] | None = None
+        self._lab = lab
+        self._ready = ready
+        self._store = store
+        self._pool = pool
+        self._holder = HolderState(header, lab)
+
+    @property
+    def evaluated_for_peer(self) -> int:
+        """Elements that this lab evaluated for the peer, padding included."""
+        return self._holder.elements
+
+    def begin(self) -> asyncio.Task[Findings]:
+        """Begin this lab's half as the querier: both labs have signed the header."""
+        self.agreed.set()
+        self.task = asyncio.create_task(self.half.run())
+        return self.task
+
+    async def findings(self) -> Findings:
+        """Wait for this lab's half.
+
+        Raises what stopped it, and RoundError(ROUND_ABORTED) if the peer ended the round before.
+        """
+        if self.task is None:
+            raise RoundError(Code.WRONG_STATE)
+        ended = asyncio.create_task(self.ended.wait())
+        try:
+            await asyncio.wait({self.task, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        if self.task.done() and not self.task.cancelled():
+            return self.task.result()
+        raise RoundError(Code.ROUND_ABORTED, "the peer ended the round")
+
+    def end(self) -> None:
+        """Answer nothing from now on, and stop this lab's half."""
+        self._holder, _ = holder.step(self._holder, holder.Closed())
+        self.ended.set()
+        self.agreed.set()
+        if self.task is not None:
+            self.task.cancel()
+
+    async def evaluate(self, index: int, blinded: bytes, now: int) -> Answer:
+        """Answer a chunk as the holder.
+
+        Raises RoundError or CryptoError if the chunk may not be answered; then it is not charged either.
+        """
+        self._holder, effects = holder.step(self._holder, holder.EvaluateRequested(index, blinded, now))
+        try:
+            while True:
+                outcome: holder.Event | Answer | None = None
+                for effect in effects:
+                    outcome = await self._perform(effect)
+                if isinstance(outcome, Answer):
+                    return outcome
+                if outcome is None:
+                    raise NodeError(Code.INTERNAL, "a chunk led to no answer")
+                self._holder, effects = holder.step(self._holder, outcome)
+        except BaseException:
+            self._holder, _ = holder.step(self._holder, holder.ChunkFailed(index))
+            raise
+
+    async def _perform(self, effect: holder.Effect) -> holder.Event | Answer | None:
+        """Do what the state machine asks for; return what comes of it."""
+        match effect:
+            case holder.CheckElements(_, blinded):
+                await self._pool.run(workers.check_elements, blinded)
+            case holder.Charge(index, request, count):
+                charge = self._store.holding.charge
+                await asyncio.to_thread(charge, self._ready.held, self.header.round_id, index, request, count)
+            case holder.Evaluate(index, request, blinded):
+                nonce = proof_nonce(self._ready.seed, self._ready.held.epoch, request)
+                evaluated, proof = await self._pool.run(
+                    workers.evaluate_and_prove, self._ready.keys, blinded, nonce
+                )
+                return holder.ChunkEvaluated(index, evaluated, proof)
+            case holder.StoreAnswer(index, request, evaluated, proof):
+                chunk = StoredChunk(request, evaluated, proof)
+                await asyncio.to_thread(self._store.rounds.store_answer, self.header.round_id, index, chunk)
+                return holder.AnswerStored(index, evaluated, proof)
+            case holder.ReplyAnswer(index):
+                chunk = await asyncio.to_thread(self._store.rounds.answer, self.header.round_id, index)
+                return Answer(chunk.evaluated, chunk.proof)
+        return None
+
+    async def page(self, start: int, now: int) -> exchange_pb2.ListTagsResponse:
+        """Answer with a page of the table that the header commits to."""
+        self._holder, effects = holder.step(self._holder, holder.PageRequested(start, now))
+        entries: list[TableEntry] = []
+        for effect in effects:
+            if isinstance(effect, holder.ReplyPage):
+                entries = await asyncio.to_thread(
+                    self._store.holding.entries, self._ready.held, effect.start, effect.limit
+                )
+        return wire.entries_to(entries)
+
+    def commit_statement(self) -> CloseStatement:
+        """State what this lab saw of both halves; raises RoundError if one is not complete."""
+        own, peers = self.half.state.digest(), self._holder.digest()
+        initiated = self.header.initiator.lab == self._lab
+        return CloseStatement(
+            header_digest=self.header.digest(),
+            initiator_half=own if initiated else peers,
+            responder_half=peers if initiated else own,
+            outcome=Outcome.COMMITTED,
+        )
+
+    def record_sightings(self, tags: Sequence[Tag]) -> None:
+        """Record which flagged indicators the peer reports to have met."""
+        ids = self._store.holding.indicators_behind(self._ready.held, tags)
+        self._store.matches.record_sightings(self.peer.lab, self.header.round_id, ids)

@@ -1,0 +1,212 @@
+"""The querier's half of a round, driven: `session.querier` says what to do, and this does it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mandorla.v1 import exchange_pb2
+from mandorla_protocol.engine import TOKEN_SIZE
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import MandorlaError
+from mandorla_protocol.header import Kind, RoundHeader
+from mandorla_protocol.labels import Label, open_sealed
+from mandorla_protocol.session import querier
+from mandorla_protocol.session.querier import QuerierState
+from mandorla_protocol.table import TableReader
+
+from .. import wire, workers
+from ..client import PeerClient
+from ..store import AskedEpoch, IndicatorSet, OwnTag, Store
+from ..workers import Workers
+
+Progress = Callable[[str, int, int], None]
+"""Called with the step's name, and how much of how much is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a half found: matches that hold, how many are new, and labels that did not open."""
+
+    matches: int = 0
+    new_matches: int = 0
+    bad_labels: int = 0
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Blinded:
+    indicator_ids: list[int]
+    tokens: bytes
+    blinds: bytes
+    blinded: bytes
+
+
+class QuerierHalf:
+    """This lab's half of one round as the querier."""
+
+    def __init__(
+        self,
+        header: RoundHeader,
+        lab: LabId,
+        store: Store,
+        pool: Workers,
+        client: PeerClient,
+        progress: Progress,
+    ) -> None:
+        self._header = header
+        self._lab = lab
+        self._holder = header.other(lab)
+        self._store = store
+        self._pool = pool
+        self._client = client
+        self._progress = progress
+        self._source = IndicatorSet.FLAGGED if header.kind is Kind.SHARED else IndicatorSet.OBSERVED
+        self._cursor = 0
+        self._loading = asyncio.Lock()
+        self._pending: dict[int, _Blinded] = {}
+
+    async def open(self) -> None:
+        """Plan the half, before the header is signed.
+
+        Raises RoundError if the peer's epoch or table is not a continuation of what was seen, or if this lab
+        has more to compare than the header allows.
+        """
+        offer = self._holder.offer
+        epoch = self._header.epoch(self._holder.lab)
+        await self._pool.run(workers.check_elements, offer.public_key)
+        self._asked = await asyncio.to_thread(self._store.asking.open_epoch, epoch, offer.public_key)
+        reader = TableReader.resume(self._asked.verified, self._asked.frontier, offer.table)
+        count, self._last = await asyncio.to_thread(
+            self._store.asking.count_untagged, self._asked, self._source
+        )
+        self._state = querier.open_half(self._header, self._lab, count, reader)
+
+    @property
+    def state(self) -> QuerierState:
+        """The state machine's state."""
+        return self._state
+
+    @property
+    def asked(self) -> AskedEpoch:
+        """The peer's epoch in which this half asks."""
+        return self._asked
+
+    async def run(self) -> Findings:
+        """Have the indicators evaluated, read the table, and compare.
+
+        Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
+        """
+        tasks = await self._step(querier.Started())
+        try:
+            while tasks:
+                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    tasks |= await self._step(task.result())
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return await asyncio.to_thread(self._compare)
+
+    async def _step(self, event: querier.Event) -> set[asyncio.Task[querier.Event]]:
+        """Advance the state machine and begin what it asks for."""
+        # Checking a page of the table hashes thousands of entries: off the event loop.
+        self._state, effects = await asyncio.to_thread(querier.step, self._state, event)
+        self._show()
+        tasks = set()
+        for effect in effects:
+            match effect:
+                case querier.StageEntries(start, entries):
+                    await asyncio.to_thread(self._store.asking.stage_entries, self._asked, start, entries)
+                case querier.AcceptTable(reader):
+                    await asyncio.to_thread(self._store.asking.accept_table, self._asked, reader)
+                case querier.Blind(index, count):
+                    tasks.add(asyncio.create_task(self._blind(index, count)))
+                case querier.SendEvaluate(index, blinded):
+                    tasks.add(asyncio.create_task(self._evaluate(index, blinded)))
+                case querier.Finalize():
+                    tasks.add(asyncio.create_task(self._finalize(effect)))
+                case querier.RequestPage(start):
+                    tasks.add(asyncio.create_task(self._read(start)))
+        return tasks
+
+    async def _blind(self, index: int, count: int) -> querier.Event:
+        async with self._loading:
+            rows = await asyncio.to_thread(
+                self._store.asking.untagged, self._asked, self._source, self._cursor, self._last, count
+            )
+            if rows:
+                self._cursor = rows[-1][0]
+        tokens = b"".join(indicator.token() for _, indicator in rows)
+        tokens += os.urandom(TOKEN_SIZE * (count - len(rows)))
+        blinds, blinded = await self._pool.run(workers.blind, tokens)
+        self._pending[index] = _Blinded([row[0] for row in rows], tokens, blinds, blinded)
+        return querier.ChunkBlinded(index, blinded)
+
+    async def _evaluate(self, index: int, blinded: bytes) -> querier.Event:
+        response = await self._client.evaluate(
+            exchange_pb2.EvaluateRequest(round_id=self._header.round_id, index=index, blinded=blinded)
+        )
+        return querier.ChunkAnswered(index, response.evaluated, response.proof)
+
+    async def _finalize(self, effect: querier.Finalize) -> querier.Event:
+        chunk = self._pending[effect.index]
+        tags = await self._pool.run(
+            workers.finalize_tags,
+            self._holder.offer.public_key,
+            chunk.tokens,
+            chunk.blinds,
+            chunk.blinded,
+            effect.evaluated,
+            effect.proof,
+            len(chunk.indicator_ids),
+        )
+        del self._pending[effect.index]
+        own = [
+            OwnTag(tag, indicator_id, key)
+            for indicator_id, (tag, key) in zip(chunk.indicator_ids, tags, strict=True)
+        ]
+        await asyncio.to_thread(self._store.asking.store_tags, self._asked, own)
+        return querier.ChunkFinalized(effect.index, effect.evaluated, effect.proof)
+
+    async def _read(self, start: int) -> querier.Event:
+        response = await self._client.list_tags(
+            exchange_pb2.ListTagsRequest(round_id=self._header.round_id, start=start)
+        )
+        return querier.PageReceived(await asyncio.to_thread(wire.entries_from, response))
+
+    def _compare(self) -> Findings:
+        """Compare own tags with the verified table, and record what matches.
+
+        A label that does not open makes no match, and nobody but this lab's operator learns of it: an error
+        that the peer can see would tell it that this lab holds the indicator (SPEC 6.5).
+        """
+        peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
+        matches = new_matches = bad_labels = 0
+        for page in self._store.matches.candidates(self._asked, kind):
+            found: list[tuple[int, Label]] = []
+            for candidate in page:
+                entry = candidate.entry
+                try:
+                    label = open_sealed(
+                        entry.sealed, candidate.label_key, entry.tag, self._asked.epoch, entry.version
+                    )
+                except MandorlaError:
+                    bad_labels += 1
+                else:
+                    found.append((candidate.indicator_id, label))
+            matches += len(found)
+            new_matches += self._store.matches.record(peer, kind, self._header.round_id, found)
+        self._store.matches.end_others(peer, kind, collection, self._header.round_id)
+        return Findings(matches, new_matches, bad_labels, complete=True)
+
+    def _show(self) -> None:
+        state = self._state
+        if state.phase is querier.Phase.EVALUATING:
+            done = sum(state.counts[index] for index in state.answers)
+            self._progress("evaluating", done, sum(state.counts))
+        else:
+            self._progress("reading", state.reader.position, state.reader.committed.size)

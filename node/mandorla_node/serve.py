@@ -1,0 +1,140 @@
+"""A running node: two gRPC servers, one for peers and one for the operator, around one store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import grpc
+import structlog
+
+from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
+from mandorla_protocol.card import Card
+from mandorla_protocol.errors import Code, NodeError
+
+from . import certificates
+from .admission import Admission
+from .client import PeerClient
+from .clock import system_clock
+from .exchange import Exchange
+from .home import Home
+from .limits import PeerLimits
+from .logs import configure_logs
+from .operator_service import Operator
+from .rounds.manager import Rounds
+from .store import Store
+from .tables import Tables
+from .workers import Workers
+
+_LOG = structlog.get_logger()
+_GRACE = 10.0
+_OPERATOR_MESSAGE_SIZE = 64 << 20
+
+
+async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
+    """Run the node until SIGTERM, SIGINT or `stop`.
+
+    Raises NodeError: BAD_HOME if another node serves this home, BAD_CONFIG if the address cannot be used.
+    """
+    configure_logs(home.settings.log_level)
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(home):
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running(home: Home) -> AsyncIterator[None]:
+    """Keep a node running for as long as the context is open."""
+    settings = home.settings
+    _refuse_second_node(home)
+    async with contextlib.AsyncExitStack() as stack:
+        store = home.open_store()
+        stack.callback(store.close)
+        pool = Workers(settings.engine, settings.workers)
+        stack.callback(pool.close)
+        store.rounds.interrupt_open()
+
+        def client(card: Card) -> PeerClient:
+            return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
+
+        tables = Tables(home.card.identity, store, pool, settings.rounds)
+        rounds = Rounds(home, store, pool, tables, client, system_clock)
+        peer_limits = PeerLimits(settings.limits)
+        peers = _peer_server(home, store, peer_limits)
+        exchange_pb2_grpc.add_ExchangeServicer_to_server(
+            Exchange(rounds, store, peer_limits, system_clock), peers
+        )
+        operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
+        operator_pb2_grpc.add_OperatorServicer_to_server(
+            Operator(home, store, rounds, pool.engine.name, system_clock()), operator
+        )
+        _listen(operator, home)
+        for server in (peers, operator):
+            await server.start()
+            stack.push_async_callback(server.stop, _GRACE)
+        home.operator_socket.chmod(0o600)
+        stack.callback(home.operator_socket.unlink, missing_ok=True)
+        stack.push_async_callback(rounds.stop)
+        _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
+        yield
+        _LOG.info("stopping", lab=home.card.name)
+
+
+def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.Server:
+    """Make the server for peers: TLS with the certificates that are pinned now, and one admission for all."""
+    limits = home.settings.limits
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        # The own certificate keeps the list from being empty before the first peer is pinned; it opens
+        # nothing, since admission knows it from no peer.
+        pinned = [certificates.pem_from_der(peer.card.certificate) for peer in store.peers.all()]
+        return grpc.ssl_server_certificate_configuration(
+            [(home.tls_key, home.tls_certificate)], b"".join([home.tls_certificate, *pinned])
+        )
+
+    server = grpc.aio.server(
+        interceptors=[Admission(store, limits, peer_limits)],
+        maximum_concurrent_rpcs=8 * limits.streams,
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", limits.message_size),
+            ("grpc.max_send_message_length", limits.message_size),
+            ("grpc.max_metadata_size", 16 << 10),
+            ("grpc.max_concurrent_streams", limits.streams),
+            ("grpc.max_connection_age_ms", limits.connection_age * 1000),
+            ("grpc.max_connection_age_grace_ms", limits.call_timeout * 1000),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+        ],
+    )
+    credentials = grpc.dynamic_ssl_server_credentials(
+        configuration(), configuration, require_client_authentication=True
+    )
+    try:
+        server.add_secure_port(home.settings.listen, credentials)
+    except RuntimeError:
+        raise NodeError(Code.BAD_CONFIG, f"cannot listen on {home.settings.listen}") from None
+    return server
+
+
+def _listen(server: grpc.aio.Server, home: Home) -> None:
+    path = home.operator_socket
+    path.unlink(missing_ok=True)
+    try:
+        server.add_insecure_port(f"unix:{path}")
+    except RuntimeError:
+        raise NodeError(Code.BAD_HOME, f"cannot listen on {path}") from None
+
+
+def _refuse_second_node(home: Home) -> None:
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.connect(str(home.operator_socket))
+        raise NodeError(Code.BAD_HOME, "another node serves this home")

@@ -1,0 +1,130 @@
+"""A node's configuration: `mandorla.toml` in its home, with `MANDORLA_...` variables over it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mandorla_protocol.errors import Code, NodeError
+
+Positive = Annotated[int, Field(gt=0)]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class RoundPolicy(BaseModel):
+    """What this lab agrees to in a round. Counts are evaluations; lifetimes are seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    purpose: Text = "detecting adversarial distillation and related fraud"
+    legal_basis: Text = "legitimate interest in the security of the service"
+    budget: Positive = 2**21
+    cap: Positive = 2**21
+    lifetime: Annotated[int, Field(ge=60, le=7 * 24 * 3600)] = 24 * 3600
+    epoch_lifetime: Annotated[int, Field(ge=3600)] = 30 * 24 * 3600
+    report_sightings: bool = False
+
+
+class Limits(BaseModel):
+    """What one peer may ask of this node. Sizes are bytes, times are seconds, rates are per second."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    message_size: Annotated[int, Field(ge=1 << 20, le=1 << 26)] = 4 << 20
+    streams: Positive = 32
+    calls_per_second: Positive = 100
+    call_burst: Positive = 400
+    elements_per_second: Positive = 200_000
+    element_burst: Positive = 1_000_000
+    call_timeout: Positive = 120
+    connection_age: Positive = 3600
+    retries: Annotated[int, Field(ge=0)] = 4
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may set."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="MANDORLA_", env_nested_delimiter="__"
+    )
+    toml_path: ClassVar[Path | None] = None
+
+    lab: str
+    listen: str
+    endpoint: str
+    engine: Literal["auto", "portable", "native"] = "auto"
+    workers: Annotated[int, Field(ge=0, le=256)] = 0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    rounds: RoundPolicy = RoundPolicy()
+    limits: Limits = Limits()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        return env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_path)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a node's configuration.
+
+    Raises NodeError(BAD_CONFIG) that names each wrong key and what would be right.
+    """
+    bound = type("BoundSettings", (Settings,), {"toml_path": path, "__annotations__": {}})
+    try:
+        settings = bound()
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise NodeError(Code.BAD_CONFIG, f"{path.name}: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise NodeError(Code.BAD_CONFIG, f"{path.name}: {problems}") from None
+    if not isinstance(settings, Settings):
+        raise NodeError(Code.INTERNAL)
+    return settings
+
+
+def initial_toml(lab: str, listen: str, endpoint: str) -> str:
+    """Return the text of a new node's configuration file: what must be said, and what may be changed."""
+    policy, limits = RoundPolicy(), Limits()
+    return f"""\
+# This lab's node. Times are in seconds; what is commented out shows its default.
+lab = "{lab}"
+listen = "{listen}"
+endpoint = "{endpoint}"    # what peers dial; it is part of the card
+
+# engine = "auto"          # auto, portable or native
+# workers = 0              # processes or threads for cryptography; 0: one for each core
+# log_level = "info"
+
+[rounds]
+purpose = "{policy.purpose}"
+legal_basis = "{policy.legal_basis}"
+# budget = {policy.budget}         # evaluations that a peer gets in one key epoch, per collection
+# cap = {policy.cap}            # evaluations that a peer gets in one round
+# lifetime = {policy.lifetime}
+# epoch_lifetime = {policy.epoch_lifetime}
+# report_sightings = false
+
+[limits]
+# calls_per_second = {limits.calls_per_second}
+# elements_per_second = {limits.elements_per_second}
+# call_timeout = {limits.call_timeout}
+"""

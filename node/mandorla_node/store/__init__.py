@@ -1,0 +1,59 @@
+"""The store: everything that a node must not forget.
+
+The rest of the node sees repositories that speak the protocol's types; SQL stays in here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..clock import Clock
+from ..vault import Vault
+from .asking import AskedEpoch, Asking, OwnTag
+from .database import Database
+from .holding import Addition, HeldEpoch, Holding, StagedEntry
+from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator
+from .matches import Candidate, Matches, MatchRecord
+from .peers import Peer, Peers
+from .rounds import JournalEntry, RoundRecord, Rounds, RoundState, StoredChunk
+
+__all__ = [
+    "Addition",
+    "AskedEpoch",
+    "Candidate",
+    "HeldEpoch",
+    "IndicatorSet",
+    "IngestCounts",
+    "JournalEntry",
+    "LabelledIndicator",
+    "MatchRecord",
+    "OwnTag",
+    "Peer",
+    "RoundRecord",
+    "RoundState",
+    "StagedEntry",
+    "Store",
+    "StoredChunk",
+]
+
+
+class Store:
+    """The repositories over one database."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
+        self._database = database
+        self.peers = Peers(database, clock)
+        self.indicators = Indicators(database, clock)
+        self.holding = Holding(database, vault, clock)
+        self.asking = Asking(database)
+        self.rounds = Rounds(database, clock)
+        self.matches = Matches(database, clock)
+
+    @classmethod
+    def open(cls, path: Path, vault: Vault, clock: Clock) -> Store:
+        """Open a store, creating it or bringing its schema up to date; raises NodeError(STORE_FAILED)."""
+        return cls(Database(path), vault, clock)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._database.close()

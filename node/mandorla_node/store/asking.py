@@ -1,0 +1,183 @@
+"""What this lab knows as a querier: tags of its own indicators, and the tables of its peers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, and_, delete, func, insert, select, update
+
+from mandorla_protocol.epochs import Epoch, LabId
+from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.group import Element
+from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.labels import LabelKey, Tag
+from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.table import TableCommitment, TableEntry, TableReader
+
+from .database import Database
+from .indicators import IndicatorSet
+from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_ENTRIES
+
+
+@dataclass(frozen=True, slots=True)
+class AskedEpoch:
+    """A peer's key epoch, and how far its table was read and verified."""
+
+    id: int
+    epoch: Epoch
+    verified: TableCommitment
+    frontier: Frontier
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTag:
+    """The tag and label key of one of this lab's indicators in a peer's epoch."""
+
+    tag: Tag
+    indicator_id: int
+    label_key: LabelKey
+
+
+class Asking:
+    """Epochs of peers, own tags in them, and the peers' tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open_epoch(self, epoch: Epoch, public_key: Element) -> AskedEpoch:
+        """Return what is known of a peer's epoch, from now on if nothing was.
+
+        Raises RoundError: EPOCH_RETIRED if the peer went back to an earlier epoch, TABLE_MISMATCH if it
+        changed the epoch's key.
+        """
+        mine = and_(ASKED_EPOCHS.c.holder == epoch.holder, ASKED_EPOCHS.c.collection == epoch.collection)
+        with self._database.write() as connection:
+            newest = connection.scalar(select(func.max(ASKED_EPOCHS.c.number)).where(mine))
+            if newest is not None and newest > epoch.number:
+                raise RoundError(Code.EPOCH_RETIRED, "the peer offers an epoch before the last one")
+            if newest is None or newest < epoch.number:
+                older = select(ASKED_EPOCHS.c.id).where(mine)
+                for table in (OWN_TAGS, PEER_ENTRIES):
+                    connection.execute(delete(table).where(table.c.epoch_id.in_(older)))
+                connection.execute(
+                    insert(ASKED_EPOCHS).values(
+                        holder=epoch.holder,
+                        collection=epoch.collection,
+                        number=epoch.number,
+                        public_key=public_key,
+                        table_version=0,
+                        frontier=Frontier().encode(),
+                    )
+                )
+            row = connection.execute(
+                select(ASKED_EPOCHS).where(mine, ASKED_EPOCHS.c.number == epoch.number)
+            ).one()
+            frontier = Frontier.decode(row.frontier)
+            # What an interrupted round staged was never verified.
+            connection.execute(
+                delete(PEER_ENTRIES).where(
+                    PEER_ENTRIES.c.epoch_id == row.id, PEER_ENTRIES.c.leaf >= frontier.size
+                )
+            )
+        if row.public_key != public_key:
+            raise RoundError(Code.TABLE_MISMATCH, "the peer changed the key of an epoch")
+        return AskedEpoch(
+            row.id, epoch, TableCommitment(row.table_version, frontier.size, frontier.root), frontier
+        )
+
+    def count_untagged(self, asked: AskedEpoch, source: IndicatorSet) -> tuple[int, int]:
+        """Count the indicators of a set that have no tag in an epoch; return the count and the highest id."""
+        with self._database.read() as connection:
+            statement = self._untagged(asked, source)
+            ids = statement.with_only_columns(INDICATORS.c.id).subquery()
+            count, highest = connection.execute(
+                select(func.count(), func.coalesce(func.max(ids.c.id), 0)).select_from(ids)
+            ).one()
+        return count, highest
+
+    def untagged(
+        self, asked: AskedEpoch, source: IndicatorSet, after: int, last: int, limit: int
+    ) -> list[tuple[int, Indicator]]:
+        """Return indicators of a set that have no tag in an epoch, by id, `after` < id <= `last`."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                self._untagged(asked, source)
+                .where(INDICATORS.c.id > after, INDICATORS.c.id <= last)
+                .order_by(INDICATORS.c.id)
+                .limit(limit)
+            ).all()
+        return [(row.id, Indicator(row.type, row.profile, row.value)) for row in rows]
+
+    def store_tags(self, asked: AskedEpoch, tags: Sequence[OwnTag]) -> None:
+        """Keep tags of this lab's own indicators."""
+        if tags:
+            with self._database.write() as connection:
+                connection.execute(
+                    insert(OWN_TAGS),
+                    [
+                        {
+                            "epoch_id": asked.id,
+                            "tag": tag.tag,
+                            "indicator_id": tag.indicator_id,
+                            "label_key": tag.label_key,
+                        }
+                        for tag in sorted(tags, key=lambda tag: tag.tag)
+                    ],
+                )
+
+    def stage_entries(self, asked: AskedEpoch, start: int, entries: Sequence[TableEntry]) -> None:
+        """Keep entries of the peer's table that are not verified yet: nothing matches them."""
+        with self._database.write() as connection:
+            connection.execute(
+                insert(PEER_ENTRIES),
+                [
+                    {
+                        "epoch_id": asked.id,
+                        "leaf": leaf,
+                        "version": entry.version,
+                        "operation": int(entry.operation),
+                        "tag": entry.tag,
+                        "sealed": entry.sealed,
+                    }
+                    for leaf, entry in enumerate(entries, start)
+                ],
+            )
+
+    def accept_table(self, asked: AskedEpoch, reader: TableReader) -> None:
+        """Take the staged entries for the committed table."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(ASKED_EPOCHS)
+                .where(ASKED_EPOCHS.c.id == asked.id)
+                .values(table_version=reader.version, frontier=reader.frontier.encode())
+            )
+
+    def compared_with(self, indicator: Indicator) -> list[LabId]:
+        """Return the peers against whose table an indicator was compared."""
+        with self._database.read() as connection:
+            return [
+                LabId(holder)
+                for holder in connection.scalars(
+                    select(ASKED_EPOCHS.c.holder)
+                    .join_from(OWN_TAGS, ASKED_EPOCHS)
+                    .join(INDICATORS)
+                    .where(
+                        INDICATORS.c.value == indicator.value,
+                        INDICATORS.c.type == indicator.type,
+                        INDICATORS.c.profile == indicator.profile,
+                        ASKED_EPOCHS.c.table_version > 0,
+                    )
+                    .distinct()
+                )
+            ]
+
+    def _untagged(self, asked: AskedEpoch, source: IndicatorSet) -> Select[tuple[int, str, int, str]]:
+        members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED
+        tagged = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id == INDICATORS.c.id)
+        return (
+            select(INDICATORS.c.id, INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
+            .join_from(members, INDICATORS)
+            .outerjoin(OWN_TAGS, tagged)
+            .where(INDICATORS.c.collection == asked.epoch.collection, OWN_TAGS.c.indicator_id.is_(None))
+        )

@@ -1,0 +1,160 @@
+"""Flagged and observed indicators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import case, func, insert, or_, select, text
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from mandorla_protocol.indicators import REGISTRY, Indicator
+from mandorla_protocol.labels import Label
+
+from ..clock import Clock
+from .database import Database
+from .schema import FLAGGED, INDICATORS, INGESTS, OBSERVED
+
+
+class IndicatorSet(StrEnum):
+    """What a lab judged malicious, or merely saw."""
+
+    FLAGGED = "flagged"
+    OBSERVED = "observed"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledIndicator:
+    """An indicator and what this lab says about it; observed indicators ignore the label."""
+
+    indicator: Indicator
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCounts:
+    """Distinct indicators that an ingest brought: new to the set, and known to it."""
+
+    added: int
+    known: int
+
+
+_FLAG = text("""
+    INSERT INTO flagged (
+        indicator_id, reason, severity, confidence, first_seen, expires, tlp, revision, added_by, touched_by
+    )
+    SELECT id, :reason, :severity, :confidence, :first_seen, :expires, :tlp, 1, :ingest, :ingest
+    FROM indicators WHERE value = :value AND type = :type AND profile = :profile
+    ON CONFLICT (indicator_id) DO UPDATE SET
+        revision = flagged.revision + CASE
+            WHEN flagged.reason <> excluded.reason OR flagged.severity <> excluded.severity
+                OR flagged.confidence <> excluded.confidence OR flagged.expires <> excluded.expires
+                OR flagged.tlp <> excluded.tlp
+            THEN 1 ELSE 0 END,
+        reason = excluded.reason,
+        severity = excluded.severity,
+        confidence = excluded.confidence,
+        first_seen = CASE
+            WHEN excluded.first_seen < flagged.first_seen THEN excluded.first_seen
+            ELSE flagged.first_seen END,
+        expires = excluded.expires,
+        tlp = excluded.tlp,
+        touched_by = excluded.touched_by
+    WHERE flagged.touched_by <> excluded.touched_by
+""")
+
+_OBSERVE = text("""
+    INSERT INTO observed (indicator_id, first_seen, last_seen, added_by, touched_by)
+    SELECT id, :now, :now, :ingest, :ingest
+    FROM indicators WHERE value = :value AND type = :type AND profile = :profile
+    ON CONFLICT (indicator_id) DO UPDATE SET last_seen = excluded.last_seen, touched_by = excluded.touched_by
+    WHERE observed.touched_by <> excluded.touched_by
+""")
+
+
+class Indicators:
+    """The flagged and the observed set of this lab."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, target: IndicatorSet, rows: Sequence[LabelledIndicator], ingest_id: int | None) -> int:
+        """Take rows into a set, as part of an ingest or as a new one; return the ingest's id.
+
+        A row that the same ingest already brought changes nothing.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            if ingest_id is None:
+                created = insert(INGESTS).values(at=now, target=target.value).returning(INGESTS.c.id)
+                ingest_id = int(connection.execute(created).scalar_one())
+            connection.execute(upsert(INDICATORS).on_conflict_do_nothing(), [_indicator(row) for row in rows])
+            common: dict[str, str | int] = {"ingest": ingest_id, "now": now}
+            if target is IndicatorSet.FLAGGED:
+                connection.execute(_FLAG, [_indicator(row) | _label(row.label, now) | common for row in rows])
+            else:
+                connection.execute(_OBSERVE, [_indicator(row) | common for row in rows])
+        return ingest_id
+
+    def counts(self, target: IndicatorSet, ingest_id: int | None) -> IngestCounts:
+        """Count what an ingest added to a set, and what it found there."""
+        table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
+        with self._database.read() as connection:
+            added, touched = connection.execute(
+                select(
+                    func.coalesce(func.sum(case((table.c.added_by == ingest_id, 1), else_=0)), 0),
+                    func.count(),
+                ).where(table.c.touched_by == ingest_id)
+            ).one()
+        return IngestCounts(added, touched - added)
+
+    def sizes(self) -> list[tuple[str, IndicatorSet, int]]:
+        """Count each set by type."""
+        with self._database.read() as connection:
+            return [
+                (row.type, target, row.members)
+                for target, table in ((IndicatorSet.FLAGGED, FLAGGED), (IndicatorSet.OBSERVED, OBSERVED))
+                for row in connection.execute(
+                    select(INDICATORS.c.type, func.count().label("members"))
+                    .join_from(table, INDICATORS)
+                    .group_by(INDICATORS.c.type)
+                    .order_by(INDICATORS.c.type)
+                )
+            ]
+
+    def is_flagged(self, indicator: Indicator) -> bool:
+        """Say whether this lab flagged an indicator, with a label that has not expired."""
+        with self._database.read() as connection:
+            found = connection.scalar(
+                select(FLAGGED.c.indicator_id)
+                .join_from(FLAGGED, INDICATORS)
+                .where(
+                    INDICATORS.c.value == indicator.value,
+                    INDICATORS.c.type == indicator.type,
+                    INDICATORS.c.profile == indicator.profile,
+                    or_(FLAGGED.c.expires == 0, FLAGGED.c.expires > self._clock()),
+                )
+            )
+        return found is not None
+
+
+def _indicator(row: LabelledIndicator) -> dict[str, str | int]:
+    return {
+        "type": row.indicator.type,
+        "profile": row.indicator.profile,
+        "value": row.indicator.value,
+        "collection": REGISTRY[row.indicator.type].collection.value,
+    }
+
+
+def _label(label: Label, now: int) -> dict[str, str | int]:
+    return {
+        "reason": int(label.reason),
+        "severity": int(label.severity),
+        "confidence": label.confidence,
+        "first_seen": label.first_seen or now,
+        "expires": label.expires,
+        "tlp": int(label.tlp),
+    }

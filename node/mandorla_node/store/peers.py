@@ -1,0 +1,91 @@
+"""Pinned peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+
+from mandorla_protocol.card import Card
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, InputError
+
+from ..clock import Clock
+from .database import Database
+from .schema import PEERS
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A lab whose card the operator pinned. `last_contact` is Unix seconds, 0 for never."""
+
+    card: Card
+    added_at: int
+    last_contact: int
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.card.name
+
+    @property
+    def lab(self) -> LabId:
+        """The lab's identity."""
+        return self.card.identity
+
+
+class Peers:
+    """The peers that this lab pinned, by name and by identity."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, card: Card) -> None:
+        """Pin a card. The same identity may come again with a new card; a name belongs to one identity.
+
+        Raises InputError(BAD_CARD) if another lab has the name.
+        """
+        with self._database.write() as connection:
+            owner = connection.scalar(select(PEERS.c.lab).where(PEERS.c.name == card.name))
+            if owner is not None and owner != card.identity:
+                raise InputError(Code.BAD_CARD, f"another pinned lab is called {card.name}; remove it first")
+            changed = connection.execute(
+                update(PEERS).where(PEERS.c.lab == card.identity).values(name=card.name, card=card.to_json())
+            )
+            if not changed.rowcount:
+                connection.execute(
+                    insert(PEERS).values(
+                        lab=card.identity,
+                        name=card.name,
+                        card=card.to_json(),
+                        added_at=self._clock(),
+                        last_contact=0,
+                    )
+                )
+
+    def remove(self, name: str) -> None:
+        """Unpin a peer; raises InputError(UNKNOWN_PEER)."""
+        with self._database.write() as connection:
+            if not connection.execute(delete(PEERS).where(PEERS.c.name == name)).rowcount:
+                raise InputError(Code.UNKNOWN_PEER)
+
+    def all(self) -> list[Peer]:
+        """Return the pinned peers, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(PEERS).order_by(PEERS.c.name)).all()
+        return [Peer(Card.from_json(row.card), row.added_at, row.last_contact) for row in rows]
+
+    def get(self, key: str | LabId) -> Peer:
+        """Return the peer with a name or an identity; raises InputError(UNKNOWN_PEER)."""
+        with self._database.read() as connection:
+            mine = PEERS.c.name == key if isinstance(key, str) else PEERS.c.lab == key
+            row = connection.execute(select(PEERS).where(mine)).one_or_none()
+        if row is None:
+            raise InputError(Code.UNKNOWN_PEER)
+        return Peer(Card.from_json(row.card), row.added_at, row.last_contact)
+
+    def touch(self, lab: LabId) -> None:
+        """Record that a peer was heard of now."""
+        with self._database.write() as connection:
+            connection.execute(update(PEERS).where(PEERS.c.lab == lab).values(last_contact=self._clock()))

@@ -1,0 +1,173 @@
+"""Rounds, the chunks answered in them, and the append-only journal of what was signed and exchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import insert, select, update
+
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.header import Kind, RoundHeader, RoundId
+
+from ..clock import Clock
+from .database import Database
+from .schema import CHUNKS, JOURNAL, ROUNDS
+
+
+class RoundState(StrEnum):
+    """How far a round came. `unconfirmed`: this lab finished, and the peer vanished before the close."""
+
+    OPEN = "open"
+    COMMITTED = "committed"
+    UNCONFIRMED = "unconfirmed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """A round as the store remembers it."""
+
+    round_id: RoundId
+    peer: LabId
+    kind: Kind
+    collection: str
+    state: RoundState
+    code: str
+    created_at: int
+    closed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of the journal: an encoded structure and the labs' signatures on it, where there are any."""
+
+    round_id: RoundId
+    event: str
+    body: bytes
+    own_signature: bytes = b""
+    peer_signature: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk that this lab answered."""
+
+    request: bytes
+    evaluated: bytes
+    proof: bytes
+
+
+class Rounds:
+    """Rounds and their journal."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def open(self, header: RoundHeader, peer: LabId) -> None:
+        """Record a round; raises RoundError(WRONG_STATE) if its id was used before."""
+        with self._database.write() as connection:
+            if connection.scalar(select(ROUNDS.c.id).where(ROUNDS.c.id == header.round_id)) is not None:
+                raise RoundError(Code.WRONG_STATE, "a round with this id exists")
+            connection.execute(
+                insert(ROUNDS).values(
+                    id=header.round_id,
+                    peer=peer,
+                    kind=int(header.kind),
+                    collection=header.collection,
+                    state=RoundState.OPEN.value,
+                    code="",
+                    created_at=self._clock(),
+                    closed_at=0,
+                )
+            )
+
+    def finish(self, round_id: RoundId, state: RoundState, code: str = "") -> None:
+        """Record how an open round ended; an end is recorded once."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(ROUNDS)
+                .where(ROUNDS.c.id == round_id, ROUNDS.c.state == RoundState.OPEN.value)
+                .values(state=state.value, code=code, closed_at=self._clock())
+            )
+
+    def interrupt_open(self) -> int:
+        """Close the rounds that a stopped node left open; return their number."""
+        with self._database.write() as connection:
+            return connection.execute(
+                update(ROUNDS)
+                .where(ROUNDS.c.state == RoundState.OPEN.value)
+                .values(
+                    state=RoundState.UNCONFIRMED.value, code=Code.ROUND_ABORTED.name, closed_at=self._clock()
+                )
+            ).rowcount
+
+    def recent(self, limit: int) -> list[RoundRecord]:
+        """Return the latest rounds, newest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(ROUNDS).order_by(ROUNDS.c.created_at.desc(), ROUNDS.c.id).limit(limit)
+            ).all()
+        return [
+            RoundRecord(
+                round_id=RoundId(row.id),
+                peer=LabId(row.peer),
+                kind=Kind(row.kind),
+                collection=row.collection,
+                state=RoundState(row.state),
+                code=row.code,
+                created_at=row.created_at,
+                closed_at=row.closed_at,
+            )
+            for row in rows
+        ]
+
+    def journal(self, entry: JournalEntry) -> None:
+        """Append to the journal."""
+        with self._database.write() as connection:
+            connection.execute(
+                insert(JOURNAL).values(
+                    at=self._clock(),
+                    round_id=entry.round_id,
+                    event=entry.event,
+                    body=entry.body,
+                    own_signature=entry.own_signature,
+                    peer_signature=entry.peer_signature,
+                )
+            )
+
+    def read_journal(self, round_id: RoundId) -> list[JournalEntry]:
+        """Return a round's journal, oldest entry first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(JOURNAL).where(JOURNAL.c.round_id == round_id).order_by(JOURNAL.c.sequence)
+            ).all()
+        return [
+            JournalEntry(RoundId(row.round_id), row.event, row.body, row.own_signature, row.peer_signature)
+            for row in rows
+        ]
+
+    def store_answer(self, round_id: RoundId, index: int, chunk: StoredChunk) -> None:
+        """Keep the answer to a chunk that was charged."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(CHUNKS)
+                .where(
+                    CHUNKS.c.round_id == round_id,
+                    CHUNKS.c.chunk_index == index,
+                    CHUNKS.c.request == chunk.request,
+                )
+                .values(evaluated=chunk.evaluated, proof=chunk.proof)
+            )
+
+    def answer(self, round_id: RoundId, index: int) -> StoredChunk:
+        """Return the answer to a chunk; raises RoundError(WRONG_STATE) if there is none."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(CHUNKS).where(CHUNKS.c.round_id == round_id, CHUNKS.c.chunk_index == index)
+            ).one_or_none()
+        if row is None or row.evaluated is None:
+            raise RoundError(Code.WRONG_STATE, "the chunk has no answer")
+        return StoredChunk(row.request, row.evaluated, row.proof)

@@ -1,0 +1,227 @@
+"""The store's tables. Migrations bring a store to this shape; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+PEERS = Table(
+    "peers",
+    METADATA,
+    Column("lab", LargeBinary, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("card", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("last_contact", BigInteger, nullable=False),
+)
+
+INGESTS = Table(
+    "ingests",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("target", Text, nullable=False),
+)
+
+INDICATORS = Table(
+    "indicators",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("profile", SmallInteger, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("collection", Text, nullable=False),
+    UniqueConstraint("value", "type", "profile"),
+)
+
+FLAGGED = Table(
+    "flagged",
+    METADATA,
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("reason", SmallInteger, nullable=False),
+    Column("severity", SmallInteger, nullable=False),
+    Column("confidence", SmallInteger, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("tlp", SmallInteger, nullable=False),
+    # Grows whenever the label changes, so that a table knows which labels it holds in an old state.
+    Column("revision", Integer, nullable=False),
+    Column("added_by", ForeignKey("ingests.id"), nullable=False),
+    Column("touched_by", ForeignKey("ingests.id"), nullable=False),
+)
+
+OBSERVED = Table(
+    "observed",
+    METADATA,
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("added_by", ForeignKey("ingests.id"), nullable=False),
+    Column("touched_by", ForeignKey("ingests.id"), nullable=False),
+)
+
+HELD_EPOCHS = Table(
+    "held_epochs",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("querier", LargeBinary, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("sealed_seed", LargeBinary, nullable=True),  # null once destroyed
+    Column("budget", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("table_version", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    UniqueConstraint("querier", "collection", "number"),
+)
+
+HELD_ENTRIES = Table(
+    "held_entries",
+    METADATA,
+    Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
+    Column("leaf", BigInteger, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("operation", SmallInteger, nullable=False),
+    Column("tag", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+HELD_STAGING = Table(
+    "held_staging",
+    METADATA,
+    Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
+    Column("tag", LargeBinary, primary_key=True),
+    Column("operation", SmallInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("indicator_id", Integer, nullable=True),  # null for padding
+    Column("revision", Integer, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+HELD_LIVE = Table(
+    "held_live",
+    METADATA,
+    Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("tag", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    UniqueConstraint("epoch_id", "tag"),
+    sqlite_with_rowid=False,
+)
+
+ASKED_EPOCHS = Table(
+    "asked_epochs",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("holder", LargeBinary, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("table_version", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    UniqueConstraint("holder", "collection", "number"),
+)
+
+OWN_TAGS = Table(
+    "own_tags",
+    METADATA,
+    Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
+    Column("tag", LargeBinary, primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), nullable=False),
+    Column("label_key", LargeBinary, nullable=False),
+    UniqueConstraint("epoch_id", "indicator_id"),
+    sqlite_with_rowid=False,
+)
+
+PEER_ENTRIES = Table(
+    "peer_entries",
+    METADATA,
+    Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
+    Column("leaf", BigInteger, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("operation", SmallInteger, nullable=False),
+    Column("tag", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+Index(None, PEER_ENTRIES.c.epoch_id, PEER_ENTRIES.c.tag)
+
+ROUNDS = Table(
+    "rounds",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),
+    Column("peer", LargeBinary, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger, nullable=False),
+)
+
+# Chunks answered as a holder: the same request gets the same answer, and was charged once.
+CHUNKS = Table(
+    "chunks",
+    METADATA,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("chunk_index", Integer, primary_key=True),
+    Column("request", LargeBinary, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("evaluated", LargeBinary, nullable=True),
+    Column("proof", LargeBinary, nullable=True),
+)
+
+# What this lab signed, saw signed, asked and answered. Append-only: triggers refuse changes.
+JOURNAL = Table(
+    "journal",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("round_id", LargeBinary, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("own_signature", LargeBinary, nullable=False),
+    Column("peer_signature", LargeBinary, nullable=False),
+)
+
+MATCHES = Table(
+    "matches",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("label", LargeBinary, nullable=False),
+    Column("first_matched", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
+)
+
+SIGHTINGS = Table(
+    "sightings",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("reported_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,141 @@
+"""Key epochs and tag tables of this lab as a holder, made ready before a peer is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+
+from mandorla_protocol.epochs import Epoch, LabId
+from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.header import Offer
+from mandorla_protocol.oprf import KeyPair
+from mandorla_protocol.sizes import PAGE_SIZE
+from mandorla_protocol.table import Operation, padding
+
+from . import workers
+from .settings import RoundPolicy
+from .store import Addition, HeldEpoch, StagedEntry, Store
+from .workers import Workers
+
+_BATCH = 4_096
+_SEED_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An epoch whose table holds everything that is flagged now."""
+
+    held: HeldEpoch
+    seed: bytes
+    keys: KeyPair
+
+    def __repr__(self) -> str:
+        """Show the epoch's id only, so that no log or traceback holds a secret."""
+        return f"Ready(epoch_id={self.held.id})"
+
+
+class Tables:
+    """Prepare epochs and tables, one at a time for each peer and collection."""
+
+    def __init__(self, lab: LabId, store: Store, pool: Workers, policy: RoundPolicy) -> None:
+        self._lab = lab
+        self._store = store
+        self._pool = pool
+        self._policy = policy
+        self._locks: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def prepare(self, querier: LabId, collection: str) -> Ready:
+        """Bring the table for a querier up to date, in a new epoch if there is none."""
+        async with self._locks[querier, collection]:
+            ready = await self.epoch(querier, collection)
+            if await self._add_version(ready):
+                held = await asyncio.to_thread(self._store.holding.get, ready.held.epoch)
+                ready = Ready(held, ready.seed, ready.keys)
+            return ready
+
+    def offer(self, ready: Ready) -> Offer:
+        """Say what a prepared epoch offers; raises RoundError(BUDGET_EXCEEDED) if nothing is left."""
+        held = ready.held
+        left = held.budget - held.spent
+        if left <= 0:
+            raise RoundError(Code.BUDGET_EXCEEDED)
+        return Offer(
+            epoch_number=held.epoch.number,
+            public_key=ready.keys.public,
+            budget=held.budget,
+            cap=min(self._policy.cap, left),
+            table=held.commitment,
+        )
+
+    async def epoch(self, querier: LabId, collection: str) -> Ready:
+        """Return the epoch in use, or begin one; its table is as it was left."""
+        holding = self._store.holding
+        held = await asyncio.to_thread(holding.current, self._lab, querier, collection)
+        if held is None:
+            number = await asyncio.to_thread(holding.next_number, querier, collection)
+            held = await asyncio.to_thread(
+                holding.create,
+                Epoch(self._lab, querier, collection, number),
+                os.urandom(_SEED_SIZE),
+                self._policy.budget,
+                self._policy.epoch_lifetime,
+            )
+        seed = holding.seed(held)
+        return Ready(held, seed, await self._pool.run(workers.derive_keys, seed, held.epoch))
+
+    async def _add_version(self, ready: Ready) -> bool:
+        """Append what was flagged or expired since the last version; say whether there was anything."""
+        held, holding = ready.held, self._store.holding
+        await asyncio.to_thread(holding.discard_staged, held)
+        await self._stage_additions(ready)
+        staged = await asyncio.to_thread(holding.stage_revocations, held)
+        if not staged and held.commitment.version:
+            return False
+        await asyncio.to_thread(self._finish_version, held, staged)
+        return True
+
+    async def _stage_additions(self, ready: Ready) -> None:
+        held, holding = ready.held, self._store.holding
+        after = 0
+        tasks: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as group:
+            while batch := await asyncio.to_thread(holding.additions, held, after, _BATCH):
+                after = batch[-1].indicator_id
+                tasks.add(group.create_task(self._stage_batch(ready, batch)))
+                if len(tasks) > self._pool.count:
+                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _stage_batch(self, ready: Ready, batch: list[Addition]) -> None:
+        held = ready.held
+        entries = await self._pool.run(
+            workers.hold,
+            ready.keys,
+            held.epoch,
+            held.commitment.version + 1,
+            b"".join(addition.flagged.indicator.token() for addition in batch),
+            [addition.flagged.label for addition in batch],
+        )
+        await asyncio.to_thread(
+            self._store.holding.stage,
+            held,
+            [
+                StagedEntry(tag, Operation.ADD, sealed, addition.indicator_id, addition.revision)
+                for addition, (tag, sealed) in zip(batch, entries, strict=True)
+            ],
+        )
+
+    def _finish_version(self, held: HeldEpoch, staged: int) -> None:
+        holding = self._store.holding
+        random_entries = padding(staged, os.urandom)
+        while page := [
+            StagedEntry(tag, Operation.ADD, sealed)
+            for tag, sealed in itertools.islice(random_entries, PAGE_SIZE)
+        ]:
+            holding.stage(held, page)
+        frontier = held.frontier
+        for entries in holding.staged(held, PAGE_SIZE):
+            frontier = frontier.extend(entry.leaf_hash() for entry in entries)
+        holding.publish(held, frontier)

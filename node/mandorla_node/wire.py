@@ -1,0 +1,91 @@
+"""Between protobuf messages and the protocol's types; every message from a peer passes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import grpc
+
+from mandorla.v1 import exchange_pb2
+from mandorla_protocol.engine import split
+from mandorla_protocol.errors import Code, EncodingError, MandorlaError, RoundError, TransportError
+from mandorla_protocol.header import ROUND_ID_SIZE, RoundId
+from mandorla_protocol.labels import TAG_SIZE, Tag
+from mandorla_protocol.sizes import PAGE_SIZE
+from mandorla_protocol.table import Operation, TableEntry
+
+CODE_KEY = "mandorla-code"
+"""The trailing metadata key that carries an error's code (SPEC 9.9)."""
+
+_MAX_NAME = 64
+
+_BY_STATUS = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: Code.DEADLINE,
+    grpc.StatusCode.UNAVAILABLE: Code.PEER_UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Code.MESSAGE_TOO_LARGE,
+    grpc.StatusCode.UNAUTHENTICATED: Code.NOT_PINNED,
+}
+
+
+def round_id_from(value: bytes) -> RoundId:
+    """Check a round id's size; raises EncodingError(BAD_LENGTH)."""
+    if len(value) != ROUND_ID_SIZE:
+        raise EncodingError(Code.BAD_LENGTH, f"a round id has {ROUND_ID_SIZE} bytes")
+    return RoundId(value)
+
+
+def entries_from(message: exchange_pb2.ListTagsResponse) -> tuple[TableEntry, ...]:
+    """Read a page of a tag table.
+
+    Raises EncodingError for more entries than a page holds, a tag of another size, or an unknown operation.
+    """
+    if len(message.entries) > PAGE_SIZE:
+        raise EncodingError(Code.BAD_LENGTH, "a page has more entries than allowed")
+    try:
+        entries = tuple(
+            TableEntry(entry.version, Operation(entry.operation), Tag(entry.tag), entry.sealed_label)
+            for entry in message.entries
+        )
+    except ValueError:
+        raise EncodingError(Code.BAD_ENCODING, "an unknown table operation") from None
+    if any(len(entry.tag) != TAG_SIZE for entry in entries):
+        raise EncodingError(Code.BAD_LENGTH, f"a tag has {TAG_SIZE} bytes")
+    return entries
+
+
+def entries_to(entries: Iterable[TableEntry]) -> exchange_pb2.ListTagsResponse:
+    """Write a page of a tag table."""
+    return exchange_pb2.ListTagsResponse(
+        entries=[
+            exchange_pb2.TableEntry(
+                version=entry.version,
+                operation=int(entry.operation),
+                tag=entry.tag,
+                sealed_label=entry.sealed,
+            )
+            for entry in entries
+        ]
+    )
+
+
+def tags_from(tags: bytes) -> list[Tag]:
+    """Read reported tags; raises EncodingError or CryptoError(BAD_LENGTH)."""
+    if len(tags) > PAGE_SIZE * TAG_SIZE:
+        raise EncodingError(Code.BAD_LENGTH, "a report has more tags than allowed")
+    return [Tag(tag) for tag in split(tags, TAG_SIZE)]
+
+
+def profiles_from(message: exchange_pb2.HelloRequest) -> tuple[tuple[str, int], ...]:
+    """Read the profiles that a peer canonicalises by."""
+    return tuple((profile.type, profile.profile) for profile in message.profiles)
+
+
+def error_from(error: grpc.aio.AioRpcError) -> MandorlaError:
+    """Turn a failed call into the error that the peer, or the transport, meant.
+
+    Nothing of the peer's text is kept: only codes of the catalogue pass.
+    """
+    for key, value in error.trailing_metadata() or ():
+        if key == CODE_KEY and isinstance(value, str) and value in Code.__members__:
+            return RoundError(Code[value], "(the peer's answer)")
+    return TransportError(_BY_STATUS.get(error.code(), Code.PEER_UNAVAILABLE), error.code().name)
