@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,15 +16,24 @@ from mandorla_protocol.errors import Code, MandorlaError, NodeError
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
 from .formats.matches import FoundMatch
-from .formats.rows import Row
+from .formats.rows import IngestRow
+from .wire import CODE_KEY
 
-CODE_KEY: Final = "mandorla-code"
-MAX_MESSAGE: Final = 4 << 20
-
+_MAX_MESSAGE: Final = 64 << 20
 _QUICK: Final = 60.0
 _LONG: Final = 24 * 3600.0
 _BATCH_ROWS: Final = 2_000
 _BATCH_BYTES: Final = 1 << 20
+
+
+def node_answers(path: Path) -> bool:
+    """Say whether a node listens on a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 class OperatorClient:
@@ -32,13 +42,13 @@ class OperatorClient:
     Every call may raise MandorlaError: NODE_NOT_RUNNING, DEADLINE, or the code that the node answers.
     """
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._channel = grpc.aio.insecure_channel(
-            f"unix:{socket}",
+            f"unix:{path}",
             options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE),
-                ("grpc.max_send_message_length", MAX_MESSAGE),
+                ("grpc.max_receive_message_length", _MAX_MESSAGE),
+                ("grpc.max_send_message_length", _MAX_MESSAGE),
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.use_local_subchannel_pool", 1),
                 # The name of a socket's path is no host name, and a server may refuse it as one.
@@ -58,7 +68,7 @@ class OperatorClient:
         await self._channel.close()
 
     async def ingest(
-        self, target: operator_pb2.Set.ValueType, rows: Iterable[Row], strict: bool = False
+        self, target: operator_pb2.Set.ValueType, rows: Iterable[IngestRow], strict: bool = False
     ) -> operator_pb2.IngestResponse:
         """Have rows taken in. What `rows` raises ends the ingest; a strict one then leaves nothing behind."""
         failure: list[Exception] = []
@@ -128,11 +138,11 @@ class OperatorClient:
             if key == CODE_KEY and isinstance(value, str) and value in Code.__members__:
                 code = Code[value]
                 # This lab's own node may say more than the public message.
-                detail = error.details() or ""
-                return NodeError(code, "" if detail == code.info.message else detail)
+                details = (error.details() or "").removeprefix(code.info.message)
+                return NodeError(code, details.strip())
         match error.code():
             case grpc.StatusCode.UNAVAILABLE:
-                return NodeError(Code.NODE_NOT_RUNNING, str(self._socket))
+                return NodeError(Code.NODE_NOT_RUNNING, str(self._path))
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return NodeError(Code.DEADLINE, "the node did not answer in time")
             case grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -167,7 +177,7 @@ def kind_name(kind: operator_pb2.Kind.ValueType) -> str:
     return operator_pb2.Kind.Name(kind).removeprefix("KIND_").lower()
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[operator_pb2.IngestRow]]:
+def _batches(rows: Iterable[IngestRow]) -> Iterator[list[operator_pb2.IngestRow]]:
     """Group rows so that no message comes near the limit."""
     batch: list[operator_pb2.IngestRow] = []
     size = 0

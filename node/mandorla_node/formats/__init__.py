@@ -1,7 +1,7 @@
 """Lists as people keep them: reading indicators from files, and writing matches to them.
 
-A reader yields one item for each row of its source, in order: a `Row`, or a `BadRow` that names the line and
-the reason and never the content. Memory is bounded by one line, however long the lines of the source are.
+A reader yields one item for each row of its source, in order: an `IngestRow`, or a `RejectedRow` that names
+the line and the reason and never the content. Memory is bounded by one line, however long the lines are.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import PurePath
-from typing import BinaryIO
 
 from mandorla_protocol.errors import Code, InputError
 
 from . import delimited, json_lines, plain
-from .rows import BadRow, Row, RowDefaults
+from .lines import Source
+from .rows import IngestRow, RejectedRow, RowDefaults
 
-__all__ = ["BadRow", "Format", "Row", "RowDefaults", "format_of", "read_rows"]
+__all__ = ["Format", "IngestRow", "RejectedRow", "RowDefaults", "format_of", "read_rows"]
 
 
 class Format(StrEnum):
@@ -58,7 +58,7 @@ def format_of(name: str) -> Format:
     return _EXTENSIONS[extension]
 
 
-def read_rows(source: BinaryIO, written_as: Format, defaults: RowDefaults) -> Iterator[Row | BadRow]:
+def read_rows(source: Source, written_as: Format, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read a list.
 
     Raises InputError(BAD_FILE) if the file as a whole is not what it was said to be.

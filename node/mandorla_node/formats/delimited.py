@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final
 
 from mandorla_protocol.errors import Code, InputError
 
-from .lines import MAX_LINE, Line, read_lines
-from .rows import FIELDS, BadRow, Row, RowDefaults, make_row
+from .lines import MAX_LINE, Line, Source, read_lines
+from .rows import FIELDS, IngestRow, RejectedRow, RowDefaults, make_row
 
 MAX_RECORD_LINES: Final = 64
 """Lines that a record with quoted line breaks may span."""
@@ -25,8 +25,8 @@ Record = tuple[int, list[str]]
 """The number of a record's first line, and its fields."""
 
 
-def read(source: BinaryIO, defaults: RowDefaults) -> Iterator[Row | BadRow]:
-    """Read CSV; a record that cannot be used is a `BadRow` under the number of its first line.
+def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+    """Read CSV; a record that cannot be used is a `RejectedRow` under the number of its first line.
 
     Raises InputError(BAD_FILE) unless it begins with a header that names `value`, and no known column twice.
     """
@@ -34,19 +34,19 @@ def read(source: BinaryIO, defaults: RowDefaults) -> Iterator[Row | BadRow]:
     for record in _records(source):
         if columns is None:
             columns = _header(record)
-        elif isinstance(record, BadRow):
+        elif isinstance(record, RejectedRow):
             yield record
         else:
             line, fields = record
             if len(fields) != len(columns):
                 reason = f"the record has {len(fields)} fields, the header {len(columns)}"
-                yield BadRow(line, Code.BAD_INPUT, reason)
+                yield RejectedRow(line, Code.BAD_INPUT, reason)
             else:
                 yield make_row(line, dict(zip(columns, fields, strict=True)), defaults)
 
 
-def _header(record: Record | BadRow) -> list[str]:
-    if isinstance(record, BadRow):
+def _header(record: Record | RejectedRow) -> list[str]:
+    if isinstance(record, RejectedRow):
         raise InputError(Code.BAD_FILE, f"the header, line {record.line}: {record.reason}")
     columns = [name.strip().lower().replace(" ", "_") for name in record[1]]
     if "value" not in columns:
@@ -59,22 +59,22 @@ def _header(record: Record | BadRow) -> list[str]:
     return columns
 
 
-def _records(source: BinaryIO) -> Iterator[Record | BadRow]:
+def _records(source: Source) -> Iterator[Record | RejectedRow]:
     """Yield records. One that is not closed costs its first line only: the next is read for itself."""
     lines = _Lookahead(read_lines(source))
     while (line := lines.take()) is not None:
-        if isinstance(line, BadRow):
+        if isinstance(line, RejectedRow):
             yield line
         elif not line.text:
             continue
         elif _RECORD.fullmatch(line.text):
             yield line.number, _split(line.text)
         elif not _UNCLOSED.fullmatch(line.text):
-            yield BadRow(line.number, Code.BAD_INPUT, "a quote is not where CSV allows one")
+            yield RejectedRow(line.number, Code.BAD_INPUT, "a quote is not where CSV allows one")
         else:
             text, more = _join(line.text, lines)
             if text is None:
-                yield BadRow(line.number, Code.BAD_INPUT, "a quoted field is not closed")
+                yield RejectedRow(line.number, Code.BAD_INPUT, "a quoted field is not closed")
             else:
                 lines.drop(more)
                 yield line.number, _split(text)
@@ -113,14 +113,14 @@ def _split(record: str) -> list[str]:
 class _Lookahead:
     """Lines of which some may be looked at before they are taken."""
 
-    def __init__(self, lines: Iterator[Line | BadRow]) -> None:
+    def __init__(self, lines: Iterator[Line | RejectedRow]) -> None:
         self._lines = lines
-        self._ahead: deque[Line | BadRow] = deque()
+        self._ahead: deque[Line | RejectedRow] = deque()
 
-    def take(self) -> Line | BadRow | None:
+    def take(self) -> Line | RejectedRow | None:
         return self._ahead.popleft() if self._ahead else next(self._lines, None)
 
-    def peek(self, offset: int) -> Line | BadRow | None:
+    def peek(self, offset: int) -> Line | RejectedRow | None:
         while len(self._ahead) <= offset:
             line = next(self._lines, None)
             if line is None:

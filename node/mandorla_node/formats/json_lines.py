@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 from mandorla_protocol.errors import Code
 
-from .lines import Line, read_lines
-from .rows import FIELDS, BadRow, Row, RowDefaults, make_row
+from .lines import Line, Source, read_lines
+from .rows import FIELDS, IngestRow, RejectedRow, RowDefaults, make_row
 
 
 class _RefusedError(ValueError):
     """A line is not an object of the kind that is read."""
 
 
-def read(source: BinaryIO, defaults: RowDefaults) -> Iterator[Row | BadRow]:
-    """Read JSON Lines; a line that cannot be used is a `BadRow`."""
+def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+    """Read JSON Lines; a line that cannot be used is a `RejectedRow`."""
     for line in read_lines(source):
         if not isinstance(line, Line):
             yield line
@@ -25,7 +25,7 @@ def read(source: BinaryIO, defaults: RowDefaults) -> Iterator[Row | BadRow]:
             try:
                 yield make_row(line.number, _fields(line.text), defaults)
             except _RefusedError as error:
-                yield BadRow(line.number, Code.BAD_INPUT, str(error))
+                yield RejectedRow(line.number, Code.BAD_INPUT, str(error))
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from mandorla_protocol.errors import Code, InputError
 
-from .rows import BadRow
+from .rows import RejectedRow
 
 MAX_LINE: Final = 65_536
 """Bytes of a line, without its end, at most."""
 
 _CHUNK: Final = 1 << 16
+
+
+class Source(Protocol):
+    """What lists are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +37,23 @@ class Line:
         return f"Line(number={self.number})"
 
 
-def read_lines(source: BinaryIO) -> Iterator[Line | BadRow]:
+def read_lines(source: Source) -> Iterator[Line | RejectedRow]:
     """Read lines that end in LF or CRLF, after a byte order mark or none.
 
-    A line that is too long, is not UTF-8 or holds a NUL is a `BadRow`.
+    A line that is too long, is not UTF-8 or holds a NUL is a `RejectedRow`.
     Raises InputError(BAD_FILE) for UTF-16.
     """
     for number, stripped in enumerate(_split(source), 1):
         raw = _without_mark(stripped) if number == 1 and stripped else stripped
         if raw is None:
-            yield BadRow(number, Code.BAD_INPUT, f"the line is longer than {MAX_LINE:,} bytes")
+            yield RejectedRow(number, Code.BAD_INPUT, f"the line is longer than {MAX_LINE:,} bytes")
         elif b"\x00" in raw:
-            yield BadRow(number, Code.BAD_INPUT, "the line holds a NUL")
+            yield RejectedRow(number, Code.BAD_INPUT, "the line holds a NUL")
         else:
             try:
                 yield Line(number, raw.decode("utf-8"))
             except UnicodeDecodeError:
-                yield BadRow(number, Code.BAD_INPUT, "the line is not UTF-8")
+                yield RejectedRow(number, Code.BAD_INPUT, "the line is not UTF-8")
 
 
 def _without_mark(first: bytes) -> bytes:
@@ -54,7 +62,7 @@ def _without_mark(first: bytes) -> bytes:
     return first.removeprefix(codecs.BOM_UTF8)
 
 
-def _split(source: BinaryIO) -> Iterator[bytes | None]:
+def _split(source: Source) -> Iterator[bytes | None]:
     """Yield each line without its end, None for one that is too long, which is never held in memory."""
     pending = b""
     too_long = False

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from mandorla_protocol.errors import Code, InputError
 
-from .lines import Line, read_lines
-from .rows import BadRow, Row, RowDefaults
+from .lines import Line, Source, read_lines
+from .rows import IngestRow, RejectedRow, RowDefaults
 
 
-def read(source: BinaryIO, defaults: RowDefaults) -> Iterator[Row | BadRow]:
+def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read a plain list, whose values are all of the default type.
 
     Raises InputError(BAD_INPUT) if there is no default type.
@@ -24,4 +23,4 @@ def read(source: BinaryIO, defaults: RowDefaults) -> Iterator[Row | BadRow]:
             continue
         value = line.text.strip()
         if value and not value.startswith("#"):
-            yield Row(line.number, defaults.type, value, defaults.label)
+            yield IngestRow(line.number, defaults.type, value, defaults.label)

@@ -22,21 +22,21 @@ _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class IngestRow:
     """An indicator as it stood in its source: its line, its type and text, and what is said of it."""
 
     line: int
     type: str
     value: str
-    label: Label
+    label: Label = NO_LABEL
 
     def __repr__(self) -> str:
         """Show the line only: the value stays out of logs and tracebacks."""
-        return f"Row(line={self.line})"
+        return f"IngestRow(line={self.line})"
 
 
 @dataclass(frozen=True, slots=True)
-class BadRow:
+class RejectedRow:
     """Why a row cannot be read; never its content."""
 
     line: int
@@ -52,18 +52,18 @@ class RowDefaults:
     label: Label = NO_LABEL
 
 
-def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> Row | BadRow:
+def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> IngestRow | RejectedRow:
     """Make a row of named fields; empty ones take their default, unknown ones are ignored."""
     kind = fields.get("type", "").strip() or defaults.type
     value = fields.get("value", "").strip()
     if not value:
-        return BadRow(line, Code.BAD_INPUT, "the row has no value")
+        return RejectedRow(line, Code.BAD_INPUT, "the row has no value")
     if not kind:
-        return BadRow(line, Code.BAD_INPUT, "the row has no type, and no --type was given")
+        return RejectedRow(line, Code.BAD_INPUT, "the row has no type, and no --type was given")
     try:
-        return Row(line, kind, value, label_from(fields, defaults.label))
+        return IngestRow(line, kind, value, label_from(fields, defaults.label))
     except MandorlaError as error:
-        return BadRow(line, error.code, error.detail)
+        return RejectedRow(line, error.code, error.detail)
 
 
 def label_from(fields: Mapping[str, str], default: Label) -> Label:
