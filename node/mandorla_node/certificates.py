@@ -45,6 +45,13 @@ def issue_certificate(lab: LabId, now: datetime) -> tuple[bytes, bytes]:
     return key_pem, certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def require_pair(key_pem: bytes, certificate_pem: bytes) -> None:
+    """Raise ValueError unless the private key is that of the certificate."""
+    key = serialization.load_pem_private_key(key_pem, password=None)
+    if key.public_key() != x509.load_pem_x509_certificate(certificate_pem).public_key():
+        raise ValueError("the key is not that of the certificate")
+
+
 def der_from_pem(pem: bytes) -> bytes:
     """Return a PEM certificate's DER bytes."""
     return x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)

@@ -23,6 +23,7 @@ Response = TypeVar("Response", bound=Message)
 
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
+_CLOSE_GRACE = 5.0
 
 
 class Method(Protocol[Request, Response]):
@@ -69,8 +70,8 @@ class PeerClient:
         self._stub: exchange_pb2_grpc.ExchangeAsyncStub = exchange_pb2_grpc.ExchangeStub(self._channel)
 
     async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
+        """Close the channel, once the calls that are under way have ended or had a moment to."""
+        await self._channel.close(_CLOSE_GRACE)
 
     async def hello(self, request: exchange_pb2.HelloRequest, patience: float) -> exchange_pb2.HelloResponse:
         """Ask for the peer's offer, for up to `patience` seconds while it prepares."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,10 +99,14 @@ class Home:
                 tls_certificate=(path / _TLS_CERTIFICATE).read_bytes(),
                 vault=Vault((path / _VAULT).read_bytes()),
             )
+            certificates.require_pair(home.tls_key, home.tls_certificate)
+            certificate_hash = hashlib.sha256(certificates.der_from_pem(home.tls_certificate)).digest()
         except (OSError, ValueError, TypeError, InputError) as error:
             raise NodeError(Code.BAD_HOME, f"{path}: {type(error).__name__} in a file of the home") from None
-        if lab_id(home.identity) != home.card.identity:
-            raise NodeError(Code.BAD_HOME, f"{path / _CARD} is not the card of {_IDENTITY}")
+        if (lab_id(home.identity), certificate_hash) != (home.card.identity, home.card.certificate_hash):
+            raise NodeError(
+                Code.BAD_HOME, f"{path / _CARD} is not the card of {_IDENTITY} and {_TLS_CERTIFICATE}"
+            )
         return home
 
     @property

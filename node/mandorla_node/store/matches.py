@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, Select, and_, func, select, tuple_, update
+from sqlalchemy import Row, Select, and_, exists, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import LabId
@@ -66,26 +66,27 @@ class Matches:
         An indicator whose newest entry is a revocation is left out.
         """
         members = FLAGGED if kind is Kind.SHARED else OBSERVED
-        newest = (
-            select(func.max(PEER_ENTRIES.c.leaf))
-            .where(PEER_ENTRIES.c.epoch_id == asked.id, PEER_ENTRIES.c.tag == OWN_TAGS.c.tag)
-            .correlate(OWN_TAGS)
-            .scalar_subquery()
+        later = PEER_ENTRIES.alias("later")
+        is_newest = ~exists().where(
+            later.c.epoch_id == PEER_ENTRIES.c.epoch_id,
+            later.c.tag == PEER_ENTRIES.c.tag,
+            later.c.leaf > PEER_ENTRIES.c.leaf,
+        )
+        same_tag = and_(
+            PEER_ENTRIES.c.epoch_id == OWN_TAGS.c.epoch_id,
+            PEER_ENTRIES.c.tag == OWN_TAGS.c.tag,
         )
         after = b""
         while True:
             statement = (
                 select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key, PEER_ENTRIES)
-                .join_from(
-                    OWN_TAGS,
-                    PEER_ENTRIES,
-                    and_(PEER_ENTRIES.c.epoch_id == asked.id, PEER_ENTRIES.c.leaf == newest),
-                )
+                .join_from(OWN_TAGS, PEER_ENTRIES, same_tag)
                 .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
                 .where(
                     OWN_TAGS.c.epoch_id == asked.id,
                     OWN_TAGS.c.tag > after,
                     PEER_ENTRIES.c.operation == int(Operation.ADD),
+                    is_newest,
                 )
                 .order_by(OWN_TAGS.c.tag)
                 .limit(_PAGE)

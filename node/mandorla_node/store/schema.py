@@ -108,6 +108,7 @@ HELD_ENTRIES = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+# With row ids: random tags are appended, and only the index is kept in order.
 HELD_STAGING = Table(
     "held_staging",
     METADATA,
@@ -117,7 +118,6 @@ HELD_STAGING = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("indicator_id", Integer, nullable=True),  # null for padding
     Column("revision", Integer, nullable=True),
-    sqlite_with_rowid=False,
 )
 
 HELD_LIVE = Table(
@@ -165,7 +165,7 @@ PEER_ENTRIES = Table(
     Column("tag", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
-Index(None, PEER_ENTRIES.c.epoch_id, PEER_ENTRIES.c.tag)
+Index(None, PEER_ENTRIES.c.epoch_id, PEER_ENTRIES.c.tag, PEER_ENTRIES.c.leaf)
 
 ROUNDS = Table(
     "rounds",

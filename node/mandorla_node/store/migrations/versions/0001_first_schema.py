@@ -158,7 +158,6 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["epoch_id"], ["held_epochs.id"], name=op.f("fk_held_staging_epoch_id")),
         sa.PrimaryKeyConstraint("epoch_id", "tag", name=op.f("pk_held_staging")),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "matches",
@@ -208,7 +207,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["epoch_id"], ["asked_epochs.id"], name=op.f("fk_peer_entries_epoch_id")),
         sa.PrimaryKeyConstraint("epoch_id", "leaf", name=op.f("pk_peer_entries")),
     )
-    op.create_index(op.f("ix_peer_entries_epoch_id_tag"), "peer_entries", ["epoch_id", "tag"], unique=False)
+    op.create_index(
+        op.f("ix_peer_entries_epoch_id_tag_leaf"), "peer_entries", ["epoch_id", "tag", "leaf"], unique=False
+    )
     op.create_table(
         "sightings",
         sa.Column("peer", sa.LargeBinary(), nullable=False),

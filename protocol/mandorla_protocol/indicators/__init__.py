@@ -1,0 +1,10 @@
+"""Indicators (SPEC 4): what labs match on, in the one spelling that all of them compute.
+
+An indicator is a type of the closed registry, the profile of its canonicalisation rule, and a canonical
+value. Its token is what the OPRF takes as input. The value and the token never leave the lab.
+"""
+
+from .indicator import Indicator, Token
+from .registry import REGISTRY, Collection, IndicatorType, profiles
+
+__all__ = ["REGISTRY", "Collection", "Indicator", "IndicatorType", "Token", "profiles"]

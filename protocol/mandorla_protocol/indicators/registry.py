@@ -1,0 +1,52 @@
+"""The closed registry of indicator types (SPEC 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from . import addresses, mail, names
+
+
+class Collection(StrEnum):
+    """The unit of policy: types that share keys, budgets and caps."""
+
+    ACCOUNTS = "accounts"
+    INFRASTRUCTURE = "infrastructure"
+    PROMPTS = "prompts"
+    BEHAVIOUR = "behaviour"
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorType:
+    """A type of indicator.
+
+    `canonicalise` is pure and idempotent, and raises nothing but InputError(BAD_INDICATOR) on any text.
+    `profile` numbers that rule: two labs match only under the same one.
+    """
+
+    name: str
+    collection: Collection
+    profile: int
+    canonicalise: Callable[[str], str]
+
+
+_TYPES: Final = (
+    IndicatorType("email", Collection.ACCOUNTS, 1, mail.email),
+    IndicatorType("mail-domain", Collection.ACCOUNTS, 1, mail.mail_domain),
+    IndicatorType("mailbox", Collection.ACCOUNTS, 1, mail.mailbox),
+    IndicatorType("domain", Collection.INFRASTRUCTURE, 1, names.domain),
+    IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
+    IndicatorType("ipv6", Collection.INFRASTRUCTURE, 1, addresses.ipv6),
+)
+
+REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})
+"""Every type, by name. Read-only: a type that one lab alone knows could never match."""
+
+
+def profiles(collection: Collection) -> tuple[tuple[str, int], ...]:
+    """Return the (type name, profile) pairs of a collection, sorted by type name."""
+    return tuple(sorted((kind.name, kind.profile) for kind in _TYPES if kind.collection is collection))

@@ -1,0 +1,265 @@
+"""What a holder that breaks the protocol gets from a querier: an aborted round, and no match from it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from support.hostile import ENGINE, HostileLab, Table
+from support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
+
+from mandorla.v1 import exchange_pb2, operator_pb2
+from mandorla_node.home import Home
+from mandorla_protocol.epochs import epoch_keys
+from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.labels import Label, seal, split_output
+from mandorla_protocol.session.transcript import CloseStatement
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry
+
+Setup = Callable[[HostileLab], None]
+
+ORDER = 2**252 + 27742317777372353535851937790883648493
+FAST = "[limits]\nretries = 0\ncall_timeout = 2\n"
+
+
+def outcome_against(folder: Path, setup: Setup, values: list[str] | None = None) -> tuple[str, HostileLab]:
+    """Let lab-a's real node start a round with a hostile lab-b; return the code, and the hostile lab."""
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    config = a.path / "mandorla.toml"
+    config.write_text(config.read_text().replace("[limits]\n", FAST))
+    a = Home.open(a.path)
+    ingest(a, addresses(range(5)) if values is None else values)
+    hostile = HostileLab(b, a.card)
+    setup(hostile)
+
+    async def journey() -> str:
+        async with hostile.serving(), serving(a) as (at_a,):
+            try:
+                code = (await run_round(at_a, "lab-b")).code
+            except grpc.aio.AioRpcError as error:
+                code = code_of(error)
+            assert await matched(at_a) == []
+            status = await at_a.Status(operator_pb2.StatusRequest())
+            assert all(record.state in ("aborted", "unconfirmed") for record in status.rounds)
+            return code
+
+    return asyncio.run(journey()), hostile
+
+
+def altering(method: str, alter: Callable[[Any], Any]) -> Setup:
+    """Replace one method's response."""
+
+    def setup(hostile: HostileLab) -> None:
+        hostile.answer = lambda name, response: alter(response) if name == method else response
+
+    return setup
+
+
+def evaluate_as(evaluated: Callable[[bytes], bytes], proof: Callable[[bytes], bytes]) -> Setup:
+    return altering(
+        "Evaluate",
+        lambda r: exchange_pb2.EvaluateResponse(evaluated=evaluated(r.evaluated), proof=proof(r.proof)),
+    )
+
+
+def same(value: bytes) -> bytes:
+    return value
+
+
+def swapped(elements: bytes) -> bytes:
+    return elements[32:64] + elements[:32] + elements[64:]
+
+
+def unreduced(proof: bytes) -> bytes:
+    response = int.from_bytes(proof[32:], "little") + ORDER
+    return proof[:32] + response.to_bytes(32, "little")
+
+
+def flipped(value: bytes) -> bytes:
+    return bytes([value[0] ^ 1]) + value[1:]
+
+
+@pytest.mark.parametrize(
+    ("setup", "expected"),
+    [
+        pytest.param(evaluate_as(swapped, same), "BAD_PROOF", id="elements-swapped"),
+        pytest.param(evaluate_as(lambda e: e[:32] * 256, same), "BAD_PROOF", id="elements-repeated"),
+        pytest.param(evaluate_as(lambda e: bytes(32) + e[32:], same), "BAD_ELEMENT", id="identity"),
+        pytest.param(evaluate_as(lambda e: b"\xff" * 32 + e[32:], same), "BAD_ELEMENT", id="non-canonical"),
+        pytest.param(evaluate_as(lambda e: e[:-32], same), "BAD_LENGTH", id="an-element-short"),
+        pytest.param(evaluate_as(lambda e: e + e[:32], same), "BAD_LENGTH", id="an-element-long"),
+        pytest.param(evaluate_as(lambda e: e[:-1], same), "BAD_LENGTH", id="a-byte-short"),
+        pytest.param(evaluate_as(lambda _: b"", same), "BAD_LENGTH", id="no-elements"),
+        pytest.param(evaluate_as(same, lambda _: b""), "BAD_LENGTH", id="no-proof"),
+        pytest.param(evaluate_as(same, lambda p: p + b"\x00"), "BAD_LENGTH", id="proof-with-a-tail"),
+        pytest.param(evaluate_as(same, flipped), "BAD_PROOF", id="challenge-altered"),
+        pytest.param(
+            evaluate_as(same, lambda p: p[:32] + flipped(p[32:])), "BAD_PROOF", id="response-altered"
+        ),
+        pytest.param(evaluate_as(same, unreduced), "BAD_SCALAR", id="response-unreduced"),
+        pytest.param(altering("ListTags", lambda r: type(r)()), "BAD_TABLE", id="empty-page"),
+        pytest.param(
+            altering("ListTags", lambda r: type(r)(entries=r.entries[:-1] + r.entries[-2:])),
+            "BAD_TABLE",
+            id="an-entry-too-many",
+        ),
+        pytest.param(
+            altering("ListTags", lambda r: type(r)(entries=r.entries[::-1])), "BAD_TABLE", id="unsorted"
+        ),
+        pytest.param(
+            altering("Propose", lambda _: exchange_pb2.ProposeResponse()),
+            "BAD_SIGNATURE",
+            id="unsigned-header",
+        ),
+        pytest.param(
+            altering("Hello", lambda _: exchange_pb2.HelloResponse()), "BAD_ENCODING", id="no-offer"
+        ),
+        pytest.param(
+            altering("Hello", lambda r: type(r)(encoded_offer=r.encoded_offer + b"x")),
+            "BAD_ENCODING",
+            id="offer-with-a-tail",
+        ),
+        pytest.param(altering("Close", lambda r: r), "BAD_ENCODING", id="nothing-stated"),
+    ],
+)
+def test_a_wrong_answer_aborts_the_round(folder: Path, setup: Setup, expected: str) -> None:
+    code, _ = outcome_against(folder, setup)
+    assert code == expected
+
+
+def with_key_of_another_epoch(hostile: HostileLab) -> None:
+    hostile.keys_evaluating = epoch_keys(ENGINE, bytes([1] * 32), hostile.epoch)
+    committed = hostile.offer()
+    hostile.keys = hostile.keys_evaluating
+    hostile.offer = lambda: committed
+
+
+def test_evaluating_under_another_key_than_the_committed_one_is_caught(folder: Path) -> None:
+    code, _ = outcome_against(folder, with_key_of_another_epoch)
+    assert code == "BAD_PROOF"
+
+
+def test_the_proof_of_another_batch_is_caught(folder: Path) -> None:
+    def setup(hostile: HostileLab) -> None:
+        other = ENGINE.blind(os.urandom(32 * 256), os.urandom(64 * 256))[1]
+        _, proof = ENGINE.evaluate_and_prove(hostile.keys, other, os.urandom(64))
+        evaluate_as(same, lambda _: proof)(hostile)
+
+    assert outcome_against(folder, setup)[0] == "BAD_PROOF"
+
+
+def test_a_table_that_is_not_the_committed_one_is_caught(folder: Path) -> None:
+    def setup(hostile: HostileLab) -> None:
+        committed = hostile.offer()
+        hostile.offer = lambda: committed
+        hostile.table = Table.of_padding()
+
+    assert outcome_against(folder, setup)[0] == "TABLE_MISMATCH"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"epoch_number": 0}, "EPOCH_RETIRED"),
+        ({"table": TableCommitment(1, 255, bytes(32))}, "TABLE_MISMATCH"),
+        ({"cap": 10}, "CAP_EXCEEDED"),
+        ({"cap": 2**40, "budget": 2**40}, "BAD_HEADER"),
+    ],
+)
+def test_an_offer_that_goes_back_on_an_earlier_one_is_refused(
+    folder: Path, change: dict[str, object], expected: str
+) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    hostile = HostileLab(b, a.card)
+    honest = hostile.offer()
+
+    async def journey() -> str:
+        async with hostile.serving(), serving(a) as (at_a,):
+            await run_round(at_a, "lab-b")
+            hostile.offer = lambda: replace(honest, **change)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await run_round(at_a, "lab-b")
+            return code_of(caught.value)
+
+    assert asyncio.run(journey()) == expected
+
+
+def test_a_changed_key_of_the_same_epoch_is_refused(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    hostile = HostileLab(b, a.card)
+
+    async def journey() -> str:
+        async with hostile.serving(), serving(a) as (at_a,):
+            await run_round(at_a, "lab-b")
+            hostile.keys = epoch_keys(ENGINE, bytes([1] * 32), hostile.epoch)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await run_round(at_a, "lab-b")
+            return code_of(caught.value)
+
+    assert asyncio.run(journey()) == "TABLE_MISMATCH"
+
+
+def test_a_label_that_does_not_open_makes_no_match_and_the_holder_cannot_tell(folder: Path) -> None:
+    """A holder that plants a tag with a bad label must not learn from the round's end who holds it."""
+    value = addresses([7])[0]
+
+    def plant(sealed: Callable[[bytes], bytes]) -> Setup:
+        def setup(hostile: HostileLab) -> None:
+            output = ENGINE.evaluate(hostile.keys, Indicator.parse("ipv4", value).token())
+            tag, key = split_output(output)
+            label = seal(Label(), key, tag, hostile.epoch, 1)
+            planted = TableEntry(1, Operation.ADD, tag, sealed(label))
+            hostile.table = Table(sorted([*hostile.table.entries[1:], planted], key=lambda e: e.tag))
+
+        return setup
+
+    seen = []
+    for index, values in enumerate(([value], addresses([8]))):
+        code, hostile = outcome_against(folder / str(index), plant(flipped), values)
+        seen.append((code, hostile.calls, hostile.closed.outcome))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("method", ["Hello", "Propose", "Evaluate", "ListTags", "Close"])
+@pytest.mark.parametrize("way", ["silent", "gone"])
+def test_a_peer_that_goes_silent_or_away_ends_the_round_with_its_name(
+    folder: Path, method: str, way: str
+) -> None:
+    def setup(hostile: HostileLab) -> None:
+        honest = getattr(hostile, method)
+
+        async def answer(request: Any, context: Any) -> Any:
+            if method == "Close" and request.encoded_statement:
+                return await honest(request, context)
+            if way == "gone":
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "")
+            return await asyncio.Event().wait()
+
+        setattr(hostile, method, answer)
+
+    code, _ = outcome_against(folder, setup)
+    assert code == ("PEER_UNAVAILABLE" if way == "gone" else "DEADLINE")
+
+
+def test_a_peer_that_answers_with_its_own_words_cannot_put_them_into_ours(folder: Path) -> None:
+    def setup(hostile: HostileLab) -> None:
+        async def answer(request: Any, context: Any) -> Any:
+            await context.abort(
+                grpc.StatusCode.INTERNAL, "<script>", trailing_metadata=(("mandorla-code", "NO SUCH CODE"),)
+            )
+
+        hostile.Propose = answer
+
+    assert outcome_against(folder, setup)[0] == "PEER_UNAVAILABLE"
+
+
+def test_an_abort_carries_a_signed_reason(folder: Path) -> None:
+    _, hostile = outcome_against(folder, evaluate_as(swapped, same))
+    assert isinstance(hostile.closed, CloseStatement)
+    assert hostile.closed.code == "BAD_PROOF"

@@ -1,0 +1,310 @@
+"""What a pinned lab that breaks the protocol gets from a holder: a code, and nothing charged for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import grpc
+import pytest
+from support.hostile import TIMEOUT, HostileLab, blinded_chunk, channel_to, hello_request
+from support.labs import addresses, code_of, ingest, make_labs, serving
+
+from mandorla.v1 import exchange_pb2, exchange_pb2_grpc, operator_pb2, operator_pb2_grpc
+from mandorla_protocol import signatures
+from mandorla_protocol.errors import Code
+from mandorla_protocol.group import Element
+from mandorla_protocol.header import Mode, Offer, RoundHeader
+from mandorla_protocol.session.transcript import CloseStatement, Outcome
+from mandorla_protocol.table import TableCommitment
+
+Attack: TypeAlias = (
+    "Callable[[HostileLab, exchange_pb2_grpc.ExchangeAsyncStub, operator_pb2_grpc.OperatorAsyncStub], Any]"
+)
+
+
+def against_a_node(folder: Path, attack: Attack) -> None:
+    """Let lab-b, which is hostile, speak to lab-a's real node; lab-b also answers, honestly."""
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses(range(30)))
+
+    async def journey() -> None:
+        hostile = HostileLab(b, a.card)
+        async with hostile.serving(), serving(a) as (at_a,), channel_to(a.card, b) as stub:
+            await attack(hostile, stub, at_a)
+
+    asyncio.run(journey())
+
+
+async def code(call: Awaitable[object]) -> str:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    details = caught.value.details() or ""
+    assert "198.18" not in details
+    return code_of(caught.value)
+
+
+async def spent(operator: operator_pb2_grpc.OperatorAsyncStub) -> int:
+    status = await operator.Status(operator_pb2.StatusRequest())
+    return sum(budget.spent for budget in status.peers[0].budgets)
+
+
+def evaluate(
+    header: RoundHeader, index: int, blinded: bytes, round_id: bytes | None = None
+) -> exchange_pb2.EvaluateRequest:
+    return exchange_pb2.EvaluateRequest(
+        round_id=header.round_id if round_id is None else round_id, index=index, blinded=blinded
+    )
+
+
+@pytest.mark.parametrize(
+    ("chunk", "expected"),
+    [
+        pytest.param(blinded_chunk(2) + bytes(32), "BAD_ELEMENT", id="identity"),
+        pytest.param(b"\xff" * 32, "BAD_ELEMENT", id="non-canonical"),
+        pytest.param(b"\x01" + bytes(31), "BAD_ELEMENT", id="negative-field-element"),
+        pytest.param(blinded_chunk(1)[:-1], "BAD_LENGTH", id="short"),
+        pytest.param(blinded_chunk(1) + b"\x00", "BAD_LENGTH", id="trailing-byte"),
+        pytest.param(b"", "BAD_LENGTH", id="empty"),
+        pytest.param(blinded_chunk(1) * 16_385, "BAD_LENGTH", id="over-a-chunk"),
+    ],
+)
+def test_a_malformed_chunk_is_refused_and_not_charged(folder: Path, chunk: bytes, expected: str) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        header = await hostile.agree(stub)
+        assert await code(stub.Evaluate(evaluate(header, 0, chunk), timeout=TIMEOUT)) == expected
+        assert await spent(at_a) == 0
+        # The refusal closed nothing: an honest chunk with the same index is answered.
+        await stub.Evaluate(evaluate(header, 0, blinded_chunk()), timeout=TIMEOUT)
+        assert await spent(at_a) == 256
+
+    against_a_node(folder, attack)
+
+
+def test_a_chunk_that_comes_again_gets_the_same_answer_and_is_charged_once(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        header = await hostile.agree(stub)
+        chunk = blinded_chunk()
+        first = await stub.Evaluate(evaluate(header, 0, chunk), timeout=TIMEOUT)
+        again = await stub.Evaluate(evaluate(header, 0, chunk), timeout=TIMEOUT)
+        assert first == again
+        other = evaluate(header, 0, blinded_chunk())
+        assert await code(stub.Evaluate(other, timeout=TIMEOUT)) == "CHUNK_REUSED"
+        assert await spent(at_a) == 256
+
+    against_a_node(folder, attack)
+
+
+def test_chunks_out_of_range_unknown_rounds_and_closed_rounds_are_refused(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        header = await hostile.agree(stub)
+        chunk = blinded_chunk()
+        beyond = evaluate(header, 2**31, chunk)
+        assert await code(stub.Evaluate(beyond, timeout=TIMEOUT)) == "CHUNK_OUT_OF_RANGE"
+        unknown = evaluate(header, 0, chunk, bytes(16))
+        assert await code(stub.Evaluate(unknown, timeout=TIMEOUT)) == "UNKNOWN_ROUND"
+        short = evaluate(header, 0, chunk, b"x")
+        assert await code(stub.Evaluate(short, timeout=TIMEOUT)) == "BAD_LENGTH"
+        page = exchange_pb2.ListTagsRequest(round_id=header.round_id, start=2**40)
+        assert await code(stub.ListTags(page, timeout=TIMEOUT)) == "CHUNK_OUT_OF_RANGE"
+        tags = exchange_pb2.ReportRequest(round_id=header.round_id, tags=b"x" * 17)
+        assert await code(stub.Report(tags, timeout=TIMEOUT)) == "BAD_LENGTH"
+        await stub.Report(exchange_pb2.ReportRequest(round_id=header.round_id, tags=b"x" * 16), timeout=9)
+        statement = CloseStatement.abort(header.digest(), Code.INTERNAL).encode()
+        await stub.Close(
+            exchange_pb2.CloseRequest(
+                round_id=header.round_id,
+                encoded_statement=statement,
+                signature=signatures.sign(hostile.home.identity, statement),
+            ),
+            timeout=TIMEOUT,
+        )
+        late = evaluate(header, 0, chunk)
+        assert await code(stub.Evaluate(late, timeout=TIMEOUT)) == "UNKNOWN_ROUND"
+        assert await spent(at_a) == 0
+
+    against_a_node(folder, attack)
+
+
+def with_offer(header: RoundHeader, **changes: object) -> RoundHeader:
+    offer = replace(header.initiator.offer, **changes)  # type: ignore[arg-type]
+    return replace(header, initiator=replace(header.initiator, offer=offer))
+
+
+def with_responder_offer(header: RoundHeader, **changes: object) -> RoundHeader:
+    offer = replace(header.responder.offer, **changes)  # type: ignore[arg-type]
+    return replace(header, responder=replace(header.responder, offer=offer))
+
+
+@pytest.mark.parametrize(
+    ("alter", "expected"),
+    [
+        pytest.param(lambda h: replace(h, purpose=" "), "BAD_HEADER", id="no-purpose"),
+        pytest.param(lambda h: replace(h, legal_basis=""), "BAD_HEADER", id="no-legal-basis"),
+        pytest.param(lambda h: replace(h, purpose="a\nb"), "BAD_HEADER", id="control-character"),
+        pytest.param(lambda h: replace(h, mode=Mode.STANDING), "BAD_HEADER", id="mode"),
+        pytest.param(lambda h: replace(h, collection="accounts"), "PROFILE_MISMATCH", id="collection"),
+        pytest.param(lambda h: replace(h, collection="gossip"), "POLICY_REFUSED", id="unknown-collection"),
+        pytest.param(lambda h: replace(h, profiles=()), "PROFILE_MISMATCH", id="profiles"),
+        pytest.param(lambda h: replace(h, expires=h.created), "BAD_HEADER", id="no-lifetime"),
+        pytest.param(lambda h: replace(h, expires=h.created + 8 * 86_400), "BAD_HEADER", id="too-long"),
+        pytest.param(lambda h: replace(h, expires=h.expires + 1), "POLICY_REFUSED", id="over-policy"),
+        pytest.param(
+            lambda h: replace(h, created=h.created - 90_000, expires=h.expires - 90_000),
+            "HEADER_EXPIRED",
+            id="expired",
+        ),
+        pytest.param(
+            lambda h: replace(h, created=h.created + 900, expires=h.expires + 900),
+            "HEADER_EXPIRED",
+            id="not-yet-valid",
+        ),
+        pytest.param(lambda h: replace(h, initiator=h.responder), "BAD_HEADER", id="initiator"),
+        pytest.param(lambda h: replace(h, responder=h.initiator), "BAD_HEADER", id="responder"),
+        pytest.param(
+            lambda h: replace(h, initiator=replace(h.initiator, certificate_hash=bytes(32))),
+            "BAD_HEADER",
+            id="initiator-certificate",
+        ),
+        pytest.param(
+            lambda h: replace(h, responder=replace(h.responder, certificate_hash=bytes(32))),
+            "BAD_HEADER",
+            id="responder-certificate",
+        ),
+        pytest.param(lambda h: with_offer(h, cap=0), "BAD_HEADER", id="cap-zero"),
+        pytest.param(lambda h: with_offer(h, cap=2**21), "BAD_HEADER", id="cap-over-budget"),
+        pytest.param(lambda h: with_offer(h, cap=255), "CAP_EXCEEDED", id="cap-too-small"),
+        pytest.param(
+            lambda h: with_offer(h, public_key=Element(bytes(32))), "BAD_ELEMENT", id="identity-key"
+        ),
+        pytest.param(
+            lambda h: with_offer(h, table=TableCommitment(2, 1, bytes(32))), "BAD_HEADER", id="table"
+        ),
+        *[
+            pytest.param(
+                lambda h, c=change: with_responder_offer(h, **c), "BAD_HEADER", id=f"responder-{name}"
+            )
+            for name, change in {
+                "epoch": {"epoch_number": 7},
+                "key": {"public_key": Element(bytes(32))},
+                "budget": {"budget": 2**30},
+                "cap": {"cap": 1},
+                "table": {"table": TableCommitment(1, 256, bytes(32))},
+            }.items()
+        ],
+    ],
+)
+def test_a_header_that_is_not_acceptable_is_refused(
+    folder: Path, alter: Callable[[RoundHeader], RoundHeader], expected: str
+) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        response = await stub.Hello(hello_request(), timeout=TIMEOUT)
+        header = alter(hostile.compose(Offer.decode(response.encoded_offer)))
+        assert await code(stub.Propose(hostile.sign(header), timeout=TIMEOUT)) == expected
+        status = await at_a.Status(operator_pb2.StatusRequest())
+        assert not status.rounds
+
+    against_a_node(folder, attack)
+
+
+def test_a_header_that_is_unsigned_altered_or_replayed_is_refused(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        response = await stub.Hello(hello_request(), timeout=TIMEOUT)
+        proposal = hostile.sign(hostile.compose(Offer.decode(response.encoded_offer)))
+        encoded = proposal.encoded_header
+        for name, request, expected in (
+            ("unsigned", {"encoded_header": encoded}, "BAD_SIGNATURE"),
+            ("bit of the signature", {"signature": flip(proposal.signature)}, "BAD_SIGNATURE"),
+            ("bit of the purpose", {"encoded_header": flip(encoded, -40)}, "BAD_SIGNATURE"),
+            ("trailing byte", {"encoded_header": encoded + b"\x00"}, "BAD_ENCODING"),
+            ("cut short", {"encoded_header": encoded[:-1]}, "BAD_ENCODING"),
+            ("empty", {"encoded_header": b""}, "BAD_ENCODING"),
+        ):
+            fields = {"encoded_header": encoded, "signature": proposal.signature} | request
+            if name == "unsigned":
+                fields["signature"] = b""
+            got = await code(stub.Propose(exchange_pb2.ProposeRequest(**fields), timeout=TIMEOUT))
+            assert got == expected, name
+        await stub.Propose(proposal, timeout=TIMEOUT)
+        assert await code(stub.Propose(proposal, timeout=TIMEOUT)) in ("NOT_READY", "WRONG_STATE")
+
+    against_a_node(folder, attack)
+
+
+def flip(value: bytes, index: int = 0) -> bytes:
+    changed = bytearray(value)
+    changed[index] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"version": "mandorla/v2"}, "VERSION_MISMATCH"),
+        ({"suite": "P256-SHA256"}, "VERSION_MISMATCH"),
+        ({"collection": "gossip"}, "POLICY_REFUSED"),
+        ({"profiles": [exchange_pb2.Profile(type="ipv4", profile=2)]}, "PROFILE_MISMATCH"),
+        ({"profiles": []}, "PROFILE_MISMATCH"),
+    ],
+)
+def test_a_hello_in_another_tongue_is_refused(
+    folder: Path, changes: dict[str, object], expected: str
+) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        assert await code(stub.Hello(hello_request(**changes), timeout=TIMEOUT)) == expected
+
+    against_a_node(folder, attack)
+
+
+def test_a_close_over_another_transcript_is_refused(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        header = await hostile.agree(stub)
+        await stub.Evaluate(evaluate(header, 0, blinded_chunk()), timeout=TIMEOUT)
+        ask = exchange_pb2.CloseRequest(round_id=header.round_id)
+        theirs = await stub.Close(ask, timeout=TIMEOUT)
+        honest = CloseStatement.decode(theirs.encoded_statement)
+        signatures.verify(hostile.victim.identity, theirs.encoded_statement, theirs.signature)
+        for altered in (
+            replace(honest, header_digest=bytes(32)),
+            replace(honest, initiator_half=bytes(32)),
+            replace(honest, responder_half=bytes(32)),
+        ):
+            encoded = altered.encode()
+            request = exchange_pb2.CloseRequest(
+                round_id=header.round_id,
+                encoded_statement=encoded,
+                signature=signatures.sign(hostile.home.identity, encoded),
+            )
+            assert await code(stub.Close(request, timeout=TIMEOUT)) == "TRANSCRIPT_MISMATCH"
+        encoded = honest.encode()
+        unsigned = exchange_pb2.CloseRequest(
+            round_id=header.round_id, encoded_statement=encoded, signature=bytes(64)
+        )
+        assert await code(stub.Close(unsigned, timeout=TIMEOUT)) == "BAD_SIGNATURE"
+        assert honest.outcome is Outcome.COMMITTED
+        status = await at_a.Status(operator_pb2.StatusRequest())
+        assert [record.state for record in status.rounds] == ["open"]
+
+    against_a_node(folder, attack)
+
+
+def test_a_third_lab_cannot_use_the_round_of_two_others(folder: Path) -> None:
+    a, b, c = make_labs(folder, "lab-a", "lab-b", "lab-c")
+
+    async def journey() -> None:
+        hostile = HostileLab(b, a.card)
+        async with (
+            hostile.serving(),
+            serving(a) as (at_a,),
+            channel_to(a.card, b) as from_b,
+            channel_to(a.card, c) as from_c,
+        ):
+            header = await hostile.agree(from_b)
+            stolen = evaluate(header, 0, blinded_chunk())
+            assert await code(from_c.Evaluate(stolen, timeout=TIMEOUT)) == "UNKNOWN_ROUND"
+            assert await spent(at_a) == 0
+
+    asyncio.run(journey())

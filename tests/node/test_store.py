@@ -1,0 +1,193 @@
+"""The store forgets nothing that it promised to keep, and keeps nothing that it promised to destroy."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
+
+from mandorla_node.store import IndicatorSet, JournalEntry, LabelledIndicator, StagedEntry, Store
+from mandorla_node.store.database import Database
+from mandorla_node.store.schema import METADATA
+from mandorla_node.vault import Vault, new_key
+from mandorla_protocol.epochs import Epoch, LabId
+from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
+from mandorla_protocol.header import RoundId
+from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.labels import Label, Tag
+from mandorla_protocol.table import Operation
+
+ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
+EPOCH = Epoch(ME, PEER, "infrastructure", 1)
+SEED = bytes(range(32))
+
+
+class Clock:
+    now = 1_800_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault(new_key())
+
+
+@pytest.fixture
+def store(folder: Path, vault: Vault, clock: Clock) -> Iterator[Store]:
+    opened = Store.open(folder / "mandorla.db", vault, clock)
+    yield opened
+    opened.close()
+
+
+def flagged(number: int, **label: int) -> LabelledIndicator:
+    return LabelledIndicator(Indicator.parse("ipv4", f"198.18.0.{number}"), Label(**label))  # type: ignore[arg-type]
+
+
+def code(error: pytest.ExceptionInfo[MandorlaError]) -> Code:
+    return error.value.code
+
+
+def test_migrations_lead_to_the_schema(folder: Path) -> None:
+    database = Database(folder / "mandorla.db")
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+    database.close()
+
+
+def test_the_file_is_for_its_owner_only(folder: Path, store: Store) -> None:
+    for path in folder.glob("mandorla.db*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+
+
+def test_the_journal_cannot_be_changed(folder: Path, store: Store) -> None:
+    store.rounds.journal(JournalEntry(RoundId(bytes(16)), "agreed", b"header", b"own", b"peer"))
+    database = Database(folder / "mandorla.db")
+    for statement in ("UPDATE journal SET body = x'00'", "DELETE FROM journal"):
+        with (
+            pytest.raises(DatabaseError, match="append-only"),
+            database.engine.begin() as connection,
+        ):
+            connection.execute(text(statement))
+    database.close()
+    assert [entry.body for entry in store.rounds.read_journal(RoundId(bytes(16)))] == [b"header"]
+
+
+def test_errors_of_the_database_carry_no_parameters(folder: Path, store: Store) -> None:
+    with pytest.raises(NodeError) as caught:
+        store.holding.charge(
+            store.holding.create(EPOCH, SEED, 100, 3600), b"no such round!!!", 0, b"secret-request", 1
+        )
+    assert code(caught) is Code.STORE_FAILED
+    assert "secret" not in caught.value.diagnostics()
+
+
+def test_a_chunk_is_charged_once_and_a_budget_never_passed(store: Store) -> None:
+    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    _open_round(store)
+    store.holding.charge(held, ROUND, 0, b"request-0", 6)
+    store.holding.charge(held, ROUND, 0, b"request-0", 6)
+    with pytest.raises(RoundError) as caught:
+        store.holding.charge(held, ROUND, 0, b"another", 6)
+    assert code(caught) is Code.CHUNK_REUSED
+    with pytest.raises(RoundError) as caught:
+        store.holding.charge(held, ROUND, 1, b"request-1", 5)
+    assert code(caught) is Code.BUDGET_EXCEEDED
+    store.holding.charge(held, ROUND, 1, b"request-1", 4)
+    assert store.holding.budgets(PEER) == [("infrastructure", 1, 10, 10)]
+
+
+ROUND = RoundId(b"r" * 16)
+
+
+def _open_round(store: Store) -> None:
+    database = store._database
+    with database.write() as connection:
+        connection.execute(
+            text("INSERT INTO rounds VALUES (:id, :peer, 1, 'infrastructure', 'open', '', 0, 0)"),
+            {"id": ROUND, "peer": PEER},
+        )
+
+
+def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
+    folder: Path, store: Store, vault: Vault
+) -> None:
+    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    sealed = held.sealed_seed
+    assert store.holding.seed(held) == SEED
+    store.holding.stage(held, [StagedEntry(Tag(os.urandom(16)), Operation.ADD, os.urandom(272))])
+    store.holding.publish(held, held.frontier)
+    later = store.holding.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), 10, 3600)
+    with pytest.raises(RoundError) as caught:
+        store.holding.get(EPOCH)
+    assert code(caught) is Code.EPOCH_RETIRED
+    assert store.holding.entries(held, 0, 10) == []
+    assert later.epoch.number == 2
+    store.close()
+    assert all(sealed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
+
+
+def test_an_epoch_ends_with_its_lifetime(store: Store, clock: Clock) -> None:
+    store.holding.create(EPOCH, SEED, 10, 3600)
+    assert store.holding.current(ME, PEER, "infrastructure") is not None
+    clock.now += 3600
+    assert store.holding.current(ME, PEER, "infrastructure") is None
+    assert store.holding.next_number(PEER, "infrastructure") == 2
+
+
+def test_a_seed_does_not_open_under_another_key(folder: Path, store: Store, clock: Clock) -> None:
+    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    assert SEED not in held.sealed_seed
+    other = Store.open(folder / "mandorla.db", Vault(new_key()), clock)
+    with pytest.raises(NodeError) as caught:
+        other.holding.seed(held)
+    assert code(caught) is Code.BAD_HOME
+    other.close()
+
+
+def test_an_ingest_counts_what_is_new_known_and_doubled(store: Store) -> None:
+    indicators = store.indicators
+    first = indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2), flagged(1)], None)
+    indicators.add(IndicatorSet.FLAGGED, [flagged(2)], first)
+    counts = indicators.counts(IndicatorSet.FLAGGED, first)
+    assert (counts.added, counts.known) == (2, 0)
+    second = indicators.add(IndicatorSet.FLAGGED, [flagged(2), flagged(3)], None)
+    counts = indicators.counts(IndicatorSet.FLAGGED, second)
+    assert (counts.added, counts.known) == (1, 1)
+    assert indicators.sizes() == [("ipv4", IndicatorSet.FLAGGED, 3)]
+
+
+def test_only_a_changed_label_is_published_again(store: Store) -> None:
+    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2)], None)
+    additions = store.holding.additions(held, 0, 10)
+    entries = [
+        StagedEntry(Tag(os.urandom(16)), Operation.ADD, bytes(272), a.indicator_id, a.revision)
+        for a in additions
+    ]
+    store.holding.stage(held, entries)
+    store.holding.publish(held, held.frontier)
+    store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2, confidence=99)], None)
+    again = store.holding.additions(held, 0, 10)
+    assert [a.flagged.label.confidence for a in again] == [99]
+
+
+def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock: Clock) -> None:
+    (folder / "mandorla.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(NodeError) as caught:
+        Store.open(folder / "mandorla.db", vault, clock)
+    assert code(caught) is Code.STORE_FAILED

@@ -1,0 +1,188 @@
+"""A lab that holds real keys and says what it likes: a client and a server that break the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+
+from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
+from mandorla_node import certificates
+from mandorla_node.clock import system_clock
+from mandorla_node.home import Home
+from mandorla_node.rounds import agreement
+from mandorla_node.rounds.agreement import Terms
+from mandorla_protocol import signatures
+from mandorla_protocol.card import Card
+from mandorla_protocol.engine import PortableEngine
+from mandorla_protocol.epochs import Epoch, epoch_keys
+from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Kind, Offer, RoundHeader
+from mandorla_protocol.indicators import Collection, profiles
+from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.session.transcript import CloseStatement
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding
+
+T = TypeVar("T")
+
+ENGINE = PortableEngine()
+COLLECTION = "infrastructure"
+TIMEOUT = 30.0
+
+
+@asynccontextmanager
+async def channel_to(victim: Card, own: Home) -> AsyncIterator[exchange_pb2_grpc.ExchangeAsyncStub]:
+    """Dial a node with a lab's real certificate."""
+    credentials = grpc.ssl_channel_credentials(
+        certificates.pem_from_der(victim.certificate), own.tls_key, own.tls_certificate
+    )
+    options = [
+        ("grpc.ssl_target_name_override", certificates.tls_name(victim.identity)),
+        ("grpc.max_send_message_length", -1),
+    ]
+    async with grpc.aio.secure_channel(victim.endpoint, credentials, options=options) as channel:
+        yield exchange_pb2_grpc.ExchangeStub(channel)
+
+
+def hello_request(**changes: object) -> exchange_pb2.HelloRequest:
+    """Make an honest Hello, but for the changes."""
+    fields: dict[str, object] = {
+        "version": PROTOCOL_VERSION,
+        "suite": SUITE,
+        "collection": COLLECTION,
+        "profiles": [
+            exchange_pb2.Profile(type=name, profile=profile)
+            for name, profile in profiles(Collection(COLLECTION))
+        ],
+    }
+    return exchange_pb2.HelloRequest(**(fields | changes))  # type: ignore[arg-type]
+
+
+def blinded_chunk(count: int = 256) -> bytes:
+    """Return a valid chunk of blinded random tokens."""
+    return ENGINE.blind(os.urandom(32 * count), os.urandom(64 * count))[1]
+
+
+@dataclass
+class Table:
+    """A whole tag table in memory: 256 entries of padding, unless changed."""
+
+    entries: list[TableEntry]
+
+    @classmethod
+    def of_padding(cls) -> Table:
+        """Make a table's first version."""
+        filling = sorted(padding(0, os.urandom))
+        return cls([TableEntry(1, Operation.ADD, tag, sealed) for tag, sealed in filling])
+
+    @property
+    def commitment(self) -> TableCommitment:
+        """What an honest holder would commit to."""
+        frontier = Frontier().extend(entry.leaf_hash() for entry in self.entries)
+        return TableCommitment(max(entry.version for entry in self.entries), frontier.size, frontier.root)
+
+
+class HostileLab(exchange_pb2_grpc.ExchangeServicer):
+    """A lab with real keys. As it stands it is honest; tests replace one behaviour each.
+
+    `answer` maps a response, by the method's name, to what is sent instead.
+    """
+
+    def __init__(self, home: Home, victim: Card) -> None:
+        self.home = home
+        self.victim = victim
+        self.table = Table.of_padding()
+        self.epoch = Epoch(home.card.identity, victim.identity, COLLECTION, 1)
+        self.keys = epoch_keys(ENGINE, bytes(32), self.epoch)
+        self.answer: Callable[[str, T], T] = lambda _method, response: response
+        self.header: RoundHeader | None = None
+        self.calls: list[str] = []
+        self.closed: CloseStatement | None = None
+
+    def offer(self) -> Offer:
+        """Offer the table and the key."""
+        return Offer(1, self.keys.public, 2**20, 2**20, self.table.commitment)
+
+    def compose(self, peer_offer: Offer, kind: Kind = Kind.SHARED) -> RoundHeader:
+        """Compose an honest header with this lab as the initiator."""
+        return agreement.compose(
+            self.home.card,
+            self.victim,
+            Terms(kind, COLLECTION),
+            self.offer(),
+            peer_offer,
+            self.home.settings.rounds,
+            system_clock(),
+        )
+
+    def sign(self, header: RoundHeader) -> exchange_pb2.ProposeRequest:
+        """Sign a header and propose it."""
+        encoded = header.encode()
+        return exchange_pb2.ProposeRequest(
+            encoded_header=encoded, signature=signatures.sign(self.home.identity, encoded)
+        )
+
+    async def agree(self, stub: exchange_pb2_grpc.ExchangeAsyncStub) -> RoundHeader:
+        """Agree to a round with the victim, as an honest initiator would."""
+        response = await stub.Hello(hello_request(), timeout=TIMEOUT)
+        self.header = self.compose(Offer.decode(response.encoded_offer))
+        await stub.Propose(self.sign(self.header), timeout=TIMEOUT)
+        return self.header
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Answer on the lab's endpoint, with its real certificate."""
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        exchange_pb2_grpc.add_ExchangeServicer_to_server(self, server)
+        credentials = grpc.ssl_server_credentials(
+            [(self.home.tls_key, self.home.tls_certificate)],
+            certificates.pem_from_der(self.victim.certificate),
+            require_client_auth=True,
+        )
+        server.add_secure_port(self.home.card.endpoint, credentials)
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop(None)
+
+    async def Hello(self, request, context):
+        """Offer."""
+        return self._send("Hello", exchange_pb2.HelloResponse(encoded_offer=self.offer().encode()))
+
+    async def Propose(self, request, context):
+        """Countersign."""
+        self.header = RoundHeader.decode(request.encoded_header)
+        signature = signatures.sign(self.home.identity, request.encoded_header)
+        return self._send("Propose", exchange_pb2.ProposeResponse(signature=signature))
+
+    async def Evaluate(self, request, context):
+        """Evaluate and prove."""
+        evaluated, proof = await asyncio.to_thread(
+            ENGINE.evaluate_and_prove, self.keys, request.blinded, os.urandom(64)
+        )
+        return self._send("Evaluate", exchange_pb2.EvaluateResponse(evaluated=evaluated, proof=proof))
+
+    async def ListTags(self, request, context):
+        """Send the rest of the table."""
+        entries = [
+            exchange_pb2.TableEntry(
+                version=entry.version, operation=entry.operation, tag=entry.tag, sealed_label=entry.sealed
+            )
+            for entry in self.table.entries[request.start :]
+        ]
+        return self._send("ListTags", exchange_pb2.ListTagsResponse(entries=entries))
+
+    async def Close(self, request, context):
+        """Take aborts; state nothing."""
+        if request.encoded_statement:
+            self.closed = CloseStatement.decode(request.encoded_statement)
+        return self._send("Close", exchange_pb2.CloseResponse())
+
+    def _send(self, method: str, response: T) -> T:
+        self.calls.append(method)
+        return self.answer(method, response)

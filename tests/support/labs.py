@@ -1,0 +1,114 @@
+"""Real labs for tests: homes on disk, nodes on loopback with pinned TLS, operators on Unix sockets."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import grpc
+
+from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla_node.home import Home
+from mandorla_node.ingest import Ingestor, IngestReport, IngestRow
+from mandorla_node.serve import running
+from mandorla_node.store import IndicatorSet
+from mandorla_protocol.labels import Label
+
+SHARED = operator_pb2.KIND_SHARED
+WATCH = operator_pb2.KIND_WATCH
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_home(folder: Path, name: str) -> Home:
+    """Make a home that logs warnings only and uses one worker."""
+    home = Home.create(folder / name, name, f"127.0.0.1:{free_port()}")
+    config = home.path / "mandorla.toml"
+    config.write_text('workers = 1\nlog_level = "warning"\n' + config.read_text())
+    return Home.open(home.path)
+
+
+def make_labs(folder: Path, *names: str) -> list[Home]:
+    """Make homes that have pinned each other."""
+    homes = [make_home(folder, name) for name in names]
+    for home in homes:
+        pin(home, *(other for other in homes if other is not home))
+    return homes
+
+
+def pin(home: Home, *others: Home) -> None:
+    """Pin the cards of others."""
+    store = home.open_store()
+    for other in others:
+        store.peers.add(other.card)
+    store.close()
+
+
+def ingest(
+    home: Home,
+    values: Iterable[str],
+    into: IndicatorSet = IndicatorSet.FLAGGED,
+    kind: str = "ipv4",
+    label: Label | None = None,
+) -> IngestReport:
+    """Take values into a stopped node's set."""
+    store = home.open_store()
+    try:
+        ingestor = Ingestor(store, into)
+        ingestor.add([IngestRow(n, kind, value, label or Label()) for n, value in enumerate(values, 1)])
+        return ingestor.finish()
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def serving(*homes: Home) -> AsyncIterator[list[operator_pb2_grpc.OperatorAsyncStub]]:
+    """Run nodes in this process; yields a stub of each one's operator service."""
+    async with AsyncExitStack() as stack:
+        stubs: list[operator_pb2_grpc.OperatorAsyncStub] = []
+        for home in homes:
+            await stack.enter_async_context(running(home))
+            channel = grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
+            await stack.enter_async_context(channel)
+            stubs.append(operator_pb2_grpc.OperatorStub(channel))
+        yield stubs
+
+
+async def run_round(
+    operator: operator_pb2_grpc.OperatorAsyncStub,
+    peer: str,
+    kind: operator_pb2.Kind.ValueType = SHARED,
+    collection: str = "infrastructure",
+) -> operator_pb2.RoundResult:
+    """Run a round and return its result."""
+    request = operator_pb2.StartRoundRequest(peer=peer, kind=kind, collection=collection)
+    steps = [progress async for progress in operator.StartRound(request)]
+    return steps[-1].result
+
+
+async def matched(
+    operator: operator_pb2_grpc.OperatorAsyncStub,
+    peer: str = "",
+    kind: operator_pb2.Kind.ValueType = operator_pb2.KIND_UNSPECIFIED,
+) -> list[str]:
+    """Return the values that matched, sorted."""
+    request = operator_pb2.MatchesRequest(peer=peer, kind=kind)
+    return sorted([match.indicator.value async for match in operator.Matches(request)])
+
+
+def addresses(numbers: Iterable[int]) -> list[str]:
+    """Return documentation-like IPv4 addresses for numbers below 2**16."""
+    return [f"198.18.{number >> 8}.{number & 255}" for number in numbers]
+
+
+def code_of(error: grpc.aio.AioRpcError) -> str:
+    """Return the catalogue code that a failed call carries."""
+    metadata: Sequence[tuple[str, str | bytes]] = tuple(error.trailing_metadata() or ())
+    return str(dict(metadata).get("mandorla-code", error.code().name))
