@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label
 
+from .formats.rows import IngestRow, RejectedRow
 from .store import IndicatorSet, LabelledIndicator, Store
 
 MAX_REPORTED = 1000
 """Rejected rows that are reported one by one; all are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class IngestRow:
-    """A row as it stood in its source: its line, the type and the text of the indicator, and a label."""
-
-    line: int
-    type: str
-    value: str
-    label: Label = field(default_factory=Label)
-
-    def __repr__(self) -> str:
-        """Show the line only: the value stays out of logs and tracebacks."""
-        return f"IngestRow(line={self.line})"
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """Why a row was not taken; never its content."""
-
-    line: int
-    code: Code
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

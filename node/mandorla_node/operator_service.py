@@ -17,8 +17,9 @@ from mandorla_protocol.header import Kind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
+from .formats.rows import IngestRow
 from .home import Home
-from .ingest import Ingestor, IngestRow
+from .ingest import Ingestor
 from .rounds.agreement import Terms
 from .rounds.manager import RoundReport, Rounds
 from .store import IndicatorSet, LabelledIndicator, MatchRecord, Store

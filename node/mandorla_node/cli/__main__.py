@@ -1,0 +1,8 @@
+"""`python -m mandorla_node.cli` is `mandorla`."""
+
+from __future__ import annotations
+
+from . import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""`mandorla check`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import HomeOption, JsonOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mandorla.v1 import operator_pb2
+
+
+def check(
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="The type of the values.", show_default=False)],
+    values: Annotated[
+        list[str], typer.Argument(metavar="VALUE...", help="What to ask about.", show_default=False)
+    ],
+    home: HomeOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the running node about indicators.
+
+    It says whether they are flagged here, and by which peers. What is asked about is recorded as observed, so that the next watch round compares it.
+    """
+    from ..home import Home
+
+    results = asyncio.run(_ask(Home.open(home).operator_socket, kind, values))
+    if as_json:
+        _write_json(results)
+    else:
+        _print(results)
+
+
+async def _ask(socket: Path, kind: str, values: Sequence[str]) -> Sequence[operator_pb2.CheckResult]:
+    from ..operator_client import OperatorClient
+
+    async with OperatorClient(socket) as client:
+        return await client.check([(kind, value) for value in values])
+
+
+def _print(results: Sequence[operator_pb2.CheckResult]) -> None:
+    from ..formats.rows import name_of
+    from ..operator_client import match_from
+    from .output import console, safe, table
+
+    rows = table(
+        "value",
+        "here",
+        "flagged by peers",
+        "compared with",
+        wide=("value", "flagged by peers", "compared with"),
+    )
+    for result in results:
+        found = [match_from(match) for match in result.matches]
+        said = {
+            match.peer: f"{match.peer} ({name_of(match.label.reason)}, {name_of(match.label.severity)})"
+            for match in found
+        }
+        rows.add_row(
+            safe(result.indicator.value, "bold"),
+            safe("flagged", "red") if result.flagged_here else safe("not flagged", "dim"),
+            safe(", ".join(said.values()), "red") if said else safe("none", "dim"),
+            safe(", ".join(result.compared_with)) if result.compared_with else safe("no peer yet", "dim"),
+        )
+    console().print(rows)
+
+
+def _write_json(results: Sequence[operator_pb2.CheckResult]) -> None:
+    from ..operator_client import match_from
+    from .output import write_json
+
+    write_json(
+        [
+            {
+                "type": result.indicator.type,
+                "value": result.indicator.value,
+                "flagged_here": result.flagged_here,
+                "compared_with": list(result.compared_with),
+                "matches": [match_from(match).as_object() for match in result.matches],
+            }
+            for result in results
+        ]
+    )

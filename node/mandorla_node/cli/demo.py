@@ -1,0 +1,24 @@
+"""`mandorla demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import JsonOption
+
+
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the three homes, and say where they are.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch three labs find the attackers that they share.
+
+    Three real nodes, as processes on this machine, with real lists; it ends by checking what they found.
+    """
+    from .. import demo as show
+
+    show.run(keep=keep, as_json=as_json)

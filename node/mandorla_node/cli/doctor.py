@@ -1,0 +1,123 @@
+"""`mandorla doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mandorla_protocol.errors import Code, MandorlaError
+
+from .options import JsonOption
+
+_PACKAGES = ("mandorla", "cryptography", "grpcio", "protobuf", "pynacl", "rbcl", "sqlalchemy")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. A code says that it is not well."""
+
+    name: str
+    said: str
+    code: Code | None = None
+
+
+def doctor(
+    home: Annotated[
+        Path | None, typer.Option("--home", envvar="MANDORLA_HOME", help="Look this home over, too.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look over this installation, and a home.
+
+    Versions, engine and cores; and with --home its keys, permissions, store and node.
+    """
+    from .failures import ADVICE
+    from .output import console, pairs, safe, write_json
+
+    findings = [*_installation(), *(_home(home) if home else ())]
+    bad = [finding for finding in findings if finding.code]
+    if as_json:
+        write_json(
+            {
+                "well": not bad,
+                "checks": [
+                    {
+                        "name": finding.name,
+                        "well": finding.code is None,
+                        "said": finding.said,
+                        "code": finding.code.name if finding.code else None,
+                    }
+                    for finding in findings
+                ],
+            }
+        )
+    else:
+        out = console()
+        rows = pairs()
+        for finding in findings:
+            rows.add_row(finding.name, safe(finding.said, "red" if finding.code else ""))
+        out.print(rows)
+        if not bad:
+            out.print("\nAll is well.", style="green")
+        for finding in bad:
+            if finding.code and (advice := ADVICE.get(finding.code)):
+                out.print(safe(f"\n{finding.name}: {advice}"))
+    if bad and bad[0].code:
+        raise typer.Exit(bad[0].code.info.exit_status)
+
+
+def _installation() -> Iterator[Finding]:
+    import os
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from mandorla_protocol.engine import load_engine
+
+    yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Finding("cores", str(os.cpu_count() or 1))
+    engine = load_engine("auto")
+    how = "threads" if engine.releases_gil else "processes"
+    yield Finding("engine", f"{engine.name}, in {how}")
+    for package in _PACKAGES:
+        try:
+            yield Finding(package, version(package))
+        except PackageNotFoundError:
+            # Run from its sources, mandorla itself is on no list of packages.
+            yield Finding(package, "not installed as a package")
+
+
+def _home(path: Path) -> Iterator[Finding]:
+    from contextlib import closing
+
+    from ..home import Home
+    from ..operator_client import node_answers
+
+    yield Finding("home", str(path))
+    try:
+        home = Home.open(path)
+        yield Finding("card", f"{home.card.name} at {home.card.endpoint}")
+        yield Finding("socket", "a node runs" if node_answers(home.operator_socket) else "no node runs")
+        yield from _permissions(path)
+        with closing(home.open_store()) as store:
+            sizes = sum(count for _, _, count in store.indicators.sizes())
+            peers = len(store.peers.all())
+        yield Finding("store", f"opens; {sizes:,} indicators, {peers} peers")
+    except MandorlaError as error:
+        yield Finding("trouble", error.diagnostics(), error.code)
+
+
+def _permissions(path: Path) -> Iterator[Finding]:
+    open_to_others = sorted(
+        file.name or str(path)
+        for file in (path, *path.iterdir())
+        if file.stat().st_mode & 0o077 and not file.is_socket()
+    )
+    if open_to_others:
+        said = f"others can reach {', '.join(open_to_others)}; chmod go= them"
+        yield Finding("permissions", said, Code.BAD_HOME)
+    else:
+        yield Finding("permissions", "the owner's only")

@@ -1,0 +1,134 @@
+"""Rows on their way from a file into a node that runs, or into the store of one that does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from mandorla.v1 import operator_pb2
+from mandorla_protocol.errors import Code, InputError
+
+from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
+from ..formats.lines import Source
+from ..home import Home
+from ..ingest import MAX_REPORTED, Ingestor, IngestReport
+from ..operator_client import OperatorClient, node_answers
+from ..store import IndicatorSet
+from .output import console, interactive
+
+_BATCH: Final = 2_000
+_SETS: Final = {"flagged": operator_pb2.SET_FLAGGED, "observed": operator_pb2.SET_OBSERVED}
+
+
+@contextmanager
+def opened(name: str) -> Iterator[BinaryIO]:
+    """Open a list, or standard input for `-`; raises InputError(BAD_FILE)."""
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as source:
+            yield source
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{name}: {error.strerror}") from None
+
+
+def feed(
+    home: Home, target: str, strict: bool, source: BinaryIO, written_as: Format, defaults: RowDefaults
+) -> IngestReport:
+    """Ingest a list, with a progress bar on a terminal; return what became of its rows.
+
+    Raises InputError: BAD_ROWS if it is strict and a row is bad, BAD_FILE if it cannot be read.
+    """
+    unread = _Unread(strict)
+    with _metered(source) as metered:
+        rows = unread.sift(read_rows(metered, written_as, defaults))
+        if node_answers(home.operator_socket):
+            report = asyncio.run(_feed_node(home, target, strict, rows))
+        else:
+            report = _feed_store(home, target, strict, rows)
+    return unread.added_to(report)
+
+
+async def _feed_node(home: Home, target: str, strict: bool, rows: Iterable[IngestRow]) -> IngestReport:
+    async with OperatorClient(home.operator_socket) as client:
+        answer = await client.ingest(_SETS[target], rows, strict)
+    rejected = tuple(RejectedRow(row.line, Code[row.code], row.reason) for row in answer.rejected)
+    return IngestReport(answer.added, answer.known, answer.duplicates, rejected, answer.rejected_total)
+
+
+def _feed_store(home: Home, target: str, strict: bool, rows: Iterator[IngestRow]) -> IngestReport:
+    store = home.open_store()
+    try:
+        ingestor = Ingestor(store, IndicatorSet(target), strict)
+        while batch := list(islice(rows, _BATCH)):
+            ingestor.add(batch)
+        return ingestor.finish()
+    finally:
+        store.close()
+
+
+class _Unread:
+    """The rows that could not be read; the node only sees the others."""
+
+    def __init__(self, strict: bool) -> None:
+        self._strict = strict
+        self._first: list[RejectedRow] = []
+        self._total = 0
+
+    def sift(self, rows: Iterable[IngestRow | RejectedRow]) -> Iterator[IngestRow]:
+        """Pass on what was read; if it is strict, raise InputError(BAD_ROWS) at the first that was not."""
+        for row in rows:
+            if isinstance(row, IngestRow):
+                yield row
+                continue
+            if self._strict:
+                raise InputError(Code.BAD_ROWS, f"line {row.line}: {row.reason}")
+            self._total += 1
+            if len(self._first) < MAX_REPORTED:
+                self._first.append(row)
+
+    def added_to(self, report: IngestReport) -> IngestReport:
+        """Return the report with these rows in it."""
+        rejected = sorted((*report.rejected, *self._first), key=lambda row: row.line)
+        return IngestReport(
+            report.added,
+            report.known,
+            report.duplicates,
+            tuple(rejected[:MAX_REPORTED]),
+            report.rejected_total + self._total,
+        )
+
+
+@contextmanager
+def _metered(source: BinaryIO) -> Iterator[Source]:
+    """Show how much of a source was read, by bytes, if there is a terminal to show it on."""
+    if not interactive() or source.isatty():
+        yield source
+        return
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        facts = os.fstat(source.fileno())
+        total = facts.st_size if stat.S_ISREG(facts.st_mode) else None
+        yield _Meter(source, progress, progress.add_task("reading", total=total))
+
+
+class _Meter:
+    """A source that tells how much of it was read."""
+
+    def __init__(self, source: Source, progress: Progress, task: TaskID) -> None:
+        self._source = source
+        self._progress = progress
+        self._task = task
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        chunk = self._source.read(size)
+        self._progress.advance(self._task, len(chunk))
+        return chunk

@@ -1,0 +1,71 @@
+"""`mandorla init` and `mandorla card`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import HomeOption, JsonOption
+
+if TYPE_CHECKING:
+    from mandorla_protocol.card import Card
+
+_DEFAULT_LISTEN = "127.0.0.1:7443"
+
+
+def init(
+    home: Annotated[Path, typer.Argument(help="Where the home goes: a new or an empty folder.")],
+    lab: Annotated[str, typer.Option(help="The lab's name: a-z, 0-9 and -.", show_default=False)],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the node listens for peers.")
+    ] = _DEFAULT_LISTEN,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="What peers dial, where it is not what the node listens on."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a home: keys, card, configuration and store."""
+    from ..home import Home
+    from .output import console, pairs, safe, write_json
+
+    made = Home.create(home, lab=lab, listen=listen, endpoint=endpoint)
+    if as_json:
+        write_json({"home": str(home), **card_object(made.card)})
+        return
+    out = console()
+    out.print("Made the home of ", safe(lab, "bold"), " in ", safe(str(home)), ".", sep="")
+    rows = pairs()
+    rows.add_row("endpoint", safe(made.card.endpoint))
+    rows.add_row("fingerprint", safe(fingerprint(made.card.identity)))
+    out.print(rows)
+    out.print("\nNext", style="bold")
+    steps = pairs()
+    steps.add_row("give peers your card", safe(f"mandorla card --home {home} > {lab}.card.json"))
+    steps.add_row("pin each of theirs", safe(f"mandorla peer add CARD_FILE --home {home}"))
+    steps.add_row("start the node", safe(f"mandorla serve --home {home}"))
+    out.print(steps)
+
+
+def card(home: HomeOption) -> None:
+    """Write this lab's card, for peers to pin.
+
+    The card is public: name, key, certificate and endpoint, signed. Give it to your peers over a channel that
+    they trust.
+    """
+    from ..home import Home
+
+    typer.echo(Home.open(home).card.to_json(), nl=False)
+
+
+def fingerprint(identity: bytes) -> str:
+    """Write an identity for people to compare over another channel."""
+    digits = identity.hex()
+    return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
+
+
+def card_object(card: Card) -> dict[str, str | None]:
+    """Return what JSON output says of a card."""
+    return {"name": card.name, "endpoint": card.endpoint, "identity": card.identity.hex()}

@@ -1,0 +1,144 @@
+"""`mandorla ingest`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mandorla_protocol.errors import Code, InputError
+
+from .options import HomeOption, JsonOption
+
+if TYPE_CHECKING:
+    from mandorla_protocol.labels import Label
+
+    from ..ingest import IngestReport
+
+_SHOWN = 10
+
+
+class IngestSet(StrEnum):
+    """Where indicators go."""
+
+    FLAGGED = "flagged"
+    OBSERVED = "observed"
+
+
+class IngestFormat(StrEnum):
+    """How a list is written."""
+
+    PLAIN = "plain"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def ingest(
+    file: Annotated[str, typer.Argument(help="The list; - is standard input.", show_default=False)],
+    home: HomeOption,
+    target: Annotated[
+        IngestSet, typer.Option("--as", help="Judged malicious, or merely seen.", show_default=False)
+    ],
+    kind: Annotated[
+        str, typer.Option("--type", help="Type of rows that do not say their own.", show_default=False)
+    ] = "",
+    written_as: Annotated[
+        IngestFormat | None, typer.Option("--format", help="Instead of going by the extension.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Store nothing if any row is bad.")] = False,
+    reason: Annotated[str, typer.Option(help="Label: why it was flagged.", rich_help_panel="Label")] = "",
+    severity: Annotated[
+        str, typer.Option(help="Label: low, medium, high or critical.", rich_help_panel="Label")
+    ] = "",
+    confidence: Annotated[str, typer.Option(help="Label: 0 to 100.", rich_help_panel="Label")] = "",
+    expires: Annotated[
+        str, typer.Option(help="Label: a date, an RFC 3339 time, or 30d, 12h.", rich_help_panel="Label")
+    ] = "",
+    tlp: Annotated[
+        str, typer.Option(help="Label: clear, green, amber, amber-strict or red.", rich_help_panel="Label")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take in a list: plain, CSV or JSON Lines.
+
+    CSV (with a header) and JSON Lines have the fields value, type, reason, severity, confidence, first_seen,
+    expires and tlp; all but value may be left out. A row that cannot be used is reported by line and reason,
+    and the rest goes in. Works with a running node and with a stopped one.
+    """
+    from ..formats import Format, RowDefaults, format_of
+    from ..home import Home
+    from . import feeding
+
+    given = {"reason": reason, "severity": severity, "confidence": confidence, "tlp": tlp, "expires": expires}
+    source_format = Format(written_as.value) if written_as else format_of(file)
+    if source_format is Format.PLAIN and not kind:
+        raise InputError(Code.BAD_INPUT, "a plain list needs --type")
+    _require_type(kind)
+    defaults = RowDefaults(kind, _label(given, target))
+    with feeding.opened(file) as source:
+        report = feeding.feed(Home.open(home), target.value, strict, source, source_format, defaults)
+    if as_json:
+        _write_json(report)
+    else:
+        _print(report, file, target)
+
+
+def _require_type(kind: str) -> None:
+    from mandorla_protocol.indicators import REGISTRY
+
+    if kind and kind not in REGISTRY:
+        raise InputError(Code.UNKNOWN_TYPE, f"The types are {', '.join(sorted(REGISTRY))}.")
+
+
+def _label(given: dict[str, str], target: IngestSet) -> Label:
+    import re
+
+    from ..clock import system_clock
+    from ..formats.rows import NO_LABEL, label_from
+
+    if target is IngestSet.OBSERVED and any(given.values()):
+        raise InputError(Code.BAD_INPUT, "a label is for --as flagged: what was merely seen carries none")
+    if lasting := re.fullmatch(r"([0-9]{1,4})([dh])", given["expires"]):
+        seconds = int(lasting[1]) * (86_400 if lasting[2] == "d" else 3_600)
+        given = given | {"expires": str(system_clock() + seconds)}
+    return label_from(given, NO_LABEL)
+
+
+def _print(report: IngestReport, file: str, target: IngestSet) -> None:
+    from .output import console, count, safe, table
+
+    out = console()
+    out.print("Ingested ", safe("standard input" if file == "-" else file), f" as {target.value}.", sep="")
+    rows = table("", "", right=("",))
+    rows.show_header, rows.box = False, None
+    rows.columns[1].justify = "left"
+    rows.add_row(safe(count(report.added), "bold"), "added")
+    for number, what in (
+        (report.known, "known before"),
+        (report.duplicates, "duplicates of another row"),
+        (report.rejected_total, "rejected"),
+    ):
+        if number:
+            rows.add_row(count(number), what)
+    out.print(rows)
+    for row in report.rejected[:_SHOWN]:
+        out.print(safe(f"  line {row.line:,}: {row.reason}", "dim"))
+    if report.rejected_total > _SHOWN:
+        out.print(f"  ... and {report.rejected_total - _SHOWN:,} more; --json lists them", style="dim")
+
+
+def _write_json(report: IngestReport) -> None:
+    from .output import write_json
+
+    write_json(
+        {
+            "added": report.added,
+            "known": report.known,
+            "duplicates": report.duplicates,
+            "rejected_total": report.rejected_total,
+            "rejected": [
+                {"line": row.line, "code": row.code.name, "reason": row.reason} for row in report.rejected
+            ],
+        }
+    )

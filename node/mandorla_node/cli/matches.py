@@ -1,0 +1,155 @@
+"""`mandorla matches`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import closing
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from .options import HomeOption, RoundKind
+
+if TYPE_CHECKING:
+    from ..formats.matches import FoundMatch
+    from ..home import Home
+
+_PIPED_TABLE_WIDTH: Final = 400
+
+
+class MatchFormat(StrEnum):
+    """How matches are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def matches(
+    home: HomeOption,
+    written_as: Annotated[
+        MatchFormat, typer.Option("--format", help="How to write them.")
+    ] = MatchFormat.TABLE,
+    peer: Annotated[str, typer.Option(help="Only those with this peer.", show_default=False)] = "",
+    kind: Annotated[
+        RoundKind | None, typer.Option(help="Only those of this kind of round.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Rows of the table, newest first; 0 for all of them.")
+    ] = 40,
+) -> None:
+    """List the indicators that a peer flagged too.
+
+    With what the peer says of them. Works with a running node and with a stopped one.
+    """
+    from ..formats.matches import write_csv, write_json
+    from ..home import Home
+
+    found = _found(Home.open(home), peer, kind)
+    with closing(found):
+        match written_as:
+            case MatchFormat.JSON:
+                write_json(found, sys.stdout)
+            case MatchFormat.CSV:
+                write_csv(found, sys.stdout)
+            case MatchFormat.TABLE:
+                _print(found, limit)
+
+
+def _print(found: Iterator[FoundMatch], limit: int) -> None:
+    from ..formats.rows import name_of, rfc3339
+    from .output import console, count, plural, safe, table
+
+    newest: deque[FoundMatch] = deque(maxlen=limit or None)
+    by_peer: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    for match in found:
+        newest.append(match)
+        by_peer[match.peer] += 1
+        kinds[match.kind] += 1
+    total = by_peer.total()
+    out = console(width=None if sys.stdout.isatty() else _PIPED_TABLE_WIDTH)
+    if not total:
+        out.print("No matches yet: mandorla round --all --kind shared --collection NAME")
+        return
+    rows = table("value", "type", "peer", "kind", "reason", "severity", "since", wide=("value",))
+    for match in reversed(newest):
+        rows.add_row(
+            safe(match.value, "bold"),
+            safe(match.type),
+            safe(match.peer),
+            match.kind,
+            name_of(match.label.reason),
+            name_of(match.label.severity),
+            rfc3339(match.first_matched)[:10],
+        )
+    out.print(rows)
+    summary = f"{plural(total, 'match', 'matches')} with {plural(len(by_peer), 'peer')}"
+    split = ", ".join(f"{count(number)} {kind}" for kind, number in sorted(kinds.items()))
+    out.print(safe(f"\n{summary} ({split})."))
+    if len(newest) < total:
+        out.print(
+            f"The newest {count(len(newest))} are shown; --limit 0 shows all, --format csv or json exports.",
+            style="dim",
+        )
+
+
+def _found(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+    """Yield the matches, from the node if it runs and from its store if not."""
+    from ..operator_client import node_answers
+
+    return (
+        _from_node(home, peer, kind) if node_answers(home.operator_socket) else _from_store(home, peer, kind)
+    )
+
+
+def _from_node(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+    from mandorla.v1 import operator_pb2
+
+    from ..operator_client import OperatorClient
+
+    wanted = {
+        None: operator_pb2.KIND_UNSPECIFIED,
+        RoundKind.SHARED: operator_pb2.KIND_SHARED,
+        RoundKind.WATCH: operator_pb2.KIND_WATCH,
+    }[kind]
+
+    async def stream() -> AsyncIterator[FoundMatch]:
+        async with OperatorClient(home.operator_socket) as client:
+            async for match in client.matches(peer, wanted):
+                yield match
+
+    with asyncio.Runner() as runner:
+        source = stream()
+        while (match := runner.run(_next(source))) is not None:
+            yield match
+
+
+async def _next(source: AsyncIterator[FoundMatch]) -> FoundMatch | None:
+    return await anext(source, None)
+
+
+def _from_store(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+    from mandorla_protocol.header import Kind
+
+    from ..formats.matches import FoundMatch
+
+    wanted = {None: None, RoundKind.SHARED: Kind.SHARED, RoundKind.WATCH: Kind.WATCH}[kind]
+    with closing(home.open_store()) as store:
+        if peer:
+            store.peers.get(peer)
+        for page in store.matches.all(peer or None, wanted):
+            for record in page:
+                yield FoundMatch(
+                    type=record.indicator.type,
+                    value=record.indicator.value,
+                    peer=record.peer_name,
+                    kind=record.kind.name.lower(),
+                    first_matched=record.first_matched,
+                    label=record.label,
+                    round_id=record.round_id,
+                )

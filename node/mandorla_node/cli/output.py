@@ -1,0 +1,99 @@
+"""How output looks: calm, aligned, and safe to show whatever a value holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Final
+
+from rich.box import Box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPED_WIDTH: Final = 100
+
+_RULED: Final = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+def console(stderr: bool = False, width: int | None = None) -> Console:
+    """Return a console; one that writes to no terminal has a width that does not depend on who runs it."""
+    stream = sys.stderr if stderr else sys.stdout
+    if width is None and not stream.isatty() and "COLUMNS" not in os.environ:
+        width = PIPED_WIDTH
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
+
+
+def interactive() -> bool:
+    """Say whether progress can be drawn."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def write_json(value: object) -> None:
+    """Write a value to standard output as JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(*columns: str, right: tuple[str, ...] = (), wide: tuple[str, ...] = ()) -> Table:
+    """Return a table with a ruled head; `right` columns hold numbers, `wide` ones may be folded."""
+    made = Table(box=_RULED, pad_edge=False, padding=(0, 1), header_style="dim", show_edge=False)
+    for name in columns:
+        made.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name not in wide,
+            overflow="fold",
+        )
+    return made
+
+
+def pairs() -> Table:
+    """Return a table of names and what they stand for, without a head."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    return made
+
+
+def safe(text: str, style: str = "") -> Text:
+    """Return text in which nothing can move the cursor or pass for markup."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return Text(text, style=style)
+
+
+def count(number: int) -> str:
+    """Write a count."""
+    return f"{number:,}"
+
+
+def size(number: int) -> str:
+    """Write a number of bytes, in decimal units."""
+    value, unit = float(number), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.{1 if unit and value < 100 else 0}f} {_UNITS[unit]}"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} days"
+
+
+def ago(moment: int) -> str:
+    """Write how long ago a moment in Unix seconds was; 0 is never."""
+    return f"{duration(max(0, int(time.time()) - moment)).removesuffix('.0 s')} ago" if moment else "never"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """Write a count with its noun."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,105 @@
+"""`mandorla peer`: whom this lab trusts to be who they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mandorla_protocol.errors import Code, InputError
+
+from .homes import card_object, fingerprint
+from .options import HomeOption, JsonOption
+
+app = typer.Typer(help="Pin, list and unpin peers.", no_args_is_help=True)
+
+
+@app.command("add")
+def add(
+    card_file: Annotated[Path, typer.Argument(help="The peer's card, as it gave it to you.")],
+    home: HomeOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Pin a peer's card. A running node knows the peer at once."""
+    from mandorla_protocol.card import MAX_CARD_BYTES, Card
+
+    from ..home import Home
+    from .output import console, pairs, safe, write_json
+
+    try:
+        with card_file.open("rb") as file:
+            text = file.read(MAX_CARD_BYTES + 1).decode("utf-8")
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{card_file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(Code.BAD_CARD, f"{card_file} is not UTF-8") from None
+    card = Card.from_json(text)
+    opened = Home.open(home)
+    if card.identity == opened.card.identity:
+        raise InputError(Code.BAD_CARD, "this is this lab's own card")
+    store = opened.open_store()
+    try:
+        store.peers.add(card)
+    finally:
+        store.close()
+    if as_json:
+        write_json(card_object(card))
+        return
+    out = console()
+    out.print("Pinned ", safe(card.name, "bold"), ".", sep="")
+    rows = pairs()
+    rows.add_row("endpoint", safe(card.endpoint))
+    rows.add_row("fingerprint", safe(fingerprint(card.identity)))
+    out.print(rows)
+    out.print("Compare the fingerprint with the peer over another channel.", style="dim")
+
+
+@app.command("list")
+def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
+    """List the pinned peers."""
+    from ..formats.rows import rfc3339
+    from ..home import Home
+    from .output import ago, console, safe, table, write_json
+
+    store = Home.open(home).open_store()
+    try:
+        peers = store.peers.all()
+    finally:
+        store.close()
+    if as_json:
+        write_json(
+            [
+                card_object(peer.card)
+                | {"last_contact": rfc3339(peer.last_contact) if peer.last_contact else None}
+                for peer in peers
+            ]
+        )
+        return
+    out = console()
+    if not peers:
+        out.print("No peer is pinned yet: mandorla peer add CARD_FILE")
+        return
+    rows = table("peer", "endpoint", "last contact", "identity")
+    for peer in peers:
+        rows.add_row(
+            safe(peer.name, "bold"),
+            safe(peer.card.endpoint),
+            ago(peer.last_contact),
+            safe(fingerprint(peer.card.identity)[:17] + " ..."),
+        )
+    out.print(rows)
+
+
+@app.command("remove")
+def remove(name: Annotated[str, typer.Argument(help="The peer's name.")], home: HomeOption) -> None:
+    """Unpin a peer: its node is refused from now on."""
+    from ..home import Home
+    from .output import console, safe
+
+    store = Home.open(home).open_store()
+    try:
+        store.peers.remove(name)
+    finally:
+        store.close()
+    console().print("Unpinned ", safe(name, "bold"), ".", sep="")

@@ -1,0 +1,94 @@
+"""`mandorla round`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mandorla_protocol.errors import Code, InputError, MandorlaError, NodeError
+
+from .options import HomeOption, JsonOption, RoundKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .round_view import Ended, RoundView
+
+
+def start(
+    home: HomeOption,
+    kind: Annotated[
+        RoundKind,
+        typer.Option(
+            help="shared: what both flagged. watch: what one observed and the other flagged.",
+            show_default=False,
+        ),
+    ],
+    collection: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="accounts, infrastructure, prompts or behaviour.", show_default=False
+        ),
+    ],
+    peer: Annotated[str | None, typer.Argument(help="The peer's name.", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="With every pinned peer, one after another.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a round with a peer: find what both know.
+
+    Both labs find the matches of their own side; `mandorla matches` lists them.
+    """
+    from ..home import Home
+    from .output import write_json
+    from .round_view import RoundView, print_ended
+
+    if (peer is None) is not every:
+        raise InputError(Code.BAD_INPUT, "name one peer, or say --all")
+    socket = Home.open(home).operator_socket
+    with RoundView() as view:
+        ended = asyncio.run(_run(socket, [peer] if peer else None, kind, collection, view))
+    if as_json:
+        write_json([one.as_object() for one in ended])
+    else:
+        print_ended(ended, kind, collection)
+    for one in ended:
+        if one.code:
+            raise typer.Exit(Code[one.code].info.exit_status)
+
+
+async def _run(
+    socket: Path, names: Sequence[str] | None, kind: RoundKind, collection: str, view: RoundView
+) -> list[Ended]:
+    """Run the rounds one after another; one that fails does not keep the others from being run."""
+    from mandorla.v1 import operator_pb2
+
+    from ..operator_client import OperatorClient
+    from .round_view import Ended
+
+    wanted = operator_pb2.KIND_SHARED if kind is RoundKind.SHARED else operator_pb2.KIND_WATCH
+    ended: list[Ended] = []
+    async with OperatorClient(socket) as client:
+        if names is None:
+            names = [peer.name for peer in (await client.status()).peers]
+            if not names:
+                raise InputError(Code.UNKNOWN_PEER, "no peer is pinned yet")
+        for name in names:
+            view.begin(name)
+            result: operator_pb2.RoundResult | None = None
+            try:
+                async for progress in client.start_round(name, wanted, collection):
+                    view.show(progress)
+                    if progress.HasField("result"):
+                        result = progress.result
+                if result is None:
+                    raise NodeError(Code.INTERNAL, "the node reported no result")
+            except MandorlaError as error:
+                if len(names) == 1:
+                    raise
+                ended.append(Ended(name, kind, collection, None, error.code.name))
+            else:
+                ended.append(Ended(name, kind, collection, result, result.code))
+    return ended

@@ -1,0 +1,50 @@
+"""`mandorla serve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import HomeOption
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def serve(
+    home: HomeOption,
+    exit_with_parent: Annotated[
+        bool, typer.Option("--exit-with-parent", hidden=True, help="Stop when standard input ends.")
+    ] = False,
+) -> None:
+    """Run the node until SIGTERM or Ctrl-C.
+
+    Logs go to standard error, one JSON object a line.
+    """
+    import asyncio
+
+    from .. import serve as node
+    from ..home import Home
+
+    opened = Home.open(home)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        if exit_with_parent:
+            await _stop_at_end_of_input(stop)
+        await node.serve(opened, stop)
+
+    asyncio.run(run())
+
+
+async def _stop_at_end_of_input(stop: asyncio.Event) -> None:
+    """Set `stop` when standard input ends, as it does when the process at its other end is gone."""
+    import asyncio
+    import sys
+
+    class Watch(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            stop.set()
+
+    await asyncio.get_running_loop().connect_read_pipe(Watch, sys.stdin.buffer)

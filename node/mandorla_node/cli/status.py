@@ -1,0 +1,182 @@
+"""`mandorla status`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .options import HomeOption, JsonOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from mandorla.v1 import operator_pb2
+
+
+def status(home: HomeOption, as_json: JsonOption = False) -> None:
+    """Show the running node's sets, peers, budgets and rounds."""
+    from ..home import Home
+
+    answer = asyncio.run(_ask(Home.open(home).operator_socket))
+    if as_json:
+        _write_json(answer)
+    else:
+        _print(answer)
+
+
+async def _ask(socket: Path) -> operator_pb2.StatusResponse:
+    from ..operator_client import OperatorClient
+
+    async with OperatorClient(socket) as client:
+        return await client.status()
+
+
+def _print(answer: operator_pb2.StatusResponse) -> None:
+    from .output import ago, console, safe
+
+    out = console()
+    started = ago(answer.started).removesuffix(" ago")
+    out.print(
+        safe(answer.lab, "bold"),
+        safe(f"  {answer.endpoint}, {answer.engine} engine, up {started}", "dim"),
+        sep="",
+    )
+    _print_sets(out, answer)
+    _print_peers(out, answer)
+    _print_rounds(out, answer)
+
+
+def _print_sets(out: Console, answer: operator_pb2.StatusResponse) -> None:
+    from mandorla.v1 import operator_pb2
+
+    from .output import count, safe, table
+
+    counts = {(one.type, one.set): one.count for one in answer.sets}
+    out.print()
+    if not counts:
+        out.print("No indicators yet: mandorla ingest FILE --as flagged --type TYPE")
+        return
+    rows = table("indicators", "flagged", "observed", right=("flagged", "observed"))
+    for kind in sorted({kind for kind, _ in counts}):
+        rows.add_row(
+            safe(kind),
+            count(counts.get((kind, operator_pb2.SET_FLAGGED), 0)),
+            count(counts.get((kind, operator_pb2.SET_OBSERVED), 0)),
+        )
+    out.print(rows)
+
+
+def _print_peers(out: Console, answer: operator_pb2.StatusResponse) -> None:
+    from .output import ago, count, safe, table
+
+    out.print()
+    if not answer.peers:
+        out.print("No peers yet: mandorla peer add CARD_FILE")
+        return
+    numbers = ("matches", "sightings")
+    rows = table("peer", "endpoint", "last contact", *numbers, right=numbers)
+    budgets = table("evaluations for", "collection", "epoch", "spent", "of", right=("epoch", "spent", "of"))
+    for peer in answer.peers:
+        rows.add_row(
+            safe(peer.name, "bold"),
+            safe(peer.endpoint),
+            ago(peer.last_contact),
+            count(peer.matches),
+            count(peer.sightings),
+        )
+        for budget in peer.budgets:
+            budgets.add_row(
+                safe(peer.name, "bold"),
+                safe(budget.collection),
+                str(budget.epoch),
+                count(budget.spent),
+                count(budget.budget),
+            )
+    out.print(rows)
+    if budgets.row_count:
+        out.print()
+        out.print(budgets)
+
+
+def _print_rounds(out: Console, answer: operator_pb2.StatusResponse) -> None:
+    from ..operator_client import kind_name
+    from .output import ago, duration, safe, table
+
+    if not answer.rounds:
+        return
+    rows = table("round", "peer", "kind", "collection", "state", "took", "began", right=("took",))
+    for one in answer.rounds:
+        state = f"{one.state} ({one.code})" if one.code else one.state
+        rows.add_row(
+            one.round_id.hex()[:8],
+            safe(one.peer, "bold"),
+            kind_name(one.kind),
+            safe(one.collection),
+            safe(state, {"committed": "green", "aborted": "red"}.get(one.state, "yellow")),
+            duration(one.closed - one.created) if one.closed else "",
+            ago(one.created),
+        )
+    out.print()
+    out.print(rows)
+
+
+def _write_json(answer: operator_pb2.StatusResponse) -> None:
+    from mandorla.v1 import operator_pb2
+
+    from ..formats.rows import rfc3339
+    from ..operator_client import kind_name
+    from .output import write_json
+
+    def moment(seconds: int) -> str | None:
+        return rfc3339(seconds) if seconds else None
+
+    write_json(
+        {
+            "lab": answer.lab,
+            "endpoint": answer.endpoint,
+            "engine": answer.engine,
+            "started": moment(answer.started),
+            "sets": [
+                {
+                    "type": one.type,
+                    "set": operator_pb2.Set.Name(one.set).removeprefix("SET_").lower(),
+                    "count": one.count,
+                }
+                for one in answer.sets
+            ],
+            "peers": [
+                {
+                    "name": peer.name,
+                    "endpoint": peer.endpoint,
+                    "last_contact": moment(peer.last_contact),
+                    "matches": peer.matches,
+                    "sightings": peer.sightings,
+                    "budgets": [
+                        {
+                            "collection": budget.collection,
+                            "epoch": budget.epoch,
+                            "spent": budget.spent,
+                            "budget": budget.budget,
+                        }
+                        for budget in peer.budgets
+                    ],
+                }
+                for peer in answer.peers
+            ],
+            "rounds": [
+                {
+                    "round_id": one.round_id.hex(),
+                    "peer": one.peer,
+                    "kind": kind_name(one.kind),
+                    "collection": one.collection,
+                    "state": one.state,
+                    "code": one.code or None,
+                    "created": moment(one.created),
+                    "closed": moment(one.closed),
+                }
+                for one in answer.rounds
+            ],
+        }
+    )

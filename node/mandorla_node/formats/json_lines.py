@@ -1,0 +1,67 @@
+"""JSON Lines: one object a line, with the fields of a row; other fields are ignored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NoReturn
+
+from mandorla_protocol.errors import Code
+
+from .lines import Line, Source, read_lines
+from .rows import FIELDS, IngestRow, RejectedRow, RowDefaults, make_row
+
+
+class _RefusedError(ValueError):
+    """A line is not an object of the kind that is read."""
+
+
+def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+    """Read JSON Lines; a line that cannot be used is a `RejectedRow`."""
+    for line in read_lines(source):
+        if not isinstance(line, Line):
+            yield line
+        elif line.text.strip():
+            try:
+                yield make_row(line.number, _fields(line.text), defaults)
+            except _RefusedError as error:
+                yield RejectedRow(line.number, Code.BAD_INPUT, str(error))
+
+
+def _fields(text: str) -> dict[str, str]:
+    try:
+        parsed: object = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except _RefusedError:
+        raise
+    except RecursionError:
+        raise _RefusedError("the JSON is nested too deeply") from None
+    except ValueError:
+        # The parser's own message would quote the line.
+        raise _RefusedError("the line is not JSON") from None
+    if not isinstance(parsed, dict):
+        raise _RefusedError("the line is not a JSON object")
+    return {name: _text(name, parsed[name]) for name in FIELDS if name in parsed}
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _RefusedError("an object has the same key twice")
+    return fields
+
+
+def _constant(_name: str) -> NoReturn:
+    raise _RefusedError("NaN and Infinity are not JSON")
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        # JSON can write halves of surrogate pairs, which no UTF-8 can.
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise _RefusedError(f"{name} holds half of a surrogate pair")
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and name not in ("type", "value"):
+        return str(value)
+    raise _RefusedError(f"{name} is not a text")
