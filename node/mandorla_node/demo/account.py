@@ -26,7 +26,7 @@ def introduce(stage: Stage, labs: Sequence[Lab], quick: bool) -> None:
     stage.say(
         "\nEach lab keeps its own list of throw-away mail domains, with which attackers open accounts, and "
         "may show it to nobody. Which domains are on more than one list? Three nodes find out, and the labs "
-        "learn nothing else: no list leaves its lab, nor anything that could be tested against a dictionary.\n"
+        "learn nothing else: no list leaves its lab, nor anything to test a dictionary against.\n"
     )
     rows = table(
         "lab", "flagged", "its list (a PyPI package)", "merely seen", right=("flagged", "merely seen")
