@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import pytest
 
 from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
-from mandorla_protocol.errors import Code
+from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.group import Element
 from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, Reason, Severity, Tlp, seal, split_output
+from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Reason, Severity, Tag, Tlp, seal, split_output
+from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.session import holder, querier
 from mandorla_protocol.session.transcript import CloseStatement, Outcome, request_digest
-from mandorla_protocol.sizes import size_class
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry
+from mandorla_protocol.sizes import CHUNK_SIZE, size_class
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "SPEC.md").read_text(encoding="utf-8")
@@ -177,10 +181,106 @@ def test_every_section_that_code_cites_exists() -> None:
 
 @pytest.mark.parametrize(("machine", "number"), [(querier, "10.1"), (holder, "10.2")])
 def test_state_tables_name_every_event_and_effect(machine: object, number: str) -> None:
-    text = section(number)
-    for alias in ("Event", "Effect"):
-        for member in getattr(machine, alias).__args__:
-            assert re.search(rf"\b{member.__name__}\b", text), f"{number} does not name {member.__name__}"
+    named = set(re.findall(r"`([A-Z][a-z]\w+)`", section(number)))
+    members = {
+        member.__name__ for alias in ("Event", "Effect") for member in getattr(machine, alias).__args__
+    }
+    assert members == named
+
+
+Row: TypeAlias = tuple[str, str, tuple[str, ...], str]
+"""State, event, effects or code, next state."""
+
+
+def state_table(number: str) -> set[Row]:
+    """Return the rows of a state table, one for each state that a row is for."""
+    return {
+        (
+            state,
+            event.strip("`"),
+            tuple(re.findall(r"`(\w+)`", effects)),
+            state if after == "the same" else after,
+        )
+        for states, event, _, effects, after in (row for row in rows(section(number)) if len(row) == 5)
+        if event != "event"
+        for state in states.split(", ")
+    }
+
+
+def explore(
+    machine: ModuleType, start: Any, events: Sequence[object], name: Callable[[Any], str]
+) -> tuple[set[Row], set[Row]]:
+    """Try every event in every state that can be reached; return what was accepted and what was refused."""
+    accepted: set[Row] = set()
+    refused: set[Row] = set()
+    seen, waiting = [start], [start]
+    while waiting:
+        state = waiting.pop()
+        for event in events:
+            event_name = type(event).__name__
+            try:
+                after, effects = machine.step(state, event)
+            except RoundError as error:
+                refused.add((name(state), event_name, (error.code.name,), name(state)))
+                continue
+            effect_names = tuple(dict.fromkeys(type(effect).__name__ for effect in effects))
+            accepted.add((name(state), event_name, effect_names, name(after)))
+            if after not in seen:
+                seen.append(after)
+                waiting.append(after)
+    return accepted, refused
+
+
+def assert_table(number: str, accepted: set[Row], refused: set[Row]) -> None:
+    assert state_table(number) == accepted | {row for row in refused if row[2] != ("WRONG_STATE",)}
+
+
+def test_the_queriers_table_is_what_step_does() -> None:
+    entries = tuple(
+        TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(SEALED_LABEL_SIZE)) for n in (1, 2, 3)
+    )
+    frontier = Frontier().extend(one.leaf_hash() for one in entries)
+    committed = TableCommitment(1, 3, frontier.root)
+    offer = replace(header().responder.offer, table=committed, budget=2**20, cap=2**20)
+    terms = replace(header(), responder=replace(header().responder, offer=offer))
+    events: list[object] = [querier.Started()]
+    for index in range(3):
+        events.append(querier.ChunkBlinded(index, b""))
+        events += [kind(index, b"", b"") for kind in (querier.ChunkAnswered, querier.ChunkFinalized)]
+    other = replace(entries[2], tag=Tag(bytes([4]) * 16))
+    events += [querier.PageReceived(page) for page in (entries[:2], entries[2:], (other,), ())]
+    accepted: set[Row] = set()
+    refused: set[Row] = set()
+    for verified in ((TableCommitment(), Frontier()), (committed, frontier)):
+        reader = TableReader.resume(*verified, committed)
+        start = querier.open_half(terms, EPOCH.holder, 2 * CHUNK_SIZE + 1, reader)
+        assert len(start.counts) == 3
+        more, less = explore(querier, start, events, lambda state: str(state.phase.name))
+        accepted |= more
+        refused |= less
+    assert_table("10.1", accepted, refused)
+
+
+def test_the_holders_table_is_what_step_does() -> None:
+    terms, now = header(), header().created
+
+    def name(state: holder.HolderState) -> str:
+        if state.closed:
+            return "closed"
+        chunk = state.chunks.get(0)
+        return "unknown" if chunk is None else "pending" if chunk.answer is None else "answered"
+
+    events = [
+        holder.EvaluateRequested(0, bytes(32), now),
+        holder.EvaluateRequested(0, bytes(64), now),
+        holder.ChunkEvaluated(0, b"", b""),
+        holder.AnswerStored(0, b"", b""),
+        holder.ChunkFailed(0),
+        holder.PageRequested(0, now),
+        holder.PageRequested(256, now),
+        holder.Closed(),
+    ]
+    assert_table("10.2", *explore(holder, holder.HolderState(terms, EPOCH.holder), events, name))
 
 
 def test_the_size_classes_are_those_of_the_code() -> None:
