@@ -10,7 +10,9 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 
+from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import Code, RoundError
@@ -281,6 +283,29 @@ def test_the_holders_table_is_what_step_does() -> None:
         holder.Closed(),
     ]
     assert_table("10.2", *explore(holder, holder.HolderState(terms, EPOCH.holder), events, name))
+
+
+def test_the_message_table_is_the_protobuf() -> None:
+    table = [row[:4] for row in rows(section("9")) if len(row) == 5 and row[1].isdigit()]
+    assert table == [
+        [
+            message.name,
+            str(field.number),
+            field.name,
+            ("repeated " if field.is_repeated else "")
+            + (field.message_type.name if field.message_type else _SCALARS[field.type]),
+        ]
+        for message in exchange_pb2.DESCRIPTOR.message_types_by_name.values()
+        for field in message.fields
+    ]
+
+
+_SCALARS = {
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_BYTES: "bytes",
+    FieldDescriptor.TYPE_UINT32: "uint32",
+    FieldDescriptor.TYPE_UINT64: "uint64",
+}
 
 
 def test_the_size_classes_are_those_of_the_code() -> None:
