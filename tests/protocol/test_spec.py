@@ -22,7 +22,13 @@ from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Reason, Severity, Tag, Tlp, seal, split_output
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.session import holder, querier
-from mandorla_protocol.session.transcript import CloseStatement, Outcome, request_digest
+from mandorla_protocol.session.transcript import (
+    CloseStatement,
+    Outcome,
+    answer_digest,
+    half_digest,
+    request_digest,
+)
 from mandorla_protocol.sizes import CHUNK_SIZE, size_class
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
 
@@ -72,46 +78,45 @@ def entry() -> TableEntry:
     return TableEntry(1, Operation.ADD, tag, sealed)  # type: ignore[arg-type]
 
 
-EXAMPLES: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "indicator": ('encoding of (type "ipv4", profile 1, value "198.51.100.7")', INDICATOR.encode),
-    "token": ("its token", INDICATOR.token),
-    "epoch": (
-        'encoding of the epoch (holder 32 x 01, querier 32 x 02, "infrastructure", number 1)',
-        EPOCH.encode,
-    ),
-    "public-key": (
-        "public key of that epoch with the seed 00 01 02 ... 1f",
-        lambda: epoch_keys(ENGINE, SEED, EPOCH).public,
-    ),
-    "tag": ("tag of the indicator in that epoch", lambda: sealed_example()[0]),
-    "label": (
-        "encoding, before the zeros, of (distillation, high, 90, first seen 1767225600, no expiry, amber)",
-        lambda: LABEL.encode().rstrip(b"\x00"),
-    ),
-    "sealed-label": ("that label, sealed in version 1", lambda: sealed_example()[1]),
-    "leaf": ("leaf hash of the addition of tag and label in version 1", lambda: entry().leaf_hash()),
-    "header-digest": (
-        "digest of a batch header of kind shared over infrastructure: round id 16 x 00, profiles "
-        "(domain, 1) (ipv4, 1) (ipv6, 1), initiator 32 x 01 with certificate hash 32 x 05, responder "
-        "32 x 02 with 32 x 06, both offering epoch 1, key 32 x 03, budget 1000, cap 500, table version 1 "
-        'of 256 entries with root 32 x 04, purpose "example", legal basis "none", 1767225600 to 1767229200',
-        lambda: header().digest(),
-    ),
-    "request-digest": (
-        "request digest of chunk 0 of that round with one element, 32 x 07",
-        lambda: request_digest(header().digest(), 0, bytes([7] * 32)),
-    ),
-    "proof-nonce": (
-        "the 64 bytes behind the nonce of that chunk's proof, with the epoch and seed above",
-        lambda: proof_nonce(SEED, EPOCH, request_digest(header().digest(), 0, bytes([7] * 32))),
-    ),
-    "close": (
-        "encoding of the close that commits that round with halves 32 x 08 and 32 x 09",
-        lambda: CloseStatement(
-            header().digest(), bytes([8] * 32), bytes([9] * 32), Outcome.COMMITTED
-        ).encode(),
-    ),
-}
+def chunk() -> dict[str, bytes]:
+    """The one chunk of the examples, from the blinding to the transcript."""
+    keys = epoch_keys(ENGINE, SEED, EPOCH)
+    blind, blinded = ENGINE.blind(INDICATOR.token(), bytes(range(64)))
+    request = request_digest(header().digest(), 0, blinded)
+    nonce = proof_nonce(SEED, EPOCH, request)
+    evaluated, proof = ENGINE.evaluate_and_prove(keys, blinded, nonce)
+    answer = answer_digest(request, evaluated, proof)
+    return {
+        "blind": blind,
+        "blinded": blinded,
+        "request-digest": request,
+        "proof-nonce": nonce,
+        "evaluated": evaluated,
+        "proof": proof,
+        "answer-digest": answer,
+        "half-digest": half_digest(header(), EPOCH.querier, [answer]),
+    }
+
+
+def examples() -> dict[str, bytes]:
+    """Every example of section 16, as the code computes it."""
+    keys = epoch_keys(ENGINE, SEED, EPOCH)
+    tag, sealed = sealed_example()
+    halves = bytes([8] * 32), bytes([9] * 32)
+    return chunk() | {
+        "indicator": INDICATOR.encode(),
+        "token": INDICATOR.token(),
+        "epoch": EPOCH.encode(),
+        "public-key": keys.public,
+        "output": ENGINE.evaluate(keys, INDICATOR.token()),
+        "tag": tag,
+        "label": LABEL.encode().rstrip(b"\x00"),
+        "sealed-label": sealed,
+        "leaf": entry().leaf_hash(),
+        "header": header().encode(),
+        "header-digest": header().digest(),
+        "close": CloseStatement(header().digest(), *halves, Outcome.COMMITTED).encode(),
+    }
 
 
 def section(number: str) -> str:
@@ -131,11 +136,19 @@ def rows(text: str) -> Iterator[list[str]]:
             yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_are_what_the_code_computes(name: str) -> None:
-    block = re.search(rf"```text example={name}\n(.*?)```", section("16"), re.DOTALL)
-    assert block, f"SPEC has no example {name}"
-    assert bytes.fromhex(block[1]) == EXAMPLES[name][1]()
+def test_examples_are_what_the_code_computes() -> None:
+    blocks = re.findall(r"```text example=([a-z-]+)\n(.*?)```", SPEC, re.DOTALL)
+    written = {name: bytes.fromhex(block) for name, block in blocks}
+    assert len(written) == len(blocks)
+    assert written == examples()
+
+
+def test_the_examples_answer_unblinds_to_the_example_output() -> None:
+    values = examples()
+    assert values["output"] == ENGINE.verify_and_finalize(
+        Element(values["public-key"]),
+        *(values[name] for name in ("token", "blind", "blinded", "evaluated", "proof")),
+    )
 
 
 def test_the_error_table_is_the_catalogue() -> None:
