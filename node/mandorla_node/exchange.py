@@ -43,14 +43,18 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
         active = await self._rounds.find(peer, request.round_id)
         self._limits.take_elements(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
         answer = await active.evaluate(request.index, request.blinded, self._clock())
-        return exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)
+        response = exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)
+        active.count(request, response)
+        return response
 
     async def ListTags(
         self, request: exchange_pb2.ListTagsRequest, context: Context
     ) -> exchange_pb2.ListTagsResponse:
         """Read a page of the table."""
         active = await self._rounds.find(caller(), request.round_id)
-        return await active.page(request.start, self._clock())
+        response = await active.page(request.start, self._clock())
+        active.count(request, response)
+        return response
 
     async def Close(self, request: exchange_pb2.CloseRequest, context: Context) -> exchange_pb2.CloseResponse:
         """Close a round."""

@@ -26,7 +26,8 @@ def check(
 ) -> None:
     """Ask the running node about indicators.
 
-    It says whether they are flagged here, and by which peers. What is asked about is recorded as observed, so that the next watch round compares it.
+    It says whether they are flagged here, and by which peers. What is asked about is recorded as observed, so
+    that the next watch round compares it.
     """
     from ..home import Home
 

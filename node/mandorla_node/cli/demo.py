@@ -10,6 +10,7 @@ from .options import JsonOption
 
 
 def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="Use a tenth of each list.")] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the three homes, and say where they are.")
     ] = False,
@@ -21,4 +22,4 @@ def demo(
     """
     from .. import demo as show
 
-    show.run(keep=keep, as_json=as_json)
+    show.run(quick=quick, keep=keep, as_json=as_json)

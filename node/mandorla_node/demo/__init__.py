@@ -20,16 +20,16 @@ from . import account, lists, play
 from .stage import Stage
 
 
-def run(keep: bool, as_json: bool) -> None:
+def run(quick: bool, keep: bool, as_json: bool) -> None:
     """Run the demo and tell what happened; leave no process and, unless `keep`, no file behind.
 
-    Raises InputError(BAD_CONFIG) if the lists are not installed, NodeError(CHECK_FAILED) if what the labs found
-    is not the plain intersection of their lists, and whatever keeps a round from being committed.
+    Raises InputError(BAD_CONFIG) if the lists are not installed, NodeError(CHECK_FAILED) if what the labs
+    found is not the plain intersection of their lists, and whatever keeps a round from being committed.
     """
     stage = Stage(quiet=as_json)
     started = time.monotonic()
-    labs = lists.load()
-    account.introduce(stage, labs)
+    labs = lists.load(quick)
+    account.introduce(stage, labs, quick)
     folder = Path(tempfile.mkdtemp(prefix="mandorla-demo-"))
     try:
         result = _until_stopped(labs, folder, stage)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from ..cli.output import count, duration, safe, size, table, write_json
+from mandorla_protocol.engine import load_engine
+
+from ..cli.output import count, duration, pairs, safe, size, table, write_json
 from .lists import TYPE, Lab
 from .play import SHARED, WATCH, Finding, Result, Round
 from .stage import Stage
@@ -17,94 +20,110 @@ from .stage import Stage
 _EXAMPLES: Final = 3
 
 
-def introduce(stage: Stage, labs: Sequence[Lab]) -> None:
+def introduce(stage: Stage, labs: Sequence[Lab], quick: bool) -> None:
     """Tell what is about to happen."""
     stage.say("Mandorla: three labs find the attackers that they share", style="bold")
     stage.say(
-        "\nEach lab keeps its own list of throw-away mail domains, which attackers sign up with, and may "
-        "show it to nobody. What do the lists have in common? Three nodes find out, and the labs learn "
-        "nothing else: not a domain that only one of them has ever leaves its lab, not even hashed.\n"
+        "\nEach lab keeps its own list of throw-away mail domains, with which attackers open accounts, and "
+        "may show it to nobody. Which domains are on more than one list? Three nodes find out, and the labs "
+        "learn nothing else: no list leaves its lab, nor a hash that a dictionary could undo.\n"
     )
-    rows = table("lab", "flagged", "its list (from PyPI)", "merely seen", right=("flagged", "merely seen"))
+    rows = table(
+        "lab", "flagged", "its list (a PyPI package)", "merely seen", right=("flagged", "merely seen")
+    )
     for lab in labs:
         seen = count(len(lab.observed)) if lab.observed else ""
-        rows.add_row(
-            safe(lab.name, "bold"), count(len(lab.flagged)), safe(f"{lab.package} {lab.version}"), seen
+        source = f"{lab.package} {lab.version}"
+        rows.add_row(safe(lab.name, "bold"), count(len(lab.flagged)), safe(source), seen)
+    stage.say(_indented(rows))
+    engine = load_engine("auto").name
+    if quick:
+        stage.say("\n  Only one in ten of each list's domains is used (--quick).", style="dim")
+    elif engine == "portable":
+        stage.say(
+            "\n  The portable engine takes minutes for this; --quick uses a tenth of each list.", style="dim"
         )
-    stage.say(Padding(rows, (0, 0, 1, 2)))
+    stage.say()
 
 
 def tell(stage: Stage, labs: Sequence[Lab], result: Result, seconds: float, kept: Path | None) -> None:
     """Tell what happened."""
-    _tell_shared(stage, labs, result)
-    _tell_watch(stage, labs, result)
+    _tell_shared(stage, result)
+    _tell_watch(stage, result)
     _tell_learnt(stage, labs, result)
     _tell_check(stage, result)
     stage.say(
         f"\n{duration(seconds)} in all, on the {result.engine} engine. The nodes are stopped, "
-        + ("their homes and logs kept:" if kept else "their keys and stores deleted.")
+        + ("and their homes and logs kept:" if kept else "their keys and stores deleted.")
     )
     if kept:
-        stage.say(f"  {kept}")
-        stage.say(f"  mandorla matches --home {kept / labs[0].name}", style="dim")
-    stage.say("Your own node begins with: mandorla init HOME --lab NAME", style="dim")
+        stage.say(f"  mandorla matches --home {kept / labs[0].name}")
+    stage.say("A node of your own begins with: mandorla init HOME --lab NAME", style="dim")
 
 
-def _tell_shared(stage: Stage, labs: Sequence[Lab], result: Result) -> None:
-    sizes = {lab.name: len(lab.flagged) for lab in labs}
+def _tell_shared(stage: Stage, result: Result) -> None:
     stage.say("\nFlagged by both", style="bold")
     rows = _rounds_table("in both")
-    shared = [one for one in result.rounds if one.kind == SHARED]
-    for one in shared:
-        of = f"of {count(sizes[one.initiator])} and {count(sizes[one.responder])}"
-        _add_round(rows, f"{one.initiator} - {one.responder}", one, of)
-    stage.say(Padding(rows, (0, 0, 0, 2)))
-    first = shared[-1]
-    _tell_examples(stage, result.finding(first.initiator, first.responder, SHARED))
+    examples = _examples_table()
+    for one in _of_kind(result, SHARED):
+        of = f"of {count(result.flagged[one.initiator])} and {count(result.flagged[one.responder])}"
+        _add_round(rows, one, of)
+        _add_examples(examples, result.finding(one.initiator, one.responder, SHARED))
+    stage.say(_indented(rows))
+    stage.say(_indented(examples))
+    stage.say(_indented(safe("time, sent and received are those of the lab named first", "dim")))
 
 
-def _tell_watch(stage: Stage, labs: Sequence[Lab], result: Result) -> None:
-    sizes = {lab.name: len(lab.observed) for lab in labs}
+def _tell_watch(stage: Stage, result: Result) -> None:
     stage.say("\nSeen by one, flagged by the other: a warning before the harm", style="bold")
-    rows = _rounds_table("warned of")
-    watches = [one for one in result.rounds if one.kind == WATCH]
-    for one in watches:
-        of = f"of {count(sizes[one.initiator])} that {one.initiator} saw"
-        _add_round(rows, f"{one.initiator} < {one.responder}", one, of)
-    stage.say(Padding(rows, (0, 0, 0, 2)))
-    first = watches[0]
-    _tell_examples(stage, result.finding(first.initiator, first.responder, WATCH))
+    rows = _rounds_table("warned")
+    examples = _examples_table()
+    for one in _of_kind(result, WATCH):
+        of = f"of {count(result.observed[one.initiator])} that {one.initiator} saw"
+        _add_round(rows, one, of)
+        _add_examples(examples, result.finding(one.initiator, one.responder, WATCH))
+    stage.say(_indented(rows))
+    stage.say(_indented(examples))
 
 
 def _tell_learnt(stage: Stage, labs: Sequence[Lab], result: Result) -> None:
-    stage.say("\nWhat each lab learnt, and what it did not", style="bold")
-    sizes = {lab.name: len(lab.flagged) for lab in labs}
+    stage.say("\nWhat each lab learnt of the others, and what it did not", style="bold")
+    numbers = ("flagged too", "warned", "not learnt", "size, at most")
+    rows = table("lab", "of", *numbers, right=numbers)
     for lab in labs:
-        lines = []
         for peer in (other for other in labs if other is not lab):
-            shared = result.finding(lab.name, peer.name, SHARED)
-            common, watched = len(shared.found), len(result.finding(lab.name, peer.name, WATCH).found)
-            warned = f", and {count(watched)} of those that it saw" if watched else ""
-            lines.append(
-                f"{peer.name} flagged {count(common)} of {lab.name}'s own{warned}, and says how severe each is; "
-                f"nothing of the other {count(sizes[peer.name] - common)}."
+            common = len(result.finding(lab.name, peer.name, SHARED).found)
+            known = result.finding(lab.name, peer.name, WATCH).found
+            known |= result.finding(lab.name, peer.name, SHARED).found
+            rows.add_row(
+                safe(lab.name, "bold"),
+                safe(peer.name),
+                count(common),
+                count(len(known) - common) if len(known) > common else "",
+                count(result.flagged[peer.name] - len(known)),
+                count(_largest_question(result, peer.name, lab.name)),
             )
-            asked = _largest_question(result, peer.name, lab.name)
-            lines.append(
-                f"{peer.name} holds at most {count(asked)}: its questions were padded to that; "
-                "which it asked about stays hidden."
-            )
-        stage.say(Padding(safe(lab.name, "bold"), (0, 0, 0, 2)))
-        for line in lines:
-            stage.say(Padding(safe(line), (0, 0, 0, 4)))
+    stage.say(_indented(rows))
+    legend = pairs()
+    legend.add_row(
+        "flagged too", "its own domains that the other flagged, and how severe that lab says each is"
+    )
+    legend.add_row("warned", "the same, of domains that it merely saw; the other learns a padded count")
+    legend.add_row("not learnt", "the rest of the other's list; each guess costs one of a limited number")
+    legend.add_row("size, at most", "the other's list, padded: only a class of sizes shows")
+    stage.say(_indented(legend))
+
+
+def _of_kind(result: Result, kind: str) -> list[Round]:
+    return [one for one in result.rounds if one.kind == kind]
 
 
 def _largest_question(result: Result, asker: str, answerer: str) -> int:
     """Return how many evaluations a lab had from another in the shared round, padding included."""
-    for one in result.rounds:
-        if one.kind == SHARED and (one.initiator, one.responder) == (asker, answerer):
+    for one in _of_kind(result, SHARED):
+        if (one.initiator, one.responder) == (asker, answerer):
             return one.result.evaluated_by_peer
-        if one.kind == SHARED and (one.initiator, one.responder) == (answerer, asker):
+        if (one.initiator, one.responder) == (answerer, asker):
             return one.result.evaluated_for_peer
     raise ValueError("the labs ran no shared round")
 
@@ -114,20 +133,20 @@ def _tell_check(stage: Stage, result: Result) -> None:
     stage.say("\nIs it true?", style="bold")
     if not wrong:
         domains = sum(len(finding.expected) for finding in result.findings)
-        stage.say(
-            Padding(
-                safe(
-                    f"Yes. The lists were also intersected in the clear, here, where all are at hand: all "
-                    f"{len(result.findings)} results are the same, {count(domains)} matches, to the domain.",
-                    "green",
-                ),
-                (0, 0, 0, 2),
-            )
+        said = (
+            f"Yes. The lists were also intersected in the clear, since here they are all at hand: all "
+            f"{len(result.findings)} results are the same, {count(domains)} matches, to the domain."
         )
+        stage.say(_indented(safe(said, "green")))
     for finding in wrong:
-        missing, extra = finding.expected - finding.found, finding.found - finding.expected
-        said = f"No. {finding.lab} with {finding.peer}, {finding.kind}: {count(len(missing))} missing, {count(len(extra))} too many."
-        stage.say(Padding(safe(said, "red"), (0, 0, 0, 2)))
+        said = f"{count(len(finding.expected - finding.found))} missing, "
+        said += f"{count(len(finding.found - finding.expected))} too many"
+        line = safe(f"No. {finding.lab} with {finding.peer}, {finding.kind}: {said}.", "red")
+        stage.say(_indented(line))
+
+
+def _indented(what: RenderableType) -> Padding:
+    return Padding(what, (0, 0, 0, 2), expand=False)
 
 
 def _rounds_table(found: str) -> Table:
@@ -135,10 +154,10 @@ def _rounds_table(found: str) -> Table:
     return table("labs", found, "", *numbers[1:], right=numbers)
 
 
-def _add_round(rows: Table, labs: str, one: Round, of: str) -> None:
+def _add_round(rows: Table, one: Round, of: str) -> None:
     result = one.result
     rows.add_row(
-        safe(labs),
+        safe(f"{one.initiator}, {one.responder}"),
         safe(count(result.matches), "bold"),
         safe(of, "dim"),
         duration(result.seconds),
@@ -147,15 +166,20 @@ def _add_round(rows: Table, labs: str, one: Round, of: str) -> None:
     )
 
 
-def _tell_examples(stage: Stage, finding: Finding) -> None:
-    """Show a few of the values: both sides hold them."""
+def _examples_table() -> Table:
+    """Return a table for a few of the values: both sides hold them."""
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+    return rows
+
+
+def _add_examples(rows: Table, finding: Finding) -> None:
     values = sorted(finding.found, key=lambda value: (len(value), value))
     middle = len(values) // 2
-    chosen = ", ".join(values[middle : middle + _EXAMPLES])
-    if chosen:
-        stage.say(
-            Padding(safe(f"{finding.lab} - {finding.peer}, for instance: {chosen}", "dim"), (0, 0, 0, 2))
-        )
+    if values:
+        chosen = ", ".join(values[middle : middle + _EXAMPLES])
+        rows.add_row(f"such as {finding.lab}, {finding.peer}:", safe(chosen))
 
 
 def tell_program(labs: Sequence[Lab], result: Result, seconds: float) -> None:
@@ -171,8 +195,8 @@ def tell_program(labs: Sequence[Lab], result: Result, seconds: float) -> None:
                     "name": lab.name,
                     "package": lab.package,
                     "version": lab.version,
-                    "flagged": len(lab.flagged),
-                    "observed": len(lab.observed),
+                    "flagged": result.flagged[lab.name],
+                    "observed": result.observed[lab.name],
                 }
                 for lab in labs
             ],

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,7 @@ async def until_ready(node: Node) -> None:
     """Wait for a node to answer; raises NodeError if it ends, or takes too long."""
     async with asyncio.timeout(_START_PATIENCE):
         while True:
-            if node.process.returncode is not None:
-                said = _last_words(node.home)
-                raise NodeError(Code.NODE_NOT_RUNNING, f"the node of {node.name} ended: {said}")
+            await require_running([node])
             try:
                 await node.operator.status(_START_PATIENCE)
                 return
@@ -113,6 +111,17 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+async def require_running(nodes: Iterable[Node]) -> None:
+    """Raise NodeError(NODE_NOT_RUNNING) with its last words if a node has ended."""
+    # A process that has just ended is noticed by the event loop in its next turn.
+    await asyncio.sleep(0)
+    for node in nodes:
+        status = node.process.returncode
+        if status is not None:
+            said = f"the node of {node.name} ended with status {status}: {_last_words(node.home)}"
+            raise NodeError(Code.NODE_NOT_RUNNING, said)
 
 
 def _last_words(home: Home) -> str:

@@ -10,13 +10,13 @@ from itertools import combinations
 from pathlib import Path
 
 from mandorla.v1 import operator_pb2
-from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
 from ..formats.rows import IngestRow
 from ..operator_client import OperatorClient
 from . import lists
 from .lists import Lab
-from .nodes import Node, make_homes, running, until_ready
+from .nodes import Node, make_homes, require_running, running, until_ready
 from .stage import Stage
 
 SHARED = "shared"
@@ -55,6 +55,8 @@ class Result:
     """All that happened."""
 
     engine: str
+    flagged: dict[str, int]
+    observed: dict[str, int]
     rounds: tuple[Round, ...]
     findings: tuple[Finding, ...]
 
@@ -78,34 +80,48 @@ async def play(labs: Sequence[Lab], folder: Path, stage: Stage) -> Result:
         with stage.step("Three nodes start, one process each") as step:
             await asyncio.gather(*map(until_ready, nodes.values()))
             step.note("pids " + " ".join(str(node.process.pid) for node in nodes.values()))
-        for lab in labs:
-            await _ingest(lab, nodes[lab.name].operator, stage)
-        rounds = [
-            await _round(nodes[one.name], other.name, SHARED, stage) for one, other in combinations(labs, 2)
-        ]
-        for watcher in labs:
-            if watcher.observed:
-                rounds += [
-                    await _round(nodes[watcher.name], other.name, WATCH, stage)
-                    for other in labs
-                    if other is not watcher
-                ]
-        with stage.step("Check against the plain intersection") as step:
-            findings = await _check(labs, nodes)
-            step.note("all agree" if all(one.agrees for one in findings) else "DIFFERENT")
-        engine = (await nodes[labs[0].name].operator.status()).engine
-    return Result(engine, tuple(rounds), findings)
+        try:
+            return await _meet(labs, nodes, stage)
+        except MandorlaError as error:
+            if error.code is Code.NODE_NOT_RUNNING:
+                await require_running(nodes.values())
+            raise
 
 
-async def _ingest(lab: Lab, operator: OperatorClient, stage: Stage) -> None:
+async def _meet(labs: Sequence[Lab], nodes: dict[str, Node], stage: Stage) -> Result:
+    """Do what the labs do once their nodes run."""
+    flagged, observed = {}, {}
+    for lab in labs:
+        flagged[lab.name], observed[lab.name] = await _ingest(lab, nodes[lab.name].operator, stage)
+    rounds = [
+        await _round(nodes[one.name], other.name, SHARED, stage) for one, other in combinations(labs, 2)
+    ]
+    for watcher in labs:
+        if watcher.observed:
+            rounds += [
+                await _round(nodes[watcher.name], other.name, WATCH, stage)
+                for other in labs
+                if other is not watcher
+            ]
+    with stage.step("Check against the plain intersection") as step:
+        findings = await _check(labs, nodes)
+        step.note("all agree" if all(one.agrees for one in findings) else "DIFFERENT")
+    engine = (await nodes[labs[0].name].operator.status()).engine
+    return Result(engine, flagged, observed, tuple(rounds), findings)
+
+
+async def _ingest(lab: Lab, operator: OperatorClient, stage: Stage) -> tuple[int, int]:
+    """Take a lab's lists in; return the sizes of its flagged and its observed set."""
+    seen = 0
     with stage.step(f"{lab.name} ingests its lists") as step:
         flagged = [IngestRow(line, lists.TYPE, value, lab.label) for line, value in enumerate(lab.flagged, 1)]
         answer = await operator.ingest(operator_pb2.SET_FLAGGED, flagged)
         step.note(f"{answer.added:,} flagged")
         if lab.observed:
             observed = [IngestRow(line, lists.TYPE, value) for line, value in enumerate(lab.observed, 1)]
-            seen = await operator.ingest(operator_pb2.SET_OBSERVED, observed)
-            step.note(f"{answer.added:,} flagged, {seen.added:,} seen")
+            seen = (await operator.ingest(operator_pb2.SET_OBSERVED, observed)).added
+            step.note(f"{answer.added:,} flagged, {seen:,} seen")
+    return answer.added, seen
 
 
 async def _round(node: Node, peer: str, kind: str, stage: Stage) -> Round:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from google.protobuf.message import Message
+
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.epochs import LabId, proof_nonce
 from mandorla_protocol.errors import Code, NodeError, RoundError
@@ -147,6 +149,11 @@ class ActiveRound:
                     self._store.holding.entries, self._ready.held, effect.start, effect.limit
                 )
         return wire.entries_to(entries)
+
+    def count(self, request: Message, response: Message) -> None:
+        """Count a call of the peer's into the round's traffic, which has this lab's own calls already."""
+        self.client.traffic.received += request.ByteSize()
+        self.client.traffic.sent += response.ByteSize()
 
     def commit_statement(self) -> CloseStatement:
         """State what this lab saw of both halves; raises RoundError if one is not complete."""
