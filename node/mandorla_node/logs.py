@@ -19,7 +19,6 @@ def configure_logs(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
     )
     # What libraries log is not ours to vouch for, so it stays out.
     logging.getLogger().handlers = [logging.NullHandler()]

@@ -37,20 +37,17 @@ def round_id_from(value: bytes) -> RoundId:
 def entries_from(message: exchange_pb2.ListTagsResponse) -> tuple[TableEntry, ...]:
     """Read a page of a tag table.
 
-    Raises EncodingError for more entries than a page holds, a tag of another size, or an unknown operation.
+    Raises EncodingError for more entries than a page holds, or an unknown operation.
     """
     if len(message.entries) > PAGE_SIZE:
         raise EncodingError(Code.BAD_LENGTH, "a page has more entries than allowed")
     try:
-        entries = tuple(
+        return tuple(
             TableEntry(entry.version, Operation(entry.operation), Tag(entry.tag), entry.sealed_label)
             for entry in message.entries
         )
     except ValueError:
         raise EncodingError(Code.BAD_ENCODING, "an unknown table operation") from None
-    if any(len(entry.tag) != TAG_SIZE for entry in entries):
-        raise EncodingError(Code.BAD_LENGTH, f"a tag has {TAG_SIZE} bytes")
-    return entries
 
 
 def entries_to(entries: Iterable[TableEntry]) -> exchange_pb2.ListTagsResponse:

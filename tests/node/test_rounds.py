@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mandorla.v1 import operator_pb2
+from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_node.home import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.header import RoundHeader
@@ -202,3 +202,28 @@ def _journal(home: Home, round_id: bytes) -> list[tuple[str, bytes, bytes, bytes
         ]
     finally:
         store.close()
+
+
+def test_an_operator_who_hangs_up_ends_the_round_for_both_labs(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses(range(2000)))
+
+    async def states(operator: operator_pb2_grpc.OperatorAsyncStub) -> list[tuple[str, str]]:
+        status = await operator.Status(operator_pb2.StatusRequest())
+        return [(record.state, record.code) for record in status.rounds]
+
+    async def journey() -> None:
+        async with serving(a, b) as (at_a, at_b):
+            call = at_a.StartRound(
+                operator_pb2.StartRoundRequest(peer="lab-b", kind=SHARED, collection="infrastructure")
+            )
+            while (await call.read()).step != "evaluating":
+                pass
+            call.cancel()
+            async with asyncio.timeout(30):
+                for operator in (at_a, at_b):
+                    while await states(operator) != [("aborted", "ROUND_ABORTED")]:
+                        pass
+            assert (await run_round(at_a, "lab-b")).outcome == "committed"
+
+    asyncio.run(journey())

@@ -54,6 +54,7 @@ class ActiveRound:
         self.client = client
         self.agreed = asyncio.Event()
         self.ended = asyncio.Event()
+        self.end_code: Code | None = None
         self.task: asyncio.Task[Findings] | None = None
         self._lab = lab
         self._ready = ready
@@ -88,8 +89,9 @@ class ActiveRound:
             return self.task.result()
         raise RoundError(Code.ROUND_ABORTED, "the peer ended the round")
 
-    def end(self) -> None:
-        """Answer nothing from now on, and stop this lab's half."""
+    def end(self, code: Code | None = None) -> None:
+        """Answer nothing from now on, and stop this lab's half; `code` says why, if the round failed."""
+        self.end_code = self.end_code or code
         self._holder, _ = holder.step(self._holder, holder.Closed())
         self.ended.set()
         self.agreed.set()

@@ -176,8 +176,13 @@ class Rounds:
                 # This lab knows what it wanted to know; the peer is gone before it said that it does too.
                 await self._finish(active, RoundState.UNCONFIRMED, error.code)
                 return findings, RoundState.UNCONFIRMED, error.code.name
+            if active.ended.is_set():
+                return findings, RoundState.ABORTED, (active.end_code or error.code).name
             await self._abort(active, error)
             return findings, RoundState.ABORTED, error.code.name
+        except asyncio.CancelledError:
+            await self._abort(active, NodeError(Code.ROUND_ABORTED, "the operator hung up"))
+            raise
         return findings, RoundState.COMMITTED, ""
 
     async def _close(self, active: ActiveRound) -> None:
@@ -222,12 +227,12 @@ class Rounds:
             raise RoundError(Code.PROFILE_MISMATCH)
         key = (peer.lab, collection.value)
         task = self._preparing.get(key)
-        if task is None:
+        # What was ready before this call may miss what was flagged since.
+        if task is None or task.done():
             task = self._preparing[key] = asyncio.create_task(self._tables.prepare(*key))
         done, _ = await asyncio.wait({task}, timeout=_READY_WAIT)
         if not done:
             raise RoundError(Code.NOT_READY)
-        self._preparing.pop(key, None)
         offer = self._tables.offer(task.result())
         self._offers[key] = offer
         await asyncio.to_thread(self._store.peers.touch, peer.lab)
@@ -376,7 +381,7 @@ class Rounds:
         await asyncio.to_thread(
             self._store.rounds.finish, active.header.round_id, state, code.name if code else ""
         )
-        active.end()
+        active.end(code)
 
     async def _journal(
         self, active: ActiveRound, event: str, body: bytes, own: bytes, peer: bytes = b""
