@@ -53,7 +53,9 @@ def demo(folder: Path, *options: str) -> Iterator[Demo]:
         yield Demo(process)
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def sessions() -> set[int]:

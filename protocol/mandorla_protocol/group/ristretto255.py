@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import rbcl
 from nacl import bindings
+from rbcl import _sodium as sodium
 
 from ..errors import Code, CryptoError
 from . import Element, Scalar
+
+# In every process rbcl writes its library, 2.8 MB, to the temporary folder, and leaves it there. It is loaded
+# by now, so the file can go; a library in another place would not be such a copy.
+with suppress(OSError):
+    if (_copy := Path(sodium._name)).parent == Path(tempfile.gettempdir()):
+        _copy.unlink()
 
 _ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _BLOCK_SIZE: Final = 128

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import labs
 
 from mandorla_node.cli import main
 from mandorla_node.home import Home
 from mandorla_node.operator_client import node_answers
+from tests.support import labs
 
 _PATIENCE = 60.0
 

@@ -20,9 +20,8 @@ BIRCH = ["b.example", "a.example", "seen.example", "only-birch.example"]
 @pytest.fixture(scope="module")
 def fed(pair: list[Home]) -> list[Home]:
     """The two labs with lists: two domains flagged by both, one seen by alder and flagged by birch."""
-    from support import labs
-
     from mandorla_node.store import IndicatorSet
+    from tests.support import labs
 
     alder, birch = pair
     labs.ingest(alder, ALDER, kind="mail-domain")
@@ -118,9 +117,8 @@ def test_a_wrong_value_is_refused_without_being_shown(run: Run, pair: list[Home]
 
 
 def test_a_node_ends_with_its_parent(folder: Path) -> None:
-    from support import labs
-
     from mandorla_node.operator_client import node_answers
+    from tests.support import labs
 
     from .conftest import serving
 
