@@ -39,7 +39,7 @@ def write_json(value: object) -> None:
 
 def table(*columns: str, right: tuple[str, ...] = (), wide: tuple[str, ...] = ()) -> Table:
     """Return a table with a ruled head; `right` columns hold numbers, `wide` ones may be folded."""
-    made = Table(box=_RULED, pad_edge=False, padding=(0, 1), header_style="dim", show_edge=False)
+    made = Table(box=_RULED, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
     for name in columns:
         made.add_column(
             name,

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mandorla_protocol.engine import load_engine
 
-from ..cli.output import count, duration, safe, size, table, write_json
+from ..cli.output import count, duration, pairs, safe, size, table, write_json
 from .lists import TYPE, Lab
 from .play import SHARED, WATCH, Finding, Result, Round
 from .stage import Stage
@@ -26,7 +26,7 @@ def introduce(stage: Stage, labs: Sequence[Lab], quick: bool) -> None:
     stage.say(
         "\nEach lab keeps its own list of throw-away mail domains, with which attackers open accounts, and "
         "may show it to nobody. Which domains are on more than one list? Three nodes find out, and the labs "
-        "learn nothing else: no list leaves its lab, nor anything to test a dictionary against.\n"
+        "learn nothing else: no list leaves its lab, nor a hash that a dictionary could undo.\n"
     )
     rows = table(
         "lab", "flagged", "its list (a PyPI package)", "merely seen", right=("flagged", "merely seen")
@@ -71,6 +71,7 @@ def _tell_shared(stage: Stage, result: Result) -> None:
         _add_examples(examples, result.finding(one.initiator, one.responder, SHARED))
     stage.say(_indented(rows))
     stage.say(_indented(examples))
+    stage.say(_indented(safe("time, sent and received are those of the lab named first", "dim")))
 
 
 def _tell_watch(stage: Stage, result: Result) -> None:
@@ -103,15 +104,14 @@ def _tell_learnt(stage: Stage, labs: Sequence[Lab], result: Result) -> None:
                 count(_largest_question(result, peer.name, lab.name)),
             )
     stage.say(_indented(rows))
-    for what, said in (
-        ("flagged too", "which of its own domains the other flagged, and how severe that lab says each is"),
-        ("warned", "the same, of domains that it merely saw; the other learns only how many it asked about"),
-        ("not learnt", "every other domain on the other's list: not its name, nor whether a guess is right"),
-        ("size", "all questions and tables are padded, so that sizes show only as one of a few classes"),
-    ):
-        line = safe(f"{what}: ", "bold")
-        line.append(f"{said}.", style="not bold")
-        stage.say(_indented(line))
+    legend = pairs()
+    legend.add_row(
+        "flagged too", "its own domains that the other flagged, and how severe that lab says each is"
+    )
+    legend.add_row("warned", "the same, of domains that it merely saw; the other learns a padded count")
+    legend.add_row("not learnt", "the rest of the other's list; each guess costs one of a limited number")
+    legend.add_row("size, at most", "the other's list, padded: only a class of sizes shows")
+    stage.say(_indented(legend))
 
 
 def _of_kind(result: Result, kind: str) -> list[Round]:
