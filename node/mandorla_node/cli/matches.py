@@ -88,9 +88,10 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
             rfc3339(match.first_matched)[:10],
         )
     out.print(rows)
+    out.print()
     summary = f"{plural(total, 'match', 'matches')} with {plural(len(by_peer), 'peer')}"
     split = ", ".join(f"{count(number)} {kind}" for kind, number in sorted(kinds.items()))
-    out.print(safe(f"\n{summary} ({split})."))
+    out.print(safe(f"{summary} ({split})."))
     if len(newest) < total:
         out.print(
             f"The newest {count(len(newest))} are shown; --limit 0 shows all, --format csv or json exports.",
