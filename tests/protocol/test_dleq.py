@@ -220,6 +220,20 @@ def weights(public_key: Element, blinded: Sequence[bytes], evaluated: Sequence[b
     ]
 
 
+def verifiers_weights(
+    public_key: Element, blinded: Sequence[Element], evaluated: Sequence[Element]
+) -> list[int]:
+    """What an attacker who knows the code works with, whatever the code hashes."""
+    drawn = dleq._weights(GROUP, CONTEXT, public_key, blinded, evaluated)
+    return [int.from_bytes(weight, "little") for weight in drawn]
+
+
+def test_the_weights_are_the_rfcs() -> None:
+    for statement in (TRUE, state(OTHER_KEYS, BATCH[:2], nonce=1)):
+        given = statement.public_key, statement.blinded, statement.evaluated
+        assert verifiers_weights(*given) == weights(*given)
+
+
 def challenge(*points: bytes) -> Scalar:
     transcript = b"".join(len(point).to_bytes(2, "big") + point for point in points) + b"Challenge"
     return GROUP.hash_to_scalar(transcript, b"HashToScalar-" + CONTEXT)
@@ -235,7 +249,7 @@ def combine(coefficients: Sequence[int], elements: Sequence[bytes]) -> bytes:
 @pytest.mark.parametrize("side", ["blinded", "evaluated"])
 def test_errors_that_cancel_under_known_weights_are_refused(side: str) -> None:
     """Weights that do not depend on the blinded, or the evaluated, elements let two false ones cancel."""
-    w = weights(TRUE.public_key, TRUE.blinded, TRUE.evaluated)
+    w = verifiers_weights(TRUE.public_key, TRUE.blinded, TRUE.evaluated)
     items = getattr(TRUE, side)
     first = combine([1, 1], [items[0], STRANGER])
     second = combine([1, -w[0] * pow(w[1], -1, ORDER)], [items[1], STRANGER])
@@ -246,10 +260,10 @@ def test_errors_that_cancel_under_known_weights_are_refused(side: str) -> None:
 
 def test_a_key_chosen_after_the_challenge_is_refused() -> None:
     """A challenge without the public key lets a prover solve for a key that never evaluated anything."""
-    w = weights(KEYS.public, BATCH, TRUE.evaluated)
+    w = verifiers_weights(KEYS.public, BATCH, TRUE.evaluated)
     m, z = combine(w, BATCH), combine(w, TRUE.evaluated)
     t2, t3 = GROUP.multiply_generator(scalar(77)), GROUP.multiply(scalar(5), m)
-    c = int.from_bytes(challenge(KEYS.public, m, z, t2, t3), "little")
+    c = int.from_bytes(dleq._challenge(GROUP, CONTEXT, KEYS.public, m, z, t2, t3), "little")
     secret = int.from_bytes(KEYS.secret, "little")
     response = scalar(5 - c * secret)  # satisfies t3
     key = combine([pow(c, -1, ORDER)], [combine([1, -1], [t2, GROUP.multiply_generator(response)])])

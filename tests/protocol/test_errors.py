@@ -133,10 +133,6 @@ def test_an_error_survives_the_way_out_of_a_worker_process(kind: type[MandorlaEr
         assert (type(twin), twin.code, twin.detail, str(twin)) == (kind, error.code, "element 3", str(error))
 
 
-@pytest.mark.skipif(
-    not (ROOT / "node/mandorla_node/cli").exists(),
-    reason="the node, which raises half the codes, is not here",
-)
 def test_every_code_is_raised_somewhere() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in SOURCES if path.name != "errors.py")
     assert {code.name for code in Code} <= set(re.findall(r"\bCode\.([A-Z_]+)", source))

@@ -158,8 +158,11 @@ Effect: TypeAlias = Blind | SendEvaluate | Finalize | RequestPage | StageEntries
 def open_half(header: RoundHeader, querier: LabId, count: int, reader: TableReader) -> QuerierState:
     """Plan the half for `count` indicators that have no tag yet in this epoch.
 
-    Raises RoundError(CAP_EXCEEDED) if their size class is over what the header allows.
+    Raises RoundError: CAP_EXCEEDED if their size class is over what the header allows, TABLE_MISMATCH if
+    `reader` reads another table than the header's.
     """
+    if reader.committed != header.other(querier).offer.table:
+        raise RoundError(Code.TABLE_MISMATCH, "the reader is not for the header's table")
     padded = size_class(count)
     if padded > header.other(querier).offer.cap:
         raise RoundError(Code.CAP_EXCEEDED, "this lab has more indicators to compare than the peer allows")
