@@ -9,7 +9,8 @@ import time
 from typing import Final
 
 from rich.box import Box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -65,6 +66,11 @@ def safe(text: str, style: str = "") -> Text:
     return Text(text, style=style)
 
 
+def indented(what: RenderableType, by: int = 2) -> Padding:
+    """Return something moved to the right, with its later lines under the first."""
+    return Padding(what, (0, 0, 0, by), expand=False)
+
+
 def count(number: int) -> str:
     """Write a count."""
     return f"{number:,}"
@@ -89,9 +95,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} days"
 
 
+def lasted(seconds: int) -> str:
+    """Write a duration that is only known to the second."""
+    return duration(max(0, seconds)).replace(".0 s", " s")
+
+
 def ago(moment: int) -> str:
     """Write how long ago a moment in Unix seconds was; 0 is never."""
-    return f"{duration(max(0, int(time.time()) - moment)).removesuffix('.0 s')} ago" if moment else "never"
+    return f"{lasted(int(time.time()) - moment)} ago" if moment else "never"
 
 
 def plural(number: int, one: str, many: str = "") -> str:

@@ -63,8 +63,9 @@ def test_peers_are_pinned_listed_and_unpinned(run: Run, folder: Path, home: Home
         "endpoint": "127.0.0.1:7002",
         "identity": other.card.identity.hex(),
     }
+    assert isinstance(added.parsed, dict)
     listed = run("peer", "list", "--home", home.path, "--json").parsed
-    assert listed == [added.parsed | {"last_contact": None}]  # type: ignore[operator]
+    assert listed == [{**added.parsed, "last_contact": None}]
     assert "birch" in run("peer", "list", "--home", home.path).out
     assert run("peer", "remove", "birch", "--home", home.path).status == 0
     assert run("peer", "list", "--home", home.path, "--json").parsed == []
