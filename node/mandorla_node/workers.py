@@ -22,6 +22,8 @@ from mandorla_protocol.group import Element
 from mandorla_protocol.labels import Label, LabelKey, Tag, seal, split_output
 from mandorla_protocol.oprf import KeyPair
 
+from .leftovers import remove_library_copy
+
 A = TypeVarTuple("A")
 R = TypeVar("R")
 
@@ -29,6 +31,7 @@ R = TypeVar("R")
 @lru_cache
 def engine_named(choice: str) -> Engine:
     """Return this process's engine: `portable`, `native`, or `auto` for the fastest there is."""
+    remove_library_copy()
     return load_engine(choice)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ..leftovers import remove_library_copy
 from . import check, demo, doctor, failures, homes, ingest, matches, peers, plugins, rounds, serve, status
 
 _HELP = """Find the attackers that labs share, and reveal nothing else.
@@ -51,8 +52,11 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command, and exit with its status: 0, or that of the error's code (SPEC 11)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with failures.reported():
-        build(given)(args=given, prog_name="mandorla")
+    try:
+        with failures.reported():
+            build(given)(args=given, prog_name="mandorla")
+    finally:
+        remove_library_copy()
     sys.exit(0)
 
 

@@ -65,7 +65,8 @@ def doctor(
             out.print("\nAll is well.", style="green")
         for finding in bad:
             if finding.code and (advice := ADVICE.get(finding.code)):
-                out.print(safe(f"\n{finding.name}: {advice}"))
+                out.print()
+                out.print(safe(f"{finding.name}: {advice}"))
     if bad and bad[0].code:
         raise typer.Exit(bad[0].code.info.exit_status)
 
@@ -95,6 +96,7 @@ def _home(path: Path) -> Iterator[Finding]:
 
     from ..home import Home
     from ..operator_client import node_answers
+    from .output import plural
 
     yield Finding("home", str(path))
     try:
@@ -105,7 +107,7 @@ def _home(path: Path) -> Iterator[Finding]:
         with closing(home.open_store()) as store:
             sizes = sum(count for _, _, count in store.indicators.sizes())
             peers = len(store.peers.all())
-        yield Finding("store", f"opens; {sizes:,} indicators, {peers} peers")
+        yield Finding("store", f"opens; {plural(sizes, 'indicator')}, {plural(peers, 'peer')}")
     except MandorlaError as error:
         yield Finding("trouble", error.diagnostics(), error.code)
 

@@ -69,7 +69,7 @@ def reported() -> Iterator[None]:
 
 def show(error: MandorlaError) -> None:
     """Print an error to standard error: its diagnostics, wrapped and indented, and the advice."""
-    from .output import console, safe
+    from .output import console, indented, safe
 
     out = console(stderr=True)
     code, _, explanation = error.diagnostics().partition(": ")
@@ -78,9 +78,9 @@ def show(error: MandorlaError) -> None:
     if error.detail:
         lines = [explanation.removesuffix(error.detail).strip(), error.detail]
     for line in lines:
-        out.print("  ", safe(line), sep="")
+        out.print(indented(safe(line)))
     if advice := ADVICE.get(error.code):
-        out.print("  ", safe(f"Next: {advice}"), sep="", style="dim")
+        out.print(indented(safe(f"Next: {advice}", "dim")))
 
 
 def _origin(error: BaseException) -> str:

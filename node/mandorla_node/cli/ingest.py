@@ -106,7 +106,7 @@ def _label(given: dict[str, str], target: IngestSet) -> Label:
 
 
 def _print(report: IngestReport, file: str, target: IngestSet) -> None:
-    from .output import console, count, safe, table
+    from .output import console, count, indented, safe, table
 
     out = console()
     out.print("Ingested ", safe("standard input" if file == "-" else file), f" as {target.value}.", sep="")
@@ -123,7 +123,7 @@ def _print(report: IngestReport, file: str, target: IngestSet) -> None:
             rows.add_row(count(number), what)
     out.print(rows)
     for row in report.rejected[:_SHOWN]:
-        out.print(safe(f"  line {row.line:,}: {row.reason}", "dim"))
+        out.print(indented(safe(f"line {row.line:,}: {row.reason}", "dim")))
     if report.rejected_total > _SHOWN:
         out.print(f"  ... and {report.rejected_total - _SHOWN:,} more; --json lists them", style="dim")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..home import Home
 
 _PIPED_TABLE_WIDTH: Final = 400
+_PAGE: Final = 4096
 
 
 class MatchFormat(StrEnum):
@@ -88,9 +89,10 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
             rfc3339(match.first_matched)[:10],
         )
     out.print(rows)
+    out.print()
     summary = f"{plural(total, 'match', 'matches')} with {plural(len(by_peer), 'peer')}"
     split = ", ".join(f"{count(number)} {kind}" for kind, number in sorted(kinds.items()))
-    out.print(safe(f"\n{summary} ({split})."))
+    out.print(safe(f"{summary} ({split})."))
     if len(newest) < total:
         out.print(
             f"The newest {count(len(newest))} are shown; --limit 0 shows all, --format csv or json exports.",
@@ -125,12 +127,18 @@ def _from_node(home: Home, peer: str, kind: RoundKind | None) -> Generator[Found
 
     with asyncio.Runner() as runner:
         source = stream()
-        while (match := runner.run(_next(source))) is not None:
-            yield match
+        while page := runner.run(_page(source)):
+            yield from page
 
 
-async def _next(source: AsyncIterator[FoundMatch]) -> FoundMatch | None:
-    return await anext(source, None)
+async def _page(source: AsyncIterator[FoundMatch]) -> list[FoundMatch]:
+    """Take the next matches: going in and out of the event loop for each would take most of the time."""
+    page: list[FoundMatch] = []
+    async for match in source:
+        page.append(match)
+        if len(page) == _PAGE:
+            break
+    return page
 
 
 def _from_store(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:

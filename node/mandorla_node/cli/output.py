@@ -9,7 +9,8 @@ import time
 from typing import Final
 
 from rich.box import Box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +40,7 @@ def write_json(value: object) -> None:
 
 def table(*columns: str, right: tuple[str, ...] = (), wide: tuple[str, ...] = ()) -> Table:
     """Return a table with a ruled head; `right` columns hold numbers, `wide` ones may be folded."""
-    made = Table(box=_RULED, pad_edge=False, padding=(0, 1), header_style="dim", show_edge=False)
+    made = Table(box=_RULED, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
     for name in columns:
         made.add_column(
             name,
@@ -63,6 +64,11 @@ def safe(text: str, style: str = "") -> Text:
     if not text.isprintable():
         text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return Text(text, style=style)
+
+
+def indented(what: RenderableType, by: int = 2) -> Padding:
+    """Return something moved to the right, with its later lines under the first."""
+    return Padding(what, (0, 0, 0, by), expand=False)
 
 
 def count(number: int) -> str:
@@ -89,9 +95,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} days"
 
 
+def lasted(seconds: int) -> str:
+    """Write a duration that is only known to the second."""
+    return duration(max(0, seconds)).replace(".0 s", " s")
+
+
 def ago(moment: int) -> str:
     """Write how long ago a moment in Unix seconds was; 0 is never."""
-    return f"{duration(max(0, int(time.time()) - moment)).removesuffix('.0 s')} ago" if moment else "never"
+    return f"{lasted(int(time.time()) - moment)} ago" if moment else "never"
 
 
 def plural(number: int, one: str, many: str = "") -> str:

@@ -14,7 +14,7 @@ from mandorla_protocol.errors import Code
 
 from .failures import ADVICE
 from .options import RoundKind
-from .output import console, count, duration, interactive, plural, safe, size, table
+from .output import console, count, duration, indented, interactive, plural, safe, size, table
 
 _STYLES = {"committed": "green", "unconfirmed": "yellow"}
 
@@ -136,12 +136,12 @@ def print_ended(ended: Sequence[Ended], kind: RoundKind, collection: str) -> Non
     out.print(rows)
     for one in ended:
         if one.code:
-            out.print(safe(f"\n{one.peer}: {one.code}. {Code[one.code].info.message}", "red"))
+            out.print(safe(f"{one.peer}: {one.code}. {Code[one.code].info.message}", "red"))
             if advice := ADVICE.get(Code[one.code]):
-                out.print(safe(f"  Next: {advice}", "dim"))
+                out.print(indented(safe(f"Next: {advice}", "dim")))
         if one.result and one.result.bad_labels:
             bad = plural(one.result.bad_labels, "label")
-            out.print(safe(f"\n{one.peer}: {bad} did not open; those matches were left out.", "yellow"))
+            out.print(safe(f"{one.peer}: {bad} did not open; those matches were left out.", "yellow"))
     out.print(
         "asked and answered count evaluations, padded: neither lab learns how many indicators the other has.",
         style="dim",

@@ -41,6 +41,8 @@ def start(
 
     Both labs find the matches of their own side; `mandorla matches` lists them.
     """
+    from mandorla_protocol.indicators import Collection
+
     from ..home import Home
     from .output import write_json
     from .round_view import RoundView, print_ended
@@ -48,6 +50,8 @@ def start(
     if (peer is None) is not every:
         raise InputError(Code.BAD_INPUT, "name one peer, or say --all")
     socket = Home.open(home).operator_socket
+    if collection not in list(Collection):
+        raise InputError(Code.BAD_INPUT, f"the collections are {', '.join(Collection)}")
     with RoundView() as view:
         ended = asyncio.run(_run(socket, [peer] if peer else None, kind, collection, view))
     if as_json:

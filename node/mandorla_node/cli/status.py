@@ -102,7 +102,7 @@ def _print_peers(out: Console, answer: operator_pb2.StatusResponse) -> None:
 
 def _print_rounds(out: Console, answer: operator_pb2.StatusResponse) -> None:
     from ..operator_client import kind_name
-    from .output import ago, duration, safe, table
+    from .output import ago, lasted, safe, table
 
     if not answer.rounds:
         return
@@ -115,7 +115,7 @@ def _print_rounds(out: Console, answer: operator_pb2.StatusResponse) -> None:
             kind_name(one.kind),
             safe(one.collection),
             safe(state, {"committed": "green", "aborted": "red"}.get(one.state, "yellow")),
-            duration(one.closed - one.created) if one.closed else "",
+            lasted(one.closed - one.created) if one.closed else "",
             ago(one.created),
         )
     out.print()

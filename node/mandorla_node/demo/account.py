@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rich.console import RenderableType
-from rich.padding import Padding
 from rich.table import Table
 
 from mandorla_protocol.engine import load_engine
 
-from ..cli.output import count, duration, safe, size, table, write_json
+from ..cli.output import count, duration, indented, pairs, safe, size, table, write_json
 from .lists import TYPE, Lab
 from .play import SHARED, WATCH, Finding, Result, Round
 from .stage import Stage
@@ -26,7 +24,7 @@ def introduce(stage: Stage, labs: Sequence[Lab], quick: bool) -> None:
     stage.say(
         "\nEach lab keeps its own list of throw-away mail domains, with which attackers open accounts, and "
         "may show it to nobody. Which domains are on more than one list? Three nodes find out, and the labs "
-        "learn nothing else: no list leaves its lab, nor anything to test a dictionary against.\n"
+        "learn nothing else: no list leaves its lab, nor a hash that a dictionary could undo.\n"
     )
     rows = table(
         "lab", "flagged", "its list (a PyPI package)", "merely seen", right=("flagged", "merely seen")
@@ -35,7 +33,7 @@ def introduce(stage: Stage, labs: Sequence[Lab], quick: bool) -> None:
         seen = count(len(lab.observed)) if lab.observed else ""
         source = f"{lab.package} {lab.version}"
         rows.add_row(safe(lab.name, "bold"), count(len(lab.flagged)), safe(source), seen)
-    stage.say(_indented(rows))
+    stage.say(indented(rows))
     engine = load_engine("auto").name
     if quick:
         stage.say("\n  Only one in ten of each list's domains is used (--quick).", style="dim")
@@ -69,8 +67,9 @@ def _tell_shared(stage: Stage, result: Result) -> None:
         of = f"of {count(result.flagged[one.initiator])} and {count(result.flagged[one.responder])}"
         _add_round(rows, one, of)
         _add_examples(examples, result.finding(one.initiator, one.responder, SHARED))
-    stage.say(_indented(rows))
-    stage.say(_indented(examples))
+    stage.say(indented(rows))
+    stage.say(indented(examples))
+    stage.say(indented(safe("time, sent and received are those of the lab named first", "dim")))
 
 
 def _tell_watch(stage: Stage, result: Result) -> None:
@@ -81,8 +80,8 @@ def _tell_watch(stage: Stage, result: Result) -> None:
         of = f"of {count(result.observed[one.initiator])} that {one.initiator} saw"
         _add_round(rows, one, of)
         _add_examples(examples, result.finding(one.initiator, one.responder, WATCH))
-    stage.say(_indented(rows))
-    stage.say(_indented(examples))
+    stage.say(indented(rows))
+    stage.say(indented(examples))
 
 
 def _tell_learnt(stage: Stage, labs: Sequence[Lab], result: Result) -> None:
@@ -102,16 +101,15 @@ def _tell_learnt(stage: Stage, labs: Sequence[Lab], result: Result) -> None:
                 count(result.flagged[peer.name] - len(known)),
                 count(_largest_question(result, peer.name, lab.name)),
             )
-    stage.say(_indented(rows))
-    for what, said in (
-        ("flagged too", "which of its own domains the other flagged, and how severe that lab says each is"),
-        ("warned", "the same, of domains that it merely saw; the other learns only how many it asked about"),
-        ("not learnt", "every other domain on the other's list: not its name, nor whether a guess is right"),
-        ("size", "all questions and tables are padded, so that sizes show only as one of a few classes"),
-    ):
-        line = safe(f"{what}: ", "bold")
-        line.append(f"{said}.", style="not bold")
-        stage.say(_indented(line))
+    stage.say(indented(rows))
+    legend = pairs()
+    legend.add_row(
+        "flagged too", "its own domains that the other flagged, and how severe that lab says each is"
+    )
+    legend.add_row("warned", "the same, of domains that it merely saw; the other learns a padded count")
+    legend.add_row("not learnt", "the rest of the other's list; each guess costs one of a limited number")
+    legend.add_row("size, at most", "the other's list, padded: only a class of sizes shows")
+    stage.say(indented(legend))
 
 
 def _of_kind(result: Result, kind: str) -> list[Round]:
@@ -137,16 +135,12 @@ def _tell_check(stage: Stage, result: Result) -> None:
             f"Yes. The lists were also intersected in the clear, since here they are all at hand: all "
             f"{len(result.findings)} results are the same, {count(domains)} matches, to the domain."
         )
-        stage.say(_indented(safe(said, "green")))
+        stage.say(indented(safe(said, "green")))
     for finding in wrong:
         said = f"{count(len(finding.expected - finding.found))} missing, "
         said += f"{count(len(finding.found - finding.expected))} too many"
         line = safe(f"No. {finding.lab} with {finding.peer}, {finding.kind}: {said}.", "red")
-        stage.say(_indented(line))
-
-
-def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 0, 2), expand=False)
+        stage.say(indented(line))
 
 
 def _rounds_table(found: str) -> Table:

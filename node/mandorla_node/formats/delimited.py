@@ -39,7 +39,7 @@ def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | Rejected
         else:
             line, fields = record
             if len(fields) != len(columns):
-                reason = f"the record has {len(fields)} fields, the header {len(columns)}"
+                reason = f"The record has {len(fields)} fields, the header {len(columns)}."
                 yield RejectedRow(line, Code.BAD_INPUT, reason)
             else:
                 yield make_row(line, dict(zip(columns, fields, strict=True)), defaults)
@@ -70,11 +70,11 @@ def _records(source: Source) -> Iterator[Record | RejectedRow]:
         elif _RECORD.fullmatch(line.text):
             yield line.number, _split(line.text)
         elif not _UNCLOSED.fullmatch(line.text):
-            yield RejectedRow(line.number, Code.BAD_INPUT, "a quote is not where CSV allows one")
+            yield RejectedRow(line.number, Code.BAD_INPUT, "A quote is not where CSV allows one.")
         else:
             text, more = _join(line.text, lines)
             if text is None:
-                yield RejectedRow(line.number, Code.BAD_INPUT, "a quoted field is not closed")
+                yield RejectedRow(line.number, Code.BAD_INPUT, "A quoted field is not closed.")
             else:
                 lines.drop(more)
                 yield line.number, _split(text)

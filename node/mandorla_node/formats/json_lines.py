@@ -34,24 +34,24 @@ def _fields(text: str) -> dict[str, str]:
     except _RefusedError:
         raise
     except RecursionError:
-        raise _RefusedError("the JSON is nested too deeply") from None
+        raise _RefusedError("The JSON is nested too deeply.") from None
     except ValueError:
         # The parser's own message would quote the line.
-        raise _RefusedError("the line is not JSON") from None
+        raise _RefusedError("The line is not JSON.") from None
     if not isinstance(parsed, dict):
-        raise _RefusedError("the line is not a JSON object")
+        raise _RefusedError("The line is not a JSON object.")
     return {name: _text(name, parsed[name]) for name in FIELDS if name in parsed}
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise _RefusedError("an object has the same key twice")
+        raise _RefusedError("An object has the same key twice.")
     return fields
 
 
 def _constant(_name: str) -> NoReturn:
-    raise _RefusedError("NaN and Infinity are not JSON")
+    raise _RefusedError("NaN and Infinity are not JSON.")
 
 
 def _text(name: str, value: object) -> str:
@@ -60,8 +60,8 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, str):
         # JSON can write halves of surrogate pairs, which no UTF-8 can.
         if any("\ud800" <= character <= "\udfff" for character in value):
-            raise _RefusedError(f"{name} holds half of a surrogate pair")
+            raise _RefusedError(f"The field {name} holds half of a surrogate pair.")
         return value
     if isinstance(value, int) and not isinstance(value, bool) and name not in ("type", "value"):
         return str(value)
-    raise _RefusedError(f"{name} is not a text")
+    raise _RefusedError(f"The field {name} is not a text.")

@@ -46,14 +46,14 @@ def read_lines(source: Source) -> Iterator[Line | RejectedRow]:
     for number, stripped in enumerate(_split(source), 1):
         raw = _without_mark(stripped) if number == 1 and stripped else stripped
         if raw is None:
-            yield RejectedRow(number, Code.BAD_INPUT, f"the line is longer than {MAX_LINE:,} bytes")
+            yield RejectedRow(number, Code.BAD_INPUT, f"The line is longer than {MAX_LINE:,} bytes.")
         elif b"\x00" in raw:
-            yield RejectedRow(number, Code.BAD_INPUT, "the line holds a NUL")
+            yield RejectedRow(number, Code.BAD_INPUT, "The line holds a NUL.")
         else:
             try:
                 yield Line(number, raw.decode("utf-8"))
             except UnicodeDecodeError:
-                yield RejectedRow(number, Code.BAD_INPUT, "the line is not UTF-8")
+                yield RejectedRow(number, Code.BAD_INPUT, "The line is not UTF-8.")
 
 
 def _without_mark(first: bytes) -> bytes:

@@ -57,9 +57,9 @@ def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> Ing
     kind = fields.get("type", "").strip() or defaults.type
     value = fields.get("value", "").strip()
     if not value:
-        return RejectedRow(line, Code.BAD_INPUT, "the row has no value")
+        return RejectedRow(line, Code.BAD_INPUT, "The row has no value.")
     if not kind:
-        return RejectedRow(line, Code.BAD_INPUT, "the row has no type, and no --type was given")
+        return RejectedRow(line, Code.BAD_INPUT, "The row has no type, and no --type was given.")
     try:
         return IngestRow(line, kind, value, label_from(fields, defaults.label))
     except MandorlaError as error:
@@ -101,7 +101,9 @@ def named(kind: type[Name], field: str, text: str) -> Name:
     for member in kind:
         if member.name == wanted:
             return member
-    raise InputError(Code.BAD_INPUT, f"{field} is one of {', '.join(name_of(member) for member in kind)}")
+    raise InputError(
+        Code.BAD_INPUT, f"The {field} is one of {', '.join(name_of(member) for member in kind)}."
+    )
 
 
 def name_of(member: IntEnum) -> str:
@@ -121,7 +123,9 @@ def unix_time(field: str, text: str) -> int:
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return max(0, int(aware.timestamp()))
     except (ValueError, OverflowError):
-        raise InputError(Code.BAD_INPUT, f"{field} is a date, an RFC 3339 time, or Unix seconds") from None
+        raise InputError(
+            Code.BAD_INPUT, f"The {field} is a date, an RFC 3339 time, or Unix seconds."
+        ) from None
 
 
 def rfc3339(seconds: int) -> str:
@@ -131,5 +135,5 @@ def rfc3339(seconds: int) -> str:
 
 def _number(field: str, text: str) -> int:
     if not _DIGITS.fullmatch(text):
-        raise InputError(Code.BAD_INPUT, f"{field} is a whole number")
+        raise InputError(Code.BAD_INPUT, f"The {field} is a whole number.")
     return int(text)

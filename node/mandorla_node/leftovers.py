@@ -1,0 +1,18 @@
+"""Files that libraries leave behind."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+
+def remove_library_copy() -> None:
+    """Remove the copy of libsodium, 2.8 MB, that rbcl leaves in the temporary folder in every process.
+
+    The library is loaded by then, so its file can go; one in another place would be no such copy.
+    """
+    module = sys.modules.get("rbcl._sodium")
+    library = getattr(getattr(module, "_sodium", None), "_name", None)
+    if library is not None and Path(library).parent == Path(tempfile.gettempdir()):
+        Path(library).unlink(missing_ok=True)

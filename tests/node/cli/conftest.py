@@ -1,0 +1,91 @@
+"""Running commands in this process, and nodes in others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mandorla_node.cli import main
+from mandorla_node.home import Home
+from mandorla_node.operator_client import node_answers
+from tests.support import labs
+
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def parsed(self) -> object:
+        """Standard output, as JSON."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process."""
+
+    def command(*arguments: object) -> Ran:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Ran(int(caught.value.code or 0), captured.out, captured.err)
+
+    return command
+
+
+@contextmanager
+def serving(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `mandorla serve` in a process of its own, until the context is left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mandorla_node.cli", "serve", "--home", str(home.path), "--exit-with-parent"],
+        stdin=subprocess.PIPE,
+    )
+    try:
+        waited = threading.Event()
+        for _ in range(int(_PATIENCE / 0.05)):
+            if node_answers(home.operator_socket) or process.poll() is not None:
+                break
+            waited.wait(0.05)
+        assert process.poll() is None
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        process.wait(_PATIENCE)
+
+
+@pytest.fixture
+def home(folder: Path) -> Home:
+    """The home of a node that does not run."""
+    return labs.make_home(folder, "alder")
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[list[Home]]:
+    """Two labs whose nodes run: alder and birch."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="md-") as folder, ExitStack() as stack:
+        homes = labs.make_labs(Path(folder), "alder", "birch")
+        for home in homes:
+            stack.enter_context(serving(home))
+        yield homes
