@@ -1,0 +1,105 @@
+"""A node that is killed in the middle of a round loses nothing, and charges nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla_node.home import Home
+from tests.support.labs import SHARED, addresses, ingest, make_labs, matched, run_round
+
+SIZE = 3000
+PADDED = 4096
+
+
+@contextmanager
+def node(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "mandorla_node.cli",
+        "serve",
+        "--home",
+        str(home.path),
+        "--exit-with-parent",
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        process.terminate()
+        process.wait(60)
+
+
+async def answering(home: Home) -> operator_pb2_grpc.OperatorAsyncStub:
+    """Return a stub of a node, once it answers."""
+    stub: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(
+        grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
+    )
+    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=60)
+    return stub
+
+
+async def spent(operator: operator_pb2_grpc.OperatorAsyncStub) -> int:
+    status = await operator.Status(operator_pb2.StatusRequest())
+    return sum(budget.spent for peer in status.peers for budget in peer.budgets)
+
+
+@pytest.mark.parametrize("victim", ["lab-a", "lab-b"])
+@pytest.mark.parametrize("step", ["evaluating", "reading"])
+def test_a_killed_node_comes_back_and_the_next_round_is_whole(folder: Path, victim: str, step: str) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses(range(SIZE)))
+    ingest(b, addresses(range(1000, 1000 + SIZE)))
+    killed, spared = (a, b) if victim == "lab-a" else (b, a)
+
+    async def interrupted(doomed: subprocess.Popen[bytes]) -> None:
+        at_a, _ = await answering(a), await answering(b)
+        request = operator_pb2.StartRoundRequest(peer="lab-b", kind=SHARED, collection="infrastructure")
+        call = at_a.StartRound(request)
+        try:
+            async for progress in call:
+                if progress.step == step:
+                    doomed.kill()
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+    async def whole() -> None:
+        at_killed, at_spared = await answering(killed), await answering(spared)
+        at_a = at_killed if killed is a else at_spared
+        async with asyncio.timeout(120):
+            while (result := await attempt(at_a)) is None:
+                pass
+        assert (result.outcome, result.matches) == ("committed", SIZE - 1000)
+        for operator in (at_killed, at_spared):
+            assert await matched(operator) == sorted(addresses(range(1000, SIZE)))
+            # At most: the first round's chunk, charged once, and the second's.
+            assert await spent(operator) <= 2 * PADDED
+
+    async def attempt(operator: operator_pb2_grpc.OperatorAsyncStub) -> operator_pb2.RoundResult | None:
+        try:
+            return await run_round(operator, "lab-b")
+        except grpc.aio.AioRpcError as error:
+            # The spared lab may still be ending the interrupted round.
+            assert dict(error.trailing_metadata() or ()).get("mandorla-code") in (
+                "NOT_READY",
+                "PEER_UNAVAILABLE",
+            )
+            return None
+
+    with node(spared):
+        with node(killed) as doomed:
+            asyncio.run(interrupted(doomed))
+        with node(killed):
+            asyncio.run(whole())
