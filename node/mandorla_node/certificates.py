@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, InputError
 
 _LIFETIME = timedelta(days=825)
 _BACKDATE = timedelta(hours=1)
@@ -50,6 +51,20 @@ def require_pair(key_pem: bytes, certificate_pem: bytes) -> None:
     key = serialization.load_pem_private_key(key_pem, password=None)
     if key.public_key() != x509.load_pem_x509_certificate(certificate_pem).public_key():
         raise ValueError("the key is not that of the certificate")
+
+
+def require_certificate_of(lab: LabId, der: bytes) -> None:
+    """Raise InputError(BAD_CARD) unless a certificate parses and carries the lab's name."""
+    try:
+        names = (
+            x509.load_der_x509_certificate(der)
+            .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            .value.get_values_for_type(x509.DNSName)
+        )
+    except (ValueError, x509.ExtensionNotFound):
+        names = []
+    if names != [tls_name(lab)]:
+        raise InputError(Code.BAD_CARD, "the certificate is not one of the identity")
 
 
 def der_from_pem(pem: bytes) -> bytes:

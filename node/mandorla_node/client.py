@@ -54,7 +54,7 @@ class PeerClient:
             certificate_chain=tls_certificate,
         )
         self._channel = grpc.aio.secure_channel(
-            card.endpoint,
+            f"dns:///{card.endpoint}",
             credentials,
             options=[
                 ("grpc.ssl_target_name_override", certificates.tls_name(card.identity)),

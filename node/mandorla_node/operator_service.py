@@ -109,6 +109,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         """Say what is known of indicators, and record them as observed."""
         async with _errors(context):
             wanted = [Indicator.parse(item.type, item.value) for item in request.indicators]
+            await self._rounds.settled()
             return await asyncio.to_thread(self._check, wanted)
 
     async def Matches(
@@ -116,6 +117,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
     ) -> AsyncIterator[operator_pb2.Match]:
         """Stream everything that matched."""
         async with _errors(context):
+            await self._rounds.settled()
             kind = _known(_KINDS, request.kind) if request.kind else None
             if request.peer:
                 await asyncio.to_thread(self._store.peers.get, request.peer)
@@ -129,6 +131,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
     ) -> operator_pb2.StatusResponse:
         """Say how the node is."""
         async with _errors(context):
+            await self._rounds.settled()
             return await asyncio.to_thread(self._status)
 
     def _check(self, wanted: list[Indicator]) -> operator_pb2.CheckResponse:

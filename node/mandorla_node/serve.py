@@ -32,6 +32,7 @@ from .workers import Workers
 
 _LOG = structlog.get_logger()
 _GRACE = 10.0
+_SWEEP_INTERVAL = 600.0
 _OPERATOR_MESSAGE_SIZE = 64 << 20
 
 
@@ -60,6 +61,8 @@ async def running(home: Home) -> AsyncIterator[None]:
         pool = Workers(settings.engine, settings.workers)
         stack.callback(pool.close)
         store.rounds.interrupt_open()
+        sweep = asyncio.create_task(_sweep(store))
+        stack.callback(sweep.cancel)
 
         def client(card: Card) -> PeerClient:
             return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
@@ -85,6 +88,14 @@ async def running(home: Home) -> AsyncIterator[None]:
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)
+
+
+async def _sweep(store: Store) -> None:
+    """Destroy keys when their epochs end, whether or not a peer asks again."""
+    while True:
+        with suppress(NodeError):
+            await asyncio.to_thread(store.holding.destroy_expired)
+        await asyncio.sleep(_SWEEP_INTERVAL)
 
 
 def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.Server:

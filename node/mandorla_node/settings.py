@@ -32,6 +32,9 @@ class RoundPolicy(BaseModel):
     lifetime: Annotated[int, Field(ge=60, le=7 * 24 * 3600)] = 24 * 3600
     epoch_lifetime: Annotated[int, Field(ge=3600)] = 30 * 24 * 3600
     report_sightings: bool = False
+    max_table: Positive = 2**26
+    accepted_purposes: tuple[Text, ...] = ()
+    accepted_legal_bases: tuple[Text, ...] = ()
 
 
 class Limits(BaseModel):
@@ -122,6 +125,9 @@ legal_basis = "{policy.legal_basis}"
 # lifetime = {policy.lifetime}
 # epoch_lifetime = {policy.epoch_lifetime}
 # report_sightings = false
+# max_table = {policy.max_table}      # entries of a peer's tag table, at most
+# accepted_purposes = []     # other labs' wordings that this lab signs, beside its own
+# accepted_legal_bases = []
 
 [limits]
 # calls_per_second = {limits.calls_per_second}

@@ -19,6 +19,9 @@ CODE_KEY = "mandorla-code"
 
 _MAX_NAME = 64
 
+# What a peer may say of a call. The codes of operators' input speak of this lab, and are not a peer's to use.
+_WIRE_CODES = {code.name: code for code in Code if code.info.exit_status >= 20}
+
 _BY_STATUS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: Code.DEADLINE,
     grpc.StatusCode.UNAVAILABLE: Code.PEER_UNAVAILABLE,
@@ -83,6 +86,6 @@ def error_from(error: grpc.aio.AioRpcError) -> MandorlaError:
     Nothing of the peer's text is kept: only codes of the catalogue pass.
     """
     for key, value in error.trailing_metadata() or ():
-        if key == CODE_KEY and isinstance(value, str) and value in Code.__members__:
-            return RoundError(Code[value], "(the peer's answer)")
+        if key == CODE_KEY and isinstance(value, str) and value in _WIRE_CODES:
+            return RoundError(_WIRE_CODES[value], "(the peer's answer)")
     return TransportError(_BY_STATUS.get(error.code(), Code.PEER_UNAVAILABLE), error.code().name)

@@ -18,6 +18,7 @@ from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, seal, split_output
 from mandorla_protocol.session.transcript import CloseStatement
+from mandorla_protocol.sizes import CHUNK_SIZE
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry
 from tests.support.hostile import ENGINE, HostileLab, Table
 from tests.support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
@@ -257,6 +258,48 @@ def test_a_peer_that_answers_with_its_own_words_cannot_put_them_into_ours(folder
         hostile.Propose = answer
 
     assert outcome_against(folder, setup)[0] == "PEER_UNAVAILABLE"
+
+
+def test_a_code_that_speaks_of_this_lab_is_not_taken_from_a_peer(folder: Path) -> None:
+    def setup(hostile: HostileLab) -> None:
+        async def answer(request: Any, context: Any) -> Any:
+            await context.abort(grpc.StatusCode.INTERNAL, "", (("mandorla-code", "BAD_HOME"),))
+
+        hostile.Propose = answer
+
+    assert outcome_against(folder, setup)[0] == "PEER_UNAVAILABLE"
+
+
+def test_a_holder_that_fails_half_way_learns_nothing_from_the_next_round(folder: Path) -> None:
+    """What was asked before the failure is asked again: its class must not show how much was left."""
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, (f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(CHUNK_SIZE + 1)))
+    hostile = HostileLab(b, a.card)
+    honest = hostile.Evaluate
+    sizes: list[int] = []
+
+    async def answer_the_first_chunk_only(request: Any, context: Any) -> Any:
+        sizes.append(len(request.blinded) // 32)
+        if request.index:
+            while not answered.is_set():
+                await answered.wait()
+            await context.abort(grpc.StatusCode.INTERNAL, "", (("mandorla-code", "BUDGET_EXCEEDED"),))
+        response = await honest(request, context)
+        answered.set()
+        return response
+
+    hostile.Evaluate = answer_the_first_chunk_only
+
+    async def journey() -> None:
+        nonlocal answered
+        answered = asyncio.Event()
+        async with hostile.serving(), serving(a) as (at_a,):
+            for _ in range(2):
+                assert (await run_round(at_a, "lab-b")).code == "BUDGET_EXCEEDED"
+
+    answered = asyncio.Event()
+    asyncio.run(journey())
+    assert sorted(sizes[:2]) == sorted(sizes[2:])
 
 
 def test_an_abort_carries_a_signed_reason(folder: Path) -> None:

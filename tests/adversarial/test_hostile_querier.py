@@ -145,6 +145,8 @@ def with_responder_offer(header: RoundHeader, **changes: object) -> RoundHeader:
         pytest.param(lambda h: replace(h, purpose=" "), "BAD_HEADER", id="no-purpose"),
         pytest.param(lambda h: replace(h, legal_basis=""), "BAD_HEADER", id="no-legal-basis"),
         pytest.param(lambda h: replace(h, purpose="a\nb"), "BAD_HEADER", id="control-character"),
+        pytest.param(lambda h: replace(h, purpose="we raise our prices"), "POLICY_REFUSED", id="purpose"),
+        pytest.param(lambda h: replace(h, legal_basis="none"), "POLICY_REFUSED", id="legal-basis"),
         pytest.param(lambda h: replace(h, mode=Mode.STANDING), "BAD_HEADER", id="mode"),
         pytest.param(lambda h: replace(h, collection="accounts"), "PROFILE_MISMATCH", id="collection"),
         pytest.param(lambda h: replace(h, collection="gossip"), "POLICY_REFUSED", id="unknown-collection"),
@@ -287,6 +289,40 @@ def test_a_close_over_another_transcript_is_refused(folder: Path) -> None:
         assert honest.outcome is Outcome.COMMITTED
         status = await at_a.Status(operator_pb2.StatusRequest())
         assert [record.state for record in status.rounds] == ["open"]
+
+    against_a_node(folder, attack)
+
+
+def test_no_evaluation_escapes_a_signed_statement(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        header = await hostile.agree(stub)
+        chunk = blinded_chunk()
+        first = await stub.Evaluate(evaluate(header, 0, chunk), timeout=TIMEOUT)
+        ask = exchange_pb2.CloseRequest(round_id=header.round_id)
+        theirs = await stub.Close(ask, timeout=TIMEOUT)
+        more = evaluate(header, 1, blinded_chunk())
+        assert await code(stub.Evaluate(more, timeout=TIMEOUT)) == "WRONG_STATE"
+        assert await stub.Evaluate(evaluate(header, 0, chunk), timeout=TIMEOUT) == first
+        assert (await stub.Close(ask, timeout=TIMEOUT)).encoded_statement == theirs.encoded_statement
+        assert await spent(at_a) == 256
+
+    against_a_node(folder, attack)
+
+
+def test_an_abort_after_a_stated_commit_does_not_undo_it(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        header = await hostile.agree(stub)
+        await stub.Evaluate(evaluate(header, 0, blinded_chunk()), timeout=TIMEOUT)
+        await stub.Close(exchange_pb2.CloseRequest(round_id=header.round_id), timeout=TIMEOUT)
+        abort = CloseStatement.abort(header.digest(), Code.INTERNAL).encode()
+        request = exchange_pb2.CloseRequest(
+            round_id=header.round_id,
+            encoded_statement=abort,
+            signature=signatures.sign(hostile.home.identity, abort),
+        )
+        await stub.Close(request, timeout=TIMEOUT)
+        status = await at_a.Status(operator_pb2.StatusRequest())
+        assert [(r.state, r.code) for r in status.rounds] == [("unconfirmed", "INTERNAL")]
 
     against_a_node(folder, attack)
 

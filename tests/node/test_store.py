@@ -13,10 +13,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
+from mandorla_node.home import Home
 from mandorla_node.store import IndicatorSet, JournalEntry, LabelledIndicator, StagedEntry, Store
 from mandorla_node.store.database import Database
 from mandorla_node.store.schema import METADATA
 from mandorla_node.vault import Vault, new_key
+from mandorla_protocol.card import issue_card
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
 from mandorla_protocol.header import RoundId
@@ -191,3 +193,25 @@ def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock:
     with pytest.raises(NodeError) as caught:
         Store.open(folder / "mandorla.db", vault, clock)
     assert code(caught) is Code.STORE_FAILED
+
+
+def test_an_epoch_that_is_over_loses_its_seed_without_being_asked(
+    folder: Path, store: Store, clock: Clock
+) -> None:
+    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    store.holding.destroy_expired()
+    assert store.holding.seed(store.holding.get(EPOCH)) == SEED
+    clock.now += 3600
+    store.holding.destroy_expired()
+    store.close()
+    assert all(held.sealed_seed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
+
+
+def test_a_card_with_the_certificate_of_another_lab_is_not_pinned(folder: Path, store: Store) -> None:
+    homes = [Home.create(folder / name, name, "127.0.0.1:7443") for name in ("lab-a", "lab-b")]
+    for certificate in (homes[1].card.certificate, b"junk"):
+        card = issue_card(homes[0].identity, "lab-a", certificate, "127.0.0.1:7443", "example")
+        with pytest.raises(MandorlaError) as caught:
+            store.peers.add(card)
+        assert code(caught) is Code.BAD_CARD
+    assert store.peers.all() == []

@@ -283,7 +283,9 @@ def test_the_holders_table_is_what_step_does() -> None:
         if state.closed:
             return "closed"
         chunk = state.chunks.get(0)
-        return "unknown" if chunk is None else "pending" if chunk.answer is None else "answered"
+        if chunk is None:
+            return "barred" if state.stated else "unknown"
+        return "pending" if chunk.answer is None else "answered"
 
     events = [
         holder.EvaluateRequested(0, bytes(32), now),
@@ -293,6 +295,7 @@ def test_the_holders_table_is_what_step_does() -> None:
         holder.ChunkFailed(0),
         holder.PageRequested(0, now),
         holder.PageRequested(256, now),
+        holder.StatementIssued(),
         holder.Closed(),
     ]
     assert_table("10.2", *explore(holder, holder.HolderState(terms, EPOCH.holder), events, name))

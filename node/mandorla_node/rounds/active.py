@@ -15,6 +15,7 @@ from mandorla_protocol.header import RoundHeader
 from mandorla_protocol.labels import Tag
 from mandorla_protocol.session import holder
 from mandorla_protocol.session.holder import HolderState
+from mandorla_protocol.session.querier import Phase
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from mandorla_protocol.table import TableEntry
 
@@ -23,7 +24,7 @@ from ..client import PeerClient
 from ..store import Peer, Store, StoredChunk
 from ..tables import Ready
 from ..workers import Workers
-from .half import Findings, QuerierHalf
+from .half import QuerierHalf
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class ActiveRound:
         self.agreed = asyncio.Event()
         self.ended = asyncio.Event()
         self.end_code: Code | None = None
-        self.task: asyncio.Task[Findings] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._lab = lab
         self._ready = ready
         self._store = store
@@ -67,13 +68,29 @@ class ActiveRound:
         """Elements that this lab evaluated for the peer, padding included."""
         return self._holder.elements
 
-    def begin(self) -> asyncio.Task[Findings]:
+    def begin(self, now: int) -> None:
         """Begin this lab's half as the querier: both labs have signed the header."""
         self.agreed.set()
-        self.task = asyncio.create_task(self.half.run())
-        return self.task
+        self.task = asyncio.create_task(self._run_half(self.header.expires - now))
 
-    async def findings(self) -> Findings:
+    async def _run_half(self, lifetime: float) -> None:
+        try:
+            async with asyncio.timeout(lifetime):
+                await self.half.run()
+        except TimeoutError:
+            raise RoundError(Code.HEADER_EXPIRED) from None
+
+    @property
+    def stated(self) -> bool:
+        """Whether this lab has signed a statement that commits the round."""
+        return self._holder.stated
+
+    @property
+    def half_complete(self) -> bool:
+        """Whether this lab's half is done."""
+        return self.half.state.phase is Phase.COMPLETE
+
+    async def complete(self) -> None:
         """Wait for this lab's half.
 
         Raises what stopped it, and RoundError(ROUND_ABORTED) if the peer ended the round before.
@@ -158,7 +175,11 @@ class ActiveRound:
         self.client.traffic.sent += response.ByteSize()
 
     def commit_statement(self) -> CloseStatement:
-        """State what this lab saw of both halves; raises RoundError if one is not complete."""
+        """State what this lab saw of both halves, and answer nothing new from now on.
+
+        Raises RoundError if a half is not complete.
+        """
+        self._holder, _ = holder.step(self._holder, holder.StatementIssued())
         own, peers = self.half.state.digest(), self._holder.digest()
         initiated = self.header.initiator.lab == self._lab
         return CloseStatement(

@@ -66,6 +66,11 @@ def require_acceptable(
         raise RoundError(Code.BAD_HEADER, "the offer is not the one that was made")
     if header.expires - header.created > policy.lifetime:
         raise RoundError(Code.POLICY_REFUSED, "the round would stay open for longer than this lab allows")
+    # Nobody reads what is signed here, so nothing is signed that the operator has not read before.
+    if header.purpose not in (policy.purpose, *policy.accepted_purposes):
+        raise RoundError(Code.POLICY_REFUSED, "the purpose is none that this lab accepts")
+    if header.legal_basis not in (policy.legal_basis, *policy.accepted_legal_bases):
+        raise RoundError(Code.POLICY_REFUSED, "the legal basis is none that this lab accepts")
 
 
 def require_collection(name: str) -> Collection:

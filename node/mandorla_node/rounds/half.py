@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import TOKEN_SIZE
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.errors import MandorlaError
+from mandorla_protocol.errors import Code, MandorlaError, RoundError
 from mandorla_protocol.header import Kind, RoundHeader
 from mandorla_protocol.labels import Label, open_sealed
 from mandorla_protocol.session import querier
@@ -33,7 +33,6 @@ class Findings:
     matches: int = 0
     new_matches: int = 0
     bad_labels: int = 0
-    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ class QuerierHalf:
         store: Store,
         pool: Workers,
         client: PeerClient,
+        max_table: int,
         progress: Progress,
     ) -> None:
         self._header = header
@@ -62,6 +62,7 @@ class QuerierHalf:
         self._store = store
         self._pool = pool
         self._client = client
+        self._max_table = max_table
         self._progress = progress
         self._source = IndicatorSet.FLAGGED if header.kind is Kind.SHARED else IndicatorSet.OBSERVED
         self._cursor = 0
@@ -78,6 +79,8 @@ class QuerierHalf:
         epoch = self._header.epoch(self._holder.lab)
         await self._pool.run(workers.check_elements, offer.public_key)
         self._asked = await asyncio.to_thread(self._store.asking.open_epoch, epoch, offer.public_key)
+        if offer.table.size > self._max_table:
+            raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
         reader = TableReader.resume(self._asked.verified, self._asked.frontier, offer.table)
         count, self._last = await asyncio.to_thread(
             self._store.asking.count_untagged, self._asked, self._source
@@ -94,8 +97,8 @@ class QuerierHalf:
         """The peer's epoch in which this half asks."""
         return self._asked
 
-    async def run(self) -> Findings:
-        """Have the indicators evaluated, read the table, and compare.
+    async def run(self) -> None:
+        """Have the indicators evaluated, and read the table.
 
         Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
         """
@@ -109,7 +112,6 @@ class QuerierHalf:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return await asyncio.to_thread(self._compare)
 
     async def _step(self, event: querier.Event) -> set[asyncio.Task[querier.Event]]:
         """Advance the state machine and begin what it asks for."""
@@ -178,10 +180,11 @@ class QuerierHalf:
         )
         return querier.PageReceived(await asyncio.to_thread(wire.entries_from, response))
 
-    def _compare(self) -> Findings:
+    def compare(self) -> Findings:
         """Compare own tags with the verified table, and record what matches.
 
-        A label that does not open makes no match, and nobody but this lab's operator learns of it: an error
+        This takes longer the more there is to find, so nothing that the peer can time may wait for it. A
+        label that does not open makes no match, and nobody but this lab's operator learns of it: an error
         that the peer can see would tell it that this lab holds the indicator (SPEC 6.5).
         """
         peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
@@ -201,7 +204,7 @@ class QuerierHalf:
             matches += len(found)
             new_matches += self._store.matches.record(peer, kind, self._header.round_id, found)
         self._store.matches.end_others(peer, kind, collection, self._header.round_id)
-        return Findings(matches, new_matches, bad_labels, complete=True)
+        return Findings(matches, new_matches, bad_labels)
 
     def _show(self) -> None:
         state = self._state

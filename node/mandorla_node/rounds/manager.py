@@ -77,6 +77,8 @@ class Rounds:
         self._busy: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._preparing: dict[tuple[LabId, str], asyncio.Task[Ready]] = {}
         self._responding: set[asyncio.Task[None]] = set()
+        self._turns: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._comparing: set[asyncio.Task[Findings]] = set()
 
     async def stop(self) -> None:
         """End every round, and tell the peers."""
@@ -85,6 +87,7 @@ class Rounds:
         for task in (*self._responding, *self._preparing.values()):
             task.cancel()
         await asyncio.gather(*self._responding, *self._preparing.values(), return_exceptions=True)
+        await self.settled()
 
     # As the initiator.
 
@@ -95,10 +98,14 @@ class Rounds:
         """
         peer = await asyncio.to_thread(self._store.peers.get, name)
         agreement.require_collection(terms.collection)
+        started = time.monotonic()
         for attempt in range(_BUSY_RETRIES):
             try:
                 async with self._busy[peer.lab, terms.collection]:
-                    return await self._initiate(peer, terms, progress)
+                    active, state, code = await self._initiate(peer, terms, progress)
+                # Compared when the round is over for the peer, so that it cannot tell how long it took.
+                findings = Findings() if state is RoundState.ABORTED else await self._compare(active)
+                return _report(active, state, code, findings, time.monotonic() - started)
             except MandorlaError as error:
                 # Both labs may have proposed at once: whoever waits longer joins the other's round.
                 if error.code is not Code.NOT_READY:
@@ -106,30 +113,19 @@ class Rounds:
             await back_off(attempt)
         raise RoundError(Code.NOT_READY, "the peer is busy with another round")
 
-    async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> RoundReport:
-        started = time.monotonic()
+    async def _initiate(
+        self, peer: Peer, terms: Terms, progress: Progress
+    ) -> tuple[ActiveRound, RoundState, str]:
         client = self._clients(peer.card)
         try:
             active = await self._agree(peer, client, terms, progress)
             try:
-                findings, state, code = await self._see_through(active, progress)
+                state, code = await self._see_through(active, progress)
             finally:
                 self._forget(active)
         finally:
             await client.close()
-        half = active.half.state
-        return RoundReport(
-            round_id=active.header.round_id,
-            state=state,
-            code=code,
-            findings=findings,
-            evaluated_by_peer=sum(half.counts[index] for index in half.answers),
-            evaluated_for_peer=active.evaluated_for_peer,
-            table_entries=half.reader.committed.size,
-            bytes_sent=client.traffic.sent,
-            bytes_received=client.traffic.received,
-            seconds=time.monotonic() - started,
-        )
+        return active, state, code
 
     async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> ActiveRound:
         progress("preparing", 0, 0)
@@ -160,30 +156,29 @@ class Rounds:
             self._forget(active)
             raise
         await asyncio.to_thread(self._store.peers.touch, peer.lab)
-        active.begin()
+        active.begin(self._clock())
         return active
 
-    async def _see_through(self, active: ActiveRound, progress: Progress) -> tuple[Findings, RoundState, str]:
+    async def _see_through(self, active: ActiveRound, progress: Progress) -> tuple[RoundState, str]:
         """Run an agreed round to its end."""
-        findings = Findings()
         try:
-            findings = await active.findings()
+            await active.complete()
             progress("closing", 0, 0)
-            await self._report(active)
+            await self._report_sightings(active)
             await self._close(active)
         except MandorlaError as error:
-            if error.code.info.retryable and findings.complete:
+            if error.code.info.retryable and active.half_complete:
                 # This lab knows what it wanted to know; the peer is gone before it said that it does too.
                 await self._finish(active, RoundState.UNCONFIRMED, error.code)
-                return findings, RoundState.UNCONFIRMED, error.code.name
+                return RoundState.UNCONFIRMED, error.code.name
             if active.ended.is_set():
-                return findings, RoundState.ABORTED, (active.end_code or error.code).name
+                return RoundState.ABORTED, (active.end_code or error.code).name
             await self._abort(active, error)
-            return findings, RoundState.ABORTED, error.code.name
+            return RoundState.ABORTED, error.code.name
         except asyncio.CancelledError:
             await self._abort(active, NodeError(Code.ROUND_ABORTED, "the operator hung up"))
             raise
-        return findings, RoundState.COMMITTED, ""
+        return RoundState.COMMITTED, ""
 
     async def _close(self, active: ActiveRound) -> None:
         """Take the responder's signature on what the round was, check that it saw the same, and give ours."""
@@ -201,10 +196,11 @@ class Rounds:
         with contextlib.suppress(MandorlaError):
             await client.close_round(request, _ABORT_PATIENCE)
 
-    async def _report(self, active: ActiveRound) -> None:
+    async def _report_sightings(self, active: ActiveRound) -> None:
         """Report sightings, where this lab's policy says so; a peer that does not want them loses nothing."""
         if not self._policy.report_sightings:
             return
+        await self._compare(active)
         round_id = active.header.round_id
         tags = await asyncio.to_thread(self._store.matches.tags_of, active.half.asked, round_id)
         with contextlib.suppress(MandorlaError):
@@ -268,7 +264,7 @@ class Rounds:
             await client.close()
             raise
         self._open[header.round_id] = active
-        active.begin()
+        active.begin(self._clock())
         task = asyncio.create_task(self._respond(active, busy))
         self._responding.add(task)
         task.add_done_callback(self._responding.discard)
@@ -277,11 +273,12 @@ class Rounds:
     async def _respond(self, active: ActiveRound, busy: asyncio.Lock) -> None:
         """Run this lab's half of a round that it joined, and wait for the initiator to close it."""
         try:
-            await active.findings()
+            await active.complete()
             async with asyncio.timeout(_PATIENCE):
                 await active.ended.wait()
         except TimeoutError:
             await self._finish(active, RoundState.UNCONFIRMED, Code.DEADLINE)
+            self._compare(active)
         except MandorlaError as error:
             if not active.ended.is_set():
                 await self._abort(active, error)
@@ -302,8 +299,8 @@ class Rounds:
         if request.encoded_statement:
             await self._accept_close(active, request)
             return exchange_pb2.CloseResponse()
-        if active.task is None:
-            raise RoundError(Code.WRONG_STATE)
+        if active.task is None or active.header.initiator.lab != peer.lab:
+            raise RoundError(Code.WRONG_STATE, "only the initiator asks for a statement")
         done, _ = await asyncio.wait({active.task}, timeout=_READY_WAIT)
         if not done:
             raise RoundError(Code.NOT_READY)
@@ -324,10 +321,13 @@ class Rounds:
             statement.require_same(active.commit_statement())
             state = RoundState.COMMITTED
         else:
-            state = RoundState.ABORTED
+            # Whoever holds this lab's signature on a commit cannot make it say that there was none.
+            state = RoundState.UNCONFIRMED if active.stated else RoundState.ABORTED
         signature = signatures.sign(self._home.identity, encoded)
-        await self._journal(active, state.value, encoded, signature, peer_signature)
+        await self._journal(active, statement.outcome.name.lower(), encoded, signature, peer_signature)
         await self._finish(active, state, Code[statement.code] if statement.code else None)
+        if state is not RoundState.ABORTED:
+            self._compare(active)
 
     async def find(self, peer: Peer, round_id: bytes) -> ActiveRound:
         """Return an agreed round with a peer.
@@ -348,11 +348,27 @@ class Rounds:
 
     # As either.
 
+    def _compare(self, active: ActiveRound) -> asyncio.Task[Findings]:
+        """Compare in the background, one round of a peer and collection after another."""
+        task = asyncio.create_task(self._compare_in_turn(active))
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+        return task
+
+    async def _compare_in_turn(self, active: ActiveRound) -> Findings:
+        async with self._turns[active.peer.lab, active.header.collection]:
+            return await asyncio.to_thread(active.half.compare)
+
+    async def settled(self) -> None:
+        """Wait for the comparisons that are under way."""
+        if self._comparing:
+            await asyncio.wait(self._comparing)
+
     async def _activate(
         self, header: RoundHeader, peer: Peer, ready: Ready, client: PeerClient, progress: Progress
     ) -> ActiveRound:
         lab = self._home.card.identity
-        half = QuerierHalf(header, lab, self._store, self._pool, client, progress)
+        half = QuerierHalf(header, lab, self._store, self._pool, client, self._policy.max_table, progress)
         await half.open()
         return ActiveRound(header, lab, peer, ready, half, client, self._store, self._pool)
 
@@ -403,6 +419,24 @@ def _hello(collection: str) -> exchange_pb2.HelloRequest:
             exchange_pb2.Profile(type=name, profile=profile)
             for name, profile in profiles(agreement.require_collection(collection))
         ],
+    )
+
+
+def _report(
+    active: ActiveRound, state: RoundState, code: str, findings: Findings, seconds: float
+) -> RoundReport:
+    half, traffic = active.half.state, active.client.traffic
+    return RoundReport(
+        round_id=active.header.round_id,
+        state=state,
+        code=code,
+        findings=findings,
+        evaluated_by_peer=sum(half.counts[index] for index in half.answers),
+        evaluated_for_peer=active.evaluated_for_peer,
+        table_entries=half.reader.committed.size,
+        bytes_sent=traffic.sent,
+        bytes_received=traffic.received,
+        seconds=seconds,
     )
 
 

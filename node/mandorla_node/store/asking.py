@@ -57,9 +57,6 @@ class Asking:
             if newest is not None and newest > epoch.number:
                 raise RoundError(Code.EPOCH_RETIRED, "the peer offers an epoch before the last one")
             if newest is None or newest < epoch.number:
-                older = select(ASKED_EPOCHS.c.id).where(mine)
-                for table in (OWN_TAGS, PEER_ENTRIES):
-                    connection.execute(delete(table).where(table.c.epoch_id.in_(older)))
                 connection.execute(
                     insert(ASKED_EPOCHS).values(
                         holder=epoch.holder,
@@ -74,7 +71,8 @@ class Asking:
                 select(ASKED_EPOCHS).where(mine, ASKED_EPOCHS.c.number == epoch.number)
             ).one()
             frontier = Frontier.decode(row.frontier)
-            # What an interrupted round staged was never verified.
+            # What an interrupted round left was never verified.
+            connection.execute(delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id == row.id, OWN_TAGS.c.pending == 1))
             connection.execute(
                 delete(PEER_ENTRIES).where(
                     PEER_ENTRIES.c.epoch_id == row.id, PEER_ENTRIES.c.leaf >= frontier.size
@@ -110,7 +108,7 @@ class Asking:
         return [(row.id, Indicator(row.type, row.profile, row.value)) for row in rows]
 
     def store_tags(self, asked: AskedEpoch, tags: Sequence[OwnTag]) -> None:
-        """Keep tags of this lab's own indicators."""
+        """Keep tags of this lab's own indicators, pending until the half is done."""
         if tags:
             with self._database.write() as connection:
                 connection.execute(
@@ -121,6 +119,7 @@ class Asking:
                             "tag": tag.tag,
                             "indicator_id": tag.indicator_id,
                             "label_key": tag.label_key,
+                            "pending": 1,
                         }
                         for tag in sorted(tags, key=lambda tag: tag.tag)
                     ],
@@ -145,8 +144,19 @@ class Asking:
             )
 
     def accept_table(self, asked: AskedEpoch, reader: TableReader) -> None:
-        """Take the staged entries for the committed table."""
+        """Take the staged entries for the committed table, and the pending tags with them.
+
+        Earlier epochs of the same peer and collection are forgotten: nothing will be asked in them again.
+        """
+        earlier = select(ASKED_EPOCHS.c.id).where(
+            ASKED_EPOCHS.c.holder == asked.epoch.holder,
+            ASKED_EPOCHS.c.collection == asked.epoch.collection,
+            ASKED_EPOCHS.c.number < asked.epoch.number,
+        )
         with self._database.write() as connection:
+            for table in (OWN_TAGS, PEER_ENTRIES):
+                connection.execute(delete(table).where(table.c.epoch_id.in_(earlier)))
+            connection.execute(update(OWN_TAGS).where(OWN_TAGS.c.epoch_id == asked.id).values(pending=0))
             connection.execute(
                 update(ASKED_EPOCHS)
                 .where(ASKED_EPOCHS.c.id == asked.id)
@@ -166,7 +176,7 @@ class Asking:
                         INDICATORS.c.value == indicator.value,
                         INDICATORS.c.type == indicator.type,
                         INDICATORS.c.profile == indicator.profile,
-                        ASKED_EPOCHS.c.table_version > 0,
+                        OWN_TAGS.c.pending == 0,
                     )
                     .distinct()
                 )

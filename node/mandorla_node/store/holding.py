@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, literal, or_, select, update
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
@@ -90,7 +90,12 @@ class Holding:
         """Begin an epoch, and destroy the seeds and tables of those before it."""
         now = self._clock()
         with self._database.write() as connection:
-            self._destroy_before(connection, epoch)
+            earlier = select(HELD_EPOCHS.c.id).where(
+                HELD_EPOCHS.c.querier == epoch.querier,
+                HELD_EPOCHS.c.collection == epoch.collection,
+                HELD_EPOCHS.c.number < epoch.number,
+            )
+            _destroy(connection, earlier)
             connection.execute(
                 insert(HELD_EPOCHS).values(
                     querier=epoch.querier,
@@ -324,15 +329,16 @@ class Holding:
                 )
             )
 
-    def _destroy_before(self, connection: Connection, epoch: Epoch) -> None:
-        older = select(HELD_EPOCHS.c.id).where(
-            HELD_EPOCHS.c.querier == epoch.querier,
-            HELD_EPOCHS.c.collection == epoch.collection,
-            HELD_EPOCHS.c.number < epoch.number,
-        )
-        connection.execute(update(HELD_EPOCHS).where(HELD_EPOCHS.c.id.in_(older)).values(sealed_seed=None))
-        for table in (HELD_ENTRIES, HELD_STAGING, HELD_LIVE):
-            connection.execute(delete(table).where(table.c.epoch_id.in_(older)))
+    def destroy_expired(self) -> None:
+        """Destroy the seeds and tables of epochs that are over."""
+        with self._database.write() as connection:
+            _destroy(connection, select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= self._clock()))
+
+
+def _destroy(connection: Connection, older: Select[tuple[int]]) -> None:
+    connection.execute(update(HELD_EPOCHS).where(HELD_EPOCHS.c.id.in_(older)).values(sealed_seed=None))
+    for table in (HELD_ENTRIES, HELD_STAGING, HELD_LIVE):
+        connection.execute(delete(table).where(table.c.epoch_id.in_(older)))
 
 
 def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:

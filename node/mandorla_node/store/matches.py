@@ -69,7 +69,7 @@ class Matches:
         own = (
             select(OWN_TAGS.c.tag, OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key)
             .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
-            .where(OWN_TAGS.c.epoch_id == asked.id)
+            .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 0)
             .order_by(OWN_TAGS.c.tag)
             .limit(_PAGE)
         )

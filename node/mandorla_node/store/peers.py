@@ -10,6 +10,7 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, InputError
 
+from .. import certificates
 from ..clock import Clock
 from .database import Database
 from .schema import PEERS
@@ -44,8 +45,10 @@ class Peers:
     def add(self, card: Card) -> None:
         """Pin a card. The same identity may come again with a new card; a name belongs to one identity.
 
-        Raises InputError(BAD_CARD) if another lab has the name.
+        Raises InputError(BAD_CARD) if another lab has the name, or the certificate is not one of this lab's:
+        it must carry the identity's name, so that no two cards can share one.
         """
+        certificates.require_certificate_of(card.identity, card.certificate)
         with self._database.write() as connection:
             owner = connection.scalar(select(PEERS.c.lab).where(PEERS.c.name == card.name))
             if owner is not None and owner != card.identity:

@@ -151,6 +151,8 @@ OWN_TAGS = Table(
     Column("tag", LargeBinary, primary_key=True),
     Column("indicator_id", ForeignKey("indicators.id"), nullable=False),
     Column("label_key", LargeBinary, nullable=False),
+    # 1 until the whole half is done: a peer that fails on purpose must not learn how far this lab came.
+    Column("pending", SmallInteger, nullable=False),
     UniqueConstraint("epoch_id", "indicator_id"),
     sqlite_with_rowid=False,
 )

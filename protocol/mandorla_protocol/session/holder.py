@@ -38,6 +38,7 @@ class HolderState:
     header: RoundHeader
     holder: LabId
     chunks: Mapping[int, Chunk] = field(default_factory=lambda: MappingProxyType({}))
+    stated: bool = False
     closed: bool = False
 
     @property
@@ -107,11 +108,18 @@ class PageRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class StatementIssued:
+    """This lab signs a statement of what the half was: no chunk can come to it any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The round ended."""
 
 
-Event: TypeAlias = EvaluateRequested | ChunkEvaluated | AnswerStored | ChunkFailed | PageRequested | Closed
+Event: TypeAlias = (
+    EvaluateRequested | ChunkEvaluated | AnswerStored | ChunkFailed | PageRequested | StatementIssued | Closed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +202,11 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
             if not 0 <= start < size:
                 raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a page starts outside the table")
             return state, (ReplyPage(start, min(PAGE_SIZE, size - start)),)
+        case StatementIssued():
+            if state.closed:
+                raise RoundError(Code.WRONG_STATE, "the round is closed")
+            state.digest()
+            return replace(state, stated=True), ()
         case Closed():
             return replace(state, closed=True), ()
 
@@ -216,6 +229,8 @@ def _evaluate_requested(
         if known.answer is None:
             raise RoundError(Code.NOT_READY, "the chunk is being evaluated")
         return state, (ReplyAnswer(event.index),)
+    if state.stated:
+        raise RoundError(Code.WRONG_STATE, "this lab has stated what the round was")
     if state.elements + count > cap:
         raise RoundError(Code.CAP_EXCEEDED)
     return _with(state, event.index, Chunk(request, count)), (

@@ -190,6 +190,7 @@ def upgrade() -> None:
         sa.Column("tag", sa.LargeBinary(), nullable=False),
         sa.Column("indicator_id", sa.Integer(), nullable=False),
         sa.Column("label_key", sa.LargeBinary(), nullable=False),
+        sa.Column("pending", sa.SmallInteger(), nullable=False),
         sa.ForeignKeyConstraint(["epoch_id"], ["asked_epochs.id"], name=op.f("fk_own_tags_epoch_id")),
         sa.ForeignKeyConstraint(["indicator_id"], ["indicators.id"], name=op.f("fk_own_tags_indicator_id")),
         sa.PrimaryKeyConstraint("epoch_id", "tag", name=op.f("pk_own_tags")),
