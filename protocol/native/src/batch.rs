@@ -156,11 +156,7 @@ pub fn verify_and_finalize(
 /// # Errors
 ///
 /// `BadLength` for a cut token, `BadScalar` if the secret is not canonical.
-pub fn evaluate(
-    secret: &[u8],
-    tokens: &[u8],
-    threads: usize,
-) -> Result<Zeroizing<Vec<u8>>, Fault> {
+pub fn evaluate(secret: &[u8], tokens: &[u8], threads: usize) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let half = halve(&Zeroizing::new(decode_scalar(secret)?));
     let outputs = blocks::map(whole(tokens, TOKEN_SIZE)?, BLOCK, threads, |range| {
         let halves = range
