@@ -249,3 +249,62 @@ fn join_outputs(blocks: &[Zeroizing<Vec<[u8; 64]>>]) -> Zeroizing<Vec<u8>> {
     }
     joined
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9497 appendix A.1.2.
+    const SECRET: &str = "e6f73f344b79b379f1a0dd37e07ff62e38d9f71345ce62ae3a9bc60b04ccd909";
+    const PUBLIC: &str = "c803e2cc6b05fc15064549b5920659ca4a77b2cca6f04f6b357009335476ad4e";
+    const BLIND: &str = "64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706";
+    const BLINDED: &str = "863f330cc1a1259ed5a5998a23acfd37fb4351a793a5b3c090b642ddc439b945";
+    const EVALUATED: &str = "aa8fa048764d5623868679402ff6108d2521884fa138cd7f9c7669a9a014267e";
+    const NONCE: &str = "222a5e897cf59db8145db8d16e597e8facb80ae7d4e26d9881aa6f61d645fc0e";
+    const PROOF: &str = "ddef93772692e535d1a53903db24367355cc2cc78de93b3be5a8ffcc6985dd06\
+                         6d4346421d17bf5117a2a1ff0fcb2a759f58a539dfbe857a40bce4cf49ec600d";
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_rfcs_public_key_evaluation_and_proof() {
+        assert_eq!(derive_public(&hex(SECRET)).unwrap().to_vec(), hex(PUBLIC));
+        let nonce = [hex(NONCE), vec![0; 32]].concat();
+        let (evaluated, proof) =
+            evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), &hex(BLINDED), &nonce, 1).unwrap();
+        assert_eq!(evaluated, hex(EVALUATED));
+        assert_eq!(proof.to_vec(), hex(PROOF));
+    }
+
+    #[test]
+    fn the_rfcs_blinded_element() {
+        let blind = decode_scalar(&hex(BLIND)).unwrap();
+        let half = *halve(&blind) * hash_to_group(&[0]).unwrap();
+        assert_eq!(
+            compress_doubles(&[half])[0].to_bytes().to_vec(),
+            hex(BLINDED)
+        );
+    }
+
+    #[test]
+    fn an_altered_proof_is_refused() {
+        let mut proof = hex(PROOF);
+        proof[40] ^= 1;
+        let (token, blind) = ([0; 32], hex(BLIND));
+        let outcome = verify_and_finalize(
+            &hex(PUBLIC),
+            &token,
+            &blind,
+            &hex(BLINDED),
+            &hex(EVALUATED),
+            &proof,
+            1,
+        );
+        assert_eq!(outcome.unwrap_err(), Fault::BadProof);
+    }
+}
