@@ -237,7 +237,7 @@ fn join(blocks: &[Vec<CompressedRistretto>]) -> Vec<u8> {
     blocks
         .iter()
         .flatten()
-        .flat_map(|element| element.to_bytes())
+        .flat_map(CompressedRistretto::to_bytes)
         .collect()
 }
 

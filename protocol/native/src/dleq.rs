@@ -64,7 +64,7 @@ pub fn require_batch(blinded: usize, evaluated: usize) -> Result<(), Fault> {
     }
 }
 
-/// Return the batch's weights d_i, which are public (`ComputeComposites`).
+/// Return the batch's weights `d_i`, which are public (`ComputeComposites`).
 ///
 /// # Errors
 ///

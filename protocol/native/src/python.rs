@@ -22,7 +22,7 @@ type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 /// The OPRF over whole batches.
 #[pymodule]
 mod _native {
-    use super::*;
+    use super::{Bound, Pair, PyBytes, PyResult, Python, batch, pyfunction};
 
     #[pymodule_export]
     use super::Refused;
