@@ -1,5 +1,6 @@
 """The native engine gives the portable engine's bytes and errors, for valid and invalid input alike."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -112,3 +113,14 @@ def test_batches_of_several_blocks_are_the_same() -> None:
     outputs = engine.verify_and_finalize(KEYS.public, tokens, blinds, blinded, evaluated, proof)
     assert outputs == PORTABLE.evaluate(KEYS, tokens)
     assert len(set(split(outputs, 64))) == 600
+
+
+def test_without_the_extension_auto_is_portable_and_native_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "mandorla_protocol.native_engine", None)
+    assert load_engine("auto").name == "portable"
+    with pytest.raises(InputError) as caught:
+        load_engine("native")
+    assert caught.value.code is Code.BAD_CONFIG
+    assert "cargo" in caught.value.detail
