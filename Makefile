@@ -26,6 +26,9 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/generate.py --check
+	@if command -v cargo > /dev/null; then \
+		cd protocol/native && cargo fmt --check && cargo clippy --quiet --all-features -- -D warnings && cargo test --quiet; \
+	else echo "no cargo: the native engine is not checked"; fi
 
 fmt: install
 	$(BIN)/ruff format .

@@ -156,13 +156,23 @@ class PortableEngine:
         return [self._group.decode_element(e) for e in split(elements, self._group.element_size)]
 
 
-def load_engine(choice: str) -> Engine:
+def load_engine(choice: str, threads: int = 1) -> Engine:
     """Return an engine by name; `auto` takes the fastest that is installed.
 
+    `threads` is how many the native engine uses for one batch: 0 for every core.
     Raises InputError(BAD_CONFIG) if there is none of that name.
     """
-    if choice not in ("auto", "portable"):
+    if choice not in ("auto", "portable", "native"):
         raise InputError(Code.BAD_CONFIG, f"there is no engine called {choice} here")
+    if choice != "portable":
+        try:
+            from .native_engine import NativeEngine  # noqa: PLC0415 - the extension may be missing
+
+            return NativeEngine(threads)
+        except ImportError:
+            if choice == "native":
+                detail = "the native engine is not built: install Rust (cargo), then install mandorla again"
+                raise InputError(Code.BAD_CONFIG, detail) from None
     return PortableEngine()
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import rbcl
 from nacl import bindings
+from nacl.exceptions import RuntimeError as NaClRuntimeError
 
 from ..errors import Code, CryptoError
 from . import Element, Scalar
@@ -118,5 +119,11 @@ class Ristretto255:
         return Scalar(bindings.crypto_core_ed25519_scalar_sub(nonce, product))
 
     def scalar_invert(self, scalar: Scalar) -> Scalar:
-        """Return the inverse of a non-zero scalar modulo the order, in constant time."""
-        return Scalar(bindings.crypto_core_ed25519_scalar_invert(scalar))
+        """Return the inverse of a non-zero scalar modulo the order, in constant time.
+
+        Raises CryptoError(BAD_SCALAR) for zero.
+        """
+        try:
+            return Scalar(bindings.crypto_core_ed25519_scalar_invert(scalar))
+        except NaClRuntimeError:
+            raise CryptoError(Code.BAD_SCALAR) from None

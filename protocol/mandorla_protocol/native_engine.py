@@ -1,0 +1,71 @@
+"""The engine in Rust (`protocol/native`): same bytes and same errors as the portable one, without the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from . import _native, oprf
+from .errors import Code, CryptoError
+from .group import Element
+from .group.ristretto255 import Ristretto255
+from .oprf import KeyPair, Mode
+
+
+class NativeEngine:
+    """The engine over ristretto255 by curve25519-dalek; `threads` serve a batch, 0 for every core."""
+
+    name: Final = "native"
+    releases_gil: Final = True
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+
+    def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
+        """Derive an epoch's key pair from its 32-byte seed (SPEC 5.2)."""
+        return oprf.derive_key_pair(Ristretto255(), Mode.VOPRF, seed, info)
+
+    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
+        """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
+        with _typed():
+            return _native.blind(tokens, uniform, self._threads)
+
+    def check_elements(self, elements: bytes) -> None:
+        """Raise CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity."""
+        with _typed():
+            _native.check_elements(elements, self._threads)
+
+    def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+        """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
+        with _typed():
+            return _native.evaluate_and_prove(keys.secret, keys.public, blinded, nonce, self._threads)
+
+    def verify_and_finalize(
+        self,
+        public_key: Element,
+        tokens: bytes,
+        blinds: bytes,
+        blinded: bytes,
+        evaluated: bytes,
+        proof: bytes,
+    ) -> bytes:
+        """Verify the batch's proof, unblind, and return n outputs (RFC 9497 section 3.3.2)."""
+        with _typed():
+            return _native.verify_and_finalize(
+                public_key, tokens, blinds, blinded, evaluated, proof, self._threads
+            )
+
+    def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
+        """Return the outputs of the holder's own n tokens."""
+        with _typed():
+            return _native.evaluate(keys.secret, tokens, self._threads)
+
+
+@contextmanager
+def _typed() -> Iterator[None]:
+    """Raise what the extension refuses as an error of the catalogue."""
+    try:
+        yield
+    except _native.Refused as refused:
+        raise CryptoError(Code[str(refused)]) from None

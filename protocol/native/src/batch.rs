@@ -1,0 +1,310 @@
+//! Mode VOPRF over contiguous buffers (RFC 9497 section 3.3.2, SPEC 5.5).
+//!
+//! Checks come in the order in which the portable engine makes them, so that both refuse the same input with
+//! the same code.
+
+use curve25519_dalek::{
+    ristretto::{CompressedRistretto, RistrettoPoint},
+    scalar::Scalar,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    blocks::{self, BLOCK},
+    dleq::{self, PROOF_SIZE, Proof},
+    fault::Fault,
+    suite::{
+        ELEMENT_SIZE, SCALAR_SIZE, TOKEN_SIZE, UNIFORM_SIZE, compress_doubles, decode_element,
+        decode_scalar, halve, hash_to_group, output, random_scalar,
+    },
+};
+
+/// Return the public key of a secret one.
+///
+/// # Errors
+///
+/// `BadScalar` if the secret is not canonical.
+pub fn derive_public(secret: &[u8]) -> Result<[u8; ELEMENT_SIZE], Fault> {
+    let secret = Zeroizing::new(decode_scalar(secret)?);
+    Ok(RistrettoPoint::mul_base(&secret).compress().to_bytes())
+}
+
+/// Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements.
+///
+/// # Errors
+///
+/// `BadLength` unless there are 64 uniform bytes a token, `BadScalar` if some reduce to zero.
+pub fn blind(
+    tokens: &[u8],
+    uniform: &[u8],
+    threads: usize,
+) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), Fault> {
+    if uniform.len() / UNIFORM_SIZE != tokens.len() / TOKEN_SIZE {
+        return Err(Fault::BadLength);
+    }
+    let count = whole(uniform, UNIFORM_SIZE)?;
+    let mut scalars = Zeroizing::new(Vec::with_capacity(count));
+    for bytes in uniform.chunks_exact(UNIFORM_SIZE) {
+        scalars.push(*random_scalar(bytes)?);
+    }
+    whole(tokens, TOKEN_SIZE)?;
+    let blinded = blocks::map(count, BLOCK, threads, |range| {
+        let halves = range
+            .map(|index| Ok(*halve(&scalars[index]) * hash_to_group(at(tokens, index))?))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        Ok(compress_doubles(&halves))
+    })?;
+    let mut blinds = Zeroizing::new(Vec::with_capacity(count * SCALAR_SIZE));
+    for scalar in scalars.iter() {
+        blinds.extend_from_slice(scalar.as_bytes());
+    }
+    Ok((blinds, join(&blinded)))
+}
+
+/// Check that all elements are canonical and none is the identity.
+///
+/// # Errors
+///
+/// `BadLength` for a cut element, `BadElement` for one that is none.
+pub fn check_elements(elements: &[u8], threads: usize) -> Result<(), Fault> {
+    let count = whole(elements, ELEMENT_SIZE)?;
+    blocks::map(count, BLOCK, threads, |mut range| {
+        range.try_for_each(|index| decode_element(at(elements, index)).map(drop))
+    })?;
+    Ok(())
+}
+
+/// Evaluate n blinded elements; return n evaluated elements and one proof.
+///
+/// # Errors
+///
+/// `BadElement`, `BadLength` and `BadScalar` for what is wrong with the elements, the batch's size, and the
+/// secret or the nonce.
+pub fn evaluate_and_prove(
+    secret: &[u8],
+    public_key: &[u8],
+    blinded: &[u8],
+    nonce: &[u8],
+    threads: usize,
+) -> Result<(Vec<u8>, [u8; PROOF_SIZE]), Fault> {
+    let secret = Zeroizing::new(decode_scalar(secret)?);
+    let points = decode_all(blinded, threads, decode_element)?;
+    if *secret == Scalar::ZERO && !points.is_empty() {
+        return Err(Fault::BadElement); // as the identity that comes of it
+    }
+    let nonce = random_scalar(nonce)?;
+    dleq::require_batch(points.len(), points.len())?;
+    let half = halve(&secret);
+    let evaluated = join(&blocks::map(points.len(), BLOCK, threads, |range| {
+        let halves: Vec<_> = points[range].iter().map(|point| *half * point).collect();
+        Ok::<_, Fault>(compress_doubles(&halves))
+    })?);
+    let weights = dleq::weights(public_key, blinded, &evaluated, threads)?;
+    let m = dleq::combine(&weights, &points, threads);
+    let proof = dleq::prove(&secret, public_key, &m, &nonce)?;
+    Ok((evaluated, proof.encode()))
+}
+
+/// Verify the batch's proof, unblind, and return n outputs.
+///
+/// # Errors
+///
+/// `BadElement`, `BadLength` and `BadScalar` for what does not parse, `BadProof` if the proof does not hold.
+pub fn verify_and_finalize(
+    public_key: &[u8],
+    tokens: &[u8],
+    blinds: &[u8],
+    blinded: &[u8],
+    evaluated: &[u8],
+    proof: &[u8],
+    threads: usize,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let public_point = decode_element(public_key)?;
+    let count = tokens.len() / TOKEN_SIZE;
+    if blinds.len() / SCALAR_SIZE != count || blinded.len() / ELEMENT_SIZE != count {
+        return Err(Fault::BadLength);
+    }
+    let answers = decode_all(evaluated, threads, decode_element)?;
+    let proof = Proof::decode(proof)?;
+    dleq::require_batch(whole(blinded, ELEMENT_SIZE)?, answers.len())?;
+    let own = decode_all(blinded, threads, decode_own)?;
+
+    let weights = dleq::weights(public_key, blinded, evaluated, threads)?;
+    let m = dleq::combine(&weights, &own, threads);
+    let z = dleq::combine(&weights, &answers, threads);
+    let compressed = CompressedRistretto::from_slice(public_key).map_err(|_| Fault::BadElement)?;
+    dleq::verify(&compressed, &public_point, &m, &z, &proof)?;
+    drop((own, weights));
+
+    whole(tokens, TOKEN_SIZE)?;
+    whole(blinds, SCALAR_SIZE)?;
+    let outputs = blocks::map(count, BLOCK, threads, |range| {
+        let halves = unblind(&answers[range.clone()], at_range(blinds, &range))?;
+        let unblinded = compress_doubles(&halves);
+        Ok(Zeroizing::new(
+            range
+                .zip(&unblinded)
+                .map(|(index, element)| output(at(tokens, index), element))
+                .collect::<Vec<_>>(),
+        ))
+    })?;
+    Ok(join_outputs(&outputs))
+}
+
+/// Return the outputs of the holder's own n tokens.
+///
+/// # Errors
+///
+/// `BadLength` for a cut token, `BadScalar` if the secret is not canonical.
+pub fn evaluate(secret: &[u8], tokens: &[u8], threads: usize) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let half = halve(&Zeroizing::new(decode_scalar(secret)?));
+    let outputs = blocks::map(whole(tokens, TOKEN_SIZE)?, BLOCK, threads, |range| {
+        let halves = range
+            .clone()
+            .map(|index| Ok(*half * hash_to_group(at(tokens, index))?))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        Ok(Zeroizing::new(
+            range
+                .zip(&compress_doubles(&halves))
+                .map(|(index, element)| output(at(tokens, index), element))
+                .collect::<Vec<_>>(),
+        ))
+    })?;
+    Ok(join_outputs(&outputs))
+}
+
+/// Return the halves of the unblinded elements, with one inversion for all blinds.
+fn unblind(evaluated: &[RistrettoPoint], blinds: &[u8]) -> Result<Vec<RistrettoPoint>, Fault> {
+    let mut inverses = Zeroizing::new(Vec::with_capacity(evaluated.len()));
+    for bytes in blinds.chunks_exact(SCALAR_SIZE) {
+        let bytes = <[u8; SCALAR_SIZE]>::try_from(bytes).map_err(|_| Fault::BadLength)?;
+        let scalar = Scalar::from_bytes_mod_order(bytes);
+        if scalar == Scalar::ZERO {
+            return Err(Fault::BadScalar);
+        }
+        inverses.push(scalar);
+    }
+    Scalar::batch_invert(&mut inverses);
+    Ok(inverses
+        .iter()
+        .zip(evaluated)
+        .map(|(inverse, point)| *halve(inverse) * point)
+        .collect())
+}
+
+/// Decode an element that we made ourselves, as leniently as libsodium does.
+fn decode_own(encoded: &[u8]) -> Result<RistrettoPoint, Fault> {
+    let mut bytes = <[u8; ELEMENT_SIZE]>::try_from(encoded).map_err(|_| Fault::BadElement)?;
+    bytes[ELEMENT_SIZE - 1] &= 0x7f;
+    CompressedRistretto(bytes)
+        .decompress()
+        .ok_or(Fault::BadElement)
+}
+
+fn decode_all(
+    elements: &[u8],
+    threads: usize,
+    decode: impl Fn(&[u8]) -> Result<RistrettoPoint, Fault> + Sync + Send,
+) -> Result<Vec<RistrettoPoint>, Fault> {
+    let count = whole(elements, ELEMENT_SIZE)?;
+    let points = blocks::map(count, BLOCK, threads, |range| {
+        range
+            .map(|index| decode(at(elements, index)))
+            .collect::<Result<Vec<_>, Fault>>()
+    })?;
+    Ok(points.concat())
+}
+
+/// Return how many values of `size` bytes a buffer holds.
+fn whole(buffer: &[u8], size: usize) -> Result<usize, Fault> {
+    if buffer.len().is_multiple_of(size) {
+        Ok(buffer.len() / size)
+    } else {
+        Err(Fault::BadLength)
+    }
+}
+
+/// Return a token, element or scalar: all have 32 bytes.
+fn at(buffer: &[u8], index: usize) -> &[u8] {
+    at_range(buffer, &(index..index + 1))
+}
+
+fn at_range<'a>(buffer: &'a [u8], range: &std::ops::Range<usize>) -> &'a [u8] {
+    &buffer[range.start * 32..range.end * 32]
+}
+
+fn join(blocks: &[Vec<CompressedRistretto>]) -> Vec<u8> {
+    blocks
+        .iter()
+        .flatten()
+        .flat_map(CompressedRistretto::to_bytes)
+        .collect()
+}
+
+fn join_outputs(blocks: &[Zeroizing<Vec<[u8; 64]>>]) -> Zeroizing<Vec<u8>> {
+    let size = blocks.iter().map(|block| block.len() * 64).sum();
+    let mut joined = Zeroizing::new(Vec::with_capacity(size));
+    for block in blocks {
+        joined.extend_from_slice(block.as_flattened());
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9497 appendix A.1.2.
+    const SECRET: &str = "e6f73f344b79b379f1a0dd37e07ff62e38d9f71345ce62ae3a9bc60b04ccd909";
+    const PUBLIC: &str = "c803e2cc6b05fc15064549b5920659ca4a77b2cca6f04f6b357009335476ad4e";
+    const BLIND: &str = "64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706";
+    const BLINDED: &str = "863f330cc1a1259ed5a5998a23acfd37fb4351a793a5b3c090b642ddc439b945";
+    const EVALUATED: &str = "aa8fa048764d5623868679402ff6108d2521884fa138cd7f9c7669a9a014267e";
+    const NONCE: &str = "222a5e897cf59db8145db8d16e597e8facb80ae7d4e26d9881aa6f61d645fc0e";
+    const PROOF: &str = "ddef93772692e535d1a53903db24367355cc2cc78de93b3be5a8ffcc6985dd06\
+                         6d4346421d17bf5117a2a1ff0fcb2a759f58a539dfbe857a40bce4cf49ec600d";
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_rfcs_public_key_evaluation_and_proof() {
+        assert_eq!(derive_public(&hex(SECRET)).unwrap().to_vec(), hex(PUBLIC));
+        let nonce = [hex(NONCE), vec![0; 32]].concat();
+        let (evaluated, proof) =
+            evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), &hex(BLINDED), &nonce, 1).unwrap();
+        assert_eq!(evaluated, hex(EVALUATED));
+        assert_eq!(proof.to_vec(), hex(PROOF));
+    }
+
+    #[test]
+    fn the_rfcs_blinded_element() {
+        let blind = decode_scalar(&hex(BLIND)).unwrap();
+        let half = *halve(&blind) * hash_to_group(&[0]).unwrap();
+        assert_eq!(
+            compress_doubles(&[half])[0].to_bytes().to_vec(),
+            hex(BLINDED)
+        );
+    }
+
+    #[test]
+    fn an_altered_proof_is_refused() {
+        let mut proof = hex(PROOF);
+        proof[40] ^= 1;
+        let (token, blind) = ([0; 32], hex(BLIND));
+        let outcome = verify_and_finalize(
+            &hex(PUBLIC),
+            &token,
+            &blind,
+            &hex(BLINDED),
+            &hex(EVALUATED),
+            &proof,
+            1,
+        );
+        assert_eq!(outcome.unwrap_err(), Fault::BadProof);
+    }
+}

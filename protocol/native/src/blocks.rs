@@ -1,0 +1,67 @@
+//! Batches cut into blocks, and blocks spread over threads.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
+
+/// Elements in a block: enough to spread the cost of one inversion, few enough to share between cores.
+pub const BLOCK: usize = 256;
+
+static POOLS: LazyLock<Mutex<BTreeMap<usize, Arc<ThreadPool>>>> = LazyLock::new(Mutex::default);
+
+/// Run `work` on `0..count` in ranges of `size`; return the results in order.
+///
+/// One thread is the caller's own, so that callers in several threads don't wait for each other; 0 is a
+/// thread for every core.
+///
+/// # Errors
+///
+/// One of those of `work`.
+pub fn map<T: Send, E: Send>(
+    count: usize,
+    size: usize,
+    threads: usize,
+    work: impl Fn(Range<usize>) -> Result<T, E> + Sync + Send,
+) -> Result<Vec<T>, E> {
+    let size = size.max(1);
+    let range = |index: usize| index * size..((index + 1) * size).min(count);
+    let blocks = count.div_ceil(size);
+    match pool(threads) {
+        Some(pool) if blocks > 1 => pool.install(|| {
+            (0..blocks)
+                .into_par_iter()
+                .map(|index| work(range(index)))
+                .collect()
+        }),
+        _ => (0..blocks).map(|index| work(range(index))).collect(),
+    }
+}
+
+/// How many threads 0 stands for.
+#[must_use]
+pub fn resolve(threads: usize) -> usize {
+    if threads == 0 {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        threads
+    }
+}
+
+/// Return the pool of that many threads; none for one thread, or where threads can't be had.
+fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
+    let threads = resolve(threads);
+    if threads == 1 {
+        return None;
+    }
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pool) = pools.get(&threads) {
+        return Some(Arc::clone(pool));
+    }
+    let pool = Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().ok()?);
+    pools.insert(threads, Arc::clone(&pool));
+    Some(pool)
+}

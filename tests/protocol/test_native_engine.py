@@ -1,0 +1,126 @@
+"""The native engine gives the portable engine's bytes and errors, for valid and invalid input alike."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mandorla_protocol.engine import Engine, PortableEngine, load_engine, split
+from mandorla_protocol.errors import Code, InputError, MandorlaError
+from mandorla_protocol.group import Element
+from tests.protocol.strategies import exactly
+
+T = TypeVar("T")
+PORTABLE = PortableEngine()
+ORDER = 2**252 + 27742317777372353535851937790883648493
+UNIFORM = bytes(range(64))
+
+
+def native(threads: int) -> Engine:
+    try:
+        return load_engine("native", threads)
+    except InputError as missing:
+        pytest.skip(missing.detail)
+
+
+def outcome(work: Callable[[], T]) -> T | Code:
+    try:
+        return work()
+    except MandorlaError as error:
+        return error.code
+
+
+def assert_same(work: Callable[[Engine], object]) -> None:
+    expected = outcome(lambda: work(PORTABLE))
+    for threads in (1, 2):
+        engine = native(threads)
+        assert outcome(partial(work, engine)) == expected
+
+
+def spoilt(buffer: bytes) -> st.SearchStrategy[bytes]:
+    """A buffer, whole, cut, longer, or with 32 bytes of it replaced."""
+    bad = st.sampled_from(
+        [bytes(32), bytes(31) + b"\x80", b"\xff" * 32, b"\x01" + bytes(31), ORDER.to_bytes(32, "little")]
+    )
+
+    def replace(index: int, value: bytes) -> bytes:
+        return buffer[: 32 * index] + value + buffer[32 * (index + 1) :]
+
+    def high_bit(index: int) -> bytes:
+        place = 32 * index + 31
+        return buffer[:place] + bytes([buffer[place] | 0x80]) + buffer[place + 1 :]
+
+    indices = st.integers(0, len(buffer) // 32 - 1)
+    return st.one_of(
+        st.just(buffer),
+        st.integers(0, len(buffer)).map(lambda size: buffer[:size]),
+        st.sampled_from([buffer + b"\x00", buffer + buffer[:32]]),
+        st.builds(replace, indices, bad | exactly(32)),
+        indices.map(high_bit),
+    )
+
+
+KEYS = PORTABLE.derive_key_pair(bytes(32), b"native")
+TOKENS = b"".join(bytes([index]) * 32 for index in range(3))
+RANDOM = b"".join(bytes([index + 1]) * 64 for index in range(3))
+BLINDS, BLINDED = PORTABLE.blind(TOKENS, RANDOM)
+EVALUATED, PROOF = PORTABLE.evaluate_and_prove(KEYS, BLINDED, UNIFORM)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spoilt(TOKENS), spoilt(RANDOM) | st.just(bytes(192)))
+def test_blinding_is_the_same(tokens: bytes, uniform: bytes) -> None:
+    assert_same(lambda engine: engine.blind(tokens, uniform))
+
+
+@settings(max_examples=60, deadline=None)
+@given(spoilt(BLINDED), st.sampled_from([UNIFORM, bytes(64), b"", bytes(63)]))
+def test_evaluation_with_its_proof_is_the_same(blinded: bytes, nonce: bytes) -> None:
+    assert_same(lambda engine: engine.evaluate_and_prove(KEYS, blinded, nonce))
+    assert_same(lambda engine: engine.check_elements(blinded))
+
+
+@settings(max_examples=60, deadline=None)
+@given(spoilt(TOKENS))
+def test_evaluation_of_own_tokens_is_the_same(tokens: bytes) -> None:
+    assert_same(lambda engine: engine.evaluate(KEYS, tokens))
+
+
+FIELDS = (KEYS.public, TOKENS, BLINDS, BLINDED, EVALUATED, PROOF)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_finalisation_is_the_same_whatever_is_wrong(data: st.DataObject) -> None:
+    fields = list(FIELDS)
+    for place in data.draw(st.sets(st.integers(0, 5), max_size=3)):
+        fields[place] = data.draw(spoilt(fields[place]))
+    public_key, *rest = fields
+    assert_same(lambda engine: engine.verify_and_finalize(Element(public_key), *rest))
+
+
+def test_batches_of_several_blocks_are_the_same() -> None:
+    tokens = b"".join(index.to_bytes(32, "big") for index in range(600))
+    engine = native(2)
+    blinds, blinded = engine.blind(tokens, UNIFORM * 600)
+    assert (blinds, blinded) == PORTABLE.blind(tokens, UNIFORM * 600)
+    evaluated, proof = engine.evaluate_and_prove(KEYS, blinded, UNIFORM)
+    assert (evaluated, proof) == PORTABLE.evaluate_and_prove(KEYS, blinded, UNIFORM)
+    outputs = engine.verify_and_finalize(KEYS.public, tokens, blinds, blinded, evaluated, proof)
+    assert outputs == PORTABLE.evaluate(KEYS, tokens)
+    assert len(set(split(outputs, 64))) == 600
+
+
+def test_without_the_extension_auto_is_portable_and_native_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "mandorla_protocol.native_engine", None)
+    assert load_engine("auto").name == "portable"
+    with pytest.raises(InputError) as caught:
+        load_engine("native")
+    assert caught.value.code is Code.BAD_CONFIG
+    assert "cargo" in caught.value.detail
