@@ -231,7 +231,12 @@ def test_a_header_that_is_unsigned_altered_or_replayed_is_refused(folder: Path) 
             got = await code(stub.Propose(exchange_pb2.ProposeRequest(**fields), timeout=TIMEOUT))
             assert got == expected, name
         await stub.Propose(proposal, timeout=TIMEOUT)
-        assert await code(stub.Propose(proposal, timeout=TIMEOUT)) in ("NOT_READY", "WRONG_STATE")
+        assert await code(stub.Propose(proposal, timeout=TIMEOUT)) == "WRONG_STATE"
+        again = hostile.sign(hostile.compose(Offer.decode(response.encoded_offer)))
+        await stub.Propose(again, timeout=TIMEOUT)
+        status = await at_a.Status(operator_pb2.StatusRequest())
+        assert sorted(r.state for r in status.rounds)[-1] in ("open", "unconfirmed")
+        assert len(status.rounds) == 2, "a new proposal ends the round that its initiator left"
 
     against_a_node(folder, attack)
 

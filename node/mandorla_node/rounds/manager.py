@@ -40,6 +40,7 @@ _ABORT_PATIENCE = 5.0
 _READY_WAIT = 20.0
 _AGREEMENT_WAIT = 10.0
 _BUSY_RETRIES = 30
+_BUSY_WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +247,15 @@ class Rounds:
         agreement.require_acceptable(
             header, self._home.card, peer, self._offers.get(key), self._policy, self._clock()
         )
+        if header.round_id in self._open:
+            raise RoundError(Code.WRONG_STATE, "the round is open")
         busy = self._busy[key]
-        if busy.locked():
-            raise RoundError(Code.NOT_READY, "a round with this peer is open")
-        await busy.acquire()
+        await self._give_up_rounds_of(peer, header.collection)
+        try:
+            async with asyncio.timeout(_BUSY_WAIT):
+                await busy.acquire()
+        except TimeoutError:
+            raise RoundError(Code.NOT_READY, "a round with this peer is open") from None
         client = self._clients(peer.card)
         try:
             ready = await self._tables.epoch(*key)
@@ -269,6 +275,17 @@ class Rounds:
         self._responding.add(task)
         task.add_done_callback(self._responding.discard)
         return exchange_pb2.ProposeResponse(signature=signature)
+
+    async def _give_up_rounds_of(self, peer: Peer, collection: str) -> None:
+        """End the rounds that a peer began and left: proposing anew says that it will not close them."""
+        for active in list(self._open.values()):
+            header = active.header
+            mine = (header.initiator.lab, header.collection) == (peer.lab, collection)
+            if mine and not active.ended.is_set():
+                left = RoundState.UNCONFIRMED if active.half_complete else RoundState.ABORTED
+                await self._finish(active, left, Code.ROUND_ABORTED)
+                if active.half_complete:
+                    self._compare(active)
 
     async def _respond(self, active: ActiveRound, busy: asyncio.Lock) -> None:
         """Run this lab's half of a round that it joined, and wait for the initiator to close it."""
