@@ -107,13 +107,15 @@ class PortableEngine:
 
     def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
+        secret = self._decode_nonzero(keys.secret)
+        public_key = self._group.decode_element(keys.public)
         elements = self._decode(blinded)
-        evaluated = [oprf.blind_evaluate(self._group, keys.secret, element) for element in elements]
+        evaluated = [oprf.blind_evaluate(self._group, secret, element) for element in elements]
         proof = dleq.prove(
             self._group,
             self._context,
-            keys.secret,
-            keys.public,
+            secret,
+            public_key,
             elements,
             evaluated,
             self._group.random_scalar(nonce),
@@ -139,21 +141,29 @@ class PortableEngine:
         parsed = dleq.Proof.decode(proof, group)
         own = [Element(element) for element in split(blinded, group.element_size)]
         dleq.verify(group, self._context, public_key, own, elements, parsed)
+        values = split(tokens, TOKEN_SIZE)
+        scalars = [self._decode_nonzero(blinding) for blinding in split(blinds, group.scalar_size)]
         return b"".join(
-            oprf.finalize(group, value, Scalar(blinding), element)
-            for value, blinding, element in zip(
-                split(tokens, TOKEN_SIZE), split(blinds, group.scalar_size), elements, strict=True
-            )
+            oprf.finalize(group, value, blinding, element)
+            for value, blinding, element in zip(values, scalars, elements, strict=True)
         )
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
         """Return the outputs of the holder's own n tokens."""
+        secret = self._decode_nonzero(keys.secret)
         return b"".join(
-            oprf.evaluate(self._group, Mode.VOPRF, keys.secret, value) for value in split(tokens, TOKEN_SIZE)
+            oprf.evaluate(self._group, Mode.VOPRF, secret, value) for value in split(tokens, TOKEN_SIZE)
         )
 
     def _decode(self, elements: bytes) -> list[Element]:
         return [self._group.decode_element(e) for e in split(elements, self._group.element_size)]
+
+    def _decode_nonzero(self, encoded: bytes) -> Scalar:
+        """Accept a key or a blind: with zero, or an unreduced zero, every output would be that of no key."""
+        scalar = self._group.decode_scalar(encoded)
+        if not any(scalar):
+            raise CryptoError(Code.BAD_SCALAR)
+        return scalar
 
 
 def load_engine(choice: str, threads: int = 1) -> Engine:

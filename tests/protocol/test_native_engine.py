@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from mandorla_protocol.engine import Engine, PortableEngine, load_engine, split
 from mandorla_protocol.errors import Code, InputError, MandorlaError
-from mandorla_protocol.group import Element
+from mandorla_protocol.group import Element, Scalar
+from mandorla_protocol.oprf import KeyPair
 from tests.protocol.strategies import exactly
 
 T = TypeVar("T")
 PORTABLE = PortableEngine()
+ENGINES = ("portable", "native")
 ORDER = 2**252 + 27742317777372353535851937790883648493
 UNIFORM = bytes(range(64))
 
@@ -82,6 +84,35 @@ def test_blinding_is_the_same(tokens: bytes, uniform: bytes) -> None:
 def test_evaluation_with_its_proof_is_the_same(blinded: bytes, nonce: bytes) -> None:
     assert_same(lambda engine: engine.evaluate_and_prove(KEYS, blinded, nonce))
     assert_same(lambda engine: engine.check_elements(blinded))
+
+
+NOT_SCALARS = [bytes(32), bytes(31) + b"\x80", b"\xff" * 32, b"", bytes(31), bytes(33)]
+NOT_SCALARS += [(factor * ORDER + rest).to_bytes(32, "little") for factor in (1, 2, 15) for rest in (0, 1)]
+
+
+@pytest.mark.parametrize("bad", NOT_SCALARS, ids=bytes.hex)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_key_or_a_blind_that_is_zero_or_no_scalar_is_refused(engine: str, bad: bytes) -> None:
+    subject = PORTABLE if engine == "portable" else native(1)
+    keys = KeyPair(Scalar(bad), KEYS.public)
+    works: list[Callable[[], object]] = [
+        lambda: subject.evaluate(keys, TOKENS),
+        lambda: subject.evaluate_and_prove(keys, BLINDED, UNIFORM),
+    ]
+    if len(bad) == 32:
+        blinds = BLINDS[:32] + bad + BLINDS[64:]
+        works.append(
+            lambda: subject.verify_and_finalize(KEYS.public, TOKENS, blinds, BLINDED, EVALUATED, PROOF)
+        )
+    for work in works:
+        assert outcome(work) is Code.BAD_SCALAR
+
+
+@pytest.mark.parametrize("public_key", [bytes(32), b"\xff" * 32, b"", bytes(70_000)], ids=len)
+def test_a_key_pair_whose_public_key_is_no_element_is_refused(public_key: bytes) -> None:
+    keys = KeyPair(KEYS.secret, Element(public_key))
+    assert outcome(lambda: PORTABLE.evaluate_and_prove(keys, BLINDED, UNIFORM)) is Code.BAD_ELEMENT
+    assert_same(lambda engine: engine.evaluate_and_prove(keys, BLINDED, UNIFORM))
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,7 +15,7 @@ use crate::{
     fault::Fault,
     suite::{
         ELEMENT_SIZE, SCALAR_SIZE, TOKEN_SIZE, UNIFORM_SIZE, compress_doubles, decode_element,
-        decode_scalar, halve, hash_to_group, output, random_scalar,
+        decode_nonzero, decode_scalar, halve, hash_to_group, output, random_scalar,
     },
 };
 
@@ -87,11 +87,9 @@ pub fn evaluate_and_prove(
     nonce: &[u8],
     threads: usize,
 ) -> Result<(Vec<u8>, [u8; PROOF_SIZE]), Fault> {
-    let secret = Zeroizing::new(decode_scalar(secret)?);
+    let secret = decode_nonzero(secret)?;
+    decode_element(public_key)?;
     let points = decode_all(blinded, threads, decode_element)?;
-    if *secret == Scalar::ZERO && !points.is_empty() {
-        return Err(Fault::BadElement); // as the identity that comes of it
-    }
     let nonce = random_scalar(nonce)?;
     dleq::require_batch(points.len(), points.len())?;
     let half = halve(&secret);
@@ -155,9 +153,9 @@ pub fn verify_and_finalize(
 ///
 /// # Errors
 ///
-/// `BadLength` for a cut token, `BadScalar` if the secret is not canonical.
+/// `BadLength` for a cut token, `BadScalar` if the secret is zero or not canonical.
 pub fn evaluate(secret: &[u8], tokens: &[u8], threads: usize) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let half = halve(&Zeroizing::new(decode_scalar(secret)?));
+    let half = halve(&*decode_nonzero(secret)?);
     let outputs = blocks::map(whole(tokens, TOKEN_SIZE)?, BLOCK, threads, |range| {
         let halves = range
             .clone()
@@ -177,12 +175,7 @@ pub fn evaluate(secret: &[u8], tokens: &[u8], threads: usize) -> Result<Zeroizin
 fn unblind(evaluated: &[RistrettoPoint], blinds: &[u8]) -> Result<Vec<RistrettoPoint>, Fault> {
     let mut inverses = Zeroizing::new(Vec::with_capacity(evaluated.len()));
     for bytes in blinds.chunks_exact(SCALAR_SIZE) {
-        let bytes = <[u8; SCALAR_SIZE]>::try_from(bytes).map_err(|_| Fault::BadLength)?;
-        let scalar = Scalar::from_bytes_mod_order(bytes);
-        if scalar == Scalar::ZERO {
-            return Err(Fault::BadScalar);
-        }
-        inverses.push(scalar);
+        inverses.push(*decode_nonzero(bytes)?);
     }
     Scalar::batch_invert(&mut inverses);
     Ok(inverses

@@ -107,6 +107,19 @@ pub fn decode_scalar(encoded: &[u8]) -> Result<Scalar, Fault> {
     Option::from(Scalar::from_canonical_bytes(bytes)).ok_or(Fault::BadScalar)
 }
 
+/// Accept a key or a blind: a scalar below the order that is not zero.
+///
+/// # Errors
+///
+/// `BadScalar` on anything else.
+pub fn decode_nonzero(encoded: &[u8]) -> Result<Zeroizing<Scalar>, Fault> {
+    let scalar = Zeroizing::new(decode_scalar(encoded)?);
+    if *scalar == Scalar::ZERO {
+        return Err(Fault::BadScalar);
+    }
+    Ok(scalar)
+}
+
 /// Reduce 64 uniform bytes to a non-zero scalar.
 ///
 /// # Errors
