@@ -24,7 +24,7 @@ from ..client import PeerClient
 from ..store import Peer, Store, StoredChunk
 from ..tables import Ready
 from ..workers import Workers
-from .half import QuerierHalf
+from .half import Findings, QuerierHalf
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class ActiveRound:
         self.ended = asyncio.Event()
         self.end_code: Code | None = None
         self.task: asyncio.Task[None] | None = None
+        self.comparison: asyncio.Task[Findings] | None = None
         self._lab = lab
         self._ready = ready
         self._store = store

@@ -104,8 +104,7 @@ class Rounds:
             try:
                 async with self._busy[peer.lab, terms.collection]:
                     active, state, code = await self._initiate(peer, terms, progress)
-                # Compared when the round is over for the peer, so that it cannot tell how long it took.
-                findings = Findings() if state is RoundState.ABORTED else await self._compare(active)
+                findings = Findings() if state is RoundState.ABORTED else await self._compared(active)
                 return _report(active, state, code, findings, time.monotonic() - started)
             except MandorlaError as error:
                 # Both labs may have proposed at once: whoever waits longer joins the other's round.
@@ -198,10 +197,13 @@ class Rounds:
             await client.close_round(request, _ABORT_PATIENCE)
 
     async def _report_sightings(self, active: ActiveRound) -> None:
-        """Report sightings, where this lab's policy says so; a peer that does not want them loses nothing."""
+        """Report sightings, where this lab's policy says so; a peer that does not want them loses nothing.
+
+        This compares before the close, and lets the peer time it: that is the price of reporting (SPEC 9.7).
+        """
         if not self._policy.report_sightings:
             return
-        await self._compare(active)
+        await self._compared(active)
         round_id = active.header.round_id
         tags = await asyncio.to_thread(self._store.matches.tags_of, active.half.asked, round_id)
         with contextlib.suppress(MandorlaError):
@@ -366,11 +368,19 @@ class Rounds:
     # As either.
 
     def _compare(self, active: ActiveRound) -> asyncio.Task[Findings]:
-        """Compare in the background, one round of a peer and collection after another."""
-        task = asyncio.create_task(self._compare_in_turn(active))
-        self._comparing.add(task)
-        task.add_done_callback(self._comparing.discard)
-        return task
+        """Compare in the background, once, and one round of a peer and collection after another.
+
+        To be called when the round is over for the peer, so that it cannot tell how long this takes.
+        """
+        if active.comparison is None:
+            active.comparison = asyncio.create_task(self._compare_in_turn(active))
+            self._comparing.add(active.comparison)
+            active.comparison.add_done_callback(self._comparing.discard)
+        return active.comparison
+
+    async def _compared(self, active: ActiveRound) -> Findings:
+        """Wait for the comparison, which goes on if nobody waits any more."""
+        return await asyncio.shield(self._compare(active))
 
     async def _compare_in_turn(self, active: ActiveRound) -> Findings:
         async with self._turns[active.peer.lab, active.header.collection]:
