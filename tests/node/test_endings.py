@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from mandorla.v1 import operator_pb2
+import grpc
+import pytest
+from sqlalchemy import select
+
+from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node.home import Home
-from tests.support.labs import addresses, ingest, make_labs, matched, run_round, serving
+from mandorla_node.store import JournalEntry, RoundState
+from mandorla_node.store.database import Database
+from mandorla_node.store.rounds import Rounds
+from mandorla_node.store.schema import JOURNAL
+from mandorla_protocol import signatures
+from mandorla_protocol.errors import Code
+from mandorla_protocol.session.transcript import CloseStatement, Outcome
+from tests.support.hostile import TIMEOUT, CommittingLab, HostileLab, blinded_chunk, channel_to
+from tests.support.labs import SHARED, addresses, code_of, ingest, make_labs, matched, run_round, serving
 
 
 def test_reported_sightings_reach_the_holder_and_new_matches_stay_new(folder: Path) -> None:
@@ -28,3 +42,121 @@ def test_reported_sightings_reach_the_holder_and_new_matches_stay_new(folder: Pa
                 assert status.peers[0].sightings == sightings
 
     asyncio.run(journey())
+
+
+def test_a_node_that_stops_after_stating_a_commit_signs_no_abort(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+
+    async def journey() -> None:
+        hostile = HostileLab(b, a.card)
+        async with hostile.serving():
+            async with serving(a), channel_to(a.card, b) as stub:
+                header = await hostile.agree(stub)
+                chunk = exchange_pb2.EvaluateRequest(round_id=header.round_id, blinded=blinded_chunk())
+                await stub.Evaluate(chunk, timeout=TIMEOUT)
+                stated = await stub.Close(
+                    exchange_pb2.CloseRequest(round_id=header.round_id), timeout=TIMEOUT
+                )
+                assert CloseStatement.decode(stated.encoded_statement).outcome is Outcome.COMMITTED
+            assert hostile.closed is None
+
+    asyncio.run(journey())
+    assert [event for event, *_ in _journal(a)] == ["agreed"]
+    assert _states(a) == [RoundState.UNCONFIRMED]
+
+
+def test_a_node_that_is_aborting_signs_no_commit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    aborting, asked = threading.Event(), threading.Event()
+    journal = Rounds.journal
+
+    def held(self: Rounds, entry: JournalEntry) -> None:
+        if entry.event == "aborted":
+            aborting.set()
+            asked.wait(TIMEOUT)
+        journal(self, entry)
+
+    monkeypatch.setattr(Rounds, "journal", held)
+
+    async def journey() -> None:
+        hostile = HostileLab(b, a.card)
+        async with hostile.serving(), AsyncExitStack() as node, channel_to(a.card, b) as stub:
+            await node.enter_async_context(serving(a))
+            header = await hostile.agree(stub)
+            chunk = exchange_pb2.EvaluateRequest(round_id=header.round_id, blinded=blinded_chunk())
+            await stub.Evaluate(chunk, timeout=TIMEOUT)
+            stopping = asyncio.create_task(node.aclose())
+            await asyncio.to_thread(aborting.wait, TIMEOUT)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.Close(exchange_pb2.CloseRequest(round_id=header.round_id), timeout=TIMEOUT)
+            asked.set()
+            await stopping
+            assert code_of(caught.value) == "ROUND_ABORTED"
+            assert hostile.closed is not None
+            assert hostile.closed.outcome is Outcome.ABORTED
+
+    asyncio.run(journey())
+    assert _states(a) == [RoundState.ABORTED]
+
+
+def test_an_abort_that_follows_a_signed_commit_is_kept_and_not_countersigned(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+
+    async def journey() -> bytes:
+        hostile = HostileLab(b, a.card)
+        async with hostile.serving(), serving(a), channel_to(a.card, b) as stub:
+            header = await hostile.agree(stub)
+            chunk = exchange_pb2.EvaluateRequest(round_id=header.round_id, blinded=blinded_chunk())
+            await stub.Evaluate(chunk, timeout=TIMEOUT)
+            await stub.Close(exchange_pb2.CloseRequest(round_id=header.round_id), timeout=TIMEOUT)
+            abort = CloseStatement.abort(header.digest(), Code.INTERNAL).encode()
+            signature = signatures.sign(b.identity, abort)
+            await stub.Close(
+                exchange_pb2.CloseRequest(
+                    round_id=header.round_id, encoded_statement=abort, signature=signature
+                ),
+                timeout=TIMEOUT,
+            )
+        return signature
+
+    signature = asyncio.run(journey())
+    assert _journal(a)[1:] == [("aborted", b"", signature)]
+    assert _states(a) == [RoundState.UNCONFIRMED]
+
+
+def test_an_initiator_that_is_cut_off_while_it_confirms_has_committed(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses([7]))
+    hostile = CommittingLab(b, a.card)
+    hostile.flag(addresses([7])[0])
+
+    async def journey() -> None:
+        request = operator_pb2.StartRoundRequest(peer="lab-b", kind=SHARED, collection="infrastructure")
+        async with hostile.serving(), serving(a) as (at_a,):
+            call = at_a.StartRound(request)
+            async with asyncio.timeout(TIMEOUT):
+                await hostile.confirmed.wait()
+                call.cancel()
+                while await matched(at_a) != addresses([7]):
+                    pass
+
+    asyncio.run(journey())
+    assert [event for event, *_ in _journal(a)] == ["proposed", "agreed", "committed"]
+    assert hostile.outcomes == [Outcome.COMMITTED]
+    assert _states(a) == [RoundState.COMMITTED]
+
+
+def _journal(home: Home) -> list[tuple[str, bytes, bytes]]:
+    """Return the events of a home's journal, with the lab's own signature and the peer's."""
+    database = Database(home.path / "mandorla.db")
+    with database.read() as connection:
+        rows = connection.execute(select(JOURNAL).order_by(JOURNAL.c.sequence)).all()
+    database.close()
+    return [(row.event, row.own_signature, row.peer_signature) for row in rows]
+
+
+def _states(home: Home) -> list[RoundState]:
+    store = home.open_store()
+    states = [record.state for record in store.rounds.recent(9)]
+    store.close()
+    return states

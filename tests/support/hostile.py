@@ -22,9 +22,16 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, epoch_keys
 from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Kind, Offer, RoundHeader
-from mandorla_protocol.indicators import Collection, profiles
+from mandorla_protocol.indicators import Collection, Indicator, profiles
+from mandorla_protocol.labels import Label, seal, split_output
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.session.transcript import CloseStatement
+from mandorla_protocol.session.transcript import (
+    CloseStatement,
+    Outcome,
+    answer_digest,
+    half_digest,
+    request_digest,
+)
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding
 
 T = TypeVar("T")
@@ -186,3 +193,42 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
     def _send(self, method: str, response: T) -> T:
         self.calls.append(method)
         return self.answer(method, response)
+
+
+class CommittingLab(HostileLab):
+    """A responder that asks nothing, states a commit, and takes the initiator's without an answer."""
+
+    def __init__(self, home: Home, victim: Card) -> None:
+        super().__init__(home, victim)
+        self.answers: list[bytes] = []
+        self.outcomes: list[Outcome] = []
+        self.confirmed = asyncio.Event()
+
+    def flag(self, value: str) -> None:
+        """List an address in the table."""
+        tag, key = split_output(ENGINE.evaluate(self.keys, Indicator.parse("ipv4", value).token()))
+        flagged = TableEntry(1, Operation.ADD, tag, seal(Label(), key, tag, self.epoch, 1))
+        self.table = Table(sorted([*self.table.entries[1:], flagged], key=lambda entry: entry.tag))
+
+    async def Evaluate(self, request, context):
+        """Evaluate, and keep the transcript."""
+        response = await super().Evaluate(request, context)
+        digest = request_digest(self.header.digest(), request.index, request.blinded)
+        self.answers.append(answer_digest(digest, response.evaluated, response.proof))
+        return response
+
+    async def Close(self, request, context):
+        """State the commit; leave the initiator's unanswered."""
+        if request.encoded_statement:
+            self.outcomes.append(CloseStatement.decode(request.encoded_statement).outcome)
+            self.confirmed.set()
+            await asyncio.Event().wait()
+        header = self.header
+        halves = (
+            half_digest(header, self.victim.identity, self.answers),
+            half_digest(header, self.home.card.identity, []),
+        )
+        encoded = CloseStatement(header.digest(), *halves, Outcome.COMMITTED).encode()
+        return exchange_pb2.CloseResponse(
+            encoded_statement=encoded, signature=signatures.sign(self.home.identity, encoded)
+        )

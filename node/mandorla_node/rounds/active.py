@@ -21,7 +21,7 @@ from mandorla_protocol.table import TableEntry
 
 from .. import wire, workers
 from ..client import PeerClient
-from ..store import Peer, Store, StoredChunk
+from ..store import Peer, RoundState, Store, StoredChunk
 from ..tables import Ready
 from ..workers import Workers
 from .half import Findings, QuerierHalf
@@ -55,7 +55,11 @@ class ActiveRound:
         self.client = client
         self.agreed = asyncio.Event()
         self.ended = asyncio.Event()
+        self.state = RoundState.OPEN
         self.end_code: Code | None = None
+        # This lab signed a commit; either lab signed an abort. It signs no other end then.
+        self.commit_signed = False
+        self.abort_signed = False
         self.task: asyncio.Task[None] | None = None
         self.comparison: asyncio.Task[Findings] | None = None
         self._lab = lab
@@ -82,11 +86,6 @@ class ActiveRound:
             raise RoundError(Code.HEADER_EXPIRED) from None
 
     @property
-    def stated(self) -> bool:
-        """Whether this lab has signed a statement that commits the round."""
-        return self._holder.stated
-
-    @property
     def half_complete(self) -> bool:
         """Whether this lab's half is done."""
         return self.half.state.phase is Phase.COMPLETE
@@ -107,9 +106,14 @@ class ActiveRound:
             return self.task.result()
         raise RoundError(Code.ROUND_ABORTED, "the peer ended the round")
 
-    def end(self, code: Code | None = None) -> None:
-        """Answer nothing from now on, and stop this lab's half; `code` says why, if the round failed."""
-        self.end_code = self.end_code or code
+    def end(self, state: RoundState, code: Code | None = None) -> None:
+        """Answer nothing from now on, and stop this lab's half; `code` says why, if the round failed.
+
+        A round ends once: nothing changes how it ended.
+        """
+        if self.ended.is_set():
+            return
+        self.state, self.end_code = state, code
         self._holder, _ = holder.step(self._holder, holder.Closed())
         self.ended.set()
         self.agreed.set()
@@ -178,8 +182,10 @@ class ActiveRound:
     def commit_statement(self) -> CloseStatement:
         """State what this lab saw of both halves, and answer nothing new from now on.
 
-        Raises RoundError if a half is not complete.
+        Raises RoundError if a half is not complete; ROUND_ABORTED once either lab has signed an abort.
         """
+        if self.abort_signed:
+            raise RoundError(Code.ROUND_ABORTED)
         self._holder, _ = holder.step(self._holder, holder.StatementIssued())
         own, peers = self.half.state.digest(), self._holder.digest()
         initiated = self.header.initiator.lab == self._lab

@@ -103,9 +103,9 @@ class Rounds:
         for attempt in range(_BUSY_RETRIES):
             try:
                 async with self._busy[peer.lab, terms.collection]:
-                    active, state, code = await self._initiate(peer, terms, progress)
-                findings = Findings() if state is RoundState.ABORTED else await self._compared(active)
-                return _report(active, state, code, findings, time.monotonic() - started)
+                    active = await self._initiate(peer, terms, progress)
+                findings = Findings() if active.state is RoundState.ABORTED else await self._compared(active)
+                return _report(active, findings, time.monotonic() - started)
             except MandorlaError as error:
                 # Both labs may have proposed at once: whoever waits longer joins the other's round.
                 if error.code is not Code.NOT_READY:
@@ -113,19 +113,17 @@ class Rounds:
             await back_off(attempt)
         raise RoundError(Code.NOT_READY, "the peer is busy with another round")
 
-    async def _initiate(
-        self, peer: Peer, terms: Terms, progress: Progress
-    ) -> tuple[ActiveRound, RoundState, str]:
+    async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> ActiveRound:
         client = self._clients(peer.card)
         try:
             active = await self._agree(peer, client, terms, progress)
             try:
-                state, code = await self._see_through(active, progress)
+                await self._see_through(active, progress)
             finally:
                 self._forget(active)
         finally:
             await client.close()
-        return active, state, code
+        return active
 
     async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> ActiveRound:
         progress("preparing", 0, 0)
@@ -159,7 +157,7 @@ class Rounds:
         active.begin(self._clock())
         return active
 
-    async def _see_through(self, active: ActiveRound, progress: Progress) -> tuple[RoundState, str]:
+    async def _see_through(self, active: ActiveRound, progress: Progress) -> None:
         """Run an agreed round to its end."""
         try:
             await active.complete()
@@ -167,18 +165,19 @@ class Rounds:
             await self._report_sightings(active)
             await self._close(active)
         except MandorlaError as error:
+            if active.ended.is_set():
+                return
             if error.code.info.retryable and active.half_complete:
                 # This lab knows what it wanted to know; the peer is gone before it said that it does too.
                 await self._finish(active, RoundState.UNCONFIRMED, error.code)
-                return RoundState.UNCONFIRMED, error.code.name
-            if active.ended.is_set():
-                return RoundState.ABORTED, (active.end_code or error.code).name
-            await self._abort(active, error)
-            return RoundState.ABORTED, error.code.name
+            else:
+                await self._abort(active, error)
         except asyncio.CancelledError:
             await self._abort(active, NodeError(Code.ROUND_ABORTED, "the operator hung up"))
+            # What the round found is there, whether or not the operator still waits for it.
+            if active.state is not RoundState.ABORTED:
+                self._compare(active)
             raise
-        return RoundState.COMMITTED, ""
 
     async def _close(self, active: ActiveRound) -> None:
         """Take the responder's signature on what the round was, check that it saw the same, and give ours."""
@@ -188,6 +187,7 @@ class Rounds:
         CloseStatement.decode(theirs.encoded_statement).require_same(statement)
         encoded = statement.encode()
         peer_signature = signatures.verify(active.peer.lab, encoded, theirs.signature)
+        active.commit_signed = True
         signature = signatures.sign(self._home.identity, encoded)
         await self._journal(active, "committed", encoded, signature, peer_signature)
         await self._finish(active, RoundState.COMMITTED)
@@ -326,6 +326,7 @@ class Rounds:
         if active.task.cancelled() or active.task.exception() is not None:
             raise RoundError(Code.ROUND_ABORTED)
         encoded = active.commit_statement().encode()
+        active.commit_signed = True
         return exchange_pb2.CloseResponse(
             encoded_statement=encoded, signature=signatures.sign(self._home.identity, encoded)
         )
@@ -336,14 +337,17 @@ class Rounds:
         peer_signature = signatures.verify(active.peer.lab, encoded, request.signature)
         if statement.header_digest != active.header.digest():
             raise RoundError(Code.TRANSCRIPT_MISMATCH)
+        own_signature = b""
         if statement.outcome is Outcome.COMMITTED:
             statement.require_same(active.commit_statement())
+            active.commit_signed = True
+            own_signature = signatures.sign(self._home.identity, encoded)
             state = RoundState.COMMITTED
         else:
             # Whoever holds this lab's signature on a commit cannot make it say that there was none.
-            state = RoundState.UNCONFIRMED if active.stated else RoundState.ABORTED
-        signature = signatures.sign(self._home.identity, encoded)
-        await self._journal(active, statement.outcome.name.lower(), encoded, signature, peer_signature)
+            active.abort_signed = True
+            state = RoundState.UNCONFIRMED if active.commit_signed else RoundState.ABORTED
+        await self._journal(active, statement.outcome.name.lower(), encoded, own_signature, peer_signature)
         await self._finish(active, state, Code[statement.code] if statement.code else None)
         if state is not RoundState.ABORTED:
             self._compare(active)
@@ -400,7 +404,17 @@ class Rounds:
         return ActiveRound(header, lab, peer, ready, half, client, self._store, self._pool)
 
     async def _abort(self, active: ActiveRound, error: MandorlaError) -> None:
-        """End a round that cannot go on, and tell the peer with a signature, if it listens."""
+        """End a round that cannot go on, and tell the peer with a signature, if it listens.
+
+        If this lab has signed a commit, the round is unconfirmed instead; if it is over, it stays as it is.
+        """
+        if active.ended.is_set():
+            return
+        if active.commit_signed:
+            await self._finish(active, RoundState.UNCONFIRMED, error.code)
+            self._compare(active)
+            return
+        active.abort_signed = True
         _LOG.warning(
             "round aborted",
             round=active.header.round_id.hex(),
@@ -424,7 +438,7 @@ class Rounds:
         await asyncio.to_thread(
             self._store.rounds.finish, active.header.round_id, state, code.name if code else ""
         )
-        active.end(code)
+        active.end(state, code)
 
     async def _journal(
         self, active: ActiveRound, event: str, body: bytes, own: bytes, peer: bytes = b""
@@ -433,7 +447,7 @@ class Rounds:
         await asyncio.to_thread(self._store.rounds.journal, entry)
 
     def _forget(self, active: ActiveRound) -> None:
-        active.end()
+        active.end(RoundState.ABORTED)
         self._open.pop(active.header.round_id, None)
 
 
@@ -449,14 +463,12 @@ def _hello(collection: str) -> exchange_pb2.HelloRequest:
     )
 
 
-def _report(
-    active: ActiveRound, state: RoundState, code: str, findings: Findings, seconds: float
-) -> RoundReport:
+def _report(active: ActiveRound, findings: Findings, seconds: float) -> RoundReport:
     half, traffic = active.half.state, active.client.traffic
     return RoundReport(
         round_id=active.header.round_id,
-        state=state,
-        code=code,
+        state=active.state,
+        code=active.end_code.name if active.end_code else "",
         findings=findings,
         evaluated_by_peer=sum(half.counts[index] for index in half.answers),
         evaluated_for_peer=active.evaluated_for_peer,
