@@ -9,18 +9,26 @@ from pathlib import Path
 
 import grpc
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node.home import Home
 from mandorla_node.store import JournalEntry, RoundState
 from mandorla_node.store.database import Database
 from mandorla_node.store.rounds import Rounds
-from mandorla_node.store.schema import JOURNAL
+from mandorla_node.store.schema import ASKED_EPOCHS, JOURNAL
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code
+from mandorla_protocol.header import Offer
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
-from tests.support.hostile import TIMEOUT, CommittingLab, HostileLab, blinded_chunk, channel_to
+from tests.support.hostile import (
+    TIMEOUT,
+    CommittingLab,
+    HostileLab,
+    blinded_chunk,
+    channel_to,
+    hello_request,
+)
 from tests.support.labs import SHARED, addresses, code_of, ingest, make_labs, matched, run_round, serving
 
 
@@ -144,6 +152,29 @@ def test_an_initiator_that_is_cut_off_while_it_confirms_has_committed(folder: Pa
     assert [event for event, *_ in _journal(a)] == ["proposed", "agreed", "committed"]
     assert hostile.outcomes == [Outcome.COMMITTED]
     assert _states(a) == [RoundState.COMMITTED]
+
+
+def test_a_refused_proposal_leaves_nothing_behind(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses(range(300)))
+
+    async def journey() -> None:
+        hostile = HostileLab(b, a.card)
+        honest = hostile.offer()
+        hostile.offer = lambda: Offer(9, honest.public_key, 300, 300, honest.table)
+        async with hostile.serving(), serving(a), channel_to(a.card, b) as stub:
+            response = await stub.Hello(hello_request(), timeout=TIMEOUT)
+            header = hostile.compose(Offer.decode(response.encoded_offer))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.Propose(hostile.sign(header), timeout=TIMEOUT)
+            assert code_of(caught.value) == "CAP_EXCEEDED"
+
+    asyncio.run(journey())
+    assert _journal(a) == []
+    database = Database(a.path / "mandorla.db")
+    with database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(ASKED_EPOCHS)) == 0
+    database.close()
 
 
 def _journal(home: Home) -> list[tuple[str, bytes, bytes]]:

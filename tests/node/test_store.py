@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,26 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from mandorla_node.home import Home
-from mandorla_node.store import IndicatorSet, JournalEntry, LabelledIndicator, StagedEntry, Store
+from mandorla_node.store import (
+    IndicatorSet,
+    JournalEntry,
+    LabelledIndicator,
+    OwnTag,
+    StagedEntry,
+    Store,
+)
 from mandorla_node.store.database import Database
 from mandorla_node.store.schema import METADATA
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.card import issue_card
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
+from mandorla_protocol.group import Element
 from mandorla_protocol.header import RoundId
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, Tag
-from mandorla_protocol.table import Operation
+from mandorla_protocol.labels import Label, LabelKey, Tag
+from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 EPOCH = Epoch(ME, PEER, "infrastructure", 1)
@@ -215,3 +225,51 @@ def test_a_card_with_the_certificate_of_another_lab_is_not_pinned(folder: Path, 
             store.peers.add(card)
         assert code(caught) is Code.BAD_CARD
     assert store.peers.all() == []
+
+
+ASKED = Epoch(PEER, ME, "infrastructure", 2)
+KEY = Element(b"k" * 32)
+
+
+def test_what_is_looked_up_is_not_stored(store: Store) -> None:
+    assert store.asking.look_up(ASKED, KEY) == store.asking.look_up(ASKED, KEY)
+    assert store.asking.look_up(replace(ASKED, number=1), Element(b"x" * 32)).id == 0
+    begun = store.asking.begin(store.asking.look_up(ASKED, KEY))
+    assert store.asking.look_up(ASKED, KEY) == begun
+    for epoch, key, expected in (
+        (replace(ASKED, number=1), KEY, Code.EPOCH_RETIRED),
+        (ASKED, Element(b"x" * 32), Code.TABLE_MISMATCH),
+    ):
+        with pytest.raises(RoundError) as caught:
+            store.asking.look_up(epoch, key)
+        assert code(caught) is expected
+    assert store.asking.look_up(replace(ASKED, number=3), KEY).id == 0
+
+
+def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next_begins(store: Store) -> None:
+    asking, source = store.asking, IndicatorSet.FLAGGED
+    store.indicators.add(source, [flagged(number) for number in range(5)], None)
+    asked = asking.begin(asking.look_up(ASKED, KEY))
+    ids = [number for number, _ in asking.untagged(asked, source, 0, 99, 99)]
+    entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(3)]
+    frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
+    reader = TableReader.resume(asked.verified, asked.frontier, TableCommitment(1, 3, frontier.root))
+
+    def ask(tags: list[OwnTag]) -> None:
+        asking.store_tags(asked, tags)
+        asking.stage_entries(asked, 0, entries)
+
+    tags = [OwnTag(Tag(os.urandom(16)), number, LabelKey(bytes(32))) for number in ids]
+    ask(tags[:3])
+    again = asking.look_up(ASKED, KEY)
+    assert asking.count_untagged(again, source) == (5, ids[-1])
+    asked = asking.begin(again)
+    assert [number for number, _ in asking.untagged(asked, source, 0, 99, 99)] == ids
+    ask(tags[:4])
+    asking.accept_table(asked, reader.accept(tuple(entries)))
+    with pytest.raises(RoundError) as caught:
+        asking.begin(asked)
+    assert code(caught) is Code.NOT_READY, "begun as it was looked up before, it would lose what is verified"
+    asked = asking.begin(asking.look_up(ASKED, KEY))
+    assert asking.count_untagged(asked, source) == (1, ids[-1])
+    assert asked.verified == TableCommitment(1, 3, frontier.root)

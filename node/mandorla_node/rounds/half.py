@@ -70,7 +70,7 @@ class QuerierHalf:
         self._pending: dict[int, _Blinded] = {}
 
     async def open(self) -> None:
-        """Plan the half, before the header is signed.
+        """Plan the half, before the header is signed, and store nothing: the round may still be refused.
 
         Raises RoundError if the peer's epoch or table is not a continuation of what was seen, or if this lab
         has more to compare than the header allows.
@@ -78,7 +78,7 @@ class QuerierHalf:
         offer = self._holder.offer
         epoch = self._header.epoch(self._holder.lab)
         await self._pool.run(workers.check_elements, offer.public_key)
-        self._asked = await asyncio.to_thread(self._store.asking.open_epoch, epoch, offer.public_key)
+        self._asked = await asyncio.to_thread(self._store.asking.look_up, epoch, offer.public_key)
         if offer.table.size > self._max_table:
             raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
         reader = TableReader.resume(self._asked.verified, self._asked.frontier, offer.table)
@@ -94,7 +94,7 @@ class QuerierHalf:
 
     @property
     def asked(self) -> AskedEpoch:
-        """The peer's epoch in which this half asks."""
+        """The peer's epoch in which this half asks; it is stored once the half runs."""
         return self._asked
 
     async def run(self) -> None:
@@ -102,6 +102,7 @@ class QuerierHalf:
 
         Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
         """
+        self._asked = await asyncio.to_thread(self._store.asking.begin, self._asked)
         tasks = await self._step(querier.Started())
         try:
             while tasks:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Select, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
@@ -22,10 +22,11 @@ from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_
 
 @dataclass(frozen=True, slots=True)
 class AskedEpoch:
-    """A peer's key epoch, and how far its table was read and verified."""
+    """A peer's key epoch, and how far its table was read and verified. `id` is 0 until it is stored."""
 
     id: int
     epoch: Epoch
+    public_key: Element
     verified: TableCommitment
     frontier: Frontier
 
@@ -45,49 +46,57 @@ class Asking:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open_epoch(self, epoch: Epoch, public_key: Element) -> AskedEpoch:
-        """Return what is known of a peer's epoch, from now on if nothing was.
+    def look_up(self, epoch: Epoch, public_key: Element) -> AskedEpoch:
+        """Return what is known of a peer's epoch, and store nothing.
 
         Raises RoundError: EPOCH_RETIRED if the peer went back to an earlier epoch, TABLE_MISMATCH if it
         changed the epoch's key.
         """
-        mine = and_(ASKED_EPOCHS.c.holder == epoch.holder, ASKED_EPOCHS.c.collection == epoch.collection)
+        with self._database.read() as connection:
+            return _known(connection, epoch, public_key)
+
+    def begin(self, asked: AskedEpoch) -> AskedEpoch:
+        """Begin to ask in an epoch: store it, or forget what an interrupted round left unverified in it.
+
+        Raises RoundError(NOT_READY) if such a round has changed the epoch since it was looked up.
+        """
         with self._database.write() as connection:
-            newest = connection.scalar(select(func.max(ASKED_EPOCHS.c.number)).where(mine))
-            if newest is not None and newest > epoch.number:
-                raise RoundError(Code.EPOCH_RETIRED, "the peer offers an epoch before the last one")
-            if newest is None or newest < epoch.number:
-                connection.execute(
-                    insert(ASKED_EPOCHS).values(
-                        holder=epoch.holder,
-                        collection=epoch.collection,
-                        number=epoch.number,
-                        public_key=public_key,
-                        table_version=0,
-                        frontier=Frontier().encode(),
-                    )
+            if _known(connection, asked.epoch, asked.public_key) != asked:
+                raise RoundError(Code.NOT_READY, "an earlier round was still being recorded")
+            if asked.id == 0:
+                created = insert(ASKED_EPOCHS).values(
+                    holder=asked.epoch.holder,
+                    collection=asked.epoch.collection,
+                    number=asked.epoch.number,
+                    public_key=asked.public_key,
+                    table_version=asked.verified.version,
+                    frontier=asked.frontier.encode(),
                 )
-            row = connection.execute(
-                select(ASKED_EPOCHS).where(mine, ASKED_EPOCHS.c.number == epoch.number)
-            ).one()
-            frontier = Frontier.decode(row.frontier)
-            # What an interrupted round left was never verified.
-            connection.execute(delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id == row.id, OWN_TAGS.c.pending == 1))
+                return replace(
+                    asked, id=connection.execute(created.returning(ASKED_EPOCHS.c.id)).scalar_one()
+                )
+            connection.execute(
+                delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
+            )
             connection.execute(
                 delete(PEER_ENTRIES).where(
-                    PEER_ENTRIES.c.epoch_id == row.id, PEER_ENTRIES.c.leaf >= frontier.size
+                    PEER_ENTRIES.c.epoch_id == asked.id, PEER_ENTRIES.c.leaf >= asked.frontier.size
                 )
             )
-        if row.public_key != public_key:
-            raise RoundError(Code.TABLE_MISMATCH, "the peer changed the key of an epoch")
-        return AskedEpoch(
-            row.id, epoch, TableCommitment(row.table_version, frontier.size, frontier.root), frontier
-        )
+        return asked
 
     def count_untagged(self, asked: AskedEpoch, source: IndicatorSet) -> tuple[int, int]:
-        """Count the indicators of a set that have no tag in an epoch; return the count and the highest id."""
+        """Count the indicators of a set that have no tag in an epoch; return the count and the highest id.
+
+        A pending tag is none: what an interrupted round left is forgotten when the next one begins.
+        """
         with self._database.read() as connection:
-            statement = self._untagged(asked, source)
+            # Not a condition on the joined tags, which would look up the row of each: the index suffices now.
+            pending = select(OWN_TAGS.c.indicator_id).where(
+                OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1
+            )
+            untagged = or_(OWN_TAGS.c.indicator_id.is_(None), INDICATORS.c.id.in_(pending))
+            statement = self._members(asked, source).where(untagged)
             ids = statement.with_only_columns(INDICATORS.c.id).subquery()
             count, highest = connection.execute(
                 select(func.count(), func.coalesce(func.max(ids.c.id), 0)).select_from(ids)
@@ -97,11 +106,11 @@ class Asking:
     def untagged(
         self, asked: AskedEpoch, source: IndicatorSet, after: int, last: int, limit: int
     ) -> list[tuple[int, Indicator]]:
-        """Return indicators of a set that have no tag in an epoch, by id, `after` < id <= `last`."""
+        """Return indicators that have no tag in an epoch that was begun, by id, `after` < id <= `last`."""
         with self._database.read() as connection:
             rows = connection.execute(
-                self._untagged(asked, source)
-                .where(INDICATORS.c.id > after, INDICATORS.c.id <= last)
+                self._members(asked, source)
+                .where(OWN_TAGS.c.indicator_id.is_(None), INDICATORS.c.id > after, INDICATORS.c.id <= last)
                 .order_by(INDICATORS.c.id)
                 .limit(limit)
             ).all()
@@ -182,12 +191,29 @@ class Asking:
                 )
             ]
 
-    def _untagged(self, asked: AskedEpoch, source: IndicatorSet) -> Select[tuple[int, str, int, str]]:
+    def _members(self, asked: AskedEpoch, source: IndicatorSet) -> Select[tuple[int, str, int, str]]:
         members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED
         tagged = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id == INDICATORS.c.id)
         return (
             select(INDICATORS.c.id, INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
             .join_from(members, INDICATORS)
             .outerjoin(OWN_TAGS, tagged)
-            .where(INDICATORS.c.collection == asked.epoch.collection, OWN_TAGS.c.indicator_id.is_(None))
+            .where(INDICATORS.c.collection == asked.epoch.collection)
         )
+
+
+def _known(connection: Connection, epoch: Epoch, public_key: Element) -> AskedEpoch:
+    mine = and_(ASKED_EPOCHS.c.holder == epoch.holder, ASKED_EPOCHS.c.collection == epoch.collection)
+    newest = connection.scalar(select(func.max(ASKED_EPOCHS.c.number)).where(mine))
+    if newest is not None and newest > epoch.number:
+        raise RoundError(Code.EPOCH_RETIRED, "the peer offers an epoch before the last one")
+    row = connection.execute(
+        select(ASKED_EPOCHS).where(mine, ASKED_EPOCHS.c.number == epoch.number)
+    ).one_or_none()
+    if row is None:
+        return AskedEpoch(0, epoch, public_key, TableCommitment(), Frontier())
+    if row.public_key != public_key:
+        raise RoundError(Code.TABLE_MISMATCH, "the peer changed the key of an epoch")
+    frontier = Frontier.decode(row.frontier)
+    verified = TableCommitment(row.table_version, frontier.size, frontier.root)
+    return AskedEpoch(row.id, epoch, public_key, verified, frontier)
