@@ -61,7 +61,7 @@ def require_certificate_of(lab: LabId, der: bytes) -> None:
             .extensions.get_extension_for_class(x509.SubjectAlternativeName)
             .value.get_values_for_type(x509.DNSName)
         )
-    except (ValueError, x509.ExtensionNotFound):
+    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.ExtensionNotFound):
         names = []
     if names != [tls_name(lab)]:
         raise InputError(Code.BAD_CARD, "the certificate is not one of the identity")

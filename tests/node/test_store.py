@@ -217,9 +217,15 @@ def test_an_epoch_that_is_over_loses_its_seed_without_being_asked(
     assert all(held.sealed_seed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
 
 
-def test_a_card_with_the_certificate_of_another_lab_is_not_pinned(folder: Path, store: Store) -> None:
+def test_a_card_whose_certificate_is_not_the_labs_own_is_not_pinned(folder: Path, store: Store) -> None:
     homes = [Home.create(folder / name, name, "127.0.0.1:7443") for name in ("lab-a", "lab-b")]
-    for certificate in (homes[1].card.certificate, b"junk"):
+    own = homes[0].card.certificate
+    other_version = own.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"))
+    second_alternative_name = own.replace(bytes.fromhex("0603551d13"), bytes.fromhex("0603551d11"))
+    no_alternative_name = own.replace(bytes.fromhex("0603551d11"), bytes.fromhex("0603551d63"))
+    altered = (other_version, second_alternative_name, no_alternative_name)
+    assert own not in altered
+    for certificate in (homes[1].card.certificate, b"junk", *altered):
         card = issue_card(homes[0].identity, "lab-a", certificate, "127.0.0.1:7443", "example")
         with pytest.raises(MandorlaError) as caught:
             store.peers.add(card)
