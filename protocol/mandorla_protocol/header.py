@@ -202,6 +202,8 @@ class RoundHeader:
         if self.profiles != tuple(sorted(set(self.profiles))):
             raise RoundError(Code.BAD_HEADER, "profiles are not sorted and distinct")
         for offer in (self.initiator.offer, self.responder.offer):
+            if offer.epoch_number == 0:
+                raise RoundError(Code.BAD_HEADER, "epochs are numbered from 1")
             if not 0 < offer.cap <= min(offer.budget, MAX_CAP):
                 raise RoundError(Code.BAD_HEADER, "a cap is zero or over its budget")
             if not 0 < offer.table.version <= offer.table.size <= MAX_TABLE_SIZE:

@@ -167,7 +167,8 @@ def test_a_table_that_is_not_the_committed_one_is_caught(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"epoch_number": 0}, "EPOCH_RETIRED"),
+        ({"epoch_number": 1}, "EPOCH_RETIRED"),
+        ({"epoch_number": 0}, "BAD_HEADER"),
         ({"table": TableCommitment(1, 255, bytes(32))}, "TABLE_MISMATCH"),
         ({"cap": 10}, "CAP_EXCEEDED"),
         ({"cap": 2**40, "budget": 2**40}, "BAD_HEADER"),
@@ -178,7 +179,8 @@ def test_an_offer_that_goes_back_on_an_earlier_one_is_refused(
 ) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     hostile = HostileLab(b, a.card)
-    honest = hostile.offer()
+    honest = replace(hostile.offer(), epoch_number=2)
+    hostile.offer = lambda: honest
 
     async def journey() -> str:
         async with hostile.serving(), serving(a) as (at_a,):

@@ -176,6 +176,7 @@ def with_responder_offer(header: RoundHeader, **changes: object) -> RoundHeader:
             "BAD_HEADER",
             id="responder-certificate",
         ),
+        pytest.param(lambda h: with_offer(h, epoch_number=0), "BAD_HEADER", id="epoch-zero"),
         pytest.param(lambda h: with_offer(h, cap=0), "BAD_HEADER", id="cap-zero"),
         pytest.param(lambda h: with_offer(h, cap=2**21), "BAD_HEADER", id="cap-over-budget"),
         pytest.param(lambda h: with_offer(h, cap=255), "CAP_EXCEEDED", id="cap-too-small"),
