@@ -103,10 +103,9 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     try:
         if process.returncode is None:
             process.terminate()
-            async with asyncio.timeout(_STOP_PATIENCE):
-                await process.wait()
-    except TimeoutError:
-        pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_PATIENCE):
+                    await process.wait()
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
