@@ -15,7 +15,7 @@ from mandorla_protocol.errors import Code, InputError, NodeError
 from mandorla_protocol.signatures import lab_id
 
 from . import certificates
-from .clock import system_clock
+from .clock import Clock, system_clock
 from .settings import Settings, initial_toml, load_settings
 from .store import Store
 from .vault import Vault, new_key
@@ -117,9 +117,9 @@ class Home:
             raise NodeError(Code.BAD_HOME, f"{socket} is too long for a socket; choose a shorter home")
         return socket
 
-    def open_store(self) -> Store:
+    def open_store(self, clock: Clock = system_clock) -> Store:
         """Open the store, and bring its schema up to date."""
-        return Store.open(self.path / _STORE, self.vault, system_clock)
+        return Store.open(self.path / _STORE, self.vault, clock)
 
 
 def _write(path: Path, content: bytes) -> None:

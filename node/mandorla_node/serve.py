@@ -19,7 +19,7 @@ from mandorla_protocol.errors import Code, NodeError
 from . import certificates
 from .admission import Admission
 from .client import PeerClient
-from .clock import system_clock
+from .clock import Clock, system_clock
 from .exchange import Exchange
 from .home import Home
 from .limits import PeerLimits
@@ -51,12 +51,12 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
 
 
 @asynccontextmanager
-async def running(home: Home) -> AsyncIterator[None]:
-    """Keep a node running for as long as the context is open."""
+async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None]:
+    """Keep a node running for as long as the context is open; a simulation brings its own clock."""
     settings = home.settings
     _refuse_second_node(home)
     async with contextlib.AsyncExitStack() as stack:
-        store = home.open_store()
+        store = home.open_store(clock)
         stack.callback(store.close)
         pool = Workers(settings.engine, settings.workers)
         stack.callback(pool.close)
@@ -68,15 +68,15 @@ async def running(home: Home) -> AsyncIterator[None]:
             return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
-        rounds = Rounds(home, store, pool, tables, client, system_clock)
+        rounds = Rounds(home, store, pool, tables, client, clock)
         peer_limits = PeerLimits(settings.limits)
         peers = _peer_server(home, store, peer_limits)
         exchange_pb2_grpc.add_ExchangeServicer_to_server(
-            Exchange(rounds, store, peer_limits, system_clock), peers
+            Exchange(rounds, store, peer_limits, clock), peers
         )
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
-            Operator(home, store, rounds, pool.engine.name, system_clock()), operator
+            Operator(home, store, rounds, pool.engine.name, clock()), operator
         )
         _listen(operator, home)
         for server in (peers, operator):
