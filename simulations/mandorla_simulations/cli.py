@@ -1,0 +1,90 @@
+"""`mandorla simulate`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mandorla_node.cli.options import JsonOption
+
+
+class Attack(StrEnum):
+    """Which attackers: as the scenario says, or all of them changed."""
+
+    CONFIGURED = "configured"
+    STAY = "stay"
+    ADAPTIVE = "adaptive"
+
+
+class Fidelity(StrEnum):
+    """How matching is done: by set logic, or by real nodes."""
+
+    FAST = "fast"
+    NODES = "nodes"
+
+
+_SCENARIO_HELP = "A preset's name, or a scenario file (TOML). Without one, the presets are listed."
+
+
+def simulate(
+    scenario: Annotated[str | None, typer.Argument(help=_SCENARIO_HELP, show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="The folder for results.json, the CSV files and report.html.", show_default=False
+        ),
+    ] = None,
+    sharing: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sharing",
+            help="none, plaintext, mandorla-watch or mandorla-batch/PERIOD; may be given more than once.",
+            show_default="those of the scenario",
+        ),
+    ] = None,
+    attack: Annotated[
+        list[Attack] | None,
+        typer.Option(
+            "--attack",
+            help="configured, stay or adaptive attackers; may be given more than once.",
+            show_default="those of the scenario",
+        ),
+    ] = None,
+    fidelity: Annotated[
+        Fidelity, typer.Option("--fidelity", help="nodes runs three real nodes, for small scenarios.")
+    ] = Fidelity.FAST,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, max=1000, help="How many seeds.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="The first seed.", show_default=False)
+    ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Also move each assumption to the ends of its range.")
+    ] = False,
+    sweep: Annotated[
+        Path | None,
+        typer.Option("--sweep", help="Run the grid of a sweep file instead.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, max=1024, help="Processes; 0 is one for each core.")
+    ] = 0,
+    ray: Annotated[bool, typer.Option("--ray", help="Run on Ray instead of local processes.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate attackers that rotate among labs, without and with sharing."""
+    from . import command
+
+    if sweep is not None:
+        command.sweep(sweep, scenario, out, workers=workers, ray=ray, as_json=as_json)
+    elif scenario is None:
+        command.list_presets(as_json)
+    else:
+        changes = command.Changes(sharing or [], attack or [], seeds, seed)
+        plan = command.plan(scenario, changes, nodes=fidelity is Fidelity.NODES)
+        command.study(plan, out, sensitivity=sensitivity, workers=workers, ray=ray, as_json=as_json)
+    sys.stdout.flush()

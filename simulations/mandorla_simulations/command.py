@@ -1,0 +1,209 @@
+"""What `mandorla simulate` does: plan, run with progress, write the results, and tell them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mandorla_node.cli.output import console, interactive, write_json
+from mandorla_protocol.errors import Code, InputError, NodeError
+
+from . import results, summary
+from .executors import executor, run_all
+from .measures import Measures, measure
+from .nodes.run import require_batch, require_small, simulate_with_nodes
+from .record import Record
+from .report import render, render_sweep
+from .scenario.loading import Loaded, load, preset_names
+from .scenario.model import Attack, Scheme, Sharing, parse_sharing
+from .sensitivity import measure_sensitivity, questions
+from .study import Cell, Run, cells_of, measure_run, seeds_of, simulate
+from .sweep import as_tree as sweep_tree
+from .sweep import load_sweep, run_sweep
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes of a scenario; what is empty or None stays as the scenario says."""
+
+    sharing: Sequence[str]
+    attacks: Sequence[str]
+    seeds: int | None
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run."""
+
+    loaded: Loaded
+    cells: list[Cell]
+    seeds: list[int]
+    nodes: bool
+
+
+def plan(wanted: str, changes: Changes, nodes: bool) -> Plan:
+    """Read a scenario and decide what to run.
+
+    Raises InputError: what `load` raises, BAD_INPUT for sharing that is none or that real nodes cannot do.
+    """
+    loaded = load(wanted)
+    update: dict[str, object] = {}
+    if changes.sharing:
+        update["sharing"] = tuple(_sharing(text) for text in changes.sharing)
+    if changes.attacks:
+        update["attacks"] = tuple(Attack(attack) for attack in changes.attacks)
+        if Attack.ADAPTIVE in changes.attacks and loaded.scenario.adaptive is None:
+            raise InputError(
+                Code.BAD_INPUT, "the scenario does not say how attackers learn: it has no table adaptive"
+            )
+    if changes.seeds is not None:
+        update["seeds"] = changes.seeds
+    if changes.seed is not None:
+        update["seed"] = changes.seed
+    scenario = loaded.scenario.model_copy(update=update)
+    cells = cells_of(scenario)
+    seeds = seeds_of(scenario)
+    if nodes:
+        require_small(scenario)
+        # The seeds differ by luck alone, and each takes real nodes a while: one unless more are asked for.
+        seeds = seeds if changes.seeds else seeds[:1]
+        cells = [
+            cell
+            for cell in cells
+            if cell.attack is Attack.CONFIGURED and (changes.sharing or _for_nodes(cell))
+        ]
+        for cell in cells:
+            if cell.sharing.scheme is not Scheme.NONE:
+                require_batch(cell)
+    return Plan(Loaded(loaded.name, scenario, loaded.tree), cells, seeds, nodes)
+
+
+def study(
+    planned: Plan, out: Path | None, *, sensitivity: bool, workers: int, ray: bool, as_json: bool
+) -> None:
+    """Run a plan, write its results if a folder is given, and tell them.
+
+    Raises InputError(BAD_FILE) if the folder cannot be written, NodeError(CHECK_FAILED) if real nodes find
+    anything else than set logic does.
+    """
+    _make_folder(out)
+    loaded = planned.loaded
+    runs = [Run(loaded.scenario, cell, seed) for seed in planned.seeds for cell in planned.cells]
+    asked = questions(loaded, planned.seeds[:1]) if sensitivity else []
+    started = time.monotonic()
+    with executor(1 if planned.nodes else workers, ray) as pool, _progress(len(runs) + len(asked)) as advance:
+        do = _measure_with_nodes if planned.nodes else measure_run
+        measured = run_all(runs, do, None if planned.nodes else pool, advance)
+        base, found = measure_sensitivity(asked, pool, advance)
+    cells = [
+        results.CellResult(cell, [one for run, one in zip(runs, measured, strict=True) if run.cell == cell])
+        for cell in planned.cells
+    ]
+    fidelity = "nodes" if planned.nodes else "fast"
+    done = results.Study(loaded, fidelity, planned.seeds, cells, time.monotonic() - started, found, base)
+    paths = []
+    if out is not None:
+        paths = results.write(done, out)
+        page = out / "report.html"
+        page.write_text(render(results.as_tree(done)), encoding="utf-8")
+        paths.append(page)
+    if as_json:
+        write_json(results.as_tree(done))
+    else:
+        summary.tell(console(), done, paths)
+
+
+def sweep(
+    file: Path, wanted: str | None, out: Path | None, *, workers: int, ray: bool, as_json: bool
+) -> None:
+    """Run a sweep, going on where an earlier run of the same sweep stopped.
+
+    Raises InputError: BAD_INPUT without a folder, BAD_FILE or BAD_CONFIG for a file that is no sweep.
+    """
+    if out is None:
+        raise InputError(Code.BAD_INPUT, "a sweep needs --out DIR, where it can go on if it is interrupted")
+    planned = load_sweep(file, wanted)
+    _make_folder(out)
+    with executor(workers, ray) as pool, _progress(len(planned.runs)) as advance:
+        rows = run_sweep(planned, out, pool, advance)
+    (out / "sweep.html").write_text(render_sweep(sweep_tree(planned, rows)), encoding="utf-8")
+    if as_json:
+        write_json(sweep_tree(planned, rows))
+    else:
+        summary.tell_sweep(console(), planned, rows, out)
+
+
+def list_presets(as_json: bool) -> None:
+    """List the presets."""
+    presets = [load(name) for name in preset_names()]
+    if as_json:
+        write_json([{"name": one.name, "title": one.scenario.title} for one in presets])
+    else:
+        summary.tell_presets(console(), presets)
+
+
+def _measure_with_nodes(run: Run) -> Measures:
+    """Run a cell with real nodes and by set logic, and hold one against the other."""
+    if run.cell.sharing.scheme is Scheme.NONE:
+        return measure_run(run)
+    found = simulate_with_nodes(run.scenario, run.cell, run.seed)
+    if _essence(found) != _essence(simulate(run.scenario, run.cell, run.seed)):
+        raise NodeError(Code.CHECK_FAILED, "real nodes found other matches than set logic does")
+    return measure(run.scenario, found)
+
+
+def _essence(record: Record) -> tuple[object, ...]:
+    return record.accounts, record.flags, record.matches, record.blocks, record.benign_blocked.tolist()
+
+
+def _for_nodes(cell: Cell) -> bool:
+    return cell.sharing.scheme in {Scheme.NONE, Scheme.BATCH}
+
+
+def _sharing(text: str) -> Sharing:
+    try:
+        return TypeAdapter(Sharing).validate_python(parse_sharing(text))
+    except (ValueError, ValidationError) as error:
+        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise InputError(Code.BAD_INPUT, f"--sharing {text}: {said}") from None
+
+
+def _make_folder(out: Path | None) -> None:
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{out}: {error.strerror}") from None
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show how many runs are done, if somebody watches."""
+    if not interactive():
+        yield lambda: None
+        return
+    columns = (
+        TextColumn("  simulating"),
+        BarColumn(30),
+        MofNCompleteColumn(),
+        TextColumn("runs"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)

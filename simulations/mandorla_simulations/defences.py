@@ -1,0 +1,88 @@
+"""What a lab knows: its own flags, its peers' claims, and what it therefore blocks or looks into."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from .kinds import Action, OwnAction
+from .resources import Resource, kind_of
+from .scenario.model import Policy, Scenario
+
+
+class Defences:
+    """One lab's knowledge, and its policy."""
+
+    def __init__(self, index: int, scenario: Scenario) -> None:
+        self.index = index
+        self.policy: Policy = scenario.policy
+        self._lifetimes = scenario.flags
+        self._own: dict[Resource, int] = {}
+        self._claims: defaultdict[Resource, dict[int, int]] = defaultdict(dict)
+        self._blocked: dict[Resource, int] = {}
+        self._reviewed: dict[Resource, int] = {}
+        self.members: defaultdict[Resource, list[int]] = defaultdict(list)
+        """The accounts of attackers that showed a resource here, dead ones too."""
+
+        self.live: defaultdict[Resource, int] = defaultdict(int)
+        """How many of them live."""
+
+    def flag(self, resource: Resource, now: int) -> int | None:
+        """Flag a resource; return until when, or None if it is flagged already or its kind never is."""
+        lifetime = self._lifetimes.get(kind_of(resource))
+        if lifetime is None or self._own.get(resource, 0) > now:
+            return None
+        self._own[resource] = now + lifetime
+        return now + lifetime
+
+    def hear(self, resource: Resource, holder: int, expires: int) -> bool:
+        """Take in a peer's claim; say whether it is new."""
+        claims = self._claims[resource]
+        if claims.get(holder) == expires:
+            return False
+        claims[holder] = expires
+        return True
+
+    def decide(self, resource: Resource, now: int) -> tuple[Action, int]:
+        """Return what all that is known of a resource leads to, and until when."""
+        kind = kind_of(resource)
+        action = self.policy.peers.get(kind, Action.IGNORE)
+        own = self._own.get(resource, 0)
+        claims = sorted(
+            (until for until in self._claims.get(resource, {}).values() if until > now), reverse=True
+        )
+        if not claims:
+            return Action.IGNORE, 0
+        match action:
+            case Action.ONE_PEER | Action.REVIEW:
+                return action, claims[0]
+            case Action.TWO_LABS:
+                known = sorted([*claims, *([own] if own > now else [])], reverse=True)
+                if len(known) >= 2:
+                    return action, known[1]
+        return Action.IGNORE, 0
+
+    def own_action(self, resource: Resource) -> OwnAction | None:
+        """Return what this lab's own flag on a resource leads to."""
+        return self.policy.own.get(kind_of(resource))
+
+    def block(self, resource: Resource, until: int) -> None:
+        """Block whoever shows a resource, until the flag lapses."""
+        self._blocked[resource] = max(until, self._blocked.get(resource, 0))
+
+    def review(self, resource: Resource, until: int) -> None:
+        """Look into whoever shows a resource, until the flag lapses."""
+        self._reviewed[resource] = max(until, self._reviewed.get(resource, 0))
+
+    def is_blocked(self, resource: Resource, now: int) -> bool:
+        """Say whether a resource is blocked."""
+        return self._blocked.get(resource, 0) > now
+
+    def is_any_blocked(self, resources: Iterable[Resource], now: int) -> bool:
+        """Say whether one of an account's resources is blocked."""
+        blocked = self._blocked
+        return any(blocked.get(resource, 0) > now for resource in resources)
+
+    def is_reviewed(self, resource: Resource, now: int) -> bool:
+        """Say whether accounts that show a resource are looked into."""
+        return self._reviewed.get(resource, 0) > now

@@ -1,0 +1,72 @@
+"""Kinds of resource that accounts leave behind, and what a lab does about a flag on each."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+from mandorla_protocol.indicators import Collection
+
+
+class Kind(StrEnum):
+    """A kind of resource that links accounts: what indicators are made of."""
+
+    PAYMENT = "payment"
+    MAIL_DOMAIN = "mail_domain"
+    DEVICE = "device"
+    ADDRESS = "address"
+    RELAY = "relay"
+    TEMPLATE = "template"
+    SEQUENCE = "sequence"
+
+
+KINDS: Final = tuple(Kind)
+"""All kinds; the position of one is its column in tables of accounts."""
+
+COLUMN: Final = {kind: column for column, kind in enumerate(KINDS)}
+
+COLLECTIONS: Final = {
+    Kind.PAYMENT: Collection.ACCOUNTS,
+    Kind.MAIL_DOMAIN: Collection.ACCOUNTS,
+    Kind.DEVICE: Collection.ACCOUNTS,
+    Kind.ADDRESS: Collection.INFRASTRUCTURE,
+    Kind.RELAY: Collection.INFRASTRUCTURE,
+    Kind.TEMPLATE: Collection.PROMPTS,
+    Kind.SEQUENCE: Collection.BEHAVIOUR,
+}
+"""The collection of each kind's indicators (SPEC 4.1): each has its own rounds, keys and budgets."""
+
+CHANGEABLE: Final = frozenset({Kind.ADDRESS, Kind.RELAY, Kind.TEMPLATE, Kind.SEQUENCE})
+"""What an account can change while it lives; payment, mail and device are given at sign-up."""
+
+
+class Action(StrEnum):
+    """What a lab does with an indicator that a peer flagged and that it has seen itself."""
+
+    IGNORE = "ignore"
+    REVIEW = "review"
+    TWO_LABS = "two-labs"
+    ONE_PEER = "one-peer"
+
+
+class OwnAction(StrEnum):
+    """What a lab does with accounts that show an indicator that it flagged itself."""
+
+    BLOCK = "block"
+    REVIEW = "review"
+
+
+class Ending(IntEnum):
+    """Why an account brings its operator nothing more."""
+
+    NONE = 0
+    DETECTED = 1
+    LINKED = 2
+    PEER = 3
+    REVIEWED = 4
+    REFUSED = 5
+    MOVED = 6
+
+
+BLOCKS: Final = (Ending.DETECTED, Ending.LINKED, Ending.PEER, Ending.REVIEWED, Ending.REFUSED)
+"""The endings that a lab brought about."""

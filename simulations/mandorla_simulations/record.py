@@ -1,0 +1,99 @@
+"""The record of a run: every account, flag, match and block, from which all results are computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kinds import Ending
+from .population import Times
+from .resources import NEVER, Resource
+from .sharing.channel import Load, Match
+
+
+class Flag(NamedTuple):
+    """A lab flags a resource, from `at` until `expires`; `true` says that an attacker used it."""
+
+    lab: int
+    resource: Resource
+    at: int
+    expires: int
+    true: bool
+
+
+class Told(NamedTuple):
+    """A lab learns of a match."""
+
+    at: int
+    match: Match
+
+
+class Block(NamedTuple):
+    """A lab blocks a resource."""
+
+    at: int
+    lab: int
+    resource: Resource
+    ending: Ending
+
+
+@dataclass
+class Accounts:
+    """The accounts of attackers, as columns; times are seconds, rates exchanges a day.
+
+    `ended` is when an account's exchanges stopped being of use; the exchanges of an account are
+    floor(((ended - opened) * rate + phase) / 86,400).
+    """
+
+    campaign: list[int] = field(default_factory=list)
+    lab: list[int] = field(default_factory=list)
+    slot: list[int] = field(default_factory=list)
+    opened: list[int] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    ending: list[Ending] = field(default_factory=list)
+    rate: list[int] = field(default_factory=list)
+    phase: list[int] = field(default_factory=list)
+    equipment: list[tuple[Resource | None, ...]] = field(default_factory=list)
+    _columns: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        """Return how many accounts were opened."""
+        return len(self.opened)
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """Return a column as an array; for a run that is over."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = np.array(getattr(self, name), dtype=np.int64)
+        return column
+
+
+@dataclass
+class Record:
+    """What happened in a run."""
+
+    accounts: Accounts
+    flags: list[Flag]
+    matches: list[Told]
+    blocks: list[Block]
+    spent: list[int]
+    """Cents, by campaign."""
+
+    benign_blocked: Times
+    """By lab and person: when the person was first blocked there, or NEVER."""
+
+    benign_ending: NDArray[np.int8]
+    """By lab and person: why."""
+
+    benign_visits: int
+    """Pairs of a person and a lab that the person uses by the end."""
+
+    load: Load
+
+    @property
+    def benign_total(self) -> int:
+        """Count the blocks of people, once for each lab that blocked them."""
+        return int(np.count_nonzero(self.benign_blocked < NEVER))

@@ -1,0 +1,1 @@
+"""Scenarios: their model, their units, and how they are read from TOML."""

@@ -1,0 +1,269 @@
+"""Reading scenarios from TOML: presets by name, files by path, and errors that name the line.
+
+An error says where it is, what is wrong there, and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import UnionType
+
+from pydantic import BaseModel, ValidationError
+
+from mandorla_protocol.errors import Code, InputError
+
+from .model import Scenario
+from .paths import Tree, UnknownParameter, matching, priors_problem
+
+_PRESETS = resources.files("mandorla_simulations") / "presets"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_HEADER = re.compile(r"\s*\[(\[)?([^\[\]]+)\]\]?\s*(?:#.*)?")
+_KEY = re.compile(
+    r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*="""
+)
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_MAX_SIZE = 1 << 20
+_SHOWN = 5
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A scenario, with the name that it was asked for by and the tree that it was read from."""
+
+    name: str
+    scenario: Scenario
+    tree: Tree
+
+
+def preset_names() -> list[str]:
+    """List the presets."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in _PRESETS.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load(wanted: str) -> Loaded:
+    """Read a preset by its name, or a scenario file by its path.
+
+    Raises InputError: BAD_FILE if there is no such file or it is not TOML, BAD_CONFIG if it is no scenario.
+    """
+    if _NAME.fullmatch(wanted) and wanted in preset_names():
+        return parse((_PRESETS / f"{wanted}.toml").read_text("utf-8"), wanted, wanted)
+    path = Path(wanted)
+    return parse(read_text(path, hint=f"The presets are {', '.join(preset_names())}."), path.stem, path.name)
+
+
+def read_text(path: Path, hint: str = "") -> str:
+    """Read a TOML file's text.
+
+    Raises InputError(BAD_FILE).
+    """
+    try:
+        if path.stat().st_size > _MAX_SIZE:
+            raise InputError(
+                Code.BAD_FILE, f"{path.name} is larger than 1 MiB; a scenario is a few kilobytes."
+            )
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        close = difflib.get_close_matches(path.name, preset_names(), 1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        raise InputError(Code.BAD_FILE, f"There is no file {path.name}.{meant} {hint}".strip()) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Code.BAD_FILE, f"{path.name}: {_reason(error)}") from None
+
+
+def parse(text: str, name: str, shown_as: str) -> Loaded:
+    """Read a scenario from TOML.
+
+    Raises InputError: BAD_FILE if it is not TOML, BAD_CONFIG that names each line that is wrong.
+    """
+    lines = Lines(text)
+    tree = _on_base(parse_tree(text, shown_as), lines, shown_as)
+    scenario = validate(Scenario, tree, lines, shown_as)
+    if problem := priors_problem(tree, scenario):
+        where, what = problem
+        raise InputError(Code.BAD_CONFIG, f"{shown_as}, line {lines.of(where)}: {what}")
+    return Loaded(name, scenario, tree)
+
+
+def _on_base(tree: Tree, lines: Lines, shown_as: str) -> Tree:
+    """Lay a scenario over the preset that it builds on: tables are merged, and everything else replaces.
+
+    Raises InputError(BAD_CONFIG) if there is no such preset.
+    """
+    base = tree.get("base")
+    if base is None:
+        return tree
+    if base not in preset_names():
+        raise InputError(
+            Code.BAD_CONFIG,
+            f"{shown_as}, line {lines.of(('base',))}: base is a preset: {', '.join(preset_names())}.",
+        )
+    merged = _merged(load(base).tree, tree)
+    own = tree.get("priors", {})
+    # What the base says of numbers that are gone or changed does not hold here.
+    merged["priors"] = {
+        path: prior for path, prior in merged["priors"].items() if path in own or _holds(merged, path)
+    }
+    return merged
+
+
+def _merged(base: Tree, over: Tree) -> Tree:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _holds(tree: Tree, pattern: str) -> bool:
+    try:
+        return bool(matching(tree, pattern))
+    except UnknownParameter:
+        return False
+
+
+def parse_tree(text: str, shown_as: str) -> Tree:
+    """Parse TOML.
+
+    Raises InputError(BAD_FILE) that names the line.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(Code.BAD_FILE, f"{shown_as} is not TOML: {error}") from None
+
+
+Model = typing.TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], tree: Tree, lines: Lines, shown_as: str) -> Model:
+    """Check a tree against a model.
+
+    Raises InputError(BAD_CONFIG) with a line for each of the first problems.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        said = [
+            f"{shown_as}, line {lines.of(where)}: {_explain(model, where, problem['type'], problem['msg'])}"
+            for problem in problems[:_SHOWN]
+            for where in [problem["loc"]]
+        ]
+        if len(problems) > _SHOWN:
+            said.append(f"and {len(problems) - _SHOWN} more")
+        raise InputError(Code.BAD_CONFIG, "\n".join(said)) from None
+
+
+def _explain(model: type[BaseModel], location: Location, kind: str, message: str) -> str:
+    path = ".".join(str(part) for part in location if not _is_branch(part))
+    last = str(location[-1]) if location else ""
+    if kind == "extra_forbidden":
+        known = sorted(_fields_at(model, location[:-1]))
+        close = difflib.get_close_matches(last, known, 1)
+        right = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(known)}."
+        return f"{last} is not a key: {right}"
+    if kind == "missing":
+        return f"{path} is missing."
+    said = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    if said != message and message.startswith("Input should be "):
+        said = f"should be {said}"
+        return f"{path} {said}."
+    return f"{path}: {said}." if path else f"{said}."
+
+
+def _is_branch(part: str | int) -> bool:
+    """Say whether a step of a location names a branch of a union and no place in the file."""
+    return isinstance(part, str) and (
+        part[:1].isupper() or part.startswith(("literal[", "function-", "str", "lax"))
+    )
+
+
+def _fields_at(model: type[BaseModel], location: Location) -> set[str]:
+    """Return the keys that are known at a place."""
+    current: object = model
+    for part in location:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(part))
+            if field is None:
+                return set()
+            current = field.annotation
+            continue
+        current = next(_models_in(current), current)
+        if (
+            isinstance(current, type)
+            and issubclass(current, BaseModel)
+            and isinstance(part, str)
+            and part in current.model_fields
+        ):
+            current = current.model_fields[part].annotation
+    found = next(_models_in(current), None)
+    return set(found.model_fields) if found else set()
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    if typing.get_origin(annotation) in {tuple, dict, list, typing.Union, UnionType, typing.Annotated}:
+        for argument in typing.get_args(annotation):
+            yield from _models_in(argument)
+
+
+class Lines:
+    """Where each key of a TOML text stands."""
+
+    def __init__(self, text: str) -> None:
+        self._known: dict[Location, int] = {}
+        table: Location = ()
+        counts: dict[Location, int] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            if header := _HEADER.fullmatch(line):
+                names = _names(header[2])
+                table = self._resolve(names[:-1], counts)
+                if header[1]:
+                    path = (*table, names[-1])
+                    counts[path] = counts.get(path, -1) + 1
+                    self._known.setdefault(path, number)
+                    table = (*path, counts[path])
+                else:
+                    table = self._resolve(names, counts)
+                self._known.setdefault(table, number)
+            elif key := _KEY.match(line):
+                path = (*table, *_names(key[1]))
+                self._known.setdefault(path, number)
+                for inner in _KEY.finditer(line[key.end() :].replace("{", "\n").replace(",", "\n")):
+                    self._known.setdefault((*path, *_names(inner[1])), number)
+
+    def of(self, location: Location) -> int:
+        """Return the line of a place, or of the nearest one that encloses it; 1 at the top."""
+        for length in range(len(location), 0, -1):
+            if line := self._known.get(tuple(part for part in location[:length] if not _is_branch(part))):
+                return line
+        return 1
+
+    def _resolve(self, names: list[str], counts: Mapping[Location, int]) -> Location:
+        """Enter the latest element of each array of tables on the way."""
+        path: Location = ()
+        for name in names:
+            path = (*path, name)
+            if path in counts:
+                path = (*path, counts[path])
+        return path
+
+
+def _names(dotted: str) -> list[str]:
+    return [part.strip("\"'") for part in _PART.findall(dotted)]
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or "it cannot be read" if isinstance(error, OSError) else "it is not UTF-8"

@@ -1,0 +1,97 @@
+"""Sensitivity: what becomes of the headline when one assumption moves to an end of its range.
+
+The headline is the share by which extraction after the first flag falls with a watch (or else with the last
+scheme of the scenario), against no sharing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .executors import Pool, run_all
+from .measures import Measures
+from .results import Sensitivity, reduction
+from .scenario.loading import Loaded
+from .scenario.model import Assumed, Attack, Scenario, Scheme, Sharing
+from .scenario.paths import Tree, lookup, matching, moved
+from .study import Cell, Run, measure_run
+
+
+@dataclass(frozen=True)
+class Question:
+    """One run that the headline needs: with which value of which parameter, and with sharing or without."""
+
+    parameter: str
+    value: str
+    chosen: str
+    """What the scenario itself says."""
+
+    run: Run
+
+
+def questions(loaded: Loaded, seeds: Sequence[int]) -> list[Question]:
+    """List the runs: the scenario as it is, and each assumption at both ends, without and with sharing."""
+    variants: list[tuple[str, str, str, Scenario]] = [("", "", "", loaded.scenario)]
+    for path, prior in loaded.scenario.priors.items():
+        if isinstance(prior, Assumed):
+            for end in (prior.low, prior.high):
+                changed = Scenario.model_validate(moved(loaded.tree, path, end))
+                variants.append((path, _text(end), _chosen(loaded.tree, path), changed))
+    return [
+        Question(path, value, chosen, Run(scenario, Cell(Attack.CONFIGURED, sharing), seed))
+        for path, value, chosen, scenario in variants
+        for sharing in (Sharing(scheme=Scheme.NONE), _best(loaded.scenario))
+        for seed in seeds
+    ]
+
+
+def measure_sensitivity(
+    asked: Sequence[Question], pool: Pool | None, done: Callable[[], None]
+) -> tuple[float | None, list[Sensitivity]]:
+    """Run the questions; return the headline as it is, and at both ends of each assumption, widest first."""
+    if not asked:
+        return None, []
+    measured = run_all([question.run for question in asked], measure_run, pool, done)
+    headlines = _headlines(asked, measured)
+    base = headlines.pop(("", ""), None)
+    found: dict[str, list[tuple[str, float]]] = {}
+    for (parameter, value), headline in headlines.items():
+        found.setdefault(parameter, []).append((value, headline))
+    chosen = {question.parameter: question.chosen for question in asked}
+    rows = [
+        Sensitivity(parameter, chosen[parameter], ends[0][0], ends[1][0], ends[0][1], ends[1][1])
+        for parameter, ends in found.items()
+        if len(ends) == 2
+    ]
+    return base, sorted(rows, key=lambda row: (-abs(row.at_high - row.at_low), row.parameter))
+
+
+def _headlines(asked: Sequence[Question], measured: Sequence[Measures]) -> dict[tuple[str, str], float]:
+    runs: dict[tuple[str, str], dict[bool, list[Measures]]] = {}
+    for question, measures in zip(asked, measured, strict=True):
+        without = question.run.cell.sharing.scheme is Scheme.NONE
+        runs.setdefault((question.parameter, question.value), {}).setdefault(without, []).append(measures)
+    headlines = {}
+    for key, both in runs.items():
+        falls = [reduction(with_it, alone) for with_it, alone in zip(both[False], both[True], strict=True)]
+        known = [fall for fall in falls if fall is not None]
+        if known:
+            headlines[key] = sum(known) / len(known)
+    return headlines
+
+
+def _chosen(tree: Tree, pattern: str) -> str:
+    """Write what the scenario itself says, if it is one value."""
+    values = {_text(lookup(tree, path)) for path in matching(tree, pattern)}
+    return values.pop() if len(values) == 1 else "as given"
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _best(scenario: Scenario) -> Sharing:
+    shared = [sharing for sharing in scenario.sharing if sharing.scheme is not Scheme.NONE]
+    watch = [sharing for sharing in shared if sharing.scheme is Scheme.WATCH]
+    return (watch or shared or [Sharing(scheme=Scheme.WATCH)])[-1]

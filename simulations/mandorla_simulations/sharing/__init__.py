@@ -1,0 +1,1 @@
+"""How labs share: channels that turn flags and sightings into matches."""

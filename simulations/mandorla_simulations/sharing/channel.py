@@ -1,0 +1,61 @@
+"""What a channel is: it hears of flags and sightings, and says who learns what, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from ..resources import Resource
+
+
+class Match(NamedTuple):
+    """A querier has seen what a holder flagged, until the flag expires."""
+
+    querier: int
+    holder: int
+    resource: Resource
+    expires: int
+
+
+class Delivery(NamedTuple):
+    """A match, and when the querier learns of it."""
+
+    at: int
+    match: Match
+
+
+@dataclass
+class Load:
+    """What sharing cost: rounds and refused rounds; evaluations with padding; bytes; the fullest budget."""
+
+    rounds: int = 0
+    refused: int = 0
+    evaluations: int = 0
+    bytes: int = 0
+    budget_spent: float = 0.0
+    """The largest share of a budget that any querier spent in any key epoch."""
+
+    by_collection: dict[str, int] = field(default_factory=dict)
+    """Evaluations."""
+
+
+class Channel(Protocol):
+    """One way of sharing among the labs of a run."""
+
+    period: int
+    """Seconds between rounds; 0 if there are none."""
+
+    load: Load
+
+    def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
+        """Hear that a lab flags a resource."""
+
+    def observed(self, querier: int, resource: Resource, now: int) -> Sequence[Delivery]:
+        """Hear that a lab sees a resource for the first time."""
+
+    def observed_exits(self, querier: int, relay: int, lease: int, now: int) -> Sequence[Delivery]:
+        """Hear that a lab sees the exits of a relay at new addresses."""
+
+    def round(self, now: int) -> Sequence[Delivery]:
+        """Run the rounds that are due."""

@@ -1,0 +1,70 @@
+"""What each lab has seen, and since when."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kinds import COLLECTIONS, COLUMN, KINDS, Kind
+from .population import Population
+from .resources import NEVER, Resource, ResourceBook, column_of, resource_of, serial_of
+
+
+class Sightings:
+    """First sightings by lab. Those of benign people are known from the start, so some lie in the future."""
+
+    def __init__(self, labs: int, population: Population, book: ResourceBook) -> None:
+        self._population = population
+        self._book = book
+        self._attackers: tuple[dict[Resource, int], ...] = tuple({} for _ in range(labs))
+        self._leases: tuple[dict[tuple[int, int], int], ...] = tuple({} for _ in range(labs))
+        self._address = COLUMN[Kind.ADDRESS]
+        self._benign = population.counts
+
+    def first(self, lab: int, resource: Resource) -> int:
+        """Return when a lab first sees a resource, as far as is known; NEVER if it does not."""
+        column, serial = column_of(resource), serial_of(resource)
+        if serial < self._benign[column]:
+            benign = int(self._population.first_seen[column][lab, serial])
+            return min(benign, self._attackers[lab].get(resource, NEVER))
+        if column == self._address and (behind := self._book.exit_of(resource)) is not None:
+            return self._leases[lab].get(behind[:2], NEVER)
+        return self._attackers[lab].get(resource, NEVER)
+
+    def record(self, lab: int, resource: Resource, now: int) -> bool:
+        """Record that an account shows a resource; say whether that is new to the lab."""
+        if self.first(lab, resource) <= now:
+            return False
+        self._attackers[lab][resource] = now
+        return True
+
+    def record_lease(self, lab: int, relay: int, lease: int, now: int) -> bool:
+        """Record that a lab sees a relay's exits at their present addresses; say whether that is new."""
+        seen = self._leases[lab]
+        if (relay, lease) in seen:
+            return False
+        seen[relay, lease] = now
+        return True
+
+    def of_people(self, lab: int, after: int, until: int) -> list[Resource]:
+        """Return what people first show a lab in (after, until], whether or not an attacker did before."""
+        return [
+            resource_of(column, int(serial))
+            for column, first in enumerate(self._population.first_seen)
+            for serial in np.nonzero((first[lab] > after) & (first[lab] <= until))[0]
+        ]
+
+    def benign_by_window(self, lab: int, period: int, windows: int) -> dict[str, NDArray[np.int64]]:
+        """Count the resources that people first show in each window, by collection.
+
+        Window n ends at n * period seconds, that time included; window 0 is what was seen before the start.
+        """
+        counted = {
+            collection.value: np.zeros(windows + 1, dtype=np.int64) for collection in COLLECTIONS.values()
+        }
+        for column, first in enumerate(self._population.first_seen):
+            times = first[lab]
+            ends = -(-times[times < NEVER] // period)
+            counts = np.bincount(ends[ends <= windows], minlength=windows + 1)
+            counted[COLLECTIONS[KINDS[column]].value] += counts
+        return counted

@@ -1,0 +1,46 @@
+"""Means over seeds, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_T: Final = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+"""The 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over seeds with its 95 % confidence interval; of one seed the interval is not known (None)."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Estimate a mean by Student's t.
+
+    Raises ValueError if there are no values.
+    """
+    count = len(values)
+    if not count:
+        raise ValueError("no values to estimate from")
+    mean = math.fsum(values) / count
+    if count == 1:
+        return Estimate(mean, None, None)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    quantile = _T[count - 2] if count - 2 < len(_T) else 1.96
+    half = quantile * math.sqrt(variance / count)
+    return Estimate(mean, mean - half, mean + half)
+
+
+def estimate_known(values: Sequence[float | None]) -> Estimate | None:
+    """Estimate a mean of what is known; None if a value is missing."""
+    known = [value for value in values if value is not None]
+    return estimate(known) if len(known) == len(values) else None

@@ -1,0 +1,103 @@
+"""A study: one scenario under several attacks, ways of sharing and seeds, run on local processes."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .attacks import under
+from .measures import Measures, measure
+from .population import Population, make_population
+from .record import Record
+from .resources import ResourceBook
+from .scenario.model import Attack, Scenario, Scheme, Sharing
+from .sharing.channel import Channel
+from .sharing.sets import Nothing, SetLogic
+from .sightings import Sightings
+from .world import World
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of a study."""
+
+    attack: Attack
+    sharing: Sharing
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a cell."""
+
+    scenario: Scenario
+    cell: Cell
+    seed: int
+
+
+def cells_of(scenario: Scenario) -> list[Cell]:
+    """List the cells of a scenario: all sharing for the configured attack, none and watch for others."""
+    ends = [sharing for sharing in scenario.sharing if sharing.scheme in {Scheme.NONE, Scheme.WATCH}]
+    return [
+        Cell(attack, sharing)
+        for attack in scenario.attacks
+        for sharing in (scenario.sharing if attack is Attack.CONFIGURED else ends or scenario.sharing[:1])
+    ]
+
+
+def seeds_of(scenario: Scenario) -> list[int]:
+    """List the seeds of a scenario."""
+    return list(range(scenario.seed, scenario.seed + scenario.seeds))
+
+
+def simulate(scenario: Scenario, cell: Cell, seed: int) -> Record:
+    """Run a cell in `fast` fidelity: matching is set logic."""
+    changed = under(scenario, cell.attack)
+
+    def channel(sightings: Sightings, book: ResourceBook) -> Channel:
+        if cell.sharing.scheme is Scheme.NONE:
+            return Nothing()
+        return SetLogic(changed, cell.sharing, sightings, book)
+
+    with _undisturbed():
+        return World(changed, _population(scenario, seed), seed, channel).run()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep Python from looking for cycles: a run makes millions of objects, and no cycles among them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def measure_run(run: Run) -> Measures:
+    """Run a cell and compute its results."""
+    return measure(run.scenario, simulate(run.scenario, run.cell, run.seed))
+
+
+def _population(scenario: Scenario, seed: int) -> Population:
+    # Everything that people depend on; runs of one seed, which differ in attack and sharing, meet the same.
+    key = scenario.model_dump_json(include={"benign", "relays", "labs", "days"})
+    return _CACHE.get(key, scenario, seed)
+
+
+class _PopulationCache:
+    """Keeps the last population: drawing one takes a while, and runs of one seed follow each other."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, int] | None = None
+        self._population: Population | None = None
+
+    def get(self, key: str, scenario: Scenario, seed: int) -> Population:
+        if self._population is None or self._key != (key, seed):
+            self._key, self._population = (key, seed), make_population(scenario, seed)
+        return self._population
+
+
+_CACHE = _PopulationCache()

@@ -1,0 +1,221 @@
+"""Sweeps: one scenario over a grid of parameters and seeds, which goes on where it was interrupted.
+
+Every finished run is a line of `runs.jsonl` under a key made of all that it depends on: the scenario with its
+changes, the cell and the seed. A second start does what is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Final
+
+from mandorla_protocol.errors import Code, InputError
+
+from .executors import Pool
+from .measures import Measures
+from .scenario.loading import Lines, Loaded, load, parse_tree, read_text, validate
+from .scenario.model import Attack, Part, Scenario, SharingText, Text
+from .scenario.paths import Tree, UnknownParameter, replaced
+from .scenario.units import Count, Positive
+from .statistics import Estimate, estimate
+from .study import Cell, Run, measure_run
+
+_RUNS: Final = "runs.jsonl"
+_TABLE: Final = "sweep.csv"
+_VERSION: Final = "1"
+
+MEASURES: Final = ("exchanges", "after_first_flag", "accounts", "cost_usd", "benign_blocked", "evaluations")
+"""What a sweep tells of each run."""
+
+
+class Vary(Part):
+    """One parameter, and the values that it takes, written as the scenario writes them."""
+
+    parameter: Text
+    values: tuple[bool | str | int | float, ...]
+
+
+class SweepFile(Part):
+    """What a sweep file says: a preset or a scenario file beside it, and what to vary."""
+
+    title: Text
+    scenario: Text
+    seeds: Positive = 1
+    seed: Count | None = None
+    sharing: tuple[SharingText, ...] = ()
+    vary: tuple[Vary, ...]
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep: its key, the values that were varied, and the run itself."""
+
+    key: str
+    values: tuple[str, ...]
+    run: Run
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """All runs of a sweep."""
+
+    title: str
+    parameters: tuple[str, ...]
+    runs: list[SweepRun]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One point of the grid under one way of sharing, over its seeds."""
+
+    values: tuple[str, ...]
+    sharing: str
+    measures: dict[str, Estimate]
+
+
+def load_sweep(path: Path, wanted: str | None) -> SweepPlan:
+    """Read a sweep file; `wanted` is a scenario to use in place of the one that it names.
+
+    Raises InputError: BAD_FILE if a file is missing or not TOML, BAD_CONFIG that names the wrong lines.
+    """
+    text = read_text(path)
+    lines = Lines(text)
+    said = validate(SweepFile, parse_tree(text, path.name), lines, path.name)
+    loaded = _scenario(path, wanted or said.scenario)
+    parameters = tuple(vary.parameter for vary in said.vary)
+    first = loaded.scenario.seed if said.seed is None else said.seed
+    runs = []
+    for point in product(*(vary.values for vary in said.vary)):
+        scenario = _at(loaded.tree, parameters, point, lines, path.name)
+        for sharing in said.sharing or scenario.sharing:
+            for seed in range(first, first + said.seeds):
+                run = Run(scenario, Cell(Attack.CONFIGURED, sharing), seed)
+                runs.append(SweepRun(_key(run), tuple(str(value) for value in point), run))
+    return SweepPlan(said.title, parameters, runs)
+
+
+def run_sweep(plan: SweepPlan, folder: Path, pool: Pool | None, done: Callable[[], None]) -> list[Row]:
+    """Run what is missing of a sweep, keep each result at once, and write the table."""
+    kept = _kept(folder / _RUNS)
+    missing = [one for one in plan.runs if one.key not in kept]
+    for _ in range(len(plan.runs) - len(missing)):
+        done()
+    work = [one.run for one in missing]
+    with (folder / _RUNS).open("a", encoding="utf-8") as file:
+        measured = map(measure_run, work) if pool is None else pool.map(measure_run, work)
+        for one, measures in zip(missing, measured, strict=True):
+            kept[one.key] = _told(measures)
+            file.write(json.dumps({"key": one.key, "measures": kept[one.key]}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+            done()
+    rows = _rows(plan, kept)
+    _write(plan, rows, folder / _TABLE)
+    return rows
+
+
+def as_tree(plan: SweepPlan, rows: Sequence[Row]) -> Tree:
+    """Return the rows as JSON writes them."""
+    return {
+        "title": plan.title,
+        "parameters": list(plan.parameters),
+        "rows": [
+            {
+                "values": list(row.values),
+                "sharing": row.sharing,
+                **{
+                    name: {"mean": one.mean, "low": one.low, "high": one.high}
+                    for name, one in row.measures.items()
+                },
+            }
+            for row in rows
+        ],
+    }
+
+
+def _scenario(path: Path, wanted: str) -> Loaded:
+    beside = path.parent / wanted
+    return load(str(beside)) if beside.is_file() else load(wanted)
+
+
+def _at(
+    tree: Tree, parameters: Sequence[str], point: Sequence[object], lines: Lines, shown_as: str
+) -> Scenario:
+    """Return the scenario at one point of the grid."""
+    for number, (parameter, value) in enumerate(zip(parameters, point, strict=True)):
+        try:
+            tree = replaced(tree, parameter, value)
+        except UnknownParameter as error:
+            line = lines.of(("vary", number, "parameter"))
+            raise InputError(
+                Code.BAD_CONFIG, f"{shown_as}, line {line}: {parameter} names no parameter: {error}."
+            ) from None
+    return validate(Scenario, tree, lines, f"{shown_as} (with {', '.join(map(str, point))})")
+
+
+def _key(run: Run) -> str:
+    """Return what a run's result is kept under."""
+    said = {
+        "version": _VERSION,
+        "scenario": run.scenario.model_dump(
+            mode="json", exclude={"title", "summary", "priors", "seeds", "sharing"}
+        ),
+        "cell": [run.cell.attack.value, str(run.cell.sharing)],
+        "seed": run.seed,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _kept(path: Path) -> dict[str, dict[str, float]]:
+    """Read the results of earlier starts; a line that was cut off is done again."""
+    kept: dict[str, dict[str, float]] = {}
+    if path.exists():
+        whole = path.read_text("utf-8").rpartition("\n")[0]
+        for line in whole.splitlines():
+            try:
+                entry = json.loads(line)
+                kept[entry["key"]] = entry["measures"]
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    Code.BAD_FILE, f"{path}: a line is not a run's; choose another folder"
+                ) from None
+        path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+    return kept
+
+
+def _told(measures: Measures) -> dict[str, float]:
+    return {
+        "exchanges": int(measures.exchanges.sum()),
+        "after_first_flag": int(measures.after_first_flag.sum()),
+        "accounts": int(measures.opened.sum()),
+        "cost_usd": sum(measures.spent) / 100,
+        "benign_blocked": measures.benign_blocked,
+        "evaluations": measures.load.evaluations,
+    }
+
+
+def _rows(plan: SweepPlan, kept: dict[str, dict[str, float]]) -> list[Row]:
+    grouped: dict[tuple[tuple[str, ...], str], list[dict[str, float]]] = {}
+    for one in plan.runs:
+        grouped.setdefault((one.values, str(one.run.cell.sharing)), []).append(kept[one.key])
+    return [
+        Row(values, sharing, {name: estimate([one[name] for one in found]) for name in MEASURES})
+        for (values, sharing), found in grouped.items()
+    ]
+
+
+def _write(plan: SweepPlan, rows: Sequence[Row], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        ends = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
+        out.writerow([*plan.parameters, "sharing", *ends])
+        for row in rows:
+            told = [value for one in row.measures.values() for value in (one.mean, one.low, one.high)]
+            out.writerow([*row.values, row.sharing, *told])
