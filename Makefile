@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations tests benchmarks
 
-.PHONY: install demo test check fmt proto clean
+.PHONY: install browser demo test check fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -17,7 +17,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/mandorla demo
 
-test: install
+# The report's test looks at it in a real browser.
+browser:
+	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \
+		echo "no Chromium, and apt cannot install it: the report's browser test will fail"
+
+test: install browser
 	$(BIN)/python -m pytest
 
 check: install
@@ -36,6 +42,9 @@ fmt: install
 
 proto: install
 	$(BIN)/python proto/generate.py
+
+bench-simulator: install
+	$(BIN)/python benchmarks/simulator.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mandorla_node.cli import main
+from tests.support.commands import Ran, Run
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -16,3 +19,17 @@ def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="md-"))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process."""
+
+    def command(*arguments: object) -> Ran:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Ran(int(caught.value.code or 0), captured.out, captured.err)
+
+    return command

@@ -1,55 +1,24 @@
-"""Running commands in this process, and nodes in others."""
+"""Nodes in processes of their own, for commands to talk to."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from mandorla_node.cli import main
 from mandorla_node.home import Home
 from mandorla_node.operator_client import node_answers
 from tests.support import labs
+from tests.support.commands import Ran, Run
+
+__all__ = ["Ran", "Run"]
 
 _PATIENCE = 60.0
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def parsed(self) -> object:
-        """Standard output, as JSON."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process."""
-
-    def command(*arguments: object) -> Ran:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return Ran(int(caught.value.code or 0), captured.out, captured.err)
-
-    return command
 
 
 @contextmanager

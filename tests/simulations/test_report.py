@@ -1,0 +1,142 @@
+"""The report: complete in itself, honest about what is missing, and safe whatever names it shows."""
+
+from __future__ import annotations
+
+import copy
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from mandorla_simulations.report import render, render_sweep
+from mandorla_simulations.report.svg import short, ticks
+from mandorla_simulations.results import CellResult, Study, as_tree
+from mandorla_simulations.scenario.loading import load, parse
+from mandorla_simulations.scenario.model import Attack
+from mandorla_simulations.scenario.paths import Tree
+from mandorla_simulations.sensitivity import Sensitivity
+from mandorla_simulations.study import Cell, Run, cells_of, measure_run
+
+HOSTILE = "<script>alert('x')</script>&\"'"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    loaded = load("small")
+    cells = cells_of(loaded.scenario)
+    measured = [CellResult(c, [measure_run(Run(loaded.scenario, c, seed)) for seed in (7, 8)]) for c in cells]
+    moved = [Sensitivity("campaigns.*.supply", "as given", "x0.5", "x3", 0.2, 0.5)]
+    return Study(loaded, "fast", [7, 8], measured, 1.0, moved, 0.4)
+
+
+@pytest.fixture
+def tree(study: Study) -> Tree:
+    return copy.deepcopy(as_tree(study))
+
+
+def test_the_page_needs_nothing_from_anywhere(tree: Tree) -> None:
+    page = render(tree)
+    assert "http://" not in page
+    assert "https://" not in page
+    assert not re.findall(r"\b(?:src|href)=|@import|url\((?!#)", page)
+    assert "<script" not in page
+
+
+def test_every_chart_is_well_formed_and_says_what_it_shows(tree: Tree) -> None:
+    drawings = re.findall(r"<svg viewBox.*?</svg>", render(tree), re.DOTALL)
+    assert len(drawings) == 8
+    for drawing in drawings:
+        root = ElementTree.fromstring(drawing)
+        assert root.attrib["role"] == "img"
+        assert root.findtext("title")
+        assert root.findtext("desc")
+        assert len(root.findall("text")) > 5
+
+
+def test_the_answer_is_what_the_figures_say(tree: Tree) -> None:
+    page = render(tree)
+    cells = {(cell["attack"], cell["sharing"]): cell for cell in tree["cells"]}
+    fall = cells["configured", "mandorla-watch"]["reduction_after_first_flag"]["mean"]
+    assert f"extraction after the first flag falls by {fall:.0%}" in page
+    alone = cells["configured", "none"]["exchanges"]["mean"]
+    more = alone / cells["stay", "none"]["exchanges"]["mean"] - 1
+    assert f"{short(alone)} exchanges, {more:.0%} more than if they stayed at one lab" in page
+    harm = cells["configured", "mandorla-watch"]["benign_blocked_more_than_alone"]["mean"]
+    assert f"{harm:,.0f} more honest users are blocked" in page
+
+
+def test_what_sharing_does_not_do_is_said(tree: Tree) -> None:
+    for cell in tree["cells"]:
+        if cell["sharing"] == "mandorla-watch" and cell["attack"] == "configured":
+            cell["reduction_after_first_flag"] = {"mean": -0.1, "low": -0.2, "high": 0.0}
+            cell["load"]["rounds_refused"]["mean"] = 12.0
+            cell["load"]["budget_spent"]["mean"] = 0.93
+            for lab in cell["exchanges_by_lab"]:
+                lab["mean"] *= 9
+    page = render(tree)
+    assert "does not fall: it changes by 10% (95 % interval 0% to 20%)".replace(" 0%", " -0%") in page
+    assert "12 questions were refused" in page
+    assert "93% of its budget" in page
+    assert "more extraction with sharing than without" in page
+    assert "Operators staying at one lab: extraction after the first flag" in page
+
+
+def test_names_from_files_are_only_text(tree: Tree) -> None:
+    scenario = tree["scenario"]
+    scenario["title"] = scenario["summary"] = HOSTILE
+    for named in (*scenario["labs"], *scenario["campaigns"]):
+        named["name"] = HOSTILE
+    tree["priors"] = [
+        {"parameter": HOSTILE, "kind": "assumed", "low": HOSTILE, "high": [1, 2], "why": HOSTILE},
+        {"parameter": HOSTILE, "kind": "reported", "source": HOSTILE, "says": HOSTILE},
+    ]
+    tree["sensitivity"]["parameters"][0]["parameter"] = HOSTILE
+    page = render(tree)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize("kept", [[], ["none"], ["plaintext"], ["mandorla-batch/6h"]])
+def test_missing_cells_are_no_trouble(tree: Tree, kept: list[str]) -> None:
+    tree["cells"] = [cell for cell in tree["cells"] if cell["sharing"] in kept]
+    tree["sensitivity"] = {"base": None, "parameters": []}
+    assert "Where the numbers come from" in render(tree)
+
+
+def test_a_scenario_in_which_nothing_happens_is_no_trouble() -> None:
+    text = 'base = "small"\ndays = 1\nseeds = 1\nsharing = ["none", "mandorla-watch"]\n'
+    text += 'attacks = ["configured"]\n[benign]\npeople = 0\n'
+    loaded = parse(text, "empty", "empty.toml")
+    quiet = loaded.scenario.campaigns[0].model_copy(update={"pool": 1, "start": 86_399, "supply": 0.0})
+    scenario = loaded.scenario.model_copy(update={"campaigns": (quiet,)})
+    cells = [CellResult(cell, [measure_run(Run(scenario, cell, 1))]) for cell in cells_of(scenario)]
+    study = Study(type(loaded)("empty", scenario, loaded.tree), "fast", [1], cells, 0.1, [])
+    page = render(as_tree(study))
+    assert "Without sharing, these operators extract 0 exchanges" in page
+    assert "nan" not in page
+
+
+def test_one_seed_has_no_interval(study: Study) -> None:
+    cells = [
+        CellResult(Cell(Attack.CONFIGURED, one.cell.sharing), one.measures[:1]) for one in study.cells[:3]
+    ]
+    page = render(as_tree(Study(study.loaded, "fast", [7], cells, 1.0, [])))
+    assert "interval" not in re.sub(r"Whiskers.*?seeds\.|Intervals are.*?seeds\.", "", page)
+
+
+def test_a_sweep_has_a_plot_and_a_table() -> None:
+    row = {name: {"mean": 5.0, "low": 4.0, "high": 6.0} for name in (
+        "exchanges", "after_first_flag", "accounts", "cost_usd", "benign_blocked", "evaluations"
+    )}  # fmt: skip
+    rows = [{"values": [HOSTILE], "sharing": sharing, **row} for sharing in ("none", "plaintext")]
+    page = render_sweep({"title": HOSTILE, "parameters": ["policy.act"], "rows": rows})
+    assert page.count("<svg viewBox") == 1
+    assert "<script>" not in page
+
+
+@pytest.mark.parametrize("high", [0.0, 0.3, 1.0, 7.0, 45.0, 999.0, 1e6, 16_646_540.0])
+def test_ticks_are_round_and_reach_the_top(high: float) -> None:
+    marks = ticks(high)
+    assert marks[0] == 0
+    assert marks[-1] >= high
+    assert 2 <= len(marks) <= 7

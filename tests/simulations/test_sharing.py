@@ -1,0 +1,88 @@
+"""Channels: who learns what, when, and at what cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from mandorla_simulations.record import Record
+from mandorla_simulations.scenario.model import Scenario, Scheme
+from mandorla_simulations.sharing.costs import padded, question_bytes, table_bytes
+from tests.support.scenarios import run, scenario
+
+HOUR = 3_600
+
+
+def delays(record: Record) -> list[int]:
+    """Return how long after the flag each match was told, or after the sighting if that came later."""
+    flagged = {(flag.lab, flag.resource, flag.expires): flag.at for flag in record.flags}
+    return [
+        told.at - flagged[told.match.holder, told.match.resource, told.match.expires]
+        for told in record.matches
+    ]
+
+
+def test_an_ideal_feed_tells_at_once_what_was_seen_before() -> None:
+    record = run(scenario(), "plaintext")
+    assert sum(delay == 0 for delay in delays(record)) > 10
+    assert record.load.evaluations == 0
+
+
+def test_a_watch_tells_of_what_was_asked_about_within_seconds() -> None:
+    record = run(scenario(), "mandorla-watch")
+    assert sum(delay == 2 for delay in delays(record)) > 10
+    assert min(delays(record)) == 2
+
+
+@pytest.mark.parametrize("hours", [1, 6, 24])
+def test_batches_tell_only_after_a_round(hours: int) -> None:
+    record = run(scenario(), f"mandorla-batch/{hours}h")
+    assert record.matches
+    assert all((told.at - 120) % (hours * HOUR) == 0 for told in record.matches)
+    assert record.load.rounds == (4 * 24 // hours) * 6 * 4
+
+
+def test_more_sharing_never_leaves_the_attacker_more_in_the_small_rotation() -> None:
+    extracted = []
+    for scheme in ("none", "mandorla-batch/1d", "mandorla-watch"):
+        accounts = run(scenario(), scheme).accounts
+        lived = accounts.column("ended") - accounts.column("opened")
+        extracted.append(int((lived * accounts.column("rate")).sum()))
+    assert extracted == sorted(extracted, reverse=True)
+
+
+def test_what_a_budget_refuses_is_not_learnt() -> None:
+    free = run(scenario(), "mandorla-batch/6h")
+    # Each round asks for at least 256: this budget is spent after the first.
+    tight = run(scenario(protocol__budget=2_000), "mandorla-batch/6h")
+    none = run(scenario(protocol__budget=200), "mandorla-batch/6h")
+    assert free.load.refused == 0 < tight.load.refused < none.load.refused
+    assert len(free.matches) > len(tight.matches) > len(none.matches) == 0
+    assert none.load.evaluations == 0
+    assert tight.load.budget_spent <= 1
+
+
+def test_a_new_key_epoch_brings_a_new_budget() -> None:
+    shut = scenario(protocol__budget=2_000)
+    renewed = scenario(protocol__budget=2_000, protocol__epoch="1d")
+    assert len(run(renewed, "mandorla-batch/6h").matches) > len(run(shut, "mandorla-batch/6h").matches)
+
+
+def test_costs_are_those_of_the_protocol() -> None:
+    assert [padded(count) for count in (0, 1, 256, 257, 1_000)] == [256, 256, 256, 363, 1_024]
+    assert question_bytes(16_384) == 64 * 16_384 + 64
+    assert question_bytes(16_385) == 64 * 16_385 + 128
+    assert table_bytes(0) == 0
+    assert table_bytes(1) == 256 * 300
+
+
+def test_labs_act_on_a_match_as_their_policy_says() -> None:
+    def endings(one: Scenario) -> dict[str, int]:
+        record = run(one, Scheme.PLAINTEXT.value)
+        return {ending.name: record.accounts.ending.count(ending) for ending in set(record.accounts.ending)}
+
+    ignore = endings(scenario(policy__peers={}))
+    assert "PEER" not in ignore
+    assert endings(scenario(policy__peers={"payment": "one-peer"}))["PEER"] > 0
+    reviewed = endings(scenario(policy__peers={"payment": "review"}, policy__own={}))
+    assert reviewed["REVIEWED"] > 0
+    assert "PEER" not in reviewed

@@ -1,0 +1,39 @@
+"""Scenarios for tests: the preset `small`, with some parameters changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mandorla_simulations.record import Record
+from mandorla_simulations.scenario.loading import load
+from mandorla_simulations.scenario.model import Attack, Scenario, Sharing, parse_sharing
+from mandorla_simulations.scenario.paths import Tree, replaced
+from mandorla_simulations.study import Cell, simulate
+
+
+def tree(**changes: object) -> Tree:
+    """Return the tree of `small`; in the names of parameters `__` stands for a dot."""
+    return changed(load("small").tree, {path.replace("__", "."): value for path, value in changes.items()})
+
+
+def changed(start: Tree, changes: Mapping[str, object]) -> Tree:
+    """Return a tree with other values, without priors, whose ranges might leave them out."""
+    made = {**start, "priors": {}}
+    for path, value in changes.items():
+        made = {**made, path: value} if path in made else replaced(made, path, value)
+    return made
+
+
+def scenario(**changes: object) -> Scenario:
+    """Return `small` with some parameters changed."""
+    return Scenario.model_validate(tree(**changes))
+
+
+def sharing(text: str) -> Sharing:
+    """Read a scheme."""
+    return Sharing.model_validate(parse_sharing(text))
+
+
+def run(one: Scenario, scheme: str = "none", seed: int = 7, attack: Attack = Attack.CONFIGURED) -> Record:
+    """Run one cell in `fast` fidelity."""
+    return simulate(one, Cell(attack, sharing(scheme)), seed)
