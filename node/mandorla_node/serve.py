@@ -71,9 +71,7 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
         rounds = Rounds(home, store, pool, tables, client, clock)
         peer_limits = PeerLimits(settings.limits)
         peers = _peer_server(home, store, peer_limits)
-        exchange_pb2_grpc.add_ExchangeServicer_to_server(
-            Exchange(rounds, store, peer_limits, clock), peers
-        )
+        exchange_pb2_grpc.add_ExchangeServicer_to_server(Exchange(rounds, store, peer_limits, clock), peers)
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
             Operator(home, store, rounds, pool.engine.name, clock()), operator

@@ -25,6 +25,7 @@ from tests.support.hostile import (
     TIMEOUT,
     CommittingLab,
     HostileLab,
+    WithholdingLab,
     blinded_chunk,
     channel_to,
     hello_request,
@@ -152,6 +153,26 @@ def test_an_initiator_that_is_cut_off_while_it_confirms_has_committed(folder: Pa
     assert [event for event, *_ in _journal(a)] == ["proposed", "agreed", "committed"]
     assert hostile.outcomes == [Outcome.COMMITTED]
     assert _states(a) == [RoundState.COMMITTED]
+
+
+def test_a_half_that_still_runs_is_not_committed(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses(range(5)))
+    hostile = WithholdingLab(b, a.card)
+
+    async def journey() -> None:
+        async with hostile.serving(), serving(a), channel_to(a.card, b) as stub:
+            await hostile.agree(stub)
+            async with asyncio.timeout(TIMEOUT):
+                await hostile.asked_for_table.wait()
+                await hostile.answered.wait()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.Close(hostile.commit(), timeout=TIMEOUT)
+            assert code_of(caught.value) == "NOT_READY"
+
+    asyncio.run(journey())
+    assert "committed" not in [event for event, *_ in _journal(a)]
+    assert _states(a) == [RoundState.ABORTED]
 
 
 def test_a_refused_proposal_leaves_nothing_behind(folder: Path) -> None:

@@ -195,6 +195,42 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
         return self.answer(method, response)
 
 
+class WithholdingLab(HostileLab):
+    """An initiator that answers what it is asked, keeps its table back, and states a commit all the same."""
+
+    def __init__(self, home: Home, victim: Card) -> None:
+        super().__init__(home, victim)
+        self.answers: list[bytes] = []
+        self.answered = asyncio.Event()
+        self.asked_for_table = asyncio.Event()
+
+    async def Evaluate(self, request, context):
+        """Evaluate, and keep the transcript."""
+        response = await super().Evaluate(request, context)
+        digest = request_digest(self.header.digest(), request.index, request.blinded)
+        self.answers.append(answer_digest(digest, response.evaluated, response.proof))
+        self.answered.set()
+        return response
+
+    async def ListTags(self, request, context):
+        """Answer nothing."""
+        self.asked_for_table.set()
+        await asyncio.Event().wait()
+
+    def commit(self) -> exchange_pb2.CloseRequest:
+        """State the commit, with the victim's half as it would be."""
+        header = self.header
+        halves = (
+            half_digest(header, self.home.card.identity, []),
+            half_digest(header, self.victim.identity, self.answers),
+        )
+        encoded = CloseStatement(header.digest(), *halves, Outcome.COMMITTED).encode()
+        signature = signatures.sign(self.home.identity, encoded)
+        return exchange_pb2.CloseRequest(
+            round_id=header.round_id, encoded_statement=encoded, signature=signature
+        )
+
+
 class CommittingLab(HostileLab):
     """A responder that asks nothing, states a commit, and takes the initiator's without an answer."""
 

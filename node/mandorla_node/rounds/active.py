@@ -186,6 +186,10 @@ class ActiveRound:
         """
         if self.abort_signed:
             raise RoundError(Code.ROUND_ABORTED)
+        if self.task is None or not self.task.done():
+            raise RoundError(Code.NOT_READY, "this lab's half runs")
+        if not self.half_complete:
+            raise RoundError(Code.ROUND_ABORTED)
         self._holder, _ = holder.step(self._holder, holder.StatementIssued())
         own, peers = self.half.state.digest(), self._holder.digest()
         initiated = self.header.initiator.lab == self._lab
