@@ -9,7 +9,7 @@ from itertools import pairwise
 from .svg import DASHES, SHADES, Canvas, Scale, short, ticks
 
 _WIDTH = 640.0
-_LEFT = 150.0
+_LEFT = 186.0
 _RIGHT = 84.0
 
 
@@ -104,7 +104,7 @@ def lines(
     marks = ticks(1.0 if share else max((y for _, y in points), default=0.0))
     longest = max((x for x, _ in points), default=1.0) or 1.0
     along = list(places) or [(mark, short(mark)) for mark in ticks(longest, 6) if mark <= longest]
-    right = 170.0
+    right = 212.0
     x = Scale(0, longest, 56, _WIDTH - right)
     y = Scale(0, marks[-1], height - bottom, top)
     told = "; ".join(f"{one.name} ends at {short(one.points[-1][1])}" for one in series if one.points)

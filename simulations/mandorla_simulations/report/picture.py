@@ -59,7 +59,7 @@ def draw(tree: Tree, cells: Sequence[tuple[str, Tree]]) -> str:
                 for day in range(days)
             ]
             canvas.path(line, "line accounts", "3 2")
-            canvas.text(left + 4, top + 9, lab_name, "lane")
+            canvas.text(left + _PANEL - 4, top + 9, lab_name, "lane", "end")
             for release in scenario["labs"][lab]["releases_days"]:
                 canvas.path(
                     [(x(release) - 5, top - 2), (x(release) + 5, top - 2), (x(release), top + 7)],

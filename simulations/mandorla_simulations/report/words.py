@@ -19,13 +19,15 @@ ATTACKS = {
     "stay": "staying at one lab",
     "adaptive": "adapting",
 }
+_PERIODS = {"1d": "day", "1h": "hour"}
 _BUSY = 0.6
 
 
 def sharing_name(cell: Tree) -> str:
     """Name a way of sharing."""
     name = str(cell["sharing"])
-    return SHARING.get(name) or name.replace("mandorla-batch/", "Mandorla, rounds every ")
+    period = name.removeprefix("mandorla-batch/")
+    return SHARING.get(name) or f"Mandorla, rounds every {_PERIODS.get(period, period)}"
 
 
 def find(tree: Tree, scheme: str, attack: str = "configured") -> Tree | None:
