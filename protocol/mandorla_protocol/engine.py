@@ -53,6 +53,13 @@ class Engine(Protocol):
         """
         ...
 
+    def verify(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> None:
+        """Verify the proof of n blinded and evaluated elements, as an auditor does.
+
+        Raises CryptoError: BAD_ELEMENT, BAD_LENGTH, BAD_SCALAR or BAD_PROOF.
+        """
+        ...
+
     def verify_and_finalize(
         self,
         public_key: Element,
@@ -137,16 +144,25 @@ class PortableEngine:
         count = len(tokens) // TOKEN_SIZE
         if (len(blinds) // group.scalar_size, len(blinded) // group.element_size) != (count, count):
             raise CryptoError(Code.BAD_LENGTH, "a batch has as many blinds and blinded elements as tokens")
-        elements = self._decode(evaluated)
-        parsed = dleq.Proof.decode(proof, group)
-        own = [Element(element) for element in split(blinded, group.element_size)]
-        dleq.verify(group, self._context, public_key, own, elements, parsed)
+        elements = self._verified(public_key, blinded, evaluated, proof)
         values = split(tokens, TOKEN_SIZE)
         scalars = [self._decode_nonzero(blinding) for blinding in split(blinds, group.scalar_size)]
         return b"".join(
             oprf.finalize(group, value, blinding, element)
             for value, blinding, element in zip(values, scalars, elements, strict=True)
         )
+
+    def verify(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> None:
+        """Verify a batch's proof (RFC 9497 section 2.2.2)."""
+        self._verified(self._group.decode_element(public_key), blinded, evaluated, proof)
+
+    def _verified(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> list[Element]:
+        """Verify a batch's proof, and return the evaluated elements."""
+        elements = self._decode(evaluated)
+        parsed = dleq.Proof.decode(proof, self._group)
+        own = [Element(element) for element in split(blinded, self._group.element_size)]
+        dleq.verify(self._group, self._context, public_key, own, elements, parsed)
+        return elements
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
         """Return the outputs of the holder's own n tokens."""

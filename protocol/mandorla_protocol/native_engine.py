@@ -41,6 +41,11 @@ class NativeEngine:
         with _typed():
             return _native.evaluate_and_prove(keys.secret, keys.public, blinded, nonce, self._threads)
 
+    def verify(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> None:
+        """Verify a batch's proof (RFC 9497 section 2.2.2)."""
+        with _typed():
+            _native.verify(public_key, blinded, evaluated, proof, self._threads)
+
     def verify_and_finalize(
         self,
         public_key: Element,

@@ -132,6 +132,17 @@ def test_finalisation_is_the_same_whatever_is_wrong(data: st.DataObject) -> None
         fields[place] = data.draw(spoilt(fields[place]))
     public_key, *rest = fields
     assert_same(lambda engine: engine.verify_and_finalize(Element(public_key), *rest))
+    assert_same(lambda engine: engine.verify(Element(public_key), *rest[2:]))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_anyone_can_verify_what_was_evaluated(engine: str) -> None:
+    subject = PORTABLE if engine == "portable" else native(1)
+    subject.verify(KEYS.public, BLINDED, EVALUATED, PROOF)
+    swapped = EVALUATED[32:64] + EVALUATED[:32] + EVALUATED[64:]
+    assert outcome(lambda: subject.verify(KEYS.public, BLINDED, swapped, PROOF)) is Code.BAD_PROOF
+    assert outcome(lambda: subject.verify(KEYS.public, EVALUATED, BLINDED, PROOF)) is Code.BAD_PROOF
+    assert outcome(lambda: subject.verify(KEYS.public, BLINDED[:64], EVALUATED, PROOF)) is Code.BAD_LENGTH
 
 
 def test_batches_of_several_blocks_are_the_same() -> None:

@@ -122,17 +122,14 @@ pub fn verify_and_finalize(
     if blinds.len() / SCALAR_SIZE != count || blinded.len() / ELEMENT_SIZE != count {
         return Err(Fault::BadLength);
     }
-    let answers = decode_all(evaluated, threads, decode_element)?;
-    let proof = Proof::decode(proof)?;
-    dleq::require_batch(whole(blinded, ELEMENT_SIZE)?, answers.len())?;
-    let own = decode_all(blinded, threads, decode_own)?;
-
-    let weights = dleq::weights(public_key, blinded, evaluated, threads)?;
-    let m = dleq::combine(&weights, &own, threads);
-    let z = dleq::combine(&weights, &answers, threads);
-    let compressed = CompressedRistretto::from_slice(public_key).map_err(|_| Fault::BadElement)?;
-    dleq::verify(&compressed, &public_point, &m, &z, &proof)?;
-    drop((own, weights));
+    let answers = verified(
+        public_key,
+        &public_point,
+        blinded,
+        evaluated,
+        proof,
+        threads,
+    )?;
 
     whole(tokens, TOKEN_SIZE)?;
     whole(blinds, SCALAR_SIZE)?;
@@ -147,6 +144,52 @@ pub fn verify_and_finalize(
         ))
     })?;
     Ok(join_outputs(&outputs))
+}
+
+/// Verify a batch's proof, as anyone can who has the elements.
+///
+/// # Errors
+///
+/// `BadElement`, `BadLength` and `BadScalar` for what does not parse, `BadProof` if the proof does not hold.
+pub fn verify(
+    public_key: &[u8],
+    blinded: &[u8],
+    evaluated: &[u8],
+    proof: &[u8],
+    threads: usize,
+) -> Result<(), Fault> {
+    let public_point = decode_element(public_key)?;
+    verified(
+        public_key,
+        &public_point,
+        blinded,
+        evaluated,
+        proof,
+        threads,
+    )
+    .map(drop)
+}
+
+/// Verify a batch's proof, and return the evaluated elements.
+fn verified(
+    public_key: &[u8],
+    public_point: &RistrettoPoint,
+    blinded: &[u8],
+    evaluated: &[u8],
+    proof: &[u8],
+    threads: usize,
+) -> Result<Vec<RistrettoPoint>, Fault> {
+    let answers = decode_all(evaluated, threads, decode_element)?;
+    let proof = Proof::decode(proof)?;
+    dleq::require_batch(whole(blinded, ELEMENT_SIZE)?, answers.len())?;
+    let own = decode_all(blinded, threads, decode_own)?;
+
+    let weights = dleq::weights(public_key, blinded, evaluated, threads)?;
+    let m = dleq::combine(&weights, &own, threads);
+    let z = dleq::combine(&weights, &answers, threads);
+    let compressed = CompressedRistretto::from_slice(public_key).map_err(|_| Fault::BadElement)?;
+    dleq::verify(&compressed, public_point, &m, &z, &proof)?;
+    Ok(answers)
 }
 
 /// Return the outputs of the holder's own n tokens.

@@ -63,6 +63,18 @@ mod _native {
     }
 
     #[pyfunction]
+    fn verify(
+        py: Python<'_>,
+        public_key: &[u8],
+        blinded: &[u8],
+        evaluated: &[u8],
+        proof: &[u8],
+        threads: usize,
+    ) -> PyResult<()> {
+        Ok(py.detach(|| batch::verify(public_key, blinded, evaluated, proof, threads))?)
+    }
+
+    #[pyfunction]
     #[allow(clippy::too_many_arguments)] // they are the engine's
     fn verify_and_finalize<'py>(
         py: Python<'py>,
