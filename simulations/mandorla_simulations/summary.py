@@ -157,7 +157,7 @@ def _tell_sensitivity(out: Console, study: Study) -> None:
         return
     out.print(safe("The fall of extraction after the first flag, if one assumption is another", "bold"))
     numbers = ("low", "fall", "high", "fall ")
-    rows = table("parameter", "here", *numbers, right=("here", *numbers))
+    rows = table("parameter", "here", *numbers, right=("here", *numbers), wide=("parameter", "here"))
     for one in study.sensitivity:
         rows.add_row(
             safe(one.parameter),
