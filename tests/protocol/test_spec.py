@@ -13,6 +13,7 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
 from mandorla.v1 import exchange_pb2
+from mandorla_protocol.audit.verify import Claim
 from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import Code, RoundError
@@ -330,3 +331,7 @@ def test_the_size_classes_are_those_of_the_code() -> None:
     while len(classes) < len(listed):
         classes.append(size_class(classes[-1] + 1))
     assert listed == classes
+
+
+def test_the_audit_claims_are_those_of_the_code() -> None:
+    assert [row[0] for row in rows(section("17.2")) if row[0] != "claim"] == [claim.value for claim in Claim]

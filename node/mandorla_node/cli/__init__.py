@@ -12,7 +12,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..leftovers import remove_library_copy
-from . import check, demo, doctor, failures, homes, ingest, matches, peers, plugins, rounds, serve, status
+from . import (
+    audit,
+    check,
+    demo,
+    doctor,
+    failures,
+    homes,
+    ingest,
+    matches,
+    peers,
+    plugins,
+    rounds,
+    serve,
+    status,
+)
 
 _HELP = """Find the attackers that labs share, and reveal nothing else.
 
@@ -45,6 +59,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("matches", rich_help_panel=look)(matches.matches)
     app.command("check", rich_help_panel=look)(check.check)
     app.command("status", rich_help_panel=look)(status.status)
+    app.add_typer(audit.app, name="audit", rich_help_panel=look)
     plugins.mount(app, arguments)
     return app
 

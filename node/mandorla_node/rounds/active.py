@@ -67,6 +67,8 @@ class ActiveRound:
         self._store = store
         self._pool = pool
         self._holder = HolderState(header, lab)
+        # The chunks that are being answered: their elements are kept with the answer, for an auditor.
+        self._asked: dict[int, bytes] = {}
 
     @property
     def evaluated_for_peer(self) -> int:
@@ -126,6 +128,7 @@ class ActiveRound:
         Raises RoundError or CryptoError if the chunk may not be answered; then it is not charged either.
         """
         self._holder, effects = holder.step(self._holder, holder.EvaluateRequested(index, blinded, now))
+        self._asked[index] = blinded
         try:
             while True:
                 outcome: holder.Event | Answer | None = None
@@ -139,6 +142,8 @@ class ActiveRound:
         except BaseException:
             self._holder, _ = holder.step(self._holder, holder.ChunkFailed(index))
             raise
+        finally:
+            self._asked.pop(index, None)
 
     async def _perform(self, effect: holder.Effect) -> holder.Event | Answer | None:
         """Do what the state machine asks for; return what comes of it."""
@@ -155,7 +160,7 @@ class ActiveRound:
                 )
                 return holder.ChunkEvaluated(index, evaluated, proof)
             case holder.StoreAnswer(index, request, evaluated, proof):
-                chunk = StoredChunk(request, evaluated, proof)
+                chunk = StoredChunk(request, evaluated, proof, self._asked[index])
                 await asyncio.to_thread(self._store.rounds.store_answer, self.header.round_id, index, chunk)
                 return holder.AnswerStored(index, evaluated, proof)
             case holder.ReplyAnswer(index):

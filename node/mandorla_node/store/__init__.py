@@ -15,7 +15,7 @@ from .holding import Addition, HeldEpoch, Holding, StagedEntry
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator
 from .matches import Candidate, Matches, MatchRecord
 from .peers import Peer, Peers
-from .rounds import JournalEntry, RoundRecord, Rounds, RoundState, StoredChunk
+from .rounds import JournalEntry, RoundAudit, RoundRecord, Rounds, RoundState, StoredChunk
 
 __all__ = [
     "Addition",
@@ -29,6 +29,7 @@ __all__ = [
     "MatchRecord",
     "OwnTag",
     "Peer",
+    "RoundAudit",
     "RoundRecord",
     "RoundState",
     "StagedEntry",

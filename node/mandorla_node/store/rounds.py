@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
@@ -57,6 +59,17 @@ class StoredChunk:
     request: bytes
     evaluated: bytes
     proof: bytes
+    blinded: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundAudit:
+    """What the store keeps of a round for an auditor: its record, its journal with times, and its chunks."""
+
+    record: RoundRecord
+    journal: list[tuple[int, JournalEntry]]
+    chunks: list[tuple[int, int, StoredChunk]]
+    """Index, elements and content of each chunk that was charged; not answered ones have no content."""
 
 
 class Rounds:
@@ -110,19 +123,39 @@ class Rounds:
             rows = connection.execute(
                 select(ROUNDS).order_by(ROUNDS.c.created_at.desc(), ROUNDS.c.id).limit(limit)
             ).all()
-        return [
-            RoundRecord(
-                round_id=RoundId(row.id),
-                peer=LabId(row.peer),
-                kind=Kind(row.kind),
-                collection=row.collection,
-                state=RoundState(row.state),
-                code=row.code,
-                created_at=row.created_at,
-                closed_at=row.closed_at,
+        return [_record(row) for row in rows]
+
+    def for_audit(self) -> Iterator[RoundAudit]:
+        """Yield what is kept of every round that was agreed, in that order; one round at a time."""
+        with self._database.read() as connection:
+            agreed = select(JOURNAL.c.round_id).where(JOURNAL.c.event == "agreed")
+            ids = list(connection.scalars(agreed.order_by(JOURNAL.c.sequence)))
+        for round_id in ids:
+            with self._database.read() as connection:
+                row = connection.execute(select(ROUNDS).where(ROUNDS.c.id == round_id)).one()
+                lines = connection.execute(
+                    select(JOURNAL).where(JOURNAL.c.round_id == round_id).order_by(JOURNAL.c.sequence)
+                ).all()
+                chunks = connection.execute(
+                    select(CHUNKS).where(CHUNKS.c.round_id == round_id).order_by(CHUNKS.c.chunk_index)
+                ).all()
+            yield RoundAudit(
+                _record(row),
+                [
+                    (line.at, JournalEntry(RoundId(round_id), line.event, line.body, *_signatures(line)))
+                    for line in lines
+                ],
+                [
+                    (
+                        chunk.chunk_index,
+                        chunk._mapping[CHUNKS.c.count],  # a row has a method of that name
+                        StoredChunk(
+                            chunk.request, chunk.evaluated or b"", chunk.proof or b"", chunk.blinded or b""
+                        ),
+                    )
+                    for chunk in chunks
+                ],
             )
-            for row in rows
-        ]
 
     def journal(self, entry: JournalEntry) -> None:
         """Append to the journal."""
@@ -159,7 +192,7 @@ class Rounds:
                     CHUNKS.c.chunk_index == index,
                     CHUNKS.c.request == chunk.request,
                 )
-                .values(evaluated=chunk.evaluated, proof=chunk.proof)
+                .values(evaluated=chunk.evaluated, proof=chunk.proof, blinded=chunk.blinded)
             )
 
     def answer(self, round_id: RoundId, index: int) -> StoredChunk:
@@ -171,3 +204,20 @@ class Rounds:
         if row is None or row.evaluated is None:
             raise RoundError(Code.WRONG_STATE, "the chunk has no answer")
         return StoredChunk(row.request, row.evaluated, row.proof)
+
+
+def _record(row: Row[Any]) -> RoundRecord:
+    return RoundRecord(
+        round_id=RoundId(row.id),
+        peer=LabId(row.peer),
+        kind=Kind(row.kind),
+        collection=row.collection,
+        state=RoundState(row.state),
+        code=row.code,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+    )
+
+
+def _signatures(row: Row[Any]) -> tuple[bytes, bytes]:
+    return row.own_signature, row.peer_signature

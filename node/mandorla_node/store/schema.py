@@ -192,6 +192,8 @@ CHUNKS = Table(
     Column("count", Integer, nullable=False),
     Column("evaluated", LargeBinary, nullable=True),
     Column("proof", LargeBinary, nullable=True),
+    # What an auditor needs to verify the proof; null in chunks of before migration 0002.
+    Column("blinded", LargeBinary, nullable=True),
 )
 
 # What this lab signed, saw signed, asked and answered. Append-only: triggers refuse changes.

@@ -1,0 +1,77 @@
+"""A verdict in plain words, for a lawyer, and as a tree, for a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .verify import Bundle, Claim, Verdict
+
+_SHOWN = 20
+
+
+def tell(verdict: Verdict) -> Iterator[str]:
+    """Yield the verdict, line by line."""
+    for bundle in verdict.bundles:
+        yield _introduce(bundle)
+    yield ""
+    for claim in Claim:
+        found = verdict.of(claim)
+        yield f"{'holds' if not found else 'FAILS':>6}  {claim.value}"
+        for finding in found[:_SHOWN]:
+            where = f"round {finding.round_id.hex()}" if finding.round_id else "the file"
+            yield f"        {finding.lab}, {where}: {finding.what}."
+        if len(found) > _SHOWN:
+            yield f"        and {len(found) - _SHOWN} more."
+    yield ""
+    yield from _limits(verdict)
+
+
+def as_tree(verdict: Verdict) -> dict[str, object]:
+    """Return the verdict as JSON writes it."""
+    return {
+        "format": "mandorla audit 1",
+        "holds": verdict.holds,
+        "bundles": [
+            {
+                "lab": bundle.name,
+                "identity": bundle.lab.hex() if bundle.lab else "",
+                "created": bundle.start.created if bundle.start else 0,
+                "rounds": len(bundle.rounds),
+                "evaluations": bundle.evaluations,
+                "chunks_without_elements": bundle.unproved,
+            }
+            for bundle in verdict.bundles
+        ],
+        "claims": [
+            {
+                "claim": claim.name.lower(),
+                "text": claim.value,
+                "holds": not verdict.of(claim),
+                "findings": [
+                    {"lab": one.lab, "round": one.round_id.hex(), "what": one.what}
+                    for one in verdict.of(claim)
+                ],
+            }
+            for claim in Claim
+        ],
+    }
+
+
+def _introduce(bundle: Bundle) -> str:
+    if bundle.start is None:
+        return f"{bundle.source}: unreadable"
+    rounds = f"{len(bundle.rounds):,} round{'' if len(bundle.rounds) == 1 else 's'}"
+    identity = bundle.start.lab.hex()[:16]
+    return f"{bundle.name} ({identity}...): {rounds}, {bundle.evaluations:,} evaluations for its peers"
+
+
+def _limits(verdict: Verdict) -> Iterator[str]:
+    """Say what the files cannot show."""
+    names = [bundle.name for bundle in verdict.bundles]
+    if len(names) == 1:
+        yield f"Only {names[0]} was read: what its peers answered it is in their bundles."
+    unproved = sum(bundle.unproved for bundle in verdict.bundles)
+    if unproved:
+        yield f"{unproved:,} chunks are kept without their elements: their proofs cannot be checked any more."
+    yield "That an identity belongs to a lab, ask the lab: compare its fingerprint with the card."
+    yield "What labs did outside these records, and whether what they flagged is true, no file can show."

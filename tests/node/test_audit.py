@@ -1,0 +1,355 @@
+"""Audit bundles: an honest one verifies, and whatever is done to it is found and named."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mandorla.v1 import operator_pb2
+from mandorla_node.audit import write_bundle
+from mandorla_node.home import Home
+from mandorla_protocol import signatures
+from mandorla_protocol.audit.__main__ import verify_files
+from mandorla_protocol.audit.records import (
+    BundleStart,
+    ChunkRecord,
+    CloseRecord,
+    Record,
+    RoundRecord,
+    Seal,
+    Sealer,
+    decode,
+    read_frames,
+)
+from mandorla_protocol.audit.report import as_tree, tell
+from mandorla_protocol.audit.verify import Claim, Verdict
+from mandorla_protocol.engine import load_engine
+from mandorla_protocol.errors import Code, InputError, MandorlaError
+from mandorla_protocol.header import RoundHeader
+from mandorla_protocol.session.transcript import CloseStatement, request_digest
+from tests.support.commands import Run
+from tests.support.labs import SHARED, WATCH, addresses, ingest, make_labs, run_round, serving
+
+ENGINE = load_engine("auto")
+SENTINEL = "sentinel.example.org"
+
+
+class Case:
+    """Two labs that ran three rounds, and their bundles."""
+
+    def __init__(self, homes: Sequence[Home], folder: Path) -> None:
+        self.a, self.b = homes
+        self.folder = folder
+        self.files = [folder / f"{home.card.name}.audit" for home in homes]
+        for home, file in zip(homes, self.files, strict=True):
+            store = home.open_store()
+            write_bundle(home, store, file)
+            store.close()
+
+    def records(self, which: int = 0) -> list[Record]:
+        with self.files[which].open("rb") as file:
+            return [decode(frame) for frame in read_frames(file.read)]
+
+    def resealed(self, records: Sequence[Record], which: int = 0) -> Path:
+        """Write records as the lab itself would, with a good seal."""
+        home = (self.a, self.b)[which]
+        start = next(record for record in records if isinstance(record, BundleStart))
+        sealer = Sealer(start)
+        path = self.folder / f"changed-{which}.audit"
+        body = b"".join(sealer.add(record) for record in records if not isinstance(record, Seal))
+        path.write_bytes(body + sealer.seal(lambda sealed: signatures.sign(home.identity, sealed)))
+        return path
+
+    def verify(self, *files: Path) -> Verdict:
+        return verify_files([str(file) for file in files or self.files], ENGINE)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    import asyncio
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="md-"))
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses(range(20)))
+    ingest(b, addresses(range(15, 40)))
+    ingest(a, [SENTINEL], kind="domain")
+
+    async def journey() -> None:
+        async with serving(a, b) as (at_a, at_b):
+            for operator, peer, kind in (
+                (at_a, "lab-b", SHARED),
+                (at_b, "lab-a", WATCH),
+                (at_a, "lab-b", SHARED),
+            ):
+                result = await run_round(operator, peer, kind)
+                assert result.outcome == "committed"
+                request = operator_pb2.CheckRequest(
+                    indicators=[operator_pb2.Indicator(type="ipv4", value=addresses([200])[0])]
+                )
+                await operator.Check(request)
+
+    asyncio.run(journey())
+    return Case((a, b), folder)
+
+
+def broken(verdict: Verdict) -> set[Claim]:
+    return {finding.claim for finding in verdict.findings}
+
+
+def test_honest_bundles_verify_alone_and_together(case: Case) -> None:
+    verdict = case.verify()
+    assert verdict.findings == []
+    assert [len(bundle.rounds) for bundle in verdict.bundles] == [3, 3]
+    assert [bundle.evaluations for bundle in verdict.bundles] == [768, 768]
+    for file in case.files:
+        assert case.verify(file).holds
+    said = "\n".join(tell(verdict))
+    assert "lab-a" in said
+    assert "FAILS" not in said
+    assert as_tree(verdict)["holds"] is True
+
+
+def test_a_bundle_holds_no_indicator(case: Case) -> None:
+    content = case.files[0].read_bytes()
+    assert SENTINEL.encode() not in content
+    for value in addresses(range(20)):
+        assert value.encode() not in content
+
+
+def test_every_byte_counts(case: Case) -> None:
+    whole = case.files[0].read_bytes()
+    chance = random.Random(20260223)
+    changed = case.folder / "random.audit"
+    for number in range(1_000):
+        content = bytearray(whole)
+        place = chance.randrange(len(content))
+        match number % 4:
+            case 0:
+                content[place] ^= 1 << chance.randrange(8)
+            case 1:
+                del content[place : place + chance.randrange(1, 200)]
+            case 2:
+                content[place:place] = chance.randbytes(chance.randrange(1, 200))
+            case _:
+                length = chance.randrange(1, 64)
+                content[place : place + length] = chance.randbytes(min(length, len(content) - place))
+        if content == whole:
+            continue
+        changed.write_bytes(content)
+        try:
+            assert not case.verify(changed).holds
+        except InputError as error:
+            assert error.code is Code.BAD_FILE
+
+
+Change = Callable[["Case", list[Record]], list[Record]]
+
+
+def edit(kind: type[Record], **fields: object) -> Change:
+    """Change fields of the first record of a kind."""
+
+    def change(_case: Case, records: list[Record]) -> list[Record]:
+        place = next(number for number, record in enumerate(records) if isinstance(record, kind))
+        return [*records[:place], replace(records[place], **fields), *records[place + 1 :]]
+
+    return change
+
+
+def drop(kind: type[Record]) -> Change:
+    """Leave the first record of a kind out."""
+
+    def change(_case: Case, records: list[Record]) -> list[Record]:
+        place = next(number for number, record in enumerate(records) if isinstance(record, kind))
+        return [*records[:place], *records[place + 1 :]]
+
+    return change
+
+
+def drop_round(_case: Case, records: list[Record]) -> list[Record]:
+    """Leave out everything of the first round."""
+    first = next(record for record in records if isinstance(record, RoundRecord))
+    round_id = RoundHeader.decode(first.header).round_id
+    return [r for r in records if r is not first and getattr(r, "round_id", None) != round_id]
+
+
+def replay(_case: Case, records: list[Record]) -> list[Record]:
+    """Record the first chunk twice."""
+    place = next(number for number, record in enumerate(records) if isinstance(record, ChunkRecord))
+    return [*records[: place + 1], records[place], *records[place + 1 :]]
+
+
+def swap_proofs(_case: Case, records: list[Record]) -> list[Record]:
+    """Exchange the proofs of two chunks."""
+    one, other = [n for n, record in enumerate(records) if isinstance(record, ChunkRecord)][:2]
+    first, second = records[one], records[other]
+    assert isinstance(first, ChunkRecord)
+    assert isinstance(second, ChunkRecord)
+    changed = list(records)
+    changed[one], changed[other] = replace(first, proof=second.proof), replace(second, proof=first.proof)
+    return changed
+
+
+def roll_budget_back(_case: Case, records: list[Record]) -> list[Record]:
+    """Claim that fewer elements were asked for."""
+    return [replace(r, count=1) if isinstance(r, ChunkRecord) else r for r in records]
+
+
+def rewrite_chunk(_case: Case, records: list[Record]) -> list[Record]:
+    """Put another honest-looking question, whose request digest is right, in a chunk's place."""
+    place = next(number for number, record in enumerate(records) if isinstance(record, ChunkRecord))
+    chunk, other = records[place], [r for r in records if isinstance(r, ChunkRecord)][1]
+    header = next(RoundHeader.decode(r.header) for r in records if isinstance(r, RoundRecord))
+    assert isinstance(chunk, ChunkRecord)
+    asked = request_digest(header.digest(), chunk.index, other.blinded)
+    changed = replace(
+        chunk, request=asked, blinded=other.blinded, evaluated=other.evaluated, proof=other.proof
+    )
+    return [*records[:place], changed, *records[place + 1 :]]
+
+
+def splice(case: Case, records: list[Record]) -> list[Record]:
+    """Take a round of the peer's bundle for one of one's own."""
+    theirs = [record for record in case.records(1) if isinstance(record, RoundRecord)]
+    place = next(number for number, record in enumerate(records) if isinstance(record, RoundRecord))
+    return [*records[:place], theirs[0], *records[place + 1 :]]
+
+
+def backdate(_case: Case, records: list[Record]) -> list[Record]:
+    """Say that rounds were agreed a year before their headers."""
+    return [
+        replace(r, agreed_at=r.agreed_at - 365 * 86_400) if isinstance(r, RoundRecord) else r for r in records
+    ]
+
+
+def close_early(_case: Case, records: list[Record]) -> list[Record]:
+    """Say that rounds were closed before they were agreed."""
+    return [replace(r, at=1) if isinstance(r, CloseRecord) else r for r in records]
+
+
+def call_aborted(_case: Case, records: list[Record]) -> list[Record]:
+    """Replace commits by aborts that this lab signs."""
+    changed: list[Record] = []
+    for record in records:
+        if isinstance(record, CloseRecord):
+            statement = CloseStatement.decode(record.statement)
+            encoded = CloseStatement.abort(statement.header_digest, Code.DEADLINE).encode()
+            signature = signatures.sign(_case.a.identity, encoded)
+            changed.append(replace(record, statement=encoded, own_signature=signature, peer_signature=b""))
+        else:
+            changed.append(record)
+    return changed
+
+
+NAMED: list[tuple[str, Change, Claim]] = [
+    ("a signature on a header is another's", edit(RoundRecord, peer_signature=bytes(64)), Claim.AGREED),
+    ("a header is another structure", edit(RoundRecord, header=b"nothing"), Claim.AGREED),
+    ("a round's header is dropped", drop(RoundRecord), Claim.AGREED),
+    ("a whole round is dropped", drop_round, Claim.CONSISTENT),
+    ("a chunk is dropped", drop(ChunkRecord), Claim.RECORDED),
+    ("a close is dropped", drop(CloseRecord), Claim.RECORDED),
+    ("a chunk is replayed", replay, Claim.BOUNDED),
+    ("proofs are swapped", swap_proofs, Claim.PROVED),
+    ("a chunk is rewritten", rewrite_chunk, Claim.RECORDED),
+    ("a budget is rolled back", roll_budget_back, Claim.PROVED),
+    ("rounds are backdated", backdate, Claim.TIMED),
+    ("a close comes before the round", close_early, Claim.TIMED),
+    ("a round of the peer is spliced in", splice, Claim.AGREED),
+    ("commits are called aborts", call_aborted, Claim.RECORDED),
+    ("a close's signature is another's", edit(CloseRecord, own_signature=bytes(64)), Claim.RECORDED),
+    ("a state is made up", edit(RoundRecord, state="won"), Claim.RECORDED),
+]
+
+
+@pytest.mark.parametrize(("change", "claim"), [one[1:] for one in NAMED], ids=[one[0] for one in NAMED])
+def test_what_a_lab_changes_in_its_own_bundle_is_named(case: Case, change: Change, claim: Claim) -> None:
+    changed = case.resealed(change(case, case.records()))
+    verdict = case.verify(changed, case.files[1])
+    assert Claim.SEALED not in broken(verdict)
+    assert claim in broken(verdict)
+
+
+def test_a_seal_holds_the_order(case: Case) -> None:
+    records = case.records()
+    chunks = [n for n, record in enumerate(records) if isinstance(record, ChunkRecord)]
+    records[chunks[0]], records[chunks[1]] = records[chunks[1]], records[chunks[0]]
+    path = case.folder / "order.audit"
+    path.write_bytes(b"".join(len(r.encode()).to_bytes(4, "big") + r.encode() for r in records))
+    assert Claim.SEALED in broken(case.verify(path))
+
+
+def test_budgets_keys_and_tables_are_followed_over_rounds(case: Case) -> None:
+    """Rounds that both labs signed but should not have: such records need both labs' keys."""
+    records = case.records()
+
+    def resigned(record: RoundRecord, change: Callable[[RoundHeader], RoundHeader]) -> RoundRecord:
+        encoded = change(RoundHeader.decode(record.header)).encode()
+        own, peer = (signatures.sign(home.identity, encoded) for home in (case.a, case.b))
+        return replace(record, header=encoded, own_signature=own, peer_signature=peer)
+
+    def with_offer(**fields: object) -> Callable[[RoundHeader], RoundHeader]:
+        return lambda header: replace(
+            header, initiator=replace(header.initiator, offer=replace(header.initiator.offer, **fields))
+        )
+
+    rounds = [n for n, record in enumerate(records) if isinstance(record, RoundRecord)]
+    # The first and the last round are lab-a's, the second lab-b's.
+    last = records[rounds[-1]]
+    assert isinstance(last, RoundRecord)
+    offer = RoundHeader.decode(last.header).initiator.offer
+    for fields, claim in (
+        ({"budget": 300, "cap": 300}, Claim.BUDGETED),
+        ({"cap": 10}, Claim.BOUNDED),
+        ({"public_key": bytes(32)}, Claim.KEYED),
+        ({"table": replace(offer.table, root=bytes(32))}, Claim.TABLED),
+        ({"table": replace(offer.table, size=offer.table.size - 1)}, Claim.TABLED),
+        ({"budget": 0}, Claim.BOUNDED),
+    ):
+        changed = [*records]
+        changed[rounds[-1]] = resigned(last, with_offer(**fields))
+        assert claim in broken(case.verify(case.resealed(changed)))
+
+
+def test_the_program_needs_the_protocol_alone(case: Case) -> None:
+    script = "import sys, runpy; sys.modules['mandorla_node'] = None; sys.modules['grpc'] = None\n"
+    script += "sys.argv = ['audit', *sys.argv[1:]]\n"
+    script += "runpy.run_module('mandorla_protocol.audit', run_name='__main__')"
+    command = [sys.executable, "-c", script, *map(str, case.files)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "The labs' records do not contradict each other." in ran.stdout
+
+
+def test_the_commands_write_and_verify(case: Case, run: Run) -> None:
+    out = case.folder / "by-command.audit"
+    ran = run("audit", "bundle", "--home", case.a.path, "-o", out)
+    assert ran.status == 0
+    assert "3 rounds, 768 evaluations" in ran.out
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert run("audit", "verify", out, case.files[1]).status == 0
+    parsed = run("audit", "verify", out, "--json").parsed
+    assert isinstance(parsed, dict)
+    assert parsed["holds"] is True
+    bad = case.resealed(swap_proofs(case, case.records()))
+    ran = run("audit", "verify", bad)
+    assert ran.status == Code.CHECK_FAILED.info.exit_status
+    assert "FAILS  Every evaluation used the key that the header names." in ran.out
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"\x00\x00\x00\x05abc", b"\xff" * 100, b"{}"])
+def test_a_file_that_is_no_bundle_is_refused(case: Case, run: Run, content: bytes) -> None:
+    path = case.folder / "nothing.audit"
+    path.write_bytes(content)
+    assert run("audit", "verify", path).status in {
+        Code.BAD_FILE.info.exit_status,
+        Code.CHECK_FAILED.info.exit_status,
+    }
+    assert run("audit", "verify", case.folder / "absent").status == Code.BAD_FILE.info.exit_status
+    with pytest.raises(MandorlaError):
+        decode(content)
