@@ -49,7 +49,7 @@ def write_bundle(home: Home, store: Store, path: Path, clock: Clock = system_clo
         with os.fdopen(descriptor, "wb") as file:
             file.write(sealer.add(start))
             for audit in store.rounds.for_audit():
-                for record in _records(audit):
+                for record in _records(store, audit):
                     rounds += isinstance(record, RoundRecord)
                     evaluations += record.count if isinstance(record, ChunkRecord) else 0
                     file.write(sealer.add(record))
@@ -65,7 +65,7 @@ def write_bundle(home: Home, store: Store, path: Path, clock: Clock = system_clo
     return Written(rounds, evaluations, size)
 
 
-def _records(audit: RoundAudit) -> Iterator[Record]:
+def _records(store: Store, audit: RoundAudit) -> Iterator[Record]:
     """Yield a round's records; of one that was never agreed, none."""
     agreed = next(((at, entry) for at, entry in audit.journal if entry.event == "agreed"), None)
     if agreed is None:
@@ -73,7 +73,7 @@ def _records(audit: RoundAudit) -> Iterator[Record]:
     at, entry = agreed
     round_id = audit.record.round_id
     yield RoundRecord(entry.body, entry.own_signature, entry.peer_signature, at, audit.record.state.value)
-    for index, count, chunk in audit.chunks:
+    for index, count, chunk in store.rounds.chunks(round_id):
         yield ChunkRecord(round_id, index, count, chunk.request, chunk.blinded, chunk.evaluated, chunk.proof)
     for at, entry in audit.journal:
         if entry.event in _CLOSES:

@@ -107,6 +107,12 @@ def issue_card(key: Ed25519PrivateKey, name: str, certificate: bytes, endpoint: 
     return card
 
 
+def fingerprint(identity: bytes) -> str:
+    """Write an identity for people to compare over another channel."""
+    digits = identity.hex()
+    return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
+
+
 def require_name(name: str) -> None:
     """Raise InputError(BAD_CARD) unless the name is 1 to 63 of a-z, 0-9 and inner hyphens."""
     if not _NAME.fullmatch(name):

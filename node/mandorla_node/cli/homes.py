@@ -28,6 +28,8 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a home: keys, card, configuration and store."""
+    from mandorla_protocol.card import fingerprint
+
     from ..home import Home
     from .output import console, pairs, safe, write_json
 
@@ -58,12 +60,6 @@ def card(home: HomeOption) -> None:
     from ..home import Home
 
     typer.echo(Home.open(home).card.to_json(), nl=False)
-
-
-def fingerprint(identity: bytes) -> str:
-    """Write an identity for people to compare over another channel."""
-    digits = identity.hex()
-    return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
 
 
 def card_object(card: Card) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError
 
-from .homes import card_object, fingerprint
+from .homes import card_object
 from .options import HomeOption, JsonOption
 
 app = typer.Typer(help="Pin, list and unpin peers.", no_args_is_help=True)
@@ -22,7 +22,7 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Pin a peer's card. A running node knows the peer at once."""
-    from mandorla_protocol.card import MAX_CARD_BYTES, Card
+    from mandorla_protocol.card import MAX_CARD_BYTES, Card, fingerprint
 
     from ..home import Home
     from .output import console, pairs, safe, write_json
@@ -58,6 +58,8 @@ def add(
 @app.command("list")
 def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     """List the pinned peers."""
+    from mandorla_protocol.card import fingerprint
+
     from ..formats.rows import rfc3339
     from ..home import Home
     from .output import ago, console, safe, table, write_json

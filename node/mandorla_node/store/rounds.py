@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, and_, bindparam, insert, select, update
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
@@ -64,12 +64,10 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class RoundAudit:
-    """What the store keeps of a round for an auditor: its record, its journal with times, and its chunks."""
+    """What the store keeps of a round beside its chunks: its record, and its journal with times."""
 
     record: RoundRecord
     journal: list[tuple[int, JournalEntry]]
-    chunks: list[tuple[int, int, StoredChunk]]
-    """Index, elements and content of each chunk that was charged; not answered ones have no content."""
 
 
 class Rounds:
@@ -136,26 +134,32 @@ class Rounds:
                 lines = connection.execute(
                     select(JOURNAL).where(JOURNAL.c.round_id == round_id).order_by(JOURNAL.c.sequence)
                 ).all()
-                chunks = connection.execute(
-                    select(CHUNKS).where(CHUNKS.c.round_id == round_id).order_by(CHUNKS.c.chunk_index)
-                ).all()
             yield RoundAudit(
                 _record(row),
                 [
                     (line.at, JournalEntry(RoundId(round_id), line.event, line.body, *_signatures(line)))
                     for line in lines
                 ],
-                [
-                    (
-                        chunk.chunk_index,
-                        chunk._mapping[CHUNKS.c.count],  # a row has a method of that name
-                        StoredChunk(
-                            chunk.request, chunk.evaluated or b"", chunk.proof or b"", chunk.blinded or b""
-                        ),
-                    )
-                    for chunk in chunks
-                ],
             )
+
+    def chunks(self, round_id: RoundId) -> Iterator[tuple[int, int, StoredChunk]]:
+        """Yield the chunks that were charged in a round, by index, with their elements; one at a time.
+
+        One that was never answered has no content.
+        """
+        place = and_(CHUNKS.c.round_id == round_id, CHUNKS.c.chunk_index > bindparam("after"))
+        following = select(CHUNKS).where(place).order_by(CHUNKS.c.chunk_index).limit(1)
+        after = -1
+        while True:
+            with self._database.read() as connection:
+                row = connection.execute(following, {"after": after}).one_or_none()
+            if row is None:
+                return
+            after = row.chunk_index
+            # A row has a method called count.
+            count = row._mapping[CHUNKS.c.count]
+            content = (row.evaluated or b"", row.proof or b"", row.blinded or b"")
+            yield after, count, StoredChunk(row.request, *content)
 
     def journal(self, entry: JournalEntry) -> None:
         """Append to the journal."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..card import fingerprint
 from .verify import Bundle, Claim, Verdict
 
 _SHOWN = 20
@@ -12,7 +13,7 @@ _SHOWN = 20
 def tell(verdict: Verdict) -> Iterator[str]:
     """Yield the verdict, line by line."""
     for bundle in verdict.bundles:
-        yield _introduce(bundle)
+        yield from _introduce(bundle)
     yield ""
     for claim in Claim:
         found = verdict.of(claim)
@@ -57,12 +58,13 @@ def as_tree(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _introduce(bundle: Bundle) -> str:
+def _introduce(bundle: Bundle) -> Iterator[str]:
     if bundle.start is None:
-        return f"{bundle.source}: unreadable"
+        yield f"{bundle.source}: unreadable"
+        return
     rounds = f"{len(bundle.rounds):,} round{'' if len(bundle.rounds) == 1 else 's'}"
-    identity = bundle.start.lab.hex()[:16]
-    return f"{bundle.name} ({identity}...): {rounds}, {bundle.evaluations:,} evaluations for its peers"
+    yield f"{bundle.name}: {rounds}, {bundle.evaluations:,} evaluations for its peers"
+    yield f"        fingerprint {fingerprint(bundle.start.lab)}"
 
 
 def _limits(verdict: Verdict) -> Iterator[str]:
@@ -73,5 +75,5 @@ def _limits(verdict: Verdict) -> Iterator[str]:
     unproved = sum(bundle.unproved for bundle in verdict.bundles)
     if unproved:
         yield f"{unproved:,} chunks are kept without their elements: their proofs cannot be checked any more."
-    yield "That an identity belongs to a lab, ask the lab: compare its fingerprint with the card."
+    yield "That a fingerprint is that of a lab, only the lab can say: ask it over another channel."
     yield "What labs did outside these records, and whether what they flagged is true, no file can show."
