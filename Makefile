@@ -3,9 +3,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := proto protocol node simulations tests benchmarks
+SOURCES := proto protocol node simulations proofs tests benchmarks
 
-.PHONY: install browser demo test check fmt proto bench-simulator clean
+.PHONY: install browser demo test check proofs fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -35,6 +35,10 @@ check: install
 	@if command -v cargo > /dev/null; then \
 		cd protocol/native && cargo fmt --check && cargo clippy --quiet --all-features -- -D warnings && cargo test --quiet; \
 	else echo "no cargo: the native engine is not checked"; fi
+
+# Every claim of proofs/CLAIMS.toml, and the mutant that its checker must refute.
+proofs: install
+	$(BIN)/python proofs/run.py
 
 fmt: install
 	$(BIN)/ruff format .

@@ -1,0 +1,62 @@
+"""The proofs' runner: it fails for a false claim, a mutant that passes, and orphans on either side."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def runner() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("proofs_run", ROOT / "proofs" / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def claim(checker: str, control: str, artefact: str = "exhaustive.oprf_claims") -> dict[str, str]:
+    return {"id": "one", "says": "something", "artefact": artefact, "checker": checker, "control": control}
+
+
+def test_a_claim_holds_and_its_mutant_is_refuted(runner: ModuleType) -> None:
+    cases, _ = runner.check(claim("check_blinding_is_perfect", "control_blinding"))
+    assert cases > 1_000
+
+
+@pytest.mark.parametrize(
+    ("checker", "control", "said"),
+    [
+        ("control_blinding", "control_blinding", "does not hold"),
+        ("check_correctness", "check_blinding_is_perfect", "the mutant passes"),
+        ("check_nothing", "control_blinding", "does not exist"),
+    ],
+)
+def test_what_is_not_in_order_breaks_the_run(
+    runner: ModuleType, checker: str, control: str, said: str
+) -> None:
+    with pytest.raises(runner.Broken, match=said):
+        runner.check(claim(checker, control))
+
+
+def test_nothing_is_an_orphan(runner: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = runner.claims()
+    assert runner.orphans(known) == []
+    assert runner.orphans(known[1:]) == [
+        "exhaustive.oprf_claims.check_correctness",
+        "exhaustive.oprf_claims.control_correctness",
+    ]
+    monkeypatch.setattr(runner, "claims", lambda: known[1:])
+    assert runner.main() == 1
+
+
+def test_every_claim_cites_a_section_of_the_specification(runner: ModuleType) -> None:
+    headings = set(re.findall(r"^#+ (\d+(?:\.\d+)?)", (ROOT / "SPEC.md").read_text("utf-8"), re.MULTILINE))
+    assert {one["spec"] for one in runner.claims()} <= headings
