@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mandorla_protocol import signatures
 from mandorla_protocol.audit.records import (
+    PROPOSED,
     BundleStart,
     ChunkRecord,
     CloseRecord,
@@ -66,15 +67,21 @@ def write_bundle(home: Home, store: Store, path: Path, clock: Clock = system_clo
 
 
 def _records(store: Store, audit: RoundAudit) -> Iterator[Record]:
-    """Yield a round's records; of one that was never agreed, none."""
-    agreed = next(((at, entry) for at, entry in audit.journal if entry.event == "agreed"), None)
-    if agreed is None:
+    """Yield a round's records."""
+    events = {entry.event: (at, entry) for at, entry in reversed(audit.journal)}
+    if "agreed" in events and audit.state is not None:
+        at, entry = events["agreed"]
+        state, peer_signature = audit.state.value, entry.peer_signature
+    elif "proposed" in events:
+        # The peer may have agreed, and this lab never heard of it: its signature is all that there is.
+        at, entry = events["proposed"]
+        state, peer_signature = PROPOSED, bytes(signatures.SIGNATURE_SIZE)
+    else:
         return
-    at, entry = agreed
-    round_id = audit.record.round_id
-    yield RoundRecord(entry.body, entry.own_signature, entry.peer_signature, at, audit.record.state.value)
-    for index, count, chunk in store.rounds.chunks(round_id):
-        yield ChunkRecord(round_id, index, count, chunk.request, chunk.blinded, chunk.evaluated, chunk.proof)
+    yield RoundRecord(entry.body, entry.own_signature, peer_signature, at, state)
+    for index, count, chunk in store.rounds.chunks(audit.round_id):
+        content = (chunk.request, chunk.blinded, chunk.evaluated, chunk.proof)
+        yield ChunkRecord(audit.round_id, index, count, *content)
     for at, entry in audit.journal:
         if entry.event in _CLOSES:
-            yield CloseRecord(round_id, entry.body, entry.own_signature, entry.peer_signature, at)
+            yield CloseRecord(audit.round_id, entry.body, entry.own_signature, entry.peer_signature, at)

@@ -13,7 +13,10 @@ import grpc
 import pytest
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla_node.audit import write_bundle
 from mandorla_node.home import Home
+from mandorla_protocol.audit.__main__ import verify_files
+from mandorla_protocol.engine import load_engine
 from tests.support.labs import SHARED, addresses, ingest, make_labs, matched, run_round
 
 SIZE = 3000
@@ -103,3 +106,18 @@ def test_a_killed_node_comes_back_and_the_next_round_is_whole(folder: Path, vict
             asyncio.run(interrupted(doomed))
         with node(killed):
             asyncio.run(whole())
+    require_auditable(folder, a, b)
+
+
+def require_auditable(folder: Path, *homes: Home) -> None:
+    """Hold the labs' records of both rounds against each other: nothing is lost, or told in two ways."""
+    files = []
+    for home in homes:
+        path = folder / f"{home.card.name}.audit"
+        store = home.open_store()
+        write_bundle(home, store, path)
+        store.close()
+        files.append(str(path))
+    verdict = verify_files(files, load_engine("auto", 0))
+    assert verdict.findings == []
+    assert all(bundle.rounds for bundle in verdict.bundles)

@@ -275,6 +275,25 @@ def test_what_a_lab_changes_in_its_own_bundle_is_named(case: Case, change: Chang
     assert claim in broken(verdict)
 
 
+def test_a_proposal_whose_answer_was_lost_accuses_nobody(case: Case) -> None:
+    """Killed between the peer's signature and its own record of it, a lab has only its proposal."""
+
+    def cut(records: list[Record], state: str, peer_signature: bytes | None) -> list[Record]:
+        first = next(r for r in records if isinstance(r, RoundRecord))
+        round_id = RoundHeader.decode(first.header).round_id
+        signature = first.peer_signature if peer_signature is None else peer_signature
+        kept = [r for r in records if getattr(r, "round_id", None) != round_id]
+        return [replace(r, state=state, peer_signature=signature) if r is first else r for r in kept]
+
+    proposed = case.resealed(cut(case.records(), "proposed", bytes(64)))
+    agreed = case.resealed(cut(case.records(1), "unconfirmed", None), which=1)
+    assert case.verify(proposed, agreed).findings == []
+    # But who answered, or signed the end, cannot say that there was a proposal only.
+    assert Claim.CONSISTENT in broken(case.verify(proposed, case.files[1]))
+    changed = edit(RoundRecord, state="proposed", peer_signature=bytes(64))(case, case.records())
+    assert Claim.AGREED in broken(case.verify(case.resealed(changed)))
+
+
 def test_a_seal_holds_the_order(case: Case) -> None:
     records = case.records()
     chunks = [n for n, record in enumerate(records) if isinstance(record, ChunkRecord)]

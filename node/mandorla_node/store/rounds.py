@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, insert, select, update
+from sqlalchemy import Row, and_, bindparam, func, insert, select, update
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
@@ -64,9 +64,13 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class RoundAudit:
-    """What the store keeps of a round beside its chunks: its record, and its journal with times."""
+    """What the store keeps of a round beside its chunks: its id, its state, and its journal with times.
 
-    record: RoundRecord
+    A round that was proposed and, as far as this lab knows, never agreed has no state.
+    """
+
+    round_id: RoundId
+    state: RoundState | None
     journal: list[tuple[int, JournalEntry]]
 
 
@@ -124,18 +128,19 @@ class Rounds:
         return [_record(row) for row in rows]
 
     def for_audit(self) -> Iterator[RoundAudit]:
-        """Yield what is kept of every round that was agreed, in that order; one round at a time."""
+        """Yield what is kept of every round, in the order in which they began; one round at a time."""
         with self._database.read() as connection:
-            agreed = select(JOURNAL.c.round_id).where(JOURNAL.c.event == "agreed")
-            ids = list(connection.scalars(agreed.order_by(JOURNAL.c.sequence)))
+            began = select(JOURNAL.c.round_id).group_by(JOURNAL.c.round_id)
+            ids = list(connection.scalars(began.order_by(func.min(JOURNAL.c.sequence))))
         for round_id in ids:
             with self._database.read() as connection:
-                row = connection.execute(select(ROUNDS).where(ROUNDS.c.id == round_id)).one()
+                state = connection.scalar(select(ROUNDS.c.state).where(ROUNDS.c.id == round_id))
                 lines = connection.execute(
                     select(JOURNAL).where(JOURNAL.c.round_id == round_id).order_by(JOURNAL.c.sequence)
                 ).all()
             yield RoundAudit(
-                _record(row),
+                RoundId(round_id),
+                None if state is None else RoundState(state),
                 [
                     (line.at, JournalEntry(RoundId(round_id), line.event, line.body, *_signatures(line)))
                     for line in lines

@@ -22,6 +22,9 @@ from ..sizes import CHUNK_SIZE
 MAX_RECORD: Final = 2 * 32 * CHUNK_SIZE + 4_096
 """Bytes in a record at most: a chunk's elements, and what frames them."""
 
+PROPOSED: Final = "proposed"
+"""The state of a round that this lab proposed and has no answer to; the peer's signature is zeros then."""
+
 _LENGTH: Final = 4
 _BUNDLE: Final = "mandorla/v1 audit bundle"
 _ROUND: Final = "mandorla/v1 audit round"
@@ -47,7 +50,7 @@ class BundleStart:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """A round that was agreed: its header as signed, both signatures, and how it ended for this lab."""
+    """A round: its header as signed, both signatures, and how it ended for this lab."""
 
     header: bytes
     own_signature: bytes

@@ -20,7 +20,7 @@ from ..merkle import Frontier, hash_leaf
 from ..session.transcript import CloseStatement, Outcome, answer_digest, half_digest, request_digest
 from ..sizes import CHUNK_SIZE, size_class
 from ..table import TableCommitment
-from .records import BundleStart, ChunkRecord, CloseRecord, Record, RoundRecord, Seal, decode
+from .records import PROPOSED, BundleStart, ChunkRecord, CloseRecord, Record, RoundRecord, Seal, decode
 
 
 class Claim(StrEnum):
@@ -105,7 +105,7 @@ class Verdict:
         return [finding for finding in self.findings if finding.claim is claim]
 
 
-_ENDED: Final = ("committed", "unconfirmed", "aborted", "open")
+_STATES: Final = ("committed", "unconfirmed", "aborted", "open", PROPOSED)
 
 
 class BundleReader:
@@ -180,10 +180,10 @@ class BundleReader:
             self._find(Claim.AGREED, round_id, "the round is recorded twice")
             return
         self.bundle.rounds[round_id] = RoundFacts(header, record.header, record.state, record.agreed_at)
-        for signer, signature, whose in (
-            (self._lab, record.own_signature, "this lab's"),
-            (peer, record.peer_signature, "the peer's"),
-        ):
+        signed = [(self._lab, record.own_signature, "this lab's")]
+        if record.state != PROPOSED:
+            signed.append((peer, record.peer_signature, "the peer's"))
+        for signer, signature, whose in signed:
             try:
                 signatures.verify(signer, record.header, signature)
             except MandorlaError:
@@ -192,7 +192,7 @@ class BundleReader:
             header.require_valid(header.created)
         except MandorlaError as error:
             self._find(Claim.BOUNDED, round_id, f"the header is not valid: {error.detail or error.code.name}")
-        if record.state not in _ENDED:
+        if record.state not in _STATES:
             self._find(Claim.RECORDED, round_id, "the round ended in no known way")
         if not header.created - CLOCK_SKEW <= record.agreed_at < header.expires:
             self._find(Claim.TIMED, round_id, "the round was agreed outside its header's validity")
@@ -203,6 +203,8 @@ class BundleReader:
             self._find(Claim.AGREED, record.round_id, "a chunk belongs to no round that was agreed before it")
             return
         header = facts.header
+        if facts.state == PROPOSED:
+            self._find(Claim.AGREED, record.round_id, "a chunk was answered in a round that was never agreed")
         if record.index in facts.answered:
             self._find(Claim.BOUNDED, record.round_id, f"chunk {record.index} is recorded twice")
             return
