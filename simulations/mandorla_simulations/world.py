@@ -381,6 +381,8 @@ class World:
 
     def _block(self, now: int, lab: int, resource: Resource, until: int, ending: Ending) -> None:
         """Block every account that shows a resource, now and until the flag lapses."""
+        if until <= now:
+            return
         defences = self._defences[lab]
         defences.block(resource, until)
         self._blocks.append(Block(now, lab, resource, ending))
