@@ -62,8 +62,7 @@ class _Supply:
         """Use no further resource at more than one lab, and none at one lab for more accounts than before."""
         if not self.split:
             self.split = True
-            if self._spread:
-                self._divide(self._operator.presence)
+            self._divide(self._operator.presence if self._spread else 1)
 
     def thin(self) -> None:
         """Use further resources for half as many accounts each."""
@@ -104,7 +103,7 @@ class _Supply:
         operator = self._operator
         if self._kind is Kind.RELAY and entry == 0:
             return operator.signature
-        public = operator.public.get(self._kind, ())
+        public = [one for one in operator.public.get(self._kind, ()) if one not in self._dropped]
         purpose = 10 * operator.number_of(lab)
         if public and self._stream.unit(entry, purpose + _PUBLIC) < self._pool.public:
             return public[self._stream.below(len(public), entry, purpose + _WHICH)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .scenario.model import Attack, Rotate, Scenario
+from .scenario.model import Attack, Campaign, Rotate, Scenario
 
 
 def under(scenario: Scenario, attack: Attack) -> Scenario:
@@ -11,19 +11,18 @@ def under(scenario: Scenario, attack: Attack) -> Scenario:
         case Attack.CONFIGURED:
             return scenario
         case Attack.STAY:
-            campaigns = [
-                campaign.model_copy(
-                    update={
-                        "rotation": campaign.rotation.model_copy(
-                            update={"policy": Rotate.STAY, "pivot": None}
-                        )
-                    }
-                )
-                for campaign in scenario.campaigns
-            ]
+            campaigns = [_staying(scenario, campaign) for campaign in scenario.campaigns]
         case Attack.ADAPTIVE:
             campaigns = [
                 campaign.model_copy(update={"adaptive": campaign.adaptive or scenario.adaptive})
                 for campaign in scenario.campaigns
             ]
     return scenario.model_copy(update={"campaigns": tuple(campaigns)})
+
+
+def _staying(scenario: Scenario, campaign: Campaign) -> Campaign:
+    """Keep a campaign at one lab: of its labs the least vigilant, which is the attacker's best choice."""
+    vigilance = {lab.name: lab.vigilance for lab in scenario.labs}
+    labs = sorted(campaign.labs, key=lambda name: vigilance[name])
+    rotation = campaign.rotation.model_copy(update={"policy": Rotate.STAY, "pivot": None})
+    return campaign.model_copy(update={"rotation": rotation, "labs": tuple(labs)})

@@ -80,6 +80,7 @@ def simulate(
     from . import command
 
     if sweep is not None:
+        command.require_none(sharing, attack, seeds, seed, fidelity is Fidelity.NODES, sensitivity)
         command.sweep(sweep, scenario, out, workers=workers, ray=ray, as_json=as_json)
     elif scenario is None:
         command.list_presets(as_json)

@@ -86,6 +86,8 @@ def plan(wanted: str, changes: Changes, nodes: bool) -> Plan:
         for cell in cells:
             if cell.sharing.scheme is not Scheme.NONE:
                 require_batch(cell)
+        if not cells:
+            raise InputError(Code.BAD_INPUT, "fidelity nodes runs the configured attack only, in batches")
     return Plan(Loaded(loaded.name, scenario, loaded.tree), cells, seeds, nodes)
 
 
@@ -114,10 +116,11 @@ def study(
     done = results.Study(loaded, fidelity, planned.seeds, cells, time.monotonic() - started, found, base)
     paths = []
     if out is not None:
-        paths = results.write(done, out)
-        page = out / "report.html"
-        page.write_text(render(results.as_tree(done)), encoding="utf-8")
-        paths.append(page)
+        with _writing(out):
+            paths = results.write(done, out)
+            page = out / "report.html"
+            page.write_text(render(results.as_tree(done)), encoding="utf-8")
+            paths.append(page)
     if as_json:
         write_json(results.as_tree(done))
     else:
@@ -135,13 +138,26 @@ def sweep(
         raise InputError(Code.BAD_INPUT, "a sweep needs --out DIR, where it can go on if it is interrupted")
     planned = load_sweep(file, wanted)
     _make_folder(out)
-    with executor(workers, ray) as pool, _progress(len(planned.runs)) as advance:
-        rows = run_sweep(planned, out, pool, advance)
-    (out / "sweep.html").write_text(render_sweep(sweep_tree(planned, rows)), encoding="utf-8")
+    with _writing(out):
+        with executor(workers, ray) as pool, _progress(len(planned.runs)) as advance:
+            rows = run_sweep(planned, out, pool, advance)
+        (out / "sweep.html").write_text(render_sweep(sweep_tree(planned, rows)), encoding="utf-8")
     if as_json:
         write_json(sweep_tree(planned, rows))
     else:
         summary.tell_sweep(console(), planned, rows, out)
+
+
+def require_none(*options: object) -> None:
+    """Refuse options that a sweep file says itself.
+
+    Raises InputError(BAD_INPUT).
+    """
+    if any(options):
+        raise InputError(
+            Code.BAD_INPUT,
+            "a sweep's file says its sharing and seeds, and it is fast: leave those options out",
+        )
 
 
 def list_presets(as_json: bool) -> None:
@@ -189,6 +205,15 @@ def _make_folder(out: Path | None) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(Code.BAD_FILE, f"{out}: {error.strerror}") from None
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Turn what keeps a file from being written into an error of the catalogue."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{error.filename or out}: {error.strerror}") from None
 
 
 @contextmanager

@@ -78,10 +78,13 @@ class Defences:
         """Say whether a resource is blocked."""
         return self._blocked.get(resource, 0) > now
 
-    def is_any_blocked(self, resources: Iterable[Resource], now: int) -> bool:
-        """Say whether one of an account's resources is blocked."""
+    def blocking(self, resources: Iterable[Resource], now: int) -> Resource | None:
+        """Return the first of an account's resources that is blocked, if one is."""
         blocked = self._blocked
-        return any(blocked.get(resource, 0) > now for resource in resources)
+        for resource in resources:
+            if blocked.get(resource, 0) > now:
+                return resource
+        return None
 
     def is_reviewed(self, resource: Resource, now: int) -> bool:
         """Say whether accounts that show a resource are looked into."""

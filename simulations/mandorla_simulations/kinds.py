@@ -66,6 +66,7 @@ class Ending(IntEnum):
     REVIEWED = 4
     REFUSED = 5
     MOVED = 6
+    FINISHED = 7
 
 
 BLOCKS: Final = (Ending.DETECTED, Ending.LINKED, Ending.PEER, Ending.REVIEWED, Ending.REFUSED)

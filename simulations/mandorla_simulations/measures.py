@@ -137,10 +137,11 @@ def _alive_by_day(
 ) -> Numbers:
     accounts = record.accounts
     opened, ended = accounts.column("opened"), accounts.column("ended")
+    refused = accounts.column("ending") == Ending.REFUSED
     place = campaign * shape[1] + lab
     series = np.zeros((shape[0] * shape[1], days), dtype=np.int64)
     for day in range(days):
-        alive = (opened < (day + 1) * DAY) & (ended > day * DAY)
+        alive = (opened < (day + 1) * DAY) & (ended > day * DAY) & ~refused
         series[:, day] = np.bincount(place[alive], minlength=len(series))
     return series.reshape(*shape, days)
 

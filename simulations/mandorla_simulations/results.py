@@ -91,6 +91,20 @@ class Study:
             [float(with_it.benign_blocked - without.benign_blocked) for with_it, without in pairs]
         )
 
+    def rotation_gain(self) -> Estimate | None:
+        """Estimate how much more is extracted without sharing than by staying at one lab, seed by seed."""
+        rotating, staying = self.find(Scheme.NONE), self.find(Scheme.NONE, Attack.STAY)
+        if rotating is None or staying is None:
+            return None
+        pairs = zip(rotating.measures, staying.measures, strict=True)
+        return estimate_known(
+            [
+                moved / stayed - 1 if (stayed := int(without.exchanges.sum())) else None
+                for with_it, without in pairs
+                for moved in [int(with_it.exchanges.sum())]
+            ]
+        )
+
 
 def reduction(with_it: Measures, without: Measures) -> float | None:
     """Return by what share extraction after the first flag falls; None if there was none to fall."""
@@ -129,6 +143,7 @@ def as_tree(study: Study) -> Tree:
             }
             for path, prior in scenario.priors.items()
         ],
+        "rotation_gain": _estimate(study.rotation_gain()),
         "cells": [_cell(study, result) for result in study.cells],
         "sensitivity": {
             "base": study.sensitivity_base,
@@ -145,6 +160,7 @@ def _cell(study: Study, result: CellResult) -> Tree:
         "attack": result.cell.attack.value,
         "sharing": str(result.cell.sharing),
         "scheme": result.cell.sharing.scheme.value,
+        "period_seconds": result.cell.sharing.period,
         "exchanges": _mean(one.exchanges.sum() for one in runs),
         "exchanges_by_campaign": [_mean(one.exchanges[c].sum() for one in runs) for c in campaigns],
         "exchanges_by_lab": [_mean(one.exchanges[:, lab].sum() for one in runs) for lab in labs],
@@ -160,10 +176,12 @@ def _cell(study: Study, result: CellResult) -> Tree:
         "survival": [
             {"hours": hours, **_mean(one.survival[place] for one in runs)}
             for place, hours in enumerate(SURVIVAL_HOURS)
+            if hours <= scenario.days * 24
         ],
         "spread": [
             {"hours": hours, **_mean(one.spread[place] for one in runs)}
             for place, hours in enumerate(SPREAD_HOURS)
+            if hours <= scenario.days * 24
         ],
         "spread_pairs": _mean(one.spread_pairs for one in runs),
         "cost_usd": _mean(sum(one.spent) / 100 for one in runs),

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
+from mandorla_protocol.errors import Code, InputError
+
 from .executors import Pool, run_all
 from .measures import Measures
 from .results import Sensitivity, reduction
 from .scenario.loading import Loaded
 from .scenario.model import Assumed, Attack, Scenario, Scheme, Sharing
-from .scenario.paths import Tree, lookup, matching, moved
+from .scenario.paths import End, Tree, lookup, matching, moved
 from .study import Cell, Run, measure_run
 
 
@@ -36,7 +40,7 @@ def questions(loaded: Loaded, seeds: Sequence[int]) -> list[Question]:
     for path, prior in loaded.scenario.priors.items():
         if isinstance(prior, Assumed):
             for end in (prior.low, prior.high):
-                changed = Scenario.model_validate(moved(loaded.tree, path, end))
+                changed = _with(loaded, path, end)
                 variants.append((path, _text(end), _chosen(loaded.tree, path), changed))
     return [
         Question(path, value, chosen, Run(scenario, Cell(Attack.CONFIGURED, sharing), seed))
@@ -79,6 +83,16 @@ def _headlines(asked: Sequence[Question], measured: Sequence[Measures]) -> dict[
         if known:
             headlines[key] = sum(known) / len(known)
     return headlines
+
+
+def _with(loaded: Loaded, path: str, end: End) -> Scenario:
+    try:
+        return Scenario.model_validate(moved(loaded.tree, path, end))
+    except ValidationError as error:
+        said = error.errors()[0]["msg"]
+        raise InputError(
+            Code.BAD_CONFIG, f"priors: {_text(end)} is no possible end for {path}: {said}"
+        ) from None
 
 
 def _chosen(tree: Tree, pattern: str) -> str:

@@ -39,11 +39,12 @@ class Run:
 def cells_of(scenario: Scenario) -> list[Cell]:
     """List the cells of a scenario: all sharing for the configured attack, none and watch for others."""
     ends = [sharing for sharing in scenario.sharing if sharing.scheme in {Scheme.NONE, Scheme.WATCH}]
-    return [
+    cells = [
         Cell(attack, sharing)
         for attack in scenario.attacks
         for sharing in (scenario.sharing if attack is Attack.CONFIGURED else ends or scenario.sharing[:1])
     ]
+    return list(dict.fromkeys(cells))
 
 
 def seeds_of(scenario: Scenario) -> list[int]:

@@ -168,9 +168,7 @@ def _tell_sensitivity(out: Console, study: Study) -> None:
             f"{one.at_high:.0%}",
         )
     out.print(indented(rows))
-    out.print(
-        safe(f"  As the scenario says it is {study.sensitivity_base:.0%}, with the first seed.\n", "dim")
-    )
+    out.print(safe(f"  As the scenario says it is {study.sensitivity_base:.0%}, with the first seed.", "dim"))
 
 
 def _number(value: Estimate) -> str:

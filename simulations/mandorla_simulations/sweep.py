@@ -14,13 +14,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from mandorla_protocol.errors import Code, InputError
 
 from .executors import Pool
 from .measures import Measures
-from .scenario.loading import Lines, Loaded, load, parse_tree, read_text, validate
+from .scenario.loading import Lines, Loaded, Location, load, parse_tree, read_text, validate
 from .scenario.model import Attack, Part, Scenario, SharingText, Text
 from .scenario.paths import Tree, UnknownParameter, replaced
 from .scenario.units import Count, Positive
@@ -39,7 +41,7 @@ class Vary(Part):
     """One parameter, and the values that it takes, written as the scenario writes them."""
 
     parameter: Text
-    values: tuple[bool | str | int | float, ...]
+    values: Annotated[tuple[bool | str | int | float, ...], Field(min_length=1)]
 
 
 class SweepFile(Part):
@@ -50,7 +52,7 @@ class SweepFile(Part):
     seeds: Positive = 1
     seed: Count | None = None
     sharing: tuple[SharingText, ...] = ()
-    vary: tuple[Vary, ...]
+    vary: Annotated[tuple[Vary, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def load_sweep(path: Path, wanted: str | None) -> SweepPlan:
     parameters = tuple(vary.parameter for vary in said.vary)
     first = loaded.scenario.seed if said.seed is None else said.seed
     runs = []
-    for point in product(*(vary.values for vary in said.vary)):
+    for point in product(*(dict.fromkeys(vary.values) for vary in said.vary)):
         scenario = _at(loaded.tree, parameters, point, lines, path.name)
         for sharing in said.sharing or scenario.sharing:
             for seed in range(first, first + said.seeds):
@@ -157,7 +159,18 @@ def _at(
             raise InputError(
                 Code.BAD_CONFIG, f"{shown_as}, line {line}: {parameter} names no parameter: {error}."
             ) from None
-    return validate(Scenario, tree, lines, f"{shown_as} (with {', '.join(map(str, point))})")
+    return validate(Scenario, tree, _OneLine(lines.of(("vary", 0, "values"))), shown_as)
+
+
+class _OneLine(Lines):
+    """Whatever is wrong with a scenario that a sweep makes is due to the values that the sweep gives."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+
+    def of(self, location: Location) -> int:
+        """Return the line of the values."""
+        return self._line
 
 
 def _key(run: Run) -> str:
@@ -177,7 +190,10 @@ def _kept(path: Path) -> dict[str, dict[str, float]]:
     """Read the results of earlier starts; a line that was cut off is done again."""
     kept: dict[str, dict[str, float]] = {}
     if path.exists():
-        whole = path.read_text("utf-8").rpartition("\n")[0]
+        try:
+            whole = path.read_text("utf-8").rpartition("\n")[0]
+        except (OSError, UnicodeDecodeError):
+            raise InputError(Code.BAD_FILE, f"{path} cannot be read; choose another folder") from None
         for line in whole.splitlines():
             try:
                 entry = json.loads(line)

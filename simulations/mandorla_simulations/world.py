@@ -21,7 +21,7 @@ from .population import Population, Times
 from .record import Accounts, Block, Flag, Record, Told
 from .resources import NEVER, Resource, ResourceBook
 from .scenario.model import Scenario, Signal
-from .scenario.units import DAY
+from .scenario.units import DAY, HOUR
 from .sharing.channel import Channel, Delivery, Match
 from .sightings import Sightings
 
@@ -115,6 +115,7 @@ class World:
         for index, operator in enumerate(self._operators):
             for slot in range(operator.campaign.pool):
                 self._at(operator.slot_start(slot), self._replace, index, slot, None)
+            self._at(operator.end, self._finish_campaign, index)
         for index, lab in enumerate(self._scenario.labs):
             for release in lab.releases:
                 self._at(release, self._release, index)
@@ -128,6 +129,11 @@ class World:
         accounts = self._accounts
         for account in self._living:
             accounts.ended[account] = self._operator_of[account].end
+
+    def _finish_campaign(self, now: int, campaign: int) -> None:
+        """Give up the accounts of a campaign that is over."""
+        for account in [one for one in self._living if self._accounts.campaign[one] == campaign]:
+            self._end(account, now, Ending.FINISHED, None)
 
     # What attackers do.
 
@@ -163,8 +169,9 @@ class World:
             self._show(chosen, resource, now)
         self._show_exits(chosen, operator.relay, now)
         checked = [*shown, self._address_of(account, now)] if self._addresses_act else shown
-        if defences.is_any_blocked(checked, now):
-            self._end(account, now, Ending.REFUSED, None)
+        cause = defences.blocking(checked, now)
+        if cause is not None:
+            self._end(account, now, Ending.REFUSED, cause)
             return
         self._living[account] = None
         self._present[operator.relay, chosen] += 1
@@ -216,9 +223,13 @@ class World:
                     self._at(now + after, self._move, account, lab)
 
     def _move(self, now: int, account: int, lab: int) -> None:
-        if self._accounts.ending[account] is Ending.NONE:
+        if self._accounts.ending[account] is not Ending.NONE:
+            return
+        campaign, slot = self._accounts.campaign[account], self._accounts.slot[account]
+        at = self._operators[campaign].reserve(now)
+        if at is not None:
             self._end(account, now, Ending.MOVED, None)
-            self._replace(now, self._accounts.campaign[account], self._accounts.slot[account], lab)
+            self._at(at, self._open, campaign, slot, lab)
 
     def _end(self, account: int, now: int, ending: Ending, cause: Resource | None) -> None:
         """End an account, and let its operator notice in time."""
@@ -234,7 +245,7 @@ class World:
                     live[resource] -= 1
         accounts.ending[account] = ending
         accounts.ended[account] = min(now, operator.end)
-        if ending is Ending.MOVED:
+        if ending in {Ending.MOVED, Ending.FINISHED}:
             return
         silent = self._policy.silent and ending is not Ending.REFUSED
         self._at(now + (self._policy.notice if silent else 0), self._notice, account, cause)
@@ -303,7 +314,8 @@ class World:
             return
         operator = self._operator_of[account]
         wait = waiting_time(operator.detection_draw(self._number_of[account], number, attempt)) / rate
-        at = now + int(wait * DAY)
+        # A signal that did not apply is looked at again in an hour at the earliest.
+        at = now + max(HOUR if attempt else 1, int(wait * DAY))
         if at < operator.end:
             self._at(at, self._detect, account, number, column, signal, attempt)
 
@@ -408,7 +420,7 @@ class World:
         done = now + self._policy.review.delay
         for account in self._live_members(lab, resource):
             self._at(done, self._review, account, resource)
-        people = self._people_with(lab, resource, until)
+        people = self._people_with(lab, resource, now, until)
         if len(people):
             errs = self._reviews[lab].units(self._people.people) < self._policy.review.errs
             self._block_people_at(lab, people[errs[people]], done, Ending.REVIEWED)
@@ -427,18 +439,21 @@ class World:
 
     # What happens to benign people.
 
-    def _people_with(self, lab: int, resource: Resource, until: int) -> Times:
+    def _people_with(self, lab: int, resource: Resource, now: int, until: int) -> Times:
+        """Return who shows a resource; of a relay's address, who has it now."""
         behind = self._book.exit_of(resource)
         if behind is None:
             people = self._people.holders(resource)
         else:
-            relay, _, slot = behind
+            relay, lease, slot = behind
+            if lease != now // self._turnover[relay]:
+                return np.empty(0, dtype=np.int64)
             people = self._people.customers_at(relay, self._exits[relay], slot)
         present: Times = people[self._people.arrivals[lab, people] < until]
         return present
 
     def _block_people(self, lab: int, resource: Resource, now: int, until: int, ending: Ending) -> None:
-        self._block_people_at(lab, self._people_with(lab, resource, until), now, ending)
+        self._block_people_at(lab, self._people_with(lab, resource, now, until), now, ending)
 
     def _block_people_at(self, lab: int, people: Times, now: int, ending: Ending) -> None:
         """Block people now, or when they arrive."""
@@ -460,6 +475,8 @@ class World:
 
     def _convict_wrongly(self, now: int, lab: int, person: int) -> None:
         """Mistake a person for an attacker: flag and block as for any other account."""
+        if self._benign_blocked[lab, person] <= now:
+            return
         self._block_people_at(lab, np.array([person]), now, Ending.DETECTED)
         shown = list(self._people.resources_of(person))
         relay = int(self._people.customer_of[person])

@@ -72,7 +72,7 @@ def test_results_are_the_same_on_every_machine(run: Run, folder: Path) -> None:
     run("simulate", "small", "--seeds", "2", "--out", folder / "out", "--workers", "2")
     cells = json.loads((folder / "out" / "results.json").read_text())["cells"]
     digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
-    assert digest == "f84d841ad2c8fa122bcb7d4d367985fdc74515b5b9b45ce6023def3984608cde"
+    assert digest == "5f827da2c54d1ea6240b79fab8874d78d39fe74f6c86c4a8f20dee3564e9c5d1"
 
 
 def test_json_is_what_is_written(run: Run, folder: Path, tiny: Path) -> None:
@@ -86,6 +86,13 @@ def test_sharing_and_seeds_can_be_chosen(run: Run, tiny: Path) -> None:
     assert isinstance(ran, dict)
     assert ran["scenario"]["seeds"] == [40, 41, 42]
     assert [cell["sharing"] for cell in ran["cells"]] == ["plaintext"]
+
+
+def test_what_is_named_twice_is_run_once(run: Run, tiny: Path) -> None:
+    twice = ("--sharing", "none", "--sharing", "none", "--attack", "configured", "--attack", "configured")
+    ran = run("simulate", tiny, *twice, "--workers", "1", "--json").parsed
+    assert isinstance(ran, dict)
+    assert [(cell["attack"], cell["sharing"]) for cell in ran["cells"]] == [("configured", "none")]
 
 
 def test_sensitivity_moves_every_assumption(run: Run, folder: Path, tiny: Path) -> None:
@@ -123,6 +130,8 @@ def test_real_nodes_are_held_against_set_logic(run: Run, tiny: Path) -> None:
         (["hydra", "--fidelity", "nodes"], Code.BAD_INPUT, "takes up to 20,000 people"),
         (["--sweep", "nothing.toml", "--out", "x"], Code.BAD_FILE, "There is no file nothing.toml."),
         (["--sweep", "nothing.toml"], Code.BAD_INPUT, "--out DIR"),
+        (["--sweep", "nothing.toml", "--seeds", "3"], Code.BAD_INPUT, "leave those options out"),
+        (["small", "--fidelity", "nodes", "--attack", "stay"], Code.BAD_INPUT, "configured attack only"),
     ],
 )
 def test_what_cannot_be_done_is_said(run: Run, arguments: list[str], code: Code, said: str) -> None:

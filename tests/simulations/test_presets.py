@@ -30,12 +30,12 @@ def test_february_has_as_many_accounts_as_are_reported() -> None:
     assert measured("rotation-2026-02", "none").opened.sum() == pytest.approx(24_000, rel=0.1)
 
 
-def test_rotation_pays_without_sharing_and_hardly_with_it() -> None:
+def test_rotation_pays_without_sharing_and_not_with_it() -> None:
     rotating = measured("rotation-2026-02", "none").exchanges.sum()
     staying = measured("rotation-2026-02", "none", Attack.STAY).exchanges.sum()
     watched = measured("rotation-2026-02", "mandorla-watch").exchanges.sum()
-    assert rotating > 1.3 * staying
-    assert watched < 0.8 * rotating
+    assert rotating > 1.1 * staying
+    assert watched < staying
 
 
 def test_sharing_does_nothing_against_an_attacker_that_nobody_notices() -> None:

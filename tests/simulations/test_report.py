@@ -53,28 +53,49 @@ def test_every_chart_is_well_formed_and_says_what_it_shows(tree: Tree) -> None:
         assert len(root.findall("text")) > 5
 
 
-def test_the_answer_is_what_the_figures_say(tree: Tree) -> None:
-    page = render(tree)
+def estimate(mean: float, low: float, high: float) -> dict[str, float]:
+    return {"mean": mean, "low": low, "high": high}
+
+
+def watched(tree: Tree) -> Tree:
     cells = {(cell["attack"], cell["sharing"]): cell for cell in tree["cells"]}
-    fall = cells["configured", "mandorla-watch"]["reduction_after_first_flag"]["mean"]
-    assert f"extraction after the first flag falls by {fall:.0%}" in page
-    alone = cells["configured", "none"]["exchanges"]["mean"]
-    more = alone / cells["stay", "none"]["exchanges"]["mean"] - 1
-    assert f"{short(alone)} exchanges, {more:.0%} more than if they stayed at one lab" in page
-    harm = cells["configured", "mandorla-watch"]["benign_blocked_more_than_alone"]["mean"]
-    assert f"{harm:,.0f} more honest users are blocked" in page
+    found: Tree = cells["configured", "mandorla-watch"]
+    return found
+
+
+def test_the_answer_is_what_the_figures_say(tree: Tree) -> None:
+    cell = watched(tree)
+    cell["reduction_after_first_flag"] = estimate(0.38, 0.3, 1.2)
+    cell["benign_blocked_more_than_alone"] = estimate(50.0, 20.0, 80.0)
+    cell["benign_users"] = estimate(10_000.0, 10_000.0, 10_000.0)
+    tree["rotation_gain"] = estimate(0.16, 0.1, 0.22)
+    page = render(tree)
+    extracted = short(tree["cells"][0]["exchanges"]["mean"])
+    assert f"{extracted} exchanges, 16% more than if they stayed at the least vigilant lab" in page
+    assert "extraction after the first flag falls by 38% (95 % interval 30% to 100%)" in page
+    assert "50 more honest users are blocked than without sharing (500 in 100,000)" in page
+
+
+def test_what_the_seeds_cannot_tell_is_not_told(tree: Tree) -> None:
+    cell = watched(tree)
+    cell["reduction_after_first_flag"] = estimate(0.38, -0.3, 1.0)
+    cell["benign_blocked_more_than_alone"] = estimate(50.0, -20.0, 120.0)
+    tree["rotation_gain"] = estimate(0.16, -0.1, 0.42)
+    page = render(tree)
+    assert "whether that is more than if they stayed at one lab, these seeds cannot tell" in page
+    assert "makes extraction fall, these seeds cannot tell" in page
+    assert "Whether it harms more honest users than no sharing, these seeds cannot tell." in page
+    assert "rotation pays" not in page
 
 
 def test_what_sharing_does_not_do_is_said(tree: Tree) -> None:
-    for cell in tree["cells"]:
-        if cell["sharing"] == "mandorla-watch" and cell["attack"] == "configured":
-            cell["reduction_after_first_flag"] = {"mean": -0.1, "low": -0.2, "high": 0.0}
-            cell["load"]["rounds_refused"]["mean"] = 12.0
-            cell["load"]["budget_spent"]["mean"] = 0.93
-            for lab in cell["exchanges_by_lab"]:
-                lab["mean"] *= 9
+    cell = watched(tree)
+    cell["reduction_after_first_flag"] = estimate(-0.1, -0.2, -0.05)
+    cell["load"]["rounds_refused"]["mean"] = 12.0
+    cell["load"]["budget_spent"]["mean"] = 0.93
+    cell["exchanges_by_lab"] = [estimate(9e9, 8e9, 1e10) for _ in cell["exchanges_by_lab"]]
     page = render(tree)
-    assert "does not fall: it changes by 10% (95 % interval 0% to 20%)".replace(" 0%", " -0%") in page
+    assert "does not fall: it changes by 10% (95 % interval 5% to 20%)" in page
     assert "12 questions were refused" in page
     assert "93% of its budget" in page
     assert "more extraction with sharing than without" in page

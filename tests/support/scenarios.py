@@ -12,8 +12,9 @@ from mandorla_simulations.study import Cell, simulate
 
 
 def tree(**changes: object) -> Tree:
-    """Return the tree of `small`; in the names of parameters `__` stands for a dot."""
-    return changed(load("small").tree, {path.replace("__", "."): value for path, value in changes.items()})
+    """Return the tree of `small`; in names of parameters `__` is a dot, and `campaign_a` is campaign-a."""
+    named = {path.replace("__", ".").replace("campaign_", "campaign-"): changes[path] for path in changes}
+    return changed(load("small").tree, named)
 
 
 def changed(start: Tree, changes: Mapping[str, object]) -> Tree:

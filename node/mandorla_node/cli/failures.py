@@ -16,10 +16,10 @@ ADVICE: Final = {
     Code.BAD_INPUT: "`mandorla COMMAND --help` shows what each option takes.",
     Code.BAD_INDICATOR: "Check the value against the type; `mandorla check TYPE VALUE` takes one type.",
     Code.UNKNOWN_TYPE: "Name a type of the registry (SPEC 3).",
-    Code.BAD_FILE: "Check the path and the format; --format says how the file is written.",
+    Code.BAD_FILE: "Check the path, and that the file is what the command reads.",
     Code.BAD_ROWS: "Nothing was stored. Mend the rows, or leave out --strict to take the others.",
     Code.BAD_HOME: "`mandorla doctor --home HOME` looks a home over.",
-    Code.BAD_CONFIG: "Mend mandorla.toml in the home; `mandorla doctor --home HOME` checks it.",
+    Code.BAD_CONFIG: "Mend the file; a node's is mandorla.toml, and `mandorla doctor --home HOME` checks it.",
     Code.BAD_CARD: "Ask the peer for its card again: `mandorla card --home HOME`.",
     Code.UNKNOWN_PEER: "`mandorla peer list` names the pinned peers; `mandorla peer add CARD` pins one.",
     Code.NODE_NOT_RUNNING: "Start it with `mandorla serve --home HOME`.",
@@ -77,8 +77,8 @@ def show(error: MandorlaError) -> None:
     lines = [explanation]
     if error.detail:
         lines = [explanation.removesuffix(error.detail).strip(), error.detail]
-    for line in lines:
-        out.print(indented(safe(line)))
+    for said in "\n".join(lines).split("\n"):
+        out.print(indented(safe(said)))
     if advice := ADVICE.get(error.code):
         out.print(indented(safe(f"Next: {advice}", "dim")))
 

@@ -33,7 +33,7 @@ def sharing_name(cell: Tree) -> str:
 def find(tree: Tree, scheme: str, attack: str = "configured") -> Tree | None:
     """Return the cell of a scheme and an attack, of batches the one with the shortest period."""
     fitting = [cell for cell in tree["cells"] if (cell["scheme"], cell["attack"]) == (scheme, attack)]
-    return fitting[-1] if fitting else None
+    return min(fitting, key=lambda cell: float(cell["period_seconds"]), default=None)
 
 
 def best(tree: Tree, attack: str = "configured") -> Tree | None:
@@ -51,24 +51,22 @@ def percent(value: Estimate) -> str:
     said = f"{value['mean'] or 0:.0%}"
     if value["low"] is None or value["high"] is None:
         return said
-    return f"{said} (95 % interval {value['low']:.0%} to {value['high']:.0%})"
+    return f"{said} (95 % interval {value['low']:.0%} to {min(1.0, value['high']):.0%})"
+
+
+def uncertain(value: Estimate) -> bool:
+    """Say whether an interval leaves open on which side of zero the truth lies."""
+    return value["low"] is not None and value["high"] is not None and value["low"] <= 0 <= value["high"]
 
 
 def answer(tree: Tree) -> list[str]:
     """Answer the question that the page is about, in a few sentences."""
-    alone, shared, stay = find(tree, "none"), best(tree), find(tree, "none", "stay")
+    alone, shared, gain = find(tree, "none"), best(tree), tree["rotation_gain"]
     said = []
     if alone is not None:
         extracted = mean(alone["exchanges"]) or 0
         sentence = f"Without sharing, these operators extract {short(extracted)} exchanges"
-        if stay is not None and (staying := mean(stay["exchanges"])):
-            change = extracted / staying - 1
-            sentence += (
-                f", {change:.0%} more than if they stayed at one lab: rotation pays"
-                if change > 0.01
-                else ", no more than if they stayed at one lab: rotation does not pay here"
-            )
-        said.append(sentence + ".")
+        said.append(sentence + _rotation(gain) + ".")
     if shared is not None:
         said += _effect(tree, shared)
     adapting = best(tree, "adaptive")
@@ -78,13 +76,25 @@ def answer(tree: Tree) -> list[str]:
     if harmed and shared:
         more, users = harmed["mean"], mean(shared["benign_users"]) or 0
         rate = f" ({more / users * 100_000:,.0f} in 100,000)" if users else ""
-        if more >= 0.5:
+        if uncertain(harmed) and abs(more) >= 0.5:
+            said.append("Whether it harms more honest users than no sharing, these seeds cannot tell.")
+        elif more >= 0.5:
             said.append(
                 f"It has a price: {more:,.0f} more honest users are blocked than without sharing{rate}."
             )
         else:
             said.append("No more honest users are blocked than without sharing.")
     return said or ["This study has no cell without sharing and none with it: there is nothing to compare."]
+
+
+def _rotation(gain: Estimate | None) -> str:
+    if gain is None or gain["mean"] is None:
+        return ""
+    if uncertain(gain):
+        return "; whether that is more than if they stayed at one lab, these seeds cannot tell"
+    if gain["mean"] > 0.01:
+        return f", {gain['mean']:.0%} more than if they stayed at the least vigilant lab: rotation pays"
+    return ", no more than if they stayed at the least vigilant lab: rotation does not pay here"
 
 
 def _effect(tree: Tree, shared: Tree) -> list[str]:
@@ -94,7 +104,9 @@ def _effect(tree: Tree, shared: Tree) -> list[str]:
         return [
             f"How much {name} changes cannot be said: nothing was flagged, or no run was without sharing."
         ]
-    if (fall["mean"] or 0) <= 0.005:
+    if uncertain(fall) and abs(fall["mean"] or 0) > 0.005:
+        sentence = f"Whether {name} makes extraction fall, these seeds cannot tell: by {percent(fall)}"
+    elif (fall["mean"] or 0) <= 0.005:
         change = percent(_negated(fall))
         sentence = f"With {name}, extraction after the first flag does not fall: it changes by {change}"
     else:
@@ -154,13 +166,19 @@ def _weakest(tree: Tree, alone: Tree, shared: Tree) -> Iterable[str]:
     for one, key in (("campaign", "exchanges_by_campaign"), ("lab", "exchanges_by_lab")):
         names = [entry["name"] for entry in tree["scenario"][f"{one}s"]]
         left = [
-            ((mean(with_it) or 0) / (mean(without) or 1), name)
+            (
+                (mean(with_it) or 0) / (mean(without) or 1),
+                name,
+                (with_it["low"] or 0) > (without["high"] or 0),
+            )
             for name, with_it, without in zip(names, shared[key], alone[key], strict=True)
             if mean(without)
         ]
         if len(left) < 2:
             continue
-        share, name = max(left)
+        share, name, clearly = max(left)
+        if share > 1 and not clearly:
+            continue
         if share > 1:
             yield (
                 f"{name} sees {share - 1:.0%} more extraction with sharing than without: what is stopped "

@@ -110,6 +110,8 @@ def _on_base(tree: Tree, lines: Lines, shown_as: str) -> Tree:
         )
     merged = _merged(load(base).tree, tree)
     own = tree.get("priors", {})
+    if not isinstance(own, dict):
+        return merged
     # What the base says of numbers that are gone or changed does not hold here.
     merged["priors"] = {
         path: prior for path, prior in merged["priors"].items() if path in own or _holds(merged, path)
@@ -155,11 +157,11 @@ def validate(model: type[Model], tree: Tree, lines: Lines, shown_as: str) -> Mod
         return model.model_validate(tree)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
-        said = [
-            f"{shown_as}, line {lines.of(where)}: {_explain(model, where, problem['type'], problem['msg'])}"
-            for problem in problems[:_SHOWN]
-            for where in [problem["loc"]]
-        ]
+        said = []
+        for problem in problems[:_SHOWN]:
+            where, message = problem["loc"], problem["msg"]
+            line = lines.of(where or _named_in(message))
+            said.append(f"{shown_as}, line {line}: {_explain(model, where, problem['type'], message)}")
         if len(problems) > _SHOWN:
             said.append(f"and {len(problems) - _SHOWN} more")
         raise InputError(Code.BAD_CONFIG, "\n".join(said)) from None
@@ -180,6 +182,12 @@ def _explain(model: type[BaseModel], location: Location, kind: str, message: str
         said = f"should be {said}"
         return f"{path} {said}."
     return f"{path}: {said}." if path else f"{said}."
+
+
+def _named_in(message: str) -> Location:
+    """Return the place that a message about several parts begins with, such as `benign.memberships: ...`."""
+    name, colon, _ = message.removeprefix("Value error, ").partition(":")
+    return tuple(name.split(".")) if colon else ()
 
 
 def _is_branch(part: str | int) -> bool:

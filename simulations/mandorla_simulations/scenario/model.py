@@ -76,7 +76,7 @@ class Lab(Part):
 class PublicPool(Part):
     """Resources that benign users share with each other, and that attackers may use too."""
 
-    resources: Positive
+    resources: Annotated[int, Field(ge=1, le=1_000_000)]
     users: Share
 
 
@@ -88,7 +88,7 @@ class Benign(Part):
     of a company of `company_size`. `neighbours` share an address.
     """
 
-    people: Count
+    people: Annotated[int, Field(ge=0, le=10_000_000)]
     memberships: tuple[Share, ...]
     newcomers: Share
     company: Share
@@ -108,7 +108,7 @@ class Relay(Part):
     """A network of exits that resells access: `customers` is the share of benign people who use it too."""
 
     name: Name
-    exits: Positive
+    exits: Annotated[int, Field(ge=1, le=1_000_000)]
     turnover: Period
     customers: Share
 
@@ -185,7 +185,7 @@ class Campaign(Part):
     start: Seconds = 0
     end: Period | None = None
     ramp: Period
-    pool: Positive
+    pool: Annotated[int, Field(ge=1, le=1_000_000)]
     rate: PerDay
     spread: Share = 0.0
     stealth: Share | None = None
@@ -303,7 +303,8 @@ class Scenario(Part):
     """A whole scenario.
 
     `base` names a preset that says what the scenario does not. `attacks` are the attackers to compare:
-    `configured` is what `campaigns` say, `stay` the same without rotation, `adaptive` the same where every
+    `configured` is what `campaigns` say, `stay` the same without rotation, each at the
+    least vigilant of its labs, `adaptive` the same where every
     campaign learns as `adaptive` says.
     """
 
@@ -339,23 +340,31 @@ class Scenario(Part):
         campaigns = [campaign.name for campaign in self.campaigns]
         for what, names in (("labs", labs), ("relays", relays), ("campaigns", campaigns)):
             if not names:
-                raise ValueError(f"there are no {what}")
+                raise ValueError(f"{what}: there are none")
             if len(set(names)) < len(names):
-                raise ValueError(f"two {what} have the same name")
+                raise ValueError(f"{what}: two have the same name")
         if len(self.benign.memberships) != len(labs):
-            raise ValueError(f"benign.memberships needs one share for each of the {len(labs)} labs")
+            raise ValueError(
+                f"benign.memberships: one share is needed for each lab, and there are {len(labs)}"
+            )
+        if sum(relay.customers for relay in self.relays) > 1:
+            raise ValueError("relays: together they have more customers than there are people")
         for campaign in self.campaigns:
             if not campaign.labs or not set(campaign.labs) <= set(labs):
-                raise ValueError(f"labs of {campaign.name} are some of {', '.join(labs)}")
+                raise ValueError(f"campaigns: labs of {campaign.name} are some of {', '.join(labs)}")
             if campaign.relay not in relays:
-                raise ValueError(f"relay of {campaign.name} is one of {', '.join(relays)}")
+                raise ValueError(f"campaigns: relay of {campaign.name} is one of {', '.join(relays)}")
+            if campaign.end is not None and campaign.end <= campaign.start:
+                raise ValueError(f"campaigns: {campaign.name} ends before it starts")
         for target in self.targets:
             if target.campaign not in campaigns:
-                raise ValueError(f"a target names {target.campaign}, which is no campaign")
+                raise ValueError(f"targets: {target.campaign} is no campaign")
         if not self.sharing:
-            raise ValueError("sharing names at least one scheme")
+            raise ValueError("sharing: at least one scheme is needed")
+        if not self.attacks:
+            raise ValueError("attacks: at least one is needed")
         if Attack.ADAPTIVE in self.attacks and self.adaptive is None:
-            raise ValueError("attacks has adaptive, so the table adaptive must say how those attackers learn")
+            raise ValueError("attacks: adaptive is named, so the table adaptive must say how they learn")
         return self
 
 

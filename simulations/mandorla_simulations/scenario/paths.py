@@ -10,6 +10,7 @@ import copy
 import numbers
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from .model import Assumed, Scenario
@@ -28,7 +29,6 @@ _NO_PARAMETERS: Final = frozenset(
 
 
 _FACTOR: Final = re.compile(r"x(\d+(?:\.\d+)?)")
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
 
 class UnknownParameter(LookupError):
@@ -101,7 +101,7 @@ def moved(tree: Tree, pattern: str, end: End) -> Tree:
     Raises UnknownParameter.
     """
     for path in matching(tree, pattern):
-        tree = replaced(tree, path, _moved(lookup(tree, path), end))
+        tree = replaced(tree, path, _moved(path, lookup(tree, path), end))
     return tree
 
 
@@ -122,7 +122,7 @@ def priors_problem(tree: Tree, scenario: Scenario) -> tuple[tuple[str | int, ...
 
 def _range_problem(path: str, value: object, prior: Assumed) -> str | None:
     chosen = quantity(value)
-    low, high = quantity(_moved(value, prior.low)), quantity(_moved(value, prior.high))
+    low, high = quantity(_moved(path, value, prior.low)), quantity(_moved(path, value, prior.high))
     if chosen is None:
         return None
     if low is None or high is None:
@@ -144,23 +144,34 @@ def _fits(path: list[str], wanted: list[str]) -> bool:
     )
 
 
-def _moved(value: object, end: End) -> object:
-    """Return an end of a range for one value: the end itself, or the value times a factor, in its unit."""
+def _moved(path: str, value: object, end: End) -> object:
+    """Return an end of a range for one value: the end itself, or the value times a factor."""
     factor = _FACTOR.fullmatch(end) if isinstance(end, str) else None
     if factor is None:
         return end
-    if isinstance(value, str) and (number := _NUMBER.match(value)):
-        return _scaled_text(number[0], float(factor[1])) + value[number.end() :]
+    by = float(factor[1])
+    if isinstance(value, str):
+        return _times(value, by)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
     if isinstance(value, int):
-        return max(min(1, value), round(value * float(factor[1])))
-    return min(1.0, value * float(factor[1])) if isinstance(value, float) and value <= 1 else value
+        return max(min(1, value), round(value * by))
+    # Numbers up to 1 are shares, but for how vigilant a lab is.
+    return value * by if value > 1 or path.endswith(".vigilance") else min(1.0, value * by)
 
 
-def _scaled_text(number: str, factor: float) -> str:
-    scaled = float(number) * factor
-    if "." in number:
-        return f"{scaled:.9f}".rstrip("0").rstrip(".")
-    return str(max(min(1, int(number)), round(scaled)))
+def _times(value: str, by: float) -> str:
+    """Multiply a duration, a rate or an amount, and write it in a unit that holds the product."""
+    with suppress(ValueError):
+        seconds = parse_duration(value)
+        return f"{max(min(1, seconds), round(seconds * by))}s"
+    with suppress(ValueError):
+        rate = f"{parse_rate(value) * by:.9f}".rstrip("0").rstrip(".")
+        return f"{rate}/day"
+    with suppress(ValueError):
+        cents = round(parse_money(value) * by)
+        return f"{cents // 100}.{cents % 100:02} USD"
+    return value
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
@@ -168,7 +179,7 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
         for key, inner in value.items():
             if key not in _IDENTITIES:
                 yield from _leaves(f"{path}.{key}", inner)
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
+    elif isinstance(value, list) and value and all(isinstance(element, dict) for element in value):
         for element in value:
             yield from _leaves(f"{path}.{_identity(element)}", element)
     elif quantity(value) is not None or (

@@ -65,6 +65,6 @@ Period: TypeAlias = Annotated[int, BeforeValidator(parse_duration), Field(ge=1)]
 
 PerDay: TypeAlias = Annotated[float, BeforeValidator(parse_rate)]
 Cents: TypeAlias = Annotated[int, BeforeValidator(parse_money)]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
-Positive: TypeAlias = Annotated[int, Field(ge=1)]
+Positive: TypeAlias = Annotated[int, Field(ge=1, le=10**12)]

@@ -163,6 +163,7 @@ class SetLogic:
             self._epoch = epoch
             self._spent.clear()
             self._asked.clear()
+            self._asked_until.clear()
             self._told.clear()
 
     def _ask(self, pair: Pair, now: int) -> bool:
