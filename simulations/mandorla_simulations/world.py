@@ -11,15 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import numpy as np
-
 from .attackers import Operator
+from .bystanders import Bystanders
 from .defences import Defences
-from .draws import Stream, waiting_time
+from .draws import waiting_time
 from .kinds import COLUMN, KINDS, Action, Ending, Kind, OwnAction
-from .population import Population, Times
+from .population import Population
 from .record import Accounts, Block, Flag, Record, Told
-from .resources import NEVER, Resource, ResourceBook
+from .resources import Resource, ResourceBook
 from .scenario.model import Scenario, Signal
 from .scenario.units import DAY, HOUR
 from .sharing.channel import Channel, Delivery, Match
@@ -49,7 +48,6 @@ class World:
         self._turnover = tuple(relay.turnover for relay in scenario.relays)
         exits = tuple(relay.exits for relay in scenario.relays)
         leases = tuple(self._horizon // turnover + 1 for turnover in self._turnover)
-        self._exits = exits
         self._book = ResourceBook(population.counts, exits, leases)
         self._sightings = Sightings(len(scenario.labs), population, self._book)
         self._channel = make_channel(self._sightings, self._book)
@@ -65,17 +63,13 @@ class World:
             Kind.ADDRESS in self._policy.own
             or self._policy.peers.get(Kind.ADDRESS, Action.IGNORE) is not Action.IGNORE
         )
-        self._seed = seed
-        self._reviews = [Stream(seed, f"reviews at {lab.name}") for lab in scenario.labs]
+        self._bystanders = Bystanders(scenario, population, self._book, seed)
         self._accounts = Accounts()
         self._operator_of: list[Operator] = []
         self._number_of: list[int] = []
         self._flags: list[Flag] = []
         self._matches: list[Told] = []
         self._blocks: list[Block] = []
-        shape = population.arrivals.shape
-        self._benign_blocked: Times = np.full(shape, NEVER, dtype=np.int64)
-        self._benign_ending = np.zeros(shape, dtype=np.int8)
         self._by_exit: dict[tuple[int, int, int], list[int]] = {}
         self._used_by_attackers: set[Resource] = set()
         # The accounts that live, in order of opening, and how many come from each relay to each lab.
@@ -100,9 +94,9 @@ class World:
             self._matches,
             self._blocks,
             [operator.spent for operator in self._operators],
-            self._benign_blocked,
-            self._benign_ending,
-            int(np.count_nonzero(self._people.arrivals < self._horizon)),
+            self._bystanders.blocked,
+            self._bystanders.ending,
+            self._bystanders.visits,
             self._channel.load,
         )
 
@@ -121,7 +115,8 @@ class World:
                 self._at(release, self._release, index)
         for relay in range(len(self._turnover)):
             self._at(0, self._lease, relay, 0)
-        self._schedule_false_positives()
+        for at, where, person in self._bystanders.mistakes():
+            self._at(at, self._convict_wrongly, where, person)
         if self._channel.period:
             self._at(0, self._round, place=_LAST)
 
@@ -400,7 +395,7 @@ class World:
         self._blocks.append(Block(now, lab, resource, ending))
         for account in self._live_members(lab, resource):
             self._end(account, now, ending, resource)
-        self._block_people(lab, resource, now, until, ending)
+        self._bystanders.block(lab, resource, now, until, ending)
 
     def _live_members(self, lab: int, resource: Resource) -> list[int]:
         accounts = self._accounts
@@ -420,10 +415,7 @@ class World:
         done = now + self._policy.review.delay
         for account in self._live_members(lab, resource):
             self._at(done, self._review, account, resource)
-        people = self._people_with(lab, resource, now, until)
-        if len(people):
-            errs = self._reviews[lab].units(self._people.people) < self._policy.review.errs
-            self._block_people_at(lab, people[errs[people]], done, Ending.REVIEWED)
+        self._bystanders.review(lab, resource, now, until, done)
 
     def _review(self, now: int, account: int, resource: Resource) -> None:
         """End the review of an account: it is caught, or passes for good."""
@@ -437,51 +429,6 @@ class World:
             self._end(account, now, Ending.REVIEWED, resource)
             self._flag_all(accounts.lab[account], shown, now)
 
-    # What happens to benign people.
-
-    def _people_with(self, lab: int, resource: Resource, now: int, until: int) -> Times:
-        """Return who shows a resource; of a relay's address, who has it now."""
-        behind = self._book.exit_of(resource)
-        if behind is None:
-            people = self._people.holders(resource)
-        else:
-            relay, lease, slot = behind
-            if lease != now // self._turnover[relay]:
-                return np.empty(0, dtype=np.int64)
-            people = self._people.customers_at(relay, self._exits[relay], slot)
-        present: Times = people[self._people.arrivals[lab, people] < until]
-        return present
-
-    def _block_people(self, lab: int, resource: Resource, now: int, until: int, ending: Ending) -> None:
-        self._block_people_at(lab, self._people_with(lab, resource, now, until), now, ending)
-
-    def _block_people_at(self, lab: int, people: Times, now: int, ending: Ending) -> None:
-        """Block people now, or when they arrive."""
-        at = np.maximum(self._people.arrivals[lab, people], now)
-        sooner = (at < self._benign_blocked[lab, people]) & (at < self._horizon)
-        self._benign_blocked[lab, people[sooner]] = at[sooner]
-        self._benign_ending[lab, people[sooner]] = ending
-
-    def _schedule_false_positives(self) -> None:
-        for lab, described in enumerate(self._scenario.labs):
-            present = self._horizon - np.minimum(self._people.arrivals[lab], self._horizon)
-            for number, _, signal in self._signals:
-                stream = Stream(self._seed, f"false positives of {described.name} by signal {number}")
-                chance = present * (signal.false_positives / DAY)
-                for person in np.nonzero(stream.units(self._people.people, 0) < chance)[0].tolist():
-                    arrival = int(self._people.arrivals[lab, person])
-                    at = arrival + int(stream.unit(person, 1) * (self._horizon - arrival)) + signal.delay
-                    self._at(at, self._convict_wrongly, lab, person)
-
     def _convict_wrongly(self, now: int, lab: int, person: int) -> None:
-        """Mistake a person for an attacker: flag and block as for any other account."""
-        if self._benign_blocked[lab, person] <= now:
-            return
-        self._block_people_at(lab, np.array([person]), now, Ending.DETECTED)
-        shown = list(self._people.resources_of(person))
-        relay = int(self._people.customer_of[person])
-        if relay >= 0:
-            customers = np.nonzero(self._people.customer_of == relay)[0]
-            slot = int(np.searchsorted(customers, person)) % self._exits[relay]
-            shown[_ADDRESS] = self._book.exit_address(relay, now // self._turnover[relay], slot)
-        self._flag_all(lab, shown, now)
+        """Mistake a person for an attacker: flag what the person shows, as of any other account."""
+        self._flag_all(lab, self._bystanders.convict(lab, person, now), now)
