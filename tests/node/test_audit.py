@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,10 +74,7 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    import asyncio
-    import tempfile
-
+def case() -> Iterator[Case]:
     folder = Path(tempfile.mkdtemp(prefix="md-"))
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses(range(20)))
@@ -96,7 +96,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
                 await operator.Check(request)
 
     asyncio.run(journey())
-    return Case((a, b), folder)
+    yield Case((a, b), folder)
+    shutil.rmtree(folder)
 
 
 def broken(verdict: Verdict) -> set[Claim]:
