@@ -31,7 +31,7 @@ from mandorla_protocol.audit.records import (
     read_frames,
 )
 from mandorla_protocol.audit.report import as_tree, tell
-from mandorla_protocol.audit.verify import Claim, Verdict
+from mandorla_protocol.audit.verify import MAX_FINDINGS, Claim, Verdict
 from mandorla_protocol.engine import load_engine
 from mandorla_protocol.errors import Code, InputError, MandorlaError
 from mandorla_protocol.header import RoundHeader
@@ -265,6 +265,9 @@ NAMED: list[tuple[str, Change, Claim]] = [
     ("commits are called aborts", call_aborted, Claim.RECORDED),
     ("a close's signature is another's", edit(CloseRecord, own_signature=bytes(64)), Claim.RECORDED),
     ("a state is made up", edit(RoundRecord, state="won"), Claim.RECORDED),
+    ("the elements of a proof are left out", edit(ChunkRecord, blinded=b""), Claim.PROVED),
+    ("a chunk is called unanswered", edit(ChunkRecord, evaluated=b"", proof=b""), Claim.RECORDED),
+    ("a record is of a time to come", edit(CloseRecord, at=2**40), Claim.TIMED),
 ]
 
 
@@ -293,6 +296,51 @@ def test_a_proposal_whose_answer_was_lost_accuses_nobody(case: Case) -> None:
     assert Claim.CONSISTENT in broken(case.verify(proposed, case.files[1]))
     changed = edit(RoundRecord, state="proposed", peer_signature=bytes(64))(case, case.records())
     assert Claim.AGREED in broken(case.verify(case.resealed(changed)))
+
+
+def test_what_a_lab_writes_of_a_peer_that_did_not_sign_is_held_against_nobody(case: Case) -> None:
+    records = case.records()
+    first = next(r for r in records if isinstance(r, RoundRecord))
+    header = RoundHeader.decode(first.header)
+    offer = replace(header.responder.offer, public_key=bytes(32))
+    forged = replace(header, round_id=bytes(16), responder=replace(header.responder, offer=offer)).encode()
+    signature = signatures.sign(case.a.identity, forged)
+    proposal = replace(
+        first, header=forged, own_signature=signature, peer_signature=bytes(64), state="proposed"
+    )
+    assert case.verify(case.resealed([*records[:-1], proposal]), case.files[1]).findings == []
+
+
+def test_a_file_that_is_older_than_a_round_is_asked_for_anew_and_not_accused(case: Case) -> None:
+    records = drop_round(case, case.records())
+    start = records[0]
+    assert isinstance(start, BundleStart)
+    kept = [r for r in records if not isinstance(r, RoundRecord | ChunkRecord | CloseRecord)]
+    older = case.resealed([replace(start, created=start.created - 10 * 365 * 86_400), *kept[1:]])
+    verdict = case.verify(older, case.files[1])
+    assert broken(verdict) == {Claim.CONSISTENT}
+    assert {finding.what.rpartition(": ")[2] for finding in verdict.findings} == {"ask for a new file"}
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jlab-b", "lab b", "", "x" * 64])
+def test_a_name_that_is_none_is_not_shown(case: Case, name: str) -> None:
+    records = [replace(r, name=name) if isinstance(r, BundleStart) else r for r in case.records()]
+    verdict = case.verify(case.resealed(records))
+    assert Claim.SEALED in broken(verdict)
+    assert all(line.isprintable() for line in tell(verdict))
+    assert name == "" or name not in "".join(tell(verdict))
+
+
+def test_labs_of_one_name_are_told_apart(case: Case) -> None:
+    records = [replace(r, name="lab-a") if isinstance(r, BundleStart) else r for r in case.records(1)]
+    names = {bundle.name for bundle in case.verify(case.files[0], case.resealed(records, which=1)).bundles}
+    assert len(names) == 2
+
+
+def test_a_file_of_nothing_but_faults_fills_no_memory(case: Case) -> None:
+    path = case.folder / "faults.audit"
+    path.write_bytes(b"\x00\x00\x00\x01x" * (MAX_FINDINGS + 50))
+    assert len(case.verify(path).findings) == MAX_FINDINGS
 
 
 def test_a_seal_holds_the_order(case: Case) -> None:

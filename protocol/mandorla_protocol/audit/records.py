@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final, TypeAlias
 
 from .. import signatures
+from ..card import require_name
 from ..encoding import Reader, Writer
 from ..epochs import LabId
 from ..errors import Code, EncodingError, InputError
@@ -37,7 +37,7 @@ _MAX_STATE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class BundleStart:
-    """Whose records follow, and since and until when they were kept, in Unix seconds."""
+    """Whose records follow, and when the file was written, in Unix seconds."""
 
     lab: LabId
     name: str
@@ -66,7 +66,7 @@ class RoundRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRecord:
-    """A chunk that this lab answered as the holder; empty elements where retention has ended."""
+    """A chunk that this lab answered as the holder; one that it never answered has no content."""
 
     round_id: RoundId
     index: int
@@ -81,13 +81,6 @@ class ChunkRecord:
         writer = Writer(_CHUNK).fixed(self.round_id, 16).uint(self.index, 4).uint(self.count, 4)
         writer.fixed(self.request, 32)
         return writer.data(self.blinded).data(self.evaluated).data(self.proof).finish()
-
-
-class CloseKind(IntEnum):
-    """What a close record holds: a commit or an abort, signed by this lab, by the peer, or by both."""
-
-    COMMITTED = 1
-    ABORTED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +122,10 @@ Record: TypeAlias = BundleStart | RoundRecord | ChunkRecord | CloseRecord | Seal
 
 
 def _start(reader: Reader) -> BundleStart:
-    return BundleStart(LabId(reader.fixed(32)), reader.text(64), reader.uint(8))
+    start = BundleStart(LabId(reader.fixed(32)), reader.text(64), reader.uint(8))
+    # The name is printed: it must be one, and nothing that moves a terminal's cursor.
+    require_name(start.name)
+    return start
 
 
 def _round(reader: Reader) -> RoundRecord:
@@ -183,7 +179,7 @@ _PARSERS: Final[dict[bytes, tuple[str, Callable[[Reader], Record]]]] = {
 def decode(encoded: bytes) -> Record:
     """Parse a record of any kind.
 
-    Raises EncodingError(BAD_ENCODING) on anything else.
+    Raises EncodingError(BAD_ENCODING) on anything else, InputError(BAD_CARD) for a name that is none.
     """
     for prefix, (domain, parse) in _PARSERS.items():
         if encoded.startswith(prefix):

@@ -35,11 +35,11 @@ def as_tree(verdict: Verdict) -> dict[str, object]:
         "bundles": [
             {
                 "lab": bundle.name,
+                "file": bundle.source,
                 "identity": bundle.lab.hex() if bundle.lab else "",
                 "created": bundle.start.created if bundle.start else 0,
                 "rounds": len(bundle.rounds),
                 "evaluations": bundle.evaluations,
-                "chunks_without_elements": bundle.unproved,
             }
             for bundle in verdict.bundles
         ],
@@ -72,8 +72,6 @@ def _limits(verdict: Verdict) -> Iterator[str]:
     names = [bundle.name for bundle in verdict.bundles]
     if len(names) == 1:
         yield f"Only {names[0]} was read: what its peers answered it is in their bundles."
-    unproved = sum(bundle.unproved for bundle in verdict.bundles)
-    if unproved:
-        yield f"{unproved:,} chunks are kept without their elements: their proofs cannot be checked any more."
+    yield "Of a round that nobody signed as committed, no signature says which chunks were answered."
     yield "That a fingerprint is that of a lab, only the lab can say: ask it over another channel."
     yield "What labs did outside these records, and whether what they flagged is true, no file can show."

@@ -56,6 +56,9 @@ class RoundFacts:
     encoded: bytes
     state: str
     agreed_at: int
+    charged: set[int] = field(default_factory=set)
+    """The indices of the chunks that this lab charged."""
+
     answered: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     """By index: the elements and the digest of the answer, of chunks that this lab answered."""
 
@@ -74,8 +77,6 @@ class Bundle:
     start: BundleStart | None = None
     rounds: dict[RoundId, RoundFacts] = field(default_factory=dict)
     evaluations: int = 0
-    unproved: int = 0
-    """Chunks whose elements are no longer kept."""
 
     @property
     def lab(self) -> LabId | None:
@@ -84,8 +85,8 @@ class Bundle:
 
     @property
     def name(self) -> str:
-        """How the lab calls itself; of an unreadable file, the file's name."""
-        return self.source if self.start is None else self.start.name
+        """How the lab calls itself, and which identity it is; of an unreadable file, the file's name."""
+        return self.source if self.start is None else f"{self.start.name} ({self.start.lab.hex()[:8]})"
 
 
 @dataclass
@@ -104,6 +105,9 @@ class Verdict:
         """Return what speaks against a claim."""
         return [finding for finding in self.findings if finding.claim is claim]
 
+
+MAX_FINDINGS: Final = 10_000
+"""Findings that are kept of one file: a file of nothing but faults must not fill the memory."""
 
 _STATES: Final = ("committed", "unconfirmed", "aborted", "open", PROPOSED)
 
@@ -147,8 +151,7 @@ class BundleReader:
                 else:
                     self.bundle.start = record
             case _ if self.bundle.start is None:
-                self._find(Claim.SEALED, b"", "the file does not begin with whose it is")
-                self.bundle.start = BundleStart(LabId(bytes(32)), self.bundle.source, 0)
+                self._find(Claim.SEALED, b"", "a record comes before the file says whose it is")
             case RoundRecord():
                 self._round(record)
             case ChunkRecord():
@@ -196,6 +199,7 @@ class BundleReader:
             self._find(Claim.RECORDED, round_id, "the round ended in no known way")
         if not header.created - CLOCK_SKEW <= record.agreed_at < header.expires:
             self._find(Claim.TIMED, round_id, "the round was agreed outside its header's validity")
+        self._require_before_seal(round_id, record.agreed_at)
 
     def _chunk(self, record: ChunkRecord) -> None:
         facts = self.bundle.rounds.get(record.round_id)
@@ -205,19 +209,22 @@ class BundleReader:
         header = facts.header
         if facts.state == PROPOSED:
             self._find(Claim.AGREED, record.round_id, "a chunk was answered in a round that was never agreed")
-        if record.index in facts.answered:
+        if record.index in facts.charged:
             self._find(Claim.BOUNDED, record.round_id, f"chunk {record.index} is recorded twice")
             return
+        facts.charged.add(record.index)
         self.bundle.evaluations += record.count
+        if not 0 < record.count <= CHUNK_SIZE:
+            self._find(Claim.BOUNDED, record.round_id, f"chunk {record.index} has {record.count} elements")
         if not record.evaluated:
             facts.unanswered += record.count
             return
         digest = answer_digest(record.request, record.evaluated, record.proof)
         facts.answered[record.index] = (record.count, digest)
-        if not 0 < record.count <= CHUNK_SIZE:
-            self._find(Claim.BOUNDED, record.round_id, f"chunk {record.index} has {record.count} elements")
         if not record.blinded:
-            self.bundle.unproved += 1
+            # A proof that cannot be checked shows nothing: else whoever has a false one would leave this out.
+            what = f"chunk {record.index} is kept without the elements that its proof is about"
+            self._find(Claim.PROVED, record.round_id, what)
             return
         if len(record.blinded) != 32 * record.count:
             self._find(
@@ -263,6 +270,7 @@ class BundleReader:
         facts.closes.append((statement, signed[0], signed[1]))
         if record.at < facts.agreed_at:
             self._find(Claim.TIMED, record.round_id, "the round was closed before it was agreed")
+        self._require_before_seal(record.round_id, record.at)
 
     def _end(self, facts: RoundFacts) -> None:
         """Hold what was exchanged against what was signed at the end."""
@@ -294,12 +302,17 @@ class BundleReader:
             if stated != expected:
                 self._find(Claim.RECORDED, round_id, "the chunks are not those that the close was signed for")
 
+    def _require_before_seal(self, round_id: bytes, at: int) -> None:
+        if self.bundle.start is not None and at > self.bundle.start.created + CLOCK_SKEW:
+            self._find(Claim.TIMED, round_id, "the record is of a time after the file was sealed")
+
     @property
     def _lab(self) -> LabId:
         return LabId(bytes(32)) if self.bundle.start is None else self.bundle.start.lab
 
     def _find(self, claim: Claim, round_id: bytes, what: str) -> None:
-        self.findings.append(Finding(claim, self.bundle.name, bytes(round_id), what))
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(claim, self.bundle.name, bytes(round_id), what))
 
 
 def join(readers: Iterable[BundleReader]) -> Verdict:
@@ -325,6 +338,9 @@ def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
 
     for facts in bundle.rounds.values():
         header = facts.header
+        if facts.state == PROPOSED:
+            # What a header says of a peer that did not sign it is nobody's word.
+            continue
         for party in (header.initiator, header.responder):
             epoch, offer = header.epoch(party.lab), party.offer
             line = (epoch.holder, epoch.querier, epoch.collection)
@@ -369,13 +385,22 @@ def _pair(one: Bundle, other: Bundle) -> Iterator[Finding]:
                 continue
             seen = theirs.rounds.get(round_id)
             if seen is None:
-                what = f"the round is missing here, and {mine.name} holds this lab's signature on it"
-                yield Finding(Claim.CONSISTENT, theirs.name, round_id, what)
-            elif mine is one and seen.encoded != facts.encoded:
+                if facts.state != PROPOSED:
+                    yield Finding(Claim.CONSISTENT, theirs.name, round_id, _missing(mine, facts, theirs))
+                continue
+            if mine is one and seen.encoded != facts.encoded:
                 what = f"{mine.name} and {theirs.name} hold different headers of the round"
                 yield Finding(Claim.CONSISTENT, theirs.name, round_id, what)
-            if seen is not None:
-                yield from _halves(mine, facts, theirs)
+            yield from _halves(mine, facts, theirs)
+
+
+def _missing(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> str:
+    """Say why a round is missing: accusing a lab of a round that came after its file would be wrong."""
+    if theirs.start is not None and facts.agreed_at >= theirs.start.created - CLOCK_SKEW:
+        return (
+            f"as {mine.name} has it, the round began when this file was sealed or later: ask for a new file"
+        )
+    return f"the round is missing here, and {mine.name} holds this lab's signature on it"
 
 
 def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding]:
@@ -392,6 +417,8 @@ def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding
         )
         if stated != expected:
             what = f"{theirs.name} signed for other chunks than {mine.name} recorded"
+            if facts.state == "open":
+                what = f"the round, which {theirs.name} saw end, was open in this file: ask for a new file"
             yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, what)
     if {s.outcome for s, own, _ in facts.closes if own} == {Outcome.ABORTED} and commits:
         what = f"{theirs.name} signed a commit of a round that {mine.name} signed as aborted"
