@@ -13,10 +13,11 @@ from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
 from ..formats.rows import IngestRow
+from ..local import make_homes
 from ..operator_client import OperatorClient
 from . import lists
 from .lists import Lab
-from .nodes import Node, make_homes, require_running, running, until_ready
+from .nodes import Node, require_running, running, until_ready
 from .stage import Stage
 
 SHARED = "shared"

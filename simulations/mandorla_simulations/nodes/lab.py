@@ -1,12 +1,13 @@
 """A lab's node under simulated time: the process that `nodes.cluster` starts for each lab.
 
 It serves a home as `mandorla serve` does, but for the clock: each line of its input is the time, in Unix
-seconds, which it confirms. It ends when its input does, and so with whoever started it.
+seconds, which it confirms. It ends when its input does, and so with whoever started it, or by SIGTERM.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -35,9 +36,9 @@ async def _serve(path: Path, now: int) -> None:
     async with running(home, clock):
         _say(READY)
         lines = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
-        )
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+        loop.add_signal_handler(signal.SIGTERM, lines.feed_eof)
         while line := await lines.readline():
             clock.now = int(line)
             _say(SET)
