@@ -31,8 +31,9 @@ R = TypeVar("R")
 @lru_cache
 def engine_named(choice: str) -> Engine:
     """Return this process's engine: `portable`, `native`, or `auto` for the fastest there is."""
+    engine = load_engine(choice)
     remove_library_copy()
-    return load_engine(choice)
+    return engine
 
 
 class Workers:

@@ -13,7 +13,6 @@ from typing import Final, Protocol
 from . import dleq, oprf
 from .errors import Code, CryptoError, InputError
 from .group import Element, Group, Scalar
-from .group.ristretto255 import Ristretto255
 from .oprf import KeyPair, Mode
 
 TOKEN_SIZE: Final = 32
@@ -86,7 +85,7 @@ class PortableEngine:
     releases_gil: Final = False
 
     def __init__(self, group: Group | None = None) -> None:
-        self._group: Group = group or Ristretto255()
+        self._group: Group = group or _ristretto255()
         self._context = oprf.context_string(Mode.VOPRF, self._group)
 
     @property
@@ -200,6 +199,13 @@ def load_engine(choice: str, threads: int = 1) -> Engine:
                 detail = "the native engine is not built: install Rust (cargo), then install mandorla again"
                 raise InputError(Code.BAD_CONFIG, detail) from None
     return PortableEngine()
+
+
+def _ristretto255() -> Group:
+    # Its libsodium is a file of 2.8 MB that each process unpacks, and that the native engine does without.
+    from .group.ristretto255 import Ristretto255  # noqa: PLC0415
+
+    return Ristretto255()
 
 
 def split(buffer: bytes, size: int) -> Iterator[bytes]:

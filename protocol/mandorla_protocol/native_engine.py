@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from . import _native, oprf
+from . import _native
 from .errors import Code, CryptoError
-from .group import Element
-from .group.ristretto255 import Ristretto255
-from .oprf import KeyPair, Mode
+from .group import Element, Scalar
+from .oprf import KeyPair
 
 
 class NativeEngine:
@@ -24,7 +23,9 @@ class NativeEngine:
 
     def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
         """Derive an epoch's key pair from its 32-byte seed (SPEC 5.2)."""
-        return oprf.derive_key_pair(Ristretto255(), Mode.VOPRF, seed, info)
+        with _typed():
+            secret, public = _native.derive_key_pair(seed, info)
+        return KeyPair(Scalar(secret), Element(public))
 
     def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
         """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""

@@ -14,19 +14,32 @@ use crate::{
     dleq::{self, PROOF_SIZE, Proof},
     fault::Fault,
     suite::{
-        ELEMENT_SIZE, SCALAR_SIZE, TOKEN_SIZE, UNIFORM_SIZE, compress_doubles, decode_element,
-        decode_nonzero, decode_scalar, halve, hash_to_group, output, random_scalar,
+        ELEMENT_SIZE, SCALAR_SIZE, SEED_SIZE, TOKEN_SIZE, UNIFORM_SIZE, compress_doubles,
+        decode_element, decode_nonzero, derive_scalar, halve, hash_to_group, output, random_scalar,
     },
 };
 
-/// Return the public key of a secret one.
+/// Derive a key pair from a secret seed and public info (RFC 9497 section 3.2.1).
 ///
 /// # Errors
 ///
-/// `BadScalar` if the secret is not canonical.
-pub fn derive_public(secret: &[u8]) -> Result<[u8; ELEMENT_SIZE], Fault> {
-    let secret = Zeroizing::new(decode_scalar(secret)?);
-    Ok(RistrettoPoint::mul_base(&secret).compress().to_bytes())
+/// `BadLength` unless the seed has 32 bytes and the info at most 65,535; `BadScalar` if no key is found.
+pub fn derive_key_pair(
+    seed: &[u8],
+    info: &[u8],
+) -> Result<(Zeroizing<[u8; SCALAR_SIZE]>, [u8; ELEMENT_SIZE]), Fault> {
+    let size = u16::try_from(info.len()).map_err(|_| Fault::BadLength)?;
+    if seed.len() != SEED_SIZE {
+        return Err(Fault::BadLength);
+    }
+    for counter in 0..=u8::MAX {
+        let secret = derive_scalar(&[seed, &size.to_be_bytes(), info, &[counter]]);
+        if *secret != Scalar::ZERO {
+            let public = RistrettoPoint::mul_base(&secret).compress().to_bytes();
+            return Ok((Zeroizing::new(secret.to_bytes()), public));
+        }
+    }
+    Err(Fault::BadScalar)
 }
 
 /// Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements.
@@ -289,6 +302,7 @@ fn join_outputs(blocks: &[Zeroizing<Vec<[u8; 64]>>]) -> Zeroizing<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::decode_scalar;
 
     /// RFC 9497 appendix A.1.2.
     const SECRET: &str = "e6f73f344b79b379f1a0dd37e07ff62e38d9f71345ce62ae3a9bc60b04ccd909";
@@ -309,7 +323,9 @@ mod tests {
 
     #[test]
     fn the_rfcs_public_key_evaluation_and_proof() {
-        assert_eq!(derive_public(&hex(SECRET)).unwrap().to_vec(), hex(PUBLIC));
+        let (secret, public) = derive_key_pair(&[0xa3; 32], b"test key").unwrap();
+        assert_eq!(secret.to_vec(), hex(SECRET));
+        assert_eq!(public.to_vec(), hex(PUBLIC));
         let nonce = [hex(NONCE), vec![0; 32]].concat();
         let (evaluated, proof) =
             evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), &hex(BLINDED), &nonce, 1).unwrap();

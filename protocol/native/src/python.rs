@@ -28,8 +28,9 @@ mod _native {
     use super::Refused;
 
     #[pyfunction]
-    fn derive_public<'py>(py: Python<'py>, secret: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &batch::derive_public(secret)?))
+    fn derive_key_pair<'py>(py: Python<'py>, seed: &[u8], info: &[u8]) -> PyResult<Pair<'py>> {
+        let (secret, public) = batch::derive_key_pair(seed, info)?;
+        Ok((PyBytes::new(py, &*secret), PyBytes::new(py, &public)))
     }
 
     #[pyfunction]

@@ -12,6 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::fault::Fault;
 
+pub const SEED_SIZE: usize = 32;
 pub const TOKEN_SIZE: usize = 32;
 pub const ELEMENT_SIZE: usize = 32;
 pub const SCALAR_SIZE: usize = 32;
@@ -22,6 +23,7 @@ pub const OUTPUT_SIZE: usize = 64;
 pub const SEED_DST: &[u8] = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
 const GROUP_DST: &[u8] = b"HashToGroup-OPRFV1-\x01-ristretto255-SHA512";
 const SCALAR_DST: &[u8] = b"HashToScalar-OPRFV1-\x01-ristretto255-SHA512";
+const KEY_DST: &[u8] = b"DeriveKeyPairOPRFV1-\x01-ristretto255-SHA512";
 
 /// SHA-512 after its first block, which is zero in every `expand_message_xmd`.
 static ZERO_BLOCK: LazyLock<Sha512> = LazyLock::new(|| Sha512::new_with_prefix([0; 128]));
@@ -68,6 +70,13 @@ pub fn hash_to_group(token: &[u8]) -> Result<RistrettoPoint, Fault> {
 #[must_use]
 pub fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&expand_message_xmd(parts, SCALAR_DST))
+}
+
+/// Map a secret message of several parts to the scalar of a key (RFC 9497 section 3.2.1).
+#[must_use]
+pub fn derive_scalar(parts: &[&[u8]]) -> Zeroizing<Scalar> {
+    let uniform = Zeroizing::new(expand_message_xmd(parts, KEY_DST));
+    Zeroizing::new(Scalar::from_bytes_mod_order_wide(&uniform))
 }
 
 /// Compute the OPRF output from a token and its unblinded element (RFC 9497 section 3.3.1).
