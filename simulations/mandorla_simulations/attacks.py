@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .scenario.model import Attack, Campaign, Rotate, Scenario
+from .choices import Attack
+from .scenario.model import Campaign, Rotate, Scenario
 
 
 def under(scenario: Scenario, attack: Attack) -> Scenario:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,21 +10,7 @@ import typer
 
 from mandorla_node.cli.options import JsonOption
 
-
-class Attack(StrEnum):
-    """Which attackers: as the scenario says, or all of them changed."""
-
-    CONFIGURED = "configured"
-    STAY = "stay"
-    ADAPTIVE = "adaptive"
-
-
-class Fidelity(StrEnum):
-    """How matching is done: by set logic, or by real nodes."""
-
-    FAST = "fast"
-    NODES = "nodes"
-
+from .choices import Attack, Fidelity
 
 _SCENARIO_HELP = "A preset's name, or a scenario file (TOML). Without one, the presets are listed."
 

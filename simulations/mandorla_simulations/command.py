@@ -16,13 +16,14 @@ from mandorla_node.cli.output import console, interactive, write_json
 from mandorla_protocol.errors import Code, InputError, NodeError
 
 from . import results, summary
+from .choices import Attack
 from .executors import executor, run_all
 from .measures import Measures, measure
 from .nodes.run import require_batch, require_small, simulate_with_nodes
 from .record import Record
 from .report import render, render_sweep
 from .scenario.loading import Loaded, load, preset_names
-from .scenario.model import Attack, Scheme, Sharing, parse_sharing
+from .scenario.model import Scheme, Sharing, parse_sharing
 from .sensitivity import measure_sensitivity, questions
 from .study import Cell, Run, cells_of, measure_run, seeds_of, simulate
 from .sweep import as_tree as sweep_tree
@@ -37,7 +38,7 @@ class Changes:
     """What the command line changes of a scenario; what is empty or None stays as the scenario says."""
 
     sharing: Sequence[str]
-    attacks: Sequence[str]
+    attacks: Sequence[Attack]
     seeds: int | None
     seed: int | None
 
@@ -62,7 +63,7 @@ def plan(wanted: str, changes: Changes, nodes: bool) -> Plan:
     if changes.sharing:
         update["sharing"] = tuple(_sharing(text) for text in changes.sharing)
     if changes.attacks:
-        update["attacks"] = tuple(Attack(attack) for attack in changes.attacks)
+        update["attacks"] = tuple(changes.attacks)
         if Attack.ADAPTIVE in changes.attacks and loaded.scenario.adaptive is None:
             raise InputError(
                 Code.BAD_INPUT, "the scenario does not say how attackers learn: it has no table adaptive"

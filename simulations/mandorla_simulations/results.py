@@ -11,10 +11,11 @@ from typing import Final, TextIO
 
 import numpy as np
 
+from .choices import Attack
 from .kinds import Kind
 from .measures import SPREAD_HOURS, SURVIVAL_HOURS, Measures, Numbers
 from .scenario.loading import Loaded
-from .scenario.model import Attack, Reported, Scenario, Scheme
+from .scenario.model import Reported, Scenario, Scheme
 from .scenario.paths import Tree
 from .scenario.units import DAY
 from .statistics import Estimate, estimate, estimate_known

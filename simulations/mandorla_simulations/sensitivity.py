@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from mandorla_protocol.errors import Code, InputError
 
+from .choices import Attack
 from .executors import Pool, run_all
 from .measures import Measures
 from .results import Sensitivity, reduction
 from .scenario.loading import Loaded
-from .scenario.model import Assumed, Attack, Scenario, Scheme, Sharing
+from .scenario.model import Assumed, Scenario, Scheme, Sharing
 from .scenario.paths import End, Tree, lookup, matching, moved
 from .study import Cell, Run, measure_run
 

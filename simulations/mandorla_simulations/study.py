@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .attacks import under
+from .choices import Attack
 from .measures import Measures, measure
 from .population import Population, make_population
 from .record import Record
 from .resources import ResourceBook
-from .scenario.model import Attack, Scenario, Scheme, Sharing
+from .scenario.model import Scenario, Scheme, Sharing
 from .sharing.channel import Channel
 from .sharing.sets import Nothing, SetLogic
 from .sightings import Sightings

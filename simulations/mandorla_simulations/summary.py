@@ -10,9 +10,10 @@ from rich.console import Console
 
 from mandorla_node.cli.output import count, duration, indented, pairs, plural, safe, size, table
 
+from .choices import Attack
 from .results import CellResult, Study
 from .scenario.loading import Loaded
-from .scenario.model import Attack, Scheme
+from .scenario.model import Scheme
 from .statistics import Estimate, estimate
 from .sweep import Row, SweepPlan
 

@@ -15,10 +15,10 @@ from .attackers import Operator
 from .bystanders import Bystanders
 from .defences import Defences
 from .draws import waiting_time
-from .kinds import COLUMN, KINDS, Action, Ending, Kind, OwnAction
+from .kinds import COLUMN, Action, Ending, Kind, OwnAction
 from .population import Population
 from .record import Accounts, Block, Flag, Record, Told
-from .resources import Resource, ResourceBook
+from .resources import Resource, ResourceBook, kind_of
 from .scenario.model import Scenario, Signal
 from .scenario.units import DAY, HOUR
 from .sharing.channel import Channel, Delivery, Match
@@ -341,7 +341,7 @@ class World:
         """Return the resource that a block is due to, in the eyes of an operator who looks well."""
         for kind in self._policy.own:
             for resource in shown:
-                if resource is not None and KINDS[resource & 7] is kind:
+                if resource is not None and kind_of(resource) is kind:
                     return resource
         return None
 

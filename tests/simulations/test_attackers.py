@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mandorla_simulations.attackers import Operator
+from mandorla_simulations.choices import Attack
 from mandorla_simulations.kinds import COLUMN, KINDS, Ending, Kind
 from mandorla_simulations.measures import measure
 from mandorla_simulations.population import make_population
 from mandorla_simulations.resources import ResourceBook, kind_of
-from mandorla_simulations.scenario.model import Attack
 from tests.support.scenarios import run, scenario
 
 PAYMENT = COLUMN[Kind.PAYMENT]

@@ -6,11 +6,11 @@ import pytest
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY, Indicator
+from mandorla_simulations.choices import Attack
 from mandorla_simulations.kinds import KINDS
 from mandorla_simulations.nodes.run import simulate_with_nodes
 from mandorla_simulations.nodes.writing import COLLECTIONS, written
 from mandorla_simulations.resources import resource_of
-from mandorla_simulations.scenario.model import Attack
 from mandorla_simulations.study import Cell
 from tests.support.scenarios import run, scenario, sharing
 

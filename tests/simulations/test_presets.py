@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mandorla_simulations.choices import Attack
 from mandorla_simulations.measures import Measures
 from mandorla_simulations.scenario.loading import load
-from mandorla_simulations.scenario.model import Attack
 from mandorla_simulations.study import Cell, Run, measure_run
 from tests.support.scenarios import sharing
 

@@ -6,12 +6,12 @@ Every field's unit is part of its text (`units`). Times count from the scenario'
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ..choices import Attack
 from ..kinds import Action, Kind, OwnAction
 from .units import Cents, Count, PerDay, Period, Positive, Seconds, Share, parse_duration, write_duration
 
@@ -254,14 +254,6 @@ SharingText: TypeAlias = Annotated[Sharing, BeforeValidator(parse_sharing)]
 """A scheme as it is written."""
 
 
-class Attack(StrEnum):
-    """Which attackers a cell of a study has: as the scenario describes them, or all of them changed."""
-
-    CONFIGURED = "configured"
-    STAY = "stay"
-    ADAPTIVE = "adaptive"
-
-
 class Protocol(Part):
     """What the protocol takes (SPEC 8, 9): delays, and the budget of evaluations in a key epoch.
 
@@ -366,8 +358,3 @@ class Scenario(Part):
         if Attack.ADAPTIVE in self.attacks and self.adaptive is None:
             raise ValueError("attacks: adaptive is named, so the table adaptive must say how they learn")
         return self
-
-
-def lab_index(scenario: Scenario) -> Mapping[str, int]:
-    """Return the position of each lab by its name."""
-    return {lab.name: index for index, lab in enumerate(scenario.labs)}

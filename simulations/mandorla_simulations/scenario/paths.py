@@ -132,12 +132,6 @@ def _range_problem(path: str, value: object, prior: Assumed) -> str | None:
     return None
 
 
-def unexplained(tree: Tree, scenario: Scenario) -> list[str]:
-    """List the parameters of which no prior says where they come from."""
-    said = {path for pattern in scenario.priors for path in matching(tree, pattern)}
-    return [path for path, _ in parameters(tree) if path not in said]
-
-
 def _fits(path: list[str], wanted: list[str]) -> bool:
     return len(path) == len(wanted) and all(
         want in {"*", name} for name, want in zip(path, wanted, strict=True)

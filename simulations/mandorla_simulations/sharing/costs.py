@@ -12,13 +12,8 @@ _PROOF: Final = 64
 _ENTRY: Final = TAG_SIZE + SEALED_LABEL_SIZE + 12
 """A table entry on the wire: tag, sealed label, operation, version and their lengths."""
 
-_FRAME: Final = 700
+FRAME_BYTES: Final = 700
 """What frames one lab's half of a round, as measured: offers, header, signatures, statements."""
-
-
-def padded(count: int) -> int:
-    """Return how many evaluations a question about `count` indicators takes."""
-    return size_class(count)
 
 
 def question_bytes(evaluations: int) -> int:
@@ -29,8 +24,3 @@ def question_bytes(evaluations: int) -> int:
 def table_bytes(new_entries: int) -> int:
     """Return the bytes of a table's growth: nothing if it did not grow, else padded."""
     return size_class(new_entries) * _ENTRY if new_entries else 0
-
-
-def round_bytes() -> int:
-    """Return the bytes of what frames one lab's half of a round."""
-    return _FRAME

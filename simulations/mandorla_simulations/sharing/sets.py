@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from mandorla_protocol.sizes import size_class
+
 from ..kinds import COLLECTIONS, COLUMN, KINDS, Kind
 from ..resources import NEVER, Resource, ResourceBook, column_of
 from ..scenario.model import Scenario, Scheme, Sharing
 from ..sightings import Sightings
 from .channel import Delivery, Load, Match
-from .costs import padded, question_bytes, round_bytes, table_bytes
+from .costs import FRAME_BYTES, question_bytes, table_bytes
 
 _COLLECTION: Final = tuple(COLLECTIONS[kind].value for kind in KINDS)
 _ALL: Final = tuple(dict.fromkeys(_COLLECTION))
@@ -177,7 +179,7 @@ class SetLogic:
                 self._grow(pair, grown)
             self._asked_until[pair] = now
             return True
-        evaluations = padded(new)
+        evaluations = size_class(new)
         if self._spent[pair] + evaluations > self._protocol.budget:
             self.load.refused += 1
             return False
@@ -189,7 +191,7 @@ class SetLogic:
         load.rounds += 1
         load.evaluations += evaluations
         load.by_collection[name] += evaluations
-        load.bytes += question_bytes(evaluations) + round_bytes()
+        load.bytes += question_bytes(evaluations) + FRAME_BYTES
         load.budget_spent = max(load.budget_spent, self._spent[pair] / self._protocol.budget)
         return True
 
