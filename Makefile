@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests benchmarks
 
-.PHONY: install browser demo test check proofs fmt proto bench-simulator clean
+.PHONY: install test-tools demo test check proofs fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -17,13 +17,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/mandorla demo
 
-# The report's test looks at it in a real browser.
-browser:
+# The report's test looks at it in a real browser; the time stamps' test runs OpenSSL's authority.
+test-tools:
+	@command -v openssl > /dev/null || { apt-get update -qq && apt-get install -y -qq openssl; } > /dev/null
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \
 		echo "no Chromium, and apt cannot install it: the report's browser test will fail"
 
-test: install browser
+test: install test-tools
 	$(BIN)/python -m pytest
 
 check: install

@@ -95,6 +95,12 @@ class PeerClient:
         """Exchange the close, for up to `patience` seconds while the peer finishes its half."""
         return await self._until_ready(self._stub.Close, request, patience)
 
+    async def add_checkpoint(
+        self, request: exchange_pb2.AddCheckpointRequest
+    ) -> exchange_pb2.AddCheckpointResponse:
+        """Have this lab's log cosigned; repeating it changes nothing."""
+        return await self._retrying(self._stub.AddCheckpoint, request)
+
     async def report(self, request: exchange_pb2.ReportRequest) -> exchange_pb2.ReportResponse:
         """Report sightings; repeating it changes nothing."""
         return await self._retrying(self._stub.Report, request)

@@ -11,7 +11,7 @@ from .admission import Context, caller
 from .clock import Clock
 from .limits import PeerLimits
 from .rounds.manager import Rounds
-from .store import Store
+from .witness import Witness
 
 _ELEMENT_SIZE = 32
 
@@ -19,9 +19,9 @@ _ELEMENT_SIZE = 32
 class Exchange(exchange_pb2_grpc.ExchangeServicer):
     """Hand each call to the round that it belongs to. `Admission` has let the caller in."""
 
-    def __init__(self, rounds: Rounds, store: Store, limits: PeerLimits, clock: Clock) -> None:
+    def __init__(self, rounds: Rounds, witness: Witness, limits: PeerLimits, clock: Clock) -> None:
         self._rounds = rounds
-        self._store = store
+        self._witness = witness
         self._limits = limits
         self._clock = clock
 
@@ -59,6 +59,14 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
     async def Close(self, request: exchange_pb2.CloseRequest, context: Context) -> exchange_pb2.CloseResponse:
         """Close a round."""
         return await self._rounds.close(caller(), request)
+
+    async def AddCheckpoint(
+        self, request: exchange_pb2.AddCheckpointRequest, context: Context
+    ) -> exchange_pb2.AddCheckpointResponse:
+        """Cosign the caller's log."""
+        peer = caller()
+        self._limits.take_checkpoint(peer.lab)
+        return await self._witness.add_checkpoint(peer, request)
 
     async def Report(
         self, request: exchange_pb2.ReportRequest, context: Context

@@ -174,6 +174,8 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                     last_contact=peer.last_contact,
                     matches=store.matches.count(peer.lab),
                     sightings=store.matches.count_sightings(peer.lab),
+                    cosigned=store.log.cosigned_by(peer.lab),
+                    caught=peer.caught,
                     budgets=[
                         operator_pb2.BudgetStatus(
                             collection=collection, epoch=number, spent=spent, budget=budget

@@ -14,6 +14,7 @@ import structlog
 
 from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
 from mandorla_protocol.card import Card
+from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, NodeError
 
 from . import certificates
@@ -28,6 +29,7 @@ from .operator_service import Operator
 from .rounds.manager import Rounds
 from .store import Store
 from .tables import Tables
+from .witness import Witness
 from .workers import Workers
 
 _LOG = structlog.get_logger()
@@ -61,17 +63,18 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
         pool = Workers(settings.engine, settings.workers)
         stack.callback(pool.close)
         store.rounds.interrupt_open()
-        sweep = asyncio.create_task(_sweep(store))
+        sweep = asyncio.create_task(_sweep(store, home.card.identity, settings.audit.keep_elements, clock))
         stack.callback(sweep.cancel)
 
         def client(card: Card) -> PeerClient:
             return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
-        rounds = Rounds(home, store, pool, tables, client, clock)
+        witness = Witness(home, store, clock)
+        rounds = Rounds(home, store, pool, tables, witness, client, clock)
         peer_limits = PeerLimits(settings.limits)
         peers = _peer_server(home, store, peer_limits)
-        exchange_pb2_grpc.add_ExchangeServicer_to_server(Exchange(rounds, store, peer_limits, clock), peers)
+        exchange_pb2_grpc.add_ExchangeServicer_to_server(Exchange(rounds, witness, peer_limits, clock), peers)
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
             Operator(home, store, rounds, pool.engine.name, clock()), operator
@@ -88,11 +91,13 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
         _LOG.info("stopping", lab=home.card.name)
 
 
-async def _sweep(store: Store) -> None:
-    """Destroy keys when their epochs end, whether or not a peer asks again."""
+async def _sweep(store: Store, lab: LabId, keep: int, clock: Clock) -> None:
+    """Destroy keys when their epochs end, whether or not a peer asks again; forget elements in time."""
     while True:
         with suppress(NodeError):
-            await asyncio.to_thread(store.holding.destroy_expired)
+            await asyncio.to_thread(store.holding.destroy_expired, lab)
+            if keep:
+                await asyncio.to_thread(store.rounds.forget_elements, clock() - keep)
         await asyncio.sleep(_SWEEP_INTERVAL)
 
 

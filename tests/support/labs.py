@@ -15,6 +15,7 @@ from mandorla_node.ingest import Ingestor, IngestReport, IngestRow
 from mandorla_node.serve import running
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.labels import Label
+from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, RoundProposed, decode_entry
 
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
@@ -66,6 +67,20 @@ def ingest(
         return ingestor.finish()
     finally:
         store.close()
+
+
+def log_of(home: Home) -> list[LogEntry]:
+    """Return the entries of a home's log."""
+    store = home.open_store()
+    try:
+        return [decode_entry(entry) for _, entry in store.log.entries(store.log.head()[0])]
+    finally:
+        store.close()
+
+
+def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
+    """Return what a log says of the agreement and the end of rounds."""
+    return [entry for entry in log if isinstance(entry, RoundProposed | RoundAgreed | RoundClosed)]
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
 from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader, RoundId
 from mandorla_protocol.indicators import profiles
+from mandorla_protocol.log.entries import RoundClosed, RoundProposed
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from mandorla_protocol.sizes import PAGE_SIZE
 
@@ -23,8 +24,9 @@ from .. import wire
 from ..client import ClientFactory, PeerClient, back_off
 from ..clock import Clock
 from ..home import Home
-from ..store import JournalEntry, Peer, RoundState, Store
+from ..store import Peer, RoundState, Store
 from ..tables import Ready, Tables
+from ..witness import Witness
 from ..workers import Workers
 from . import agreement
 from .active import ActiveRound
@@ -63,9 +65,17 @@ class Rounds:
     """The rounds that are open, and the way into each."""
 
     def __init__(
-        self, home: Home, store: Store, pool: Workers, tables: Tables, clients: ClientFactory, clock: Clock
+        self,
+        home: Home,
+        store: Store,
+        pool: Workers,
+        tables: Tables,
+        witness: Witness,
+        clients: ClientFactory,
+        clock: Clock,
     ) -> None:
         self._home = home
+        self._witness = witness
         self._policy = home.settings.rounds
         self._store = store
         self._pool = pool
@@ -98,6 +108,8 @@ class Rounds:
         Raises MandorlaError if no round came about; one that was begun and failed is reported as aborted.
         """
         peer = await asyncio.to_thread(self._store.peers.get, name)
+        if peer.caught:
+            raise RoundError(Code.EQUIVOCATION)
         agreement.require_collection(terms.collection)
         started = time.monotonic()
         for attempt in range(_BUSY_RETRIES):
@@ -139,17 +151,19 @@ class Rounds:
         )
         header.require_valid(self._clock())
         active = await self._activate(header, peer, ready, client, progress)
+        # The key and the table that this lab offers are in its log by now, and the peer signs that they are.
+        await self._witness.submit(peer, client)
         encoded = header.encode()
         signature = signatures.sign(self._home.identity, encoded)
-        await self._journal(active, "proposed", encoded, signature)
+        proposed = RoundProposed(encoded, signature, self._clock())
+        await asyncio.to_thread(self._store.log.append, proposed, header.round_id)
         self._open[header.round_id] = active
         try:
             response = await client.propose(
                 exchange_pb2.ProposeRequest(encoded_header=encoded, signature=signature)
             )
             answer = signatures.verify(peer.lab, encoded, response.signature)
-            await asyncio.to_thread(self._store.rounds.open, header, peer.lab)
-            await self._journal(active, "agreed", encoded, signature, answer)
+            await asyncio.to_thread(self._store.rounds.agree, header, peer.lab, encoded, signature, answer)
         except BaseException:
             self._forget(active)
             raise
@@ -189,12 +203,13 @@ class Rounds:
         peer_signature = signatures.verify(active.peer.lab, encoded, theirs.signature)
         active.commit_signed = True
         signature = signatures.sign(self._home.identity, encoded)
-        await self._journal(active, "committed", encoded, signature, peer_signature)
-        await self._finish(active, RoundState.COMMITTED)
+        closed = RoundClosed(round_id, encoded, signature, peer_signature, self._clock())
+        await self._finish(active, RoundState.COMMITTED, closed=closed)
         request = exchange_pb2.CloseRequest(round_id=round_id, encoded_statement=encoded, signature=signature)
         # The round is committed whether or not the peer gets this; without it, its record stays unconfirmed.
         with contextlib.suppress(MandorlaError):
             await client.close_round(request, _ABORT_PATIENCE)
+        await self._show_log(active)
 
     async def _report_sightings(self, active: ActiveRound) -> None:
         """Report sightings, where this lab's policy says so; a peer that does not want them loses nothing.
@@ -264,9 +279,10 @@ class Rounds:
             if ready.held.epoch != header.epoch(self._home.card.identity):
                 raise RoundError(Code.EPOCH_RETIRED)
             active = await self._activate(header, peer, ready, client, _no_progress)
-            await asyncio.to_thread(self._store.rounds.open, header, peer.lab)
+            await self._witness.submit(peer, client)
             signature = signatures.sign(self._home.identity, encoded)
-            await self._journal(active, "agreed", encoded, signature, peer_signature)
+            signed = (encoded, signature, peer_signature)
+            await asyncio.to_thread(self._store.rounds.agree, header, peer.lab, *signed)
         except BaseException:
             busy.release()
             await client.close()
@@ -292,21 +308,34 @@ class Rounds:
     async def _respond(self, active: ActiveRound, busy: asyncio.Lock) -> None:
         """Run this lab's half of a round that it joined, and wait for the initiator to close it."""
         try:
+            await self._until_closed(active)
+            await self._show_log(active)
+        finally:
+            # Nothing that the peer can time may follow this (SPEC 9.7).
+            if active.ended.is_set() and active.state is not RoundState.ABORTED:
+                self._compare(active)
+            self._forget(active)
+            busy.release()
+            await active.client.close()
+
+    async def _until_closed(self, active: ActiveRound) -> None:
+        try:
             await active.complete()
             async with asyncio.timeout(_PATIENCE):
                 await active.ended.wait()
         except TimeoutError:
             await self._finish(active, RoundState.UNCONFIRMED, Code.DEADLINE)
-            self._compare(active)
         except MandorlaError as error:
             if not active.ended.is_set():
                 await self._abort(active, error)
         except Exception as error:
             await self._abort(active, NodeError(Code.INTERNAL, type(error).__name__))
-        finally:
-            self._forget(active)
-            busy.release()
-            await active.client.close()
+
+    async def _show_log(self, active: ActiveRound) -> None:
+        """Have the peer cosign what was logged of a round; if it is gone, the next round does it."""
+        with contextlib.suppress(MandorlaError, TimeoutError):
+            async with asyncio.timeout(_ABORT_PATIENCE):
+                await self._witness.submit(active.peer, active.client)
 
     async def close(self, peer: Peer, request: exchange_pb2.CloseRequest) -> exchange_pb2.CloseResponse:
         """Close a round, in two calls: the first asks for this lab's statement, the second brings the peer's.
@@ -347,10 +376,8 @@ class Rounds:
             # Whoever holds this lab's signature on a commit cannot make it say that there was none.
             active.abort_signed = True
             state = RoundState.UNCONFIRMED if active.commit_signed else RoundState.ABORTED
-        await self._journal(active, statement.outcome.name.lower(), encoded, own_signature, peer_signature)
-        await self._finish(active, state, Code[statement.code] if statement.code else None)
-        if state is not RoundState.ABORTED:
-            self._compare(active)
+        closed = RoundClosed(active.header.round_id, encoded, own_signature, peer_signature, self._clock())
+        await self._finish(active, state, Code[statement.code] if statement.code else None, closed)
 
     async def find(self, peer: Peer, round_id: bytes) -> ActiveRound:
         """Return an agreed round with a peer.
@@ -424,8 +451,8 @@ class Rounds:
         )
         encoded = CloseStatement.abort(active.header.digest(), error.code).encode()
         signature = signatures.sign(self._home.identity, encoded)
-        await self._journal(active, "aborted", encoded, signature)
-        await self._finish(active, RoundState.ABORTED, error.code)
+        closed = RoundClosed(active.header.round_id, encoded, signature, b"", self._clock())
+        await self._finish(active, RoundState.ABORTED, error.code, closed)
         with contextlib.suppress(MandorlaError):
             await active.client.close_round(
                 exchange_pb2.CloseRequest(
@@ -434,17 +461,16 @@ class Rounds:
                 _ABORT_PATIENCE,
             )
 
-    async def _finish(self, active: ActiveRound, state: RoundState, code: Code | None = None) -> None:
-        await asyncio.to_thread(
-            self._store.rounds.finish, active.header.round_id, state, code.name if code else ""
-        )
-        active.end(state, code)
-
-    async def _journal(
-        self, active: ActiveRound, event: str, body: bytes, own: bytes, peer: bytes = b""
+    async def _finish(
+        self,
+        active: ActiveRound,
+        state: RoundState,
+        code: Code | None = None,
+        closed: RoundClosed | None = None,
     ) -> None:
-        entry = JournalEntry(active.header.round_id, event, body, own, peer)
-        await asyncio.to_thread(self._store.rounds.journal, entry)
+        reason = code.name if code else ""
+        await asyncio.to_thread(self._store.rounds.finish, active.header.round_id, state, reason, closed)
+        active.end(state, code)
 
     def _forget(self, active: ActiveRound) -> None:
         active.end(RoundState.ABORTED)
