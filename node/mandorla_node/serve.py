@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import grpc
 import structlog
@@ -105,13 +106,25 @@ def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.
     """Make the server for peers: TLS with the certificates that are pinned now, and one admission for all."""
     limits = home.settings.limits
 
-    def configuration() -> grpc.ServerCertificateConfiguration:
+    def trusted() -> bytes:
         # The own certificate keeps the list from being empty before the first peer is pinned; it opens
         # nothing, since admission knows it from no peer.
         pinned = [certificates.pem_from_der(peer.card.certificate) for peer in store.peers.all()]
-        return grpc.ssl_server_certificate_configuration(
-            [(home.tls_key, home.tls_certificate)], b"".join([home.tls_certificate, *pinned])
-        )
+        return b"".join([home.tls_certificate, *pinned])
+
+    def configuration(roots: bytes) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(home.tls_key, home.tls_certificate)], roots)
+
+    served = trusted()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        # gRPC asks at each handshake, and replaces what it serves without waiting for the handshakes that
+        # use it: the process dies of that now and then. So it gets nothing new unless there is.
+        nonlocal served
+        if (roots := trusted()) == served:
+            return None
+        served = roots
+        return configuration(roots)
 
     server = grpc.aio.server(
         interceptors=[Admission(store, limits, peer_limits)],
@@ -129,8 +142,10 @@ def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.
             ("grpc.keepalive_timeout_ms", 20_000),
         ],
     )
+    # gRPC's types do not know that None says "nothing new", which its documentation does.
+    fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", changed)
     credentials = grpc.dynamic_ssl_server_credentials(
-        configuration(), configuration, require_client_authentication=True
+        configuration(served), fetch, require_client_authentication=True
     )
     try:
         server.add_secure_port(home.settings.listen, credentials)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -94,6 +96,37 @@ async def serving(*homes: Home) -> AsyncIterator[list[operator_pb2_grpc.Operator
             await stack.enter_async_context(channel)
             stubs.append(operator_pb2_grpc.OperatorStub(channel))
         yield stubs
+
+
+@contextmanager
+def node_process(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "mandorla_node.cli",
+        "serve",
+        "--home",
+        str(home.path),
+        "--exit-with-parent",
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        process.terminate()
+        process.wait(60)
+
+
+async def answering(home: Home) -> operator_pb2_grpc.OperatorAsyncStub:
+    """Return a stub of a node, once it answers."""
+    stub: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(
+        grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
+    )
+    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=60)
+    return stub
 
 
 async def run_round(
