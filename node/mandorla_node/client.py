@@ -113,6 +113,9 @@ class PeerClient:
             response = await method(request, timeout=deadline or self._limits.call_timeout)
         except grpc.aio.AioRpcError as error:
             raise wire.error_from(error) from None
+        except grpc.aio.UsageError:
+            # A node that stops tells peers of its open rounds; whoever ran the round may be done with them.
+            raise TransportError(Code.PEER_UNAVAILABLE, "the channel is closed") from None
         self.traffic.received += response.ByteSize()
         return response
 

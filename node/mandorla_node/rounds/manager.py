@@ -163,6 +163,8 @@ class Rounds:
                 exchange_pb2.ProposeRequest(encoded_header=encoded, signature=signature)
             )
             answer = signatures.verify(peer.lab, encoded, response.signature)
+            if active.ended.is_set():
+                raise RoundError(Code.ROUND_ABORTED, "the node stops")
             await asyncio.to_thread(self._store.rounds.agree, header, peer.lab, encoded, signature, answer)
         except BaseException:
             self._forget(active)
@@ -435,7 +437,11 @@ class Rounds:
 
         If this lab has signed a commit, the round is unconfirmed instead; if it is over, it stays as it is.
         """
-        if active.ended.is_set():
+        if active.ended.is_set() or active.abort_signed:
+            return
+        if not active.agreed.is_set():
+            # There is no round yet that a statement could be about.
+            active.end(RoundState.ABORTED, error.code)
             return
         if active.commit_signed:
             await self._finish(active, RoundState.UNCONFIRMED, error.code)
