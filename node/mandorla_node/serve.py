@@ -27,7 +27,9 @@ from .home import Home
 from .limits import PeerLimits
 from .logs import configure_logs
 from .operator_service import Operator
-from .rounds.manager import Rounds
+from .rounds.initiator import Initiator
+from .rounds.open_rounds import OpenRounds
+from .rounds.responder import Responder
 from .store import Store
 from .tables import Tables
 from .witness import Witness
@@ -72,13 +74,15 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
         witness = Witness(home, store, clock)
-        rounds = Rounds(home, store, pool, tables, witness, client, clock)
+        rounds = OpenRounds(home, store, pool, witness, client, clock)
+        initiator, responder = Initiator(rounds, tables), Responder(rounds, tables)
         peer_limits = PeerLimits(settings.limits)
         peers = _peer_server(home, store, peer_limits)
-        exchange_pb2_grpc.add_ExchangeServicer_to_server(Exchange(rounds, witness, peer_limits, clock), peers)
+        exchange = Exchange(rounds, responder, witness, peer_limits, clock)
+        exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
-            Operator(home, store, rounds, pool.engine.name, clock()), operator
+            Operator(home, store, rounds, initiator, pool.engine.name, clock()), operator
         )
         _listen(operator, home)
         for server in (peers, operator):
@@ -86,7 +90,10 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
             stack.push_async_callback(server.stop, _GRACE)
         home.operator_socket.chmod(0o600)
         stack.callback(home.operator_socket.unlink, missing_ok=True)
-        stack.push_async_callback(rounds.stop)
+        # Called in the opposite order: the peers hear of the end before anything is gone.
+        stack.push_async_callback(rounds.settled)
+        stack.push_async_callback(responder.stop)
+        stack.push_async_callback(rounds.abort_all)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)
