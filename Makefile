@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests benchmarks
 
-.PHONY: install test-tools demo test check proofs fmt proto bench-simulator clean
+.PHONY: install test-tools demo test check spec-check proofs fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +36,10 @@ check: install
 	@if command -v cargo > /dev/null; then \
 		cd protocol/native && cargo fmt --check && cargo clippy --quiet --all-features -- -D warnings && cargo test --quiet; \
 	else echo "no cargo: the native engine is not checked"; fi
+
+# SPEC.md says what the code does: algorithms, requirements and their tests, sections, names.
+spec-check: install
+	$(BIN)/python tools/spec_check.py
 
 # Every claim of proofs/CLAIMS.toml, and the mutant that its checker must refute.
 proofs: install

@@ -31,6 +31,7 @@ from tests.support.labs import (
 )
 
 
+@pytest.mark.spec("9.9-1")
 def test_a_lab_that_is_not_pinned_is_refused(folder: Path) -> None:
     a, _ = make_labs(folder, "lab-a", "lab-b")
     stranger = make_home(folder, "stranger")
@@ -44,6 +45,7 @@ def test_a_lab_that_is_not_pinned_is_refused(folder: Path) -> None:
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-2")
 def test_a_removed_peer_is_refused_on_the_connection_that_it_holds(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -60,6 +62,7 @@ def test_a_removed_peer_is_refused_on_the_connection_that_it_holds(folder: Path)
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-2")
 def test_the_own_certificate_opens_nothing(folder: Path) -> None:
     (a,) = make_labs(folder, "lab-a")
 
@@ -99,6 +102,7 @@ def test_a_server_with_another_labs_certificate_is_not_spoken_to(folder: Path) -
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-3")
 def test_a_call_without_a_deadline_is_refused(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -142,6 +146,7 @@ def test_too_many_calls_are_refused_and_other_peers_are_served(folder: Path) -> 
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-1")
 def test_tls_1_2_is_refused_before_anything_is_answered(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses(range(3)))

@@ -65,6 +65,7 @@ def test_reported_sightings_reach_the_holder_and_new_matches_stay_new(folder: Pa
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.7-3")
 def test_a_node_that_stops_after_stating_a_commit_signs_no_abort(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -86,6 +87,7 @@ def test_a_node_that_stops_after_stating_a_commit_signs_no_abort(folder: Path) -
     assert _states(a) == [RoundState.UNCONFIRMED]
 
 
+@pytest.mark.spec("9.7-3")
 def test_a_node_that_is_aborting_signs_no_commit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     aborting, asked = threading.Event(), threading.Event()
@@ -120,6 +122,7 @@ def test_a_node_that_is_aborting_signs_no_commit(folder: Path, monkeypatch: pyte
     assert _states(a) == [RoundState.ABORTED]
 
 
+@pytest.mark.spec("9.7-4")
 def test_an_abort_that_follows_a_signed_commit_is_kept_and_not_countersigned(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -170,6 +173,7 @@ def test_an_initiator_that_is_cut_off_while_it_confirms_has_committed(folder: Pa
     assert _states(a) == [RoundState.COMMITTED]
 
 
+@pytest.mark.spec("9.7-1")
 def test_a_half_that_still_runs_is_not_committed(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses(range(5)))
@@ -192,6 +196,7 @@ def test_a_half_that_still_runs_is_not_committed(folder: Path) -> None:
     assert _states(a) == [RoundState.ABORTED]
 
 
+@pytest.mark.spec("9.4-1")
 def test_a_refused_proposal_leaves_nothing_behind(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses(range(300)))

@@ -118,6 +118,7 @@ def test_errors_of_the_database_carry_no_parameters(folder: Path, store: Store) 
     assert "secret" not in caught.value.diagnostics()
 
 
+@pytest.mark.spec("9.5-1")
 def test_a_chunk_is_charged_once_and_a_budget_never_passed(store: Store) -> None:
     held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     _open_round(store)
@@ -145,6 +146,7 @@ def _open_round(store: Store) -> None:
         )
 
 
+@pytest.mark.spec("5.2-3")
 def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     folder: Path, store: Store, vault: Vault
 ) -> None:
@@ -215,6 +217,7 @@ def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock:
     assert code(caught) is Code.STORE_FAILED
 
 
+@pytest.mark.spec("5.2-3")
 def test_an_epoch_that_is_over_loses_its_seed_without_being_asked(
     folder: Path, store: Store, clock: Clock
 ) -> None:
@@ -227,6 +230,7 @@ def test_an_epoch_that_is_over_loses_its_seed_without_being_asked(
     assert all(held.sealed_seed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
 
 
+@pytest.mark.spec("9.1-2")
 def test_a_card_whose_certificate_is_not_the_labs_own_is_not_pinned(folder: Path, store: Store) -> None:
     homes = [Home.create(folder / name, name, "127.0.0.1:7443") for name in ("lab-a", "lab-b")]
     own = homes[0].card.certificate
@@ -243,10 +247,21 @@ def test_a_card_whose_certificate_is_not_the_labs_own_is_not_pinned(folder: Path
     assert store.peers.all() == []
 
 
+@pytest.mark.spec("9.1-2")
+def test_a_card_with_the_name_of_another_pinned_lab_is_not_pinned(folder: Path, store: Store) -> None:
+    first, second = (Home.create(folder / name, "lab-a", "127.0.0.1:7443") for name in ("one", "two"))
+    store.peers.add(first.card)
+    with pytest.raises(MandorlaError) as caught:
+        store.peers.add(second.card)
+    assert code(caught) is Code.BAD_CARD
+    assert [peer.card.identity for peer in store.peers.all()] == [first.card.identity]
+
+
 ASKED = Epoch(PEER, ME, "infrastructure", 2)
 KEY = Element(b"k" * 32)
 
 
+@pytest.mark.spec("5.2-1", "5.2-2")
 def test_what_is_looked_up_is_not_stored(store: Store) -> None:
     assert store.asking.look_up(ASKED, KEY) == store.asking.look_up(ASKED, KEY)
     assert store.asking.look_up(replace(ASKED, number=1), Element(b"x" * 32)).id == 0

@@ -46,6 +46,7 @@ def test_a_card_reads_as_it_was_issued(name: str, certificate: bytes, endpoint: 
     assert card.certificate_hash == hashlib.sha256(certificate).digest()
 
 
+@pytest.mark.spec("9.1-1")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -76,6 +77,7 @@ def test_a_field_of_another_kind_is_refused(field: str, value: object) -> None:
     assert_refused(changed(**{field: value}))
 
 
+@pytest.mark.spec("9.1-1")
 @pytest.mark.parametrize("field", json.loads(CARD.to_json()))
 def test_a_card_has_exactly_its_fields(field: str) -> None:
     fields = json.loads(CARD.to_json())
@@ -84,6 +86,7 @@ def test_a_card_has_exactly_its_fields(field: str) -> None:
     assert_refused(changed(another=""))
 
 
+@pytest.mark.spec("9.1-1")
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", "0", '"card"', "\x00", "[" * 10_000, "1" * 5_000, " " * (MAX_CARD_BYTES + 1)],
@@ -111,6 +114,7 @@ def test_a_name_that_is_no_label_is_not_issued(name: str) -> None:
     assert caught.value.code is Code.BAD_CARD
 
 
+@pytest.mark.spec("9.1-1")
 @pytest.mark.parametrize(
     "endpoint",
     [

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ def test_every_spelling_parses_to_the_one_indicator(vector: dict[str, Any]) -> N
     assert Indicator.decode(bytes.fromhex(vector["encoding"])) == expected
 
 
+@pytest.mark.spec(
+    "4.1-1", "4.1-2", "4.1-3", "4.2-1", "4.2-2", "4.2-3", "4.3-1", "4.3-2", "4.3-3", "4.3-4", "4.4-1"
+)
 @pytest.mark.parametrize("vector", named(DOCUMENT["invalid"], "type", "fault"))
 def test_a_faulty_value_is_refused_with_its_code(vector: dict[str, Any]) -> None:
     with pytest.raises(InputError) as caught:
@@ -39,6 +43,7 @@ def test_a_faulty_value_is_refused_with_its_code(vector: dict[str, Any]) -> None
     assert caught.value.code is Code[vector["code"]]
 
 
+@pytest.mark.spec("4.1-5")
 @pytest.mark.parametrize("vector", named(DOCUMENT["bad_encodings"], "fault"))
 def test_a_faulty_encoding_is_refused_with_its_code(vector: dict[str, Any]) -> None:
     with pytest.raises(EncodingError) as caught:
@@ -61,3 +66,8 @@ def test_the_vectors_are_what_their_script_makes(tmp_path: Path) -> None:
 def test_the_idna_tables_are_those_of_the_profile() -> None:
     # Another Unicode version may map a name differently: that would be another profile (SPEC 4.3).
     assert idna_unicode == "18.0.0"
+
+
+@pytest.mark.spec("4.1-7")
+def test_this_python_knows_the_unicode_that_the_rules_need() -> None:
+    assert tuple(int(part) for part in unicodedata.unidata_version.split(".")) >= (14, 0, 0)
