@@ -64,7 +64,7 @@ def refresh(spec: str, read: Callable[[str], str]) -> str:
 
     def quote(match: re.Match[str]) -> str:
         path, names, _ = match.groups()
-        text = "\n".join(_source_of(read(path), name) for name in names.split(","))
+        text = "\n\n".join(_source_of(read(path), name) for name in names.split(","))
         return f"```python source={path}:{names}\n{text}```"
 
     return _FENCE.sub(quote, spec)

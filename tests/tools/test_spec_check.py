@@ -60,7 +60,7 @@ def test_this_specification_agrees_with_the_code_and_the_tests() -> None:
         ("add", "def add(a: int, b: int) -> int:\n    return a + b\n"),
         ("Tree.root", "@property\ndef root(self):\n    # As the RFC says.\n    return self.top\n"),
         ("double", "def double(a): return 2 * a\n"),
-        ("double,double", "def double(a): return 2 * a\n\ndef double(a): return 2 * a\n"),
+        ("double,double", "def double(a): return 2 * a\n\n\ndef double(a): return 2 * a\n"),
     ],
 )
 def test_an_algorithm_is_the_function_without_its_docstring(names: str, text: str) -> None:
