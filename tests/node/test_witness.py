@@ -13,7 +13,7 @@ from mandorla.v1 import exchange_pb2, exchange_pb2_grpc, operator_pb2
 from mandorla_node.home import Home
 from mandorla_protocol.errors import Code
 from mandorla_protocol.log.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
-from mandorla_protocol.log.entries import PeerCaught, PeerCosigned
+from mandorla_protocol.log.entries import PeerCaught, PeerCosigned, RoundAgreed
 from mandorla_protocol.merkle import Frontier, hash_leaf
 from tests.support.commands import Run
 from tests.support.hostile import TIMEOUT, HostileLab, channel_to
@@ -62,6 +62,7 @@ def test_after_a_round_each_lab_has_cosigned_the_others_log_to_its_end(folder: P
         assert len(seen) == 2
 
 
+@pytest.mark.spec("18.4-1", "18.5-1")
 def test_a_peer_that_shows_two_logs_is_refused_for_good_and_the_proof_is_a_file(
     folder: Path, run: Run
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_peer_that_shows_two_logs_is_refused_for_good_and_the_proof_is_a_file(
     assert "signed two trees of 3 entries" in ran.out
 
 
+@pytest.mark.spec("18.4-1")
 def test_a_checkpoint_that_does_not_extend_what_was_seen_is_not_cosigned(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -133,6 +135,7 @@ def test_a_checkpoint_that_does_not_extend_what_was_seen_is_not_cosigned(folder:
     assert len(log_of(a)) == 2
 
 
+@pytest.mark.spec("18.3-3")
 def test_a_store_that_was_set_back_signs_nothing_that_contradicts_its_past(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     backup = folder / "backup.db"
@@ -183,6 +186,7 @@ def test_a_cosignature_that_was_lost_is_asked_for_again(folder: Path) -> None:
     assert "Propose" in hostile.calls
 
 
+@pytest.mark.spec("18.4-2")
 @pytest.mark.parametrize("field", ["cosignature", "latest"])
 @pytest.mark.parametrize("answer", [b"noise", bytes(72)])
 def test_without_a_cosignature_that_holds_there_is_no_round(folder: Path, field: str, answer: bytes) -> None:
@@ -206,3 +210,28 @@ def test_without_a_cosignature_that_holds_there_is_no_round(folder: Path, field:
 
     asyncio.run(journey())
     assert "Propose" not in hostile.calls
+
+
+@pytest.mark.spec("18.4-2")
+def test_a_header_is_not_signed_for_an_initiator_that_does_not_cosign(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    hostile = HostileLab(b, a.card)
+
+    def forge(
+        method: str, response: exchange_pb2.AddCheckpointResponse
+    ) -> exchange_pb2.AddCheckpointResponse:
+        if method == "AddCheckpoint" and response.cosignature:
+            response.cosignature = bytes(72)
+        return response
+
+    hostile.answer = forge
+
+    async def journey() -> None:
+        async with hostile.serving(), serving(a), channel_to(a.card, b) as stub:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await hostile.agree(stub)
+            assert code_of(caught.value) == "BAD_CHECKPOINT"
+
+    asyncio.run(journey())
+    assert "AddCheckpoint" in hostile.calls
+    assert not [entry for entry in log_of(a) if isinstance(entry, RoundAgreed)]

@@ -75,6 +75,7 @@ def test_no_bytes_are_taken_for_a_checkpoint_but_those(noise: bytes) -> None:
     assert refused(open_checkpoint, noise, LOG)
 
 
+@pytest.mark.spec("18.3-2")
 @given(st.integers(0, len(NOTE) - 1), st.integers(1, 255))
 def test_a_checkpoint_that_was_altered_anywhere_is_refused(place: int, change: int) -> None:
     changed = bytearray(NOTE)
@@ -82,6 +83,7 @@ def test_a_checkpoint_that_was_altered_anywhere_is_refused(place: int, change: i
     assert refused(open_checkpoint, bytes(changed), LOG)
 
 
+@pytest.mark.spec("18.3-2")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -105,6 +107,7 @@ def test_a_text_that_no_log_writes_is_refused_even_if_it_is_signed(old: bytes, n
     assert refused(open_checkpoint, note.encode(), LOG)
 
 
+@pytest.mark.spec("18.3-2")
 def test_only_the_logs_own_signature_counts_and_only_once() -> None:
     other = LogKey("other", signatures.lab_id(OTHER))
     assert refused(open_checkpoint, NOTE, other)

@@ -57,6 +57,7 @@ def test_the_root_over_all_leaves_is_the_frontiers() -> None:
         assert root_of(0, size, NODE) == root(size)
 
 
+@pytest.mark.spec("18.2-1")
 def test_every_tree_extends_every_smaller_one_and_no_other_proof_holds() -> None:
     for size in range(LIMIT + 1):
         for old in range(size + 1):
@@ -84,6 +85,7 @@ def test_every_leaf_is_where_it_is_and_nowhere_else() -> None:
                     assert refused(verify_inclusion, LEAVES[other], index, size, root(size), proof)
 
 
+@pytest.mark.spec("18.2-1")
 @given(st.lists(st.binary(max_size=8), max_size=70), st.data())
 def test_a_log_that_changed_its_past_cannot_prove_that_it_extends_it(
     entries: list[bytes], data: st.DataObject
@@ -101,6 +103,7 @@ def test_a_log_that_changed_its_past_cannot_prove_that_it_extends_it(
     assert verdict == (old > 0)
 
 
+@pytest.mark.spec("18.2-1")
 @pytest.mark.parametrize(("old", "size"), [(3, 2), (-1, 2)])
 def test_no_proof_leads_backwards(old: int, size: int) -> None:
     assert refused(lambda: prove_consistency(old, size, NODE) and None)

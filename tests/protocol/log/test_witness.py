@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from mandorla_protocol.errors import Code, CryptoError
@@ -52,6 +53,7 @@ def test_an_honest_log_is_cosigned_as_it_grows() -> None:
     assert witness.show(0, 5, 7) is None
 
 
+@pytest.mark.spec("18.4-1")
 def test_a_fork_is_refused_and_a_second_root_of_one_size_is_fraud() -> None:
     witness = Witness()
     witness.show(0, 6, 0)
@@ -63,6 +65,7 @@ def test_a_fork_is_refused_and_a_second_root_of_one_size_is_fraud() -> None:
     assert witness.show(1, 6, 9) == Fraud()
 
 
+@pytest.mark.spec("18.4-1")
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 12)), max_size=30))
 def test_all_that_is_cosigned_is_one_history(shown: list[tuple[int, int, int]]) -> None:
     witness = Witness()
