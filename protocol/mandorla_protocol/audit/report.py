@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from ..card import fingerprint
 from .findings import Bundle, Claim, Verdict
 
 _SHOWN = 20
+_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def tell(verdict: Verdict) -> Iterator[str]:
@@ -91,7 +91,24 @@ def _cosigned(bundle: Bundle) -> str:
 
 
 def _when(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    """Write a time, in Unix seconds, by the calendar; the protocol has no clock, nor a library that has."""
+    days, second = divmod(seconds, 86_400)
+    # The calendar repeats itself after 400 years.
+    cycles, days = divmod(days, 146_097)
+    year = 1970 + 400 * cycles
+    while days >= (length := 366 if _is_leap(year) else 365):
+        days, year = days - length, year + 1
+    month = 1
+    for month, length in enumerate(_MONTHS, start=1):
+        length += month == 2 and _is_leap(year)
+        if days < length:
+            break
+        days -= length
+    return f"{year:04}-{month:02}-{days + 1:02} {second // 3600:02}:{second // 60 % 60:02} UTC"
+
+
+def _is_leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 def _limits(verdict: Verdict) -> Iterator[str]:
