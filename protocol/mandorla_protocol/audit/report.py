@@ -99,8 +99,8 @@ def _when(seconds: int) -> str:
     while days >= (length := 366 if _is_leap(year) else 365):
         days, year = days - length, year + 1
     month = 1
-    for month, length in enumerate(_MONTHS, start=1):
-        length += month == 2 and _is_leap(year)
+    for month, usual in enumerate(_MONTHS, start=1):
+        length = usual + (month == 2 and _is_leap(year))
         if days < length:
             break
         days -= length
