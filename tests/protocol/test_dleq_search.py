@@ -1,8 +1,8 @@
-"""What a batch's proof costs to forge: RFC 9497 draws a pair's weight from that pair alone (SPEC 12.3, C4).
+"""Why weights are drawn from the whole batch, and not from each pair alone as in RFC 9497 (SPEC 12.3, C4).
 
-A holder can therefore try many false answers for each pair, know the weight of each, and search for a choice
-whose weighted errors cancel: the generalised birthday problem (Wagner 2002). In ristretto255 that takes about
-2**31 hashes for a chunk of 16,384 and 2**36 for one of 256. Here the group has 60 bits.
+By the RFC's weights a holder can try many false answers for each pair, know the weight of each, and search
+for a choice whose weighted errors cancel: the generalised birthday problem (Wagner 2002). In ristretto255
+that takes about 2**31 hashes for a chunk of 16,384 and 2**36 for one of 256. Here the group has 60 bits.
 """
 
 from __future__ import annotations
@@ -84,20 +84,40 @@ def search() -> list[Element]:
     return [false_answer(index, error) for index, error in enumerate(lists[0][0][1])]
 
 
-def verify(evaluated: list[Element]) -> None:
+def verify(evaluated: list[Element], seed: dleq.Seed) -> None:
     """Prove as an honest holder does, and verify."""
-    proof = dleq.prove(GROUP, CONTEXT, KEYS.secret, KEYS.public, BLINDED, evaluated, NONCE)
-    dleq.verify(GROUP, CONTEXT, KEYS.public, BLINDED, evaluated, proof)
+    proof = dleq.prove(GROUP, CONTEXT, KEYS.secret, KEYS.public, BLINDED, evaluated, NONCE, seed)
+    dleq.verify(GROUP, CONTEXT, KEYS.public, BLINDED, evaluated, proof, seed)
 
 
-def test_false_answers_that_were_not_searched_for_are_refused() -> None:
-    verify(TRUE)
-    with pytest.raises(CryptoError) as caught:
-        verify([false_answer(index, 1) for index in range(PAIRS)])
-    assert caught.value.code is Code.BAD_PROOF
+def refused(evaluated: list[Element], seed: dleq.Seed) -> bool:
+    """Say whether false answers are found."""
+    try:
+        verify(evaluated, seed)
+    except CryptoError as error:
+        assert error.code is Code.BAD_PROOF
+        return True
+    return False
 
 
-def test_false_answers_that_were_searched_for_are_accepted() -> None:
+@pytest.mark.parametrize("seed", [dleq.rfc_seed, dleq.batch_seed])
+def test_false_answers_that_were_not_searched_for_are_refused(seed: dleq.Seed) -> None:
+    verify(TRUE, seed)
+    assert refused([false_answer(index, 1) for index in range(PAIRS)], seed)
+
+
+def test_false_answers_that_were_searched_for_pass_by_the_rfcs_weights_and_not_by_ours() -> None:
     found = search()
     assert all(false != true for false, true in zip(found, TRUE, strict=True))
-    verify(found)
+    verify(found, dleq.rfc_seed)
+    assert refused(found, dleq.batch_seed)
+
+
+def test_every_element_decides_every_weight() -> None:
+    """What makes the search hopeless: whoever changes one answer changes the seed."""
+    seed = dleq.batch_seed(GROUP, CONTEXT, KEYS.public, BLINDED, TRUE)
+    for place in range(PAIRS):
+        other = [*TRUE[:place], false_answer(place, 1), *TRUE[place + 1 :]]
+        assert dleq.batch_seed(GROUP, CONTEXT, KEYS.public, BLINDED, other) != seed
+        questions = [*BLINDED[:place], TRUE[place], *BLINDED[place + 1 :]]
+        assert dleq.batch_seed(GROUP, CONTEXT, KEYS.public, questions, TRUE) != seed

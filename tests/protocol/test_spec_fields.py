@@ -158,7 +158,9 @@ def test_the_table_alone_encodes_what_a_proof_hashes(verifying: bool) -> None:
         PortableEngine(group).verify(keys.public, blinded, evaluated, proof)
     pairs = [(blinded[at : at + 32], evaluated[at : at + 32]) for at in (0, 32)]
     (seed, *weights), challenge = group.hashed[:-1], group.hashed[-1]
-    assert seed == expected("proof seed", public_key=keys.public)
+    assert seed == expected(
+        "proof seed", public_key=keys.public, pairs=2, blinded=blinded, evaluated=evaluated
+    )
     hashed_seed = hashlib.sha512(seed[0]).digest()
     assert weights == [
         expected("proof weight", seed=hashed_seed, index=index, blinded=c, evaluated=d)
