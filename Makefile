@@ -3,9 +3,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := proto protocol node simulations proofs tests benchmarks
+SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install browser demo test check proofs fmt proto bench-simulator clean
+.PHONY: install browser demo test check proofs vectors fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +39,10 @@ check: install
 # Every claim of proofs/CLAIMS.toml, and the mutant that its checker must refute.
 proofs: install
 	$(BIN)/python proofs/run.py
+
+# The test vectors and their schema; a test requires that nothing differs.
+vectors: install
+	$(BIN)/python -m vectors.make
 
 fmt: install
 	$(BIN)/ruff format .
