@@ -242,6 +242,12 @@ def _rounds() -> Iterator[Case]:
     late = OURS.file(OURS.agreed(at=HEADER["expires"]), OURS.aborted(at=HEADER["expires"]))
     yield _verdict("bundle-agreed-after-expiry", [late], TIMED)
     yield _verdict("bundle-closed-before-agreed", [OURS.file(agreed, OURS.aborted(at=CREATED))], TIMED)
+    edge = OURS.file(OURS.agreed(at=CREATED - 300), OURS.aborted(at=CREATED - 300))
+    yield _verdict("bundle-agreed-300-seconds-early-and-closed-at-once", [edge])
+    before = OURS.file(OURS.agreed(at=CREATED - 301), aborted)
+    yield _verdict("bundle-agreed-301-seconds-early", [before], TIMED)
+    skewed = OURS.file(agreed, OURS.aborted(at=SEALED_AT + 300))
+    yield _verdict("bundle-closed-300-seconds-after-sealed", [skewed])
     future = OURS.file(agreed, OURS.aborted(at=SEALED_AT + 301))
     yield _verdict("bundle-closed-after-sealed", [future], TIMED)
 
@@ -267,6 +273,7 @@ def _chunks() -> Iterator[Case]:
         yield _verdict(f"bundle-chunk-{name}", [OURS.file(agreed, fault, aborted)], *broken)
     yield _verdict("bundle-chunk-twice", [OURS.file(agreed, record, record, aborted)], BOUNDED)
     yield _verdict("bundle-chunk-before-its-round", [OURS.file(record, agreed, aborted)], AGREED)
+    yield _verdict("bundle-cap-reached", [OURS.file(agreed, unanswered(1_000, HEADER), aborted)])
     over = OURS.file(agreed, unanswered(1_001, HEADER), aborted)
     yield _verdict("bundle-cap-exceeded", [over], BOUNDED)
     unpadded = (OURS.agreed(state="committed"), record, OURS.committed([true]))
@@ -299,15 +306,16 @@ def _successions() -> Iterator[Case]:
     back = table | {"version": 2, "size": 512}
     yield _verdict("bundle-table-taken-back", [_two(second(table=back))], TABLED)
     later = second(budget=700, cap=700)
-    spent = OURS.file(
-        ENDED[0],
-        unanswered(400, HEADER),
-        ENDED[1],
-        OURS.agreed(later, at=CREATED + 61),
-        unanswered(400, later),
-        OURS.aborted(later),
-    )
-    yield _verdict("bundle-budget-exceeded", [spent], BUDGETED)
+    for name, count, broken in (("reached", 300, ()), ("exceeded", 301, (BUDGETED,))):
+        spent = OURS.file(
+            ENDED[0],
+            unanswered(400, HEADER),
+            ENDED[1],
+            OURS.agreed(later, at=CREATED + 61),
+            unanswered(count, later),
+            OURS.aborted(later),
+        )
+        yield _verdict(f"bundle-budget-{name}", [spent], *broken)
 
 
 def _contradictions() -> Iterator[Case]:

@@ -47,6 +47,7 @@ def cases() -> Iterator[Case]:
         "-ipv4": {"endpoint": "192.0.2.1:1"},
         "-ipv6": {"endpoint": "[2001:db8::1]:65535"},
         "-log-origin-of-255": {"log_origin": "é" * 255},
+        "-log-origin-of-one": {"log_origin": "a"},
     }.items():
         yield _good(f"card{name}", CARD | change)
     for fault, fields in faults(structures.card(CARD)).items():

@@ -177,9 +177,11 @@ def _malformed(name: str, fields: Fields) -> Iterator[Case]:
 
 def _particular() -> Iterator[Case]:
     """Yield faults of single fields."""
-    header = structures.header(HEADER)
+    header, start = structures.header(HEADER), structures.audit_bundle(VALUES["audit bundle"])
     many = sequence([text(f"type-{number:02}") + uint(1, 2) for number in range(65)])
     for name, fields, field, fault, encoded, code in (
+        ("audit bundle", start, "name", "over-long", text("a" * 65), "BAD_LENGTH"),
+        ("audit bundle", start, "name", "not-utf-8", data(b"\xff"), "BAD_ENCODING"),
         ("key epoch", structures.epoch(EPOCH), "collection", "over-long", text("a" * 33), "BAD_LENGTH"),
         ("key epoch", structures.epoch(EPOCH), "collection", "not-utf-8", data(b"\xff"), "BAD_ENCODING"),
         ("round header", header, "version", "other", text("mandorla/v2"), "VERSION_MISMATCH"),

@@ -75,6 +75,11 @@ def _headers() -> Iterator[Case]:
     yield good("header-of-seven-days", operation, {"value": longest, "now": CREATED})
     text = HEADER | {"purpose": "é" * 100, "legal_basis": "x" * 200}
     yield good("header-texts-of-200-bytes", operation, {"value": text, "now": CREATED})
+    offer = HEADER["responder"]["offer"]
+    greatest = {"version": 2**40, "size": 2**40, "root": offer["table"]["root"]}
+    limits = offer | {"cap": 2**32, "budget": 2**32, "table": greatest}
+    most = HEADER | {"responder": HEADER["responder"] | {"offer": limits}}
+    yield good("header-greatest-offer", operation, {"value": most, "now": CREATED})
     for name, fault in _bad_headers().items():
         given = {"value": HEADER | fault, "now": CREATED}
         yield bad(f"header-{name}", operation, given, "BAD_HEADER")

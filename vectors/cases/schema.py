@@ -26,7 +26,7 @@ VALUE: Final[Schema] = {"type": "object"}
 
 def octets(size: int) -> Schema:
     """Describe exactly `size` bytes."""
-    return HEX | {"minLength": 2 * size, "maxLength": 2 * size}
+    return {"$ref": f"#/$defs/hex-of-{size}"}
 
 
 def each(items: Schema) -> Schema:
@@ -129,6 +129,10 @@ SCHEMA: Final[Schema] = {
     "title": "Test vectors of Mandorla",
     "$defs": {
         "hex": {"type": "string", "pattern": "^([0-9a-f]{2})*$"},
+        **{
+            f"hex-of-{size}": {"type": "string", "pattern": f"^[0-9a-f]{{{2 * size}}}$"}
+            for size in (16, 32, 64, 272)
+        },
         "commitment": members(version=INTEGER, size=INTEGER, root=HEX),
         "epoch": members(holder=HEX, querier=HEX, collection=TEXT, number=INTEGER),
         "label": members(

@@ -176,6 +176,7 @@ def _readings() -> Iterator[Case]:
     for name, given in (
         ("page-empty", reading([[], FIRST], commitment(FIRST))),
         ("one-entry-more", reading([[*FIRST, entry(4, 1, 2)]], commitment(FIRST))),
+        ("one-entry-more-on-a-second-page", reading([FIRST, [entry(4, 1, 2)]], commitment(FIRST))),
         ("version-over-committed", reading([FIRST[:2], [entry(3, 2, 2)]], commitment(FIRST))),
         ("finished-version-added-to", reading([[entry(4, 1, 2), entry(5, 2, 2)]], _later(2), FIRST)),
         ("pages-out-of-order", reading([FIRST[2:], FIRST[:2]], commitment(FIRST))),
