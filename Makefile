@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install browser demo test check proofs vectors fmt proto bench-simulator clean
+.PHONY: install test-tools demo test check spec-check proofs vectors fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -17,13 +17,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/mandorla demo
 
-# The report's test looks at it in a real browser.
-browser:
+# The report's test looks at it in a real browser; the time stamps' test runs OpenSSL's authority.
+test-tools:
+	@command -v openssl > /dev/null || { apt-get update -qq && apt-get install -y -qq openssl; } > /dev/null
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \
 		echo "no Chromium, and apt cannot install it: the report's browser test will fail"
 
-test: install browser
+test: install test-tools
 	$(BIN)/python -m pytest
 
 check: install
@@ -35,6 +36,10 @@ check: install
 	@if command -v cargo > /dev/null; then \
 		cd protocol/native && cargo fmt --check && cargo clippy --quiet --all-features -- -D warnings && cargo test --quiet; \
 	else echo "no cargo: the native engine is not checked"; fi
+
+# SPEC.md says what the code does: algorithms, requirements and their tests, sections, names.
+spec-check: install
+	$(BIN)/python tools/spec_check.py
 
 # Every claim of proofs/CLAIMS.toml, and the mutant that its checker must refute.
 proofs: install

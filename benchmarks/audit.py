@@ -20,10 +20,22 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mandorla_protocol import signatures
-from mandorla_protocol.audit.records import BundleStart, ChunkRecord, CloseRecord, RoundRecord, Sealer
+from mandorla_protocol.audit.records import BundleStart, CheckpointRecord, ElementsRecord, Sealer
 from mandorla_protocol.engine import load_engine
 from mandorla_protocol.group import Element
 from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.log.checkpoint import Checkpoint, LogKey, cosign, sign_checkpoint
+from mandorla_protocol.log.entries import (
+    ChunkCharged,
+    ChunkEvaluated,
+    KeyEpochBegun,
+    LogEntry,
+    RoundAgreed,
+    RoundClosed,
+    RoundEnded,
+    TableVersionPublished,
+)
+from mandorla_protocol.merkle import Frontier, hash_leaf
 from mandorla_protocol.session.transcript import (
     CloseStatement,
     Outcome,
@@ -36,6 +48,7 @@ from mandorla_protocol.table import TableCommitment
 
 ENGINE = load_engine("auto", 0)
 NOW = 1_790_000_000
+ORIGIN = "example/lab-a"
 
 
 def write(path: Path, total: int) -> None:
@@ -58,23 +71,41 @@ def write(path: Path, total: int) -> None:
     answers: dict[int, tuple[bytes, bytes]] = {}
     for count in set(chunk_counts(total)):
         answers[count] = ENGINE.evaluate_and_prove(keys, blinded[: 32 * count], os.urandom(64))
-    start = BundleStart(lab, "lab-a", NOW)
-    sealer, digests = Sealer(start), []
+    start = BundleStart(lab, "lab-a", ORIGIN, NOW + 100, 0)
+    log, sealer = Frontier(), Sealer(start)
+
+    def add(entry: LogEntry) -> None:
+        nonlocal log
+        log = log.extend([hash_leaf(entry.encode())])
+        file.write(sealer.add(entry))
+
+    def add_checkpoint() -> None:
+        checkpoint = Checkpoint(ORIGIN, log.size, log.root)
+        cosigner = LogKey("example/lab-b", signatures.lab_id(querier))
+        cosignatures = ((cosigner, cosign(querier, checkpoint, NOW + 60)),)
+        file.write(sealer.add(CheckpointRecord(sign_checkpoint(holder, checkpoint), cosignatures)))
+
+    epoch, digests = header.epoch(lab), []
     with path.open("wb") as file:
         file.write(sealer.add(start))
-        own, peer = signatures.sign(holder, encoded), signatures.sign(querier, encoded)
-        file.write(sealer.add(RoundRecord(encoded, own, peer, NOW, "committed")))
+        add(KeyEpochBegun(epoch, keys.public, 2**32, NOW + 10_000, NOW))
+        add(TableVersionPublished(epoch, 1, 256, bytes(32), NOW))
+        add_checkpoint()
+        add(RoundAgreed(encoded, signatures.sign(holder, encoded), signatures.sign(querier, encoded), NOW))
         for index, count in enumerate(chunk_counts(total)):
             asked = blinded[: 32 * count]
             request = request_digest(header.digest(), index, asked)
             evaluated, proof = answers[count]
             digests.append(answer_digest(request, evaluated, proof))
-            chunk = ChunkRecord(header.round_id, index, count, request, asked, evaluated, proof)
-            file.write(sealer.add(chunk))
+            add(ChunkCharged(header.round_id, index, count, request, NOW))
+            add(ChunkEvaluated(header.round_id, index, digests[-1], proof, NOW))
+            file.write(sealer.add(ElementsRecord(header.round_id, index, asked, evaluated)))
         half = half_digest(header, signatures.lab_id(querier), digests)
         statement = CloseStatement(header.digest(), half, bytes(32), Outcome.COMMITTED).encode()
         own, peer = signatures.sign(holder, statement), signatures.sign(querier, statement)
-        file.write(sealer.add(CloseRecord(header.round_id, statement, own, peer, NOW + 60)))
+        add(RoundClosed(header.round_id, statement, own, peer, NOW + 60))
+        add(RoundEnded(header.round_id, "committed", "", NOW + 60))
+        add_checkpoint()
         file.write(sealer.seal(lambda sealed: signatures.sign(holder, sealed)))
 
 

@@ -19,6 +19,7 @@ from .cases import (
     encodings,
     indicators,
     labels,
+    logs,
     oprf,
     proofs,
     rounds,
@@ -29,6 +30,8 @@ from .cases import (
 from .cases.inputs import plain
 
 WIDTH: Final = 110
+LIKE: Final = 0.7
+"""How long what differs may be beside the whole input: if it is longer, the whole is written."""
 
 MODULES: Final = (
     bundles,
@@ -36,6 +39,7 @@ MODULES: Final = (
     encodings,
     indicators,
     labels,
+    logs,
     oprf,
     proofs,
     rounds,
@@ -47,22 +51,29 @@ MODULES: Final = (
 def document(module: Any) -> dict[str, Any]:
     """Return the content of a module's file.
 
-    The first case of an operation has its whole input. Another names it, and says what differs: a vector
+    Some cases have their whole input. Others name one of those, the nearest, and say what differs: a vector
     shows its fault, and files stay small.
     """
     cases: list[dict[str, Any]] = []
-    first: dict[str, dict[str, Any]] = {}
+    whole: dict[str, list[dict[str, Any]]] = {}
     for made in module.cases():
         case = plain(made)
-        base = first.setdefault(case["operation"], case)
-        patch = difference(base["input"], case["input"])
-        if base is not case and len(json.dumps(patch)) < len(json.dumps(case["input"])):
-            case |= {"like": base["name"], "input": patch}
+        bases = whole.setdefault(case["operation"], [])
+        patches = [(difference(base["input"], case["input"]), base["name"]) for base in bases]
+        patch, name = min(patches, key=_length, default=(case["input"], ""))
+        if name and _length((patch, "")) < LIKE * _length((case["input"], "")):
+            case |= {"like": name, "input": patch}
+        else:
+            bases.append(case)
         cases.append(case)
     names = [case["name"] for case in cases]
     if len(names) != len(set(names)):
         raise ValueError(f"a name is used twice: {max(names, key=names.count)}")
     return {"about": module.ABOUT, "spec": module.SPEC, "cases": cases}
+
+
+def _length(patch: tuple[dict[str, Any], str]) -> int:
+    return len(json.dumps(patch[0]))
 
 
 def difference(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

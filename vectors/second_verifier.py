@@ -1,7 +1,8 @@
 """A second implementation of the OPRF, to read in ten minutes and to replay the vectors with.
 
 It shares no code with Mandorla: ristretto255 is written from the formulas of RFC 9496 with Python's integers,
-the OPRF from RFC 9497. It is slow, and its timing depends on secrets: it checks vectors and nothing else.
+the OPRF from RFC 9497, with the seed of SPEC 5.4 or that of the RFC. It is slow, and its timing depends on
+secrets: it checks vectors and nothing else.
 
     python vectors/second_verifier.py
 
@@ -19,6 +20,9 @@ from typing import Any, TypeAlias
 
 Point: TypeAlias = tuple[int, int, int, int]
 """A point of edwards25519 in extended coordinates X : Y : Z : T, with x = X/Z, y = Y/Z, xy = T/Z."""
+
+Seed: TypeAlias = Callable[[bytes, bytes, bytes], bytes]
+"""What a proof's weights are drawn from, given the public key, the blinded and the evaluated elements."""
 
 # RFC 9496 section 4.1.
 P = 2**255 - 19
@@ -197,13 +201,27 @@ def blind(tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
     return b"".join(map(scalar_bytes, blinds)), b"".join(blinded)
 
 
-def composites(public_key: bytes, blinded: bytes, evaluated: bytes) -> tuple[Point, Point]:
-    """Combine a batch into M and Z (RFC 9497 section 2.2.1, ComputeComposites)."""
-    seed = hashlib.sha512(prefixed(public_key) + prefixed(b"Seed-" + CONTEXT)).digest()
+def batch_seed(public_key: bytes, blinded: bytes, evaluated: bytes) -> bytes:
+    """Hash the public key and the whole batch to what its weights are drawn from (SPEC 5.4)."""
+    pairs = len(split(blinded)).to_bytes(4, "big")
+    return hashlib.sha512(
+        prefixed(public_key) + prefixed(b"Batch-" + CONTEXT) + pairs + blinded + evaluated
+    ).digest()
+
+
+def rfc_seed(public_key: bytes, _blinded: bytes, _evaluated: bytes) -> bytes:
+    """Hash the public key alone, as RFC 9497 section 2.2.1 does: for the vectors of the RFC."""
+    return hashlib.sha512(prefixed(public_key) + prefixed(b"Seed-" + CONTEXT)).digest()
+
+
+def composites(public_key: bytes, blinded: bytes, evaluated: bytes, seed: Seed) -> tuple[Point, Point]:
+    """Combine a batch into M and Z (RFC 9497 section 2.2.1, ComputeComposites, but for the seed)."""
+    drawn_from = prefixed(seed(public_key, blinded, evaluated))
     m = z = IDENTITY
     for index, (c, d) in enumerate(zip(split(blinded), split(evaluated), strict=True)):
-        transcript = prefixed(seed) + index.to_bytes(2, "big") + prefixed(c) + prefixed(d) + b"Composite"
-        weight = hash_to_scalar(transcript)
+        weight = hash_to_scalar(
+            drawn_from + index.to_bytes(2, "big") + prefixed(c) + prefixed(d) + b"Composite"
+        )
         m, z = add(m, multiply(weight, decode(c))), add(z, multiply(weight, decode(d)))
     return m, z
 
@@ -214,25 +232,29 @@ def challenge(public_key: bytes, *points: Point) -> int:
     return hash_to_scalar(b"".join(map(prefixed, fields)) + b"Challenge")
 
 
-def evaluate_and_prove(secret: bytes, public_key: bytes, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+def evaluate_and_prove(
+    secret: bytes, public_key: bytes, blinded: bytes, nonce: bytes, seed: Seed = batch_seed
+) -> tuple[bytes, bytes]:
     """Evaluate elements and prove it (RFC 9497 sections 2.2.1, 3.3.2); the nonce is 64 uniform bytes."""
     key, r = scalar_from(secret, zero=False), random_scalar(nonce)
     decode(public_key)
     evaluated = b"".join(encode(multiply(key, decode(element))) for element in split(blinded))
     if not blinded:
         raise Refused("BAD_LENGTH")
-    m, z = composites(public_key, blinded, evaluated)
+    m, z = composites(public_key, blinded, evaluated, seed)
     c = challenge(public_key, m, z, multiply(r, GENERATOR), multiply(r, m))
     return evaluated, scalar_bytes(c) + scalar_bytes(r - c * key)
 
 
-def verify(public_key: bytes, blinded: bytes, evaluated: bytes, proof: bytes) -> None:
-    """Verify a proof (RFC 9497 section 2.2.2)."""
+def verify(
+    public_key: bytes, blinded: bytes, evaluated: bytes, proof: bytes, seed: Seed = batch_seed
+) -> None:
+    """Verify a proof (RFC 9497 section 2.2.2, but for the seed)."""
     key = decode(public_key)
     if not blinded or len(blinded) != len(evaluated) or len(proof) != 64:
         raise Refused("BAD_LENGTH")
     c, s = scalar_from(proof[:32]), scalar_from(proof[32:])
-    m, z = composites(public_key, blinded, evaluated)
+    m, z = composites(public_key, blinded, evaluated, seed)
     t2 = add(multiply(s, GENERATOR), multiply(c, key))
     t3 = add(multiply(s, m), multiply(c, z))
     if challenge(public_key, m, z, t2, t3) != c:

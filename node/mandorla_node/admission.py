@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from google.protobuf.message import Message
 
-from mandorla_protocol.errors import Code, MandorlaError, NodeError, TransportError
+from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError, TransportError
 
 from . import wire
 from .limits import PeerLimits
@@ -113,6 +113,8 @@ class Admission(grpc.aio.ServerInterceptor):
         for peer in await asyncio.to_thread(self._store.peers.all):
             if peer.card.certificate_hash == fingerprint:
                 self._peer_limits.take_call(peer.lab)
+                if peer.caught:
+                    raise RoundError(Code.EQUIVOCATION)
                 return peer
         raise TransportError(Code.NOT_PINNED)
 

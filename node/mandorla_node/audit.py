@@ -1,30 +1,31 @@
-"""Writing an audit bundle: what the store kept of every round, sealed by the lab's identity (SPEC 17)."""
+"""Writing an audit bundle: this lab's log and what an auditor needs beside it, sealed (SPEC 17)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from mandorla_protocol import signatures
 from mandorla_protocol.audit.records import (
-    PROPOSED,
     BundleStart,
-    ChunkRecord,
-    CloseRecord,
+    CardRecord,
+    CheckpointRecord,
+    ElementsRecord,
     Record,
-    RoundRecord,
     Sealer,
+    TimeStampRecord,
 )
 from mandorla_protocol.errors import Code, InputError
+from mandorla_protocol.log.checkpoint import Checkpoint, sign_checkpoint
+from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated, LogEntry, RoundAgreed, decode_entry
 
 from .clock import Clock, system_clock
 from .home import Home
-from .store import RoundAudit, Store
-
-_CLOSES = ("committed", "aborted")
+from .store import Store, Witnessed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,26 @@ class Written:
     size: int
 
 
-def write_bundle(home: Home, store: Store, path: Path, clock: Clock = system_clock) -> Written:
+def write_bundle(
+    home: Home,
+    store: Store,
+    path: Path,
+    clock: Clock = system_clock,
+    stamp: Callable[[bytes], bytes] | None = None,
+) -> Written:
     """Write a bundle, whole or not at all; a file of that name is replaced.
 
-    Raises InputError(BAD_FILE) if it cannot be written.
+    `stamp` gives an authority's response on the text of a checkpoint.
+
+    Raises InputError(BAD_FILE) if it cannot be written, and what `stamp` raises.
     """
-    start = BundleStart(home.card.identity, home.card.name, clock())
+    start = BundleStart(
+        lab=home.card.identity,
+        name=home.card.name,
+        origin=home.card.log_origin,
+        created=clock(),
+        keep_elements=home.settings.audit.keep_elements,
+    )
     sealer = Sealer(start)
     rounds = evaluations = 0
     partial = path.with_name(f".{path.name}.partial")
@@ -49,39 +64,49 @@ def write_bundle(home: Home, store: Store, path: Path, clock: Clock = system_clo
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(sealer.add(start))
-            for audit in store.rounds.for_audit():
-                for record in _records(store, audit):
-                    rounds += isinstance(record, RoundRecord)
-                    evaluations += record.count if isinstance(record, ChunkRecord) else 0
-                    file.write(sealer.add(record))
+            for record in _records(home, store, stamp):
+                rounds += isinstance(record, RoundAgreed)
+                evaluations += record.count if isinstance(record, ChunkCharged) else 0
+                file.write(sealer.add(record))
             file.write(sealer.seal(lambda sealed: signatures.sign(home.identity, sealed)))
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
         partial.replace(path)
     except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{path}: {error.strerror}") from None
+    finally:
         with suppress(OSError):
             partial.unlink()
-        raise InputError(Code.BAD_FILE, f"{path}: {error.strerror}") from None
     return Written(rounds, evaluations, size)
 
 
-def _records(store: Store, audit: RoundAudit) -> Iterator[Record]:
-    """Yield a round's records."""
-    events = {entry.event: (at, entry) for at, entry in reversed(audit.journal)}
-    if "agreed" in events and audit.state is not None:
-        at, entry = events["agreed"]
-        state, peer_signature = audit.state.value, entry.peer_signature
-    elif "proposed" in events:
-        # The peer may have agreed, and this lab never heard of it: its signature is all that there is.
-        at, entry = events["proposed"]
-        state, peer_signature = PROPOSED, bytes(signatures.SIGNATURE_SIZE)
-    else:
-        return
-    yield RoundRecord(entry.body, entry.own_signature, peer_signature, at, state)
-    for index, count, chunk in store.rounds.chunks(audit.round_id):
-        content = (chunk.request, chunk.blinded, chunk.evaluated, chunk.proof)
-        yield ChunkRecord(audit.round_id, index, count, *content)
-    for at, entry in audit.journal:
-        if entry.event in _CLOSES:
-            yield CloseRecord(audit.round_id, entry.body, entry.own_signature, entry.peer_signature, at)
+def _records(home: Home, store: Store, stamp: Callable[[bytes], bytes] | None) -> Iterator[Record]:
+    """Yield cards, and the log as it is now with elements and checkpoints in their places."""
+    for card in (home.card, *(peer.card for peer in store.peers.all())):
+        yield CardRecord(card.to_json())
+    size, root = store.log.head()
+    checkpoints = groupby(store.log.witnessed(size), key=lambda one: (one.size, one.root))
+    following = next(checkpoints, None)
+    for count, (_, encoded) in enumerate(store.log.entries(size), start=1):
+        entry = decode_entry(encoded)
+        yield entry
+        yield from _elements(store, entry)
+        if following is not None and following[0][0] == count:
+            yield _checkpoint(home, *following[0], list(following[1]))
+            following = next(checkpoints, None)
+    yield _checkpoint(home, size, root, [])
+    if stamp is not None:
+        yield TimeStampRecord(stamp(Checkpoint(home.card.log_origin, size, root).text().encode()))
+
+
+def _elements(store: Store, entry: LogEntry) -> Iterator[ElementsRecord]:
+    if isinstance(entry, ChunkEvaluated):
+        kept = store.rounds.elements(entry.round_id, entry.index)
+        if kept is not None:
+            yield ElementsRecord(entry.round_id, entry.index, *kept)
+
+
+def _checkpoint(home: Home, size: int, root: bytes, witnessed: list[Witnessed]) -> CheckpointRecord:
+    note = sign_checkpoint(home.identity, Checkpoint(home.card.log_origin, size, root))
+    return CheckpointRecord(note, tuple((one.cosigner, one.cosignature) for one in witnessed))

@@ -95,6 +95,12 @@ class PeerClient:
         """Exchange the close, for up to `patience` seconds while the peer finishes its half."""
         return await self._until_ready(self._stub.Close, request, patience)
 
+    async def add_checkpoint(
+        self, request: exchange_pb2.AddCheckpointRequest
+    ) -> exchange_pb2.AddCheckpointResponse:
+        """Have this lab's log cosigned; repeating it changes nothing."""
+        return await self._retrying(self._stub.AddCheckpoint, request)
+
     async def report(self, request: exchange_pb2.ReportRequest) -> exchange_pb2.ReportResponse:
         """Report sightings; repeating it changes nothing."""
         return await self._retrying(self._stub.Report, request)
@@ -107,6 +113,9 @@ class PeerClient:
             response = await method(request, timeout=deadline or self._limits.call_timeout)
         except grpc.aio.AioRpcError as error:
             raise wire.error_from(error) from None
+        except grpc.aio.UsageError:
+            # A node that stops tells peers of its open rounds; whoever ran the round may be done with them.
+            raise TransportError(Code.PEER_UNAVAILABLE, "the channel is closed") from None
         self.traffic.received += response.ByteSize()
         return response
 

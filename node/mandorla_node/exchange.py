@@ -10,8 +10,9 @@ from . import wire
 from .admission import Context, caller
 from .clock import Clock
 from .limits import PeerLimits
-from .rounds.manager import Rounds
-from .store import Store
+from .rounds.open_rounds import OpenRounds
+from .rounds.responder import Responder
+from .witness import Witness
 
 _ELEMENT_SIZE = 32
 
@@ -19,21 +20,24 @@ _ELEMENT_SIZE = 32
 class Exchange(exchange_pb2_grpc.ExchangeServicer):
     """Hand each call to the round that it belongs to. `Admission` has let the caller in."""
 
-    def __init__(self, rounds: Rounds, store: Store, limits: PeerLimits, clock: Clock) -> None:
+    def __init__(
+        self, rounds: OpenRounds, responder: Responder, witness: Witness, limits: PeerLimits, clock: Clock
+    ) -> None:
         self._rounds = rounds
-        self._store = store
+        self._responder = responder
+        self._witness = witness
         self._limits = limits
         self._clock = clock
 
     async def Hello(self, request: exchange_pb2.HelloRequest, context: Context) -> exchange_pb2.HelloResponse:
         """Offer an up-to-date table."""
-        return await self._rounds.hello(caller(), request)
+        return await self._responder.hello(caller(), request)
 
     async def Propose(
         self, request: exchange_pb2.ProposeRequest, context: Context
     ) -> exchange_pb2.ProposeResponse:
         """Agree to a header, or refuse it."""
-        return await self._rounds.propose(caller(), request)
+        return await self._responder.propose(caller(), request)
 
     async def Evaluate(
         self, request: exchange_pb2.EvaluateRequest, context: Context
@@ -58,7 +62,15 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
 
     async def Close(self, request: exchange_pb2.CloseRequest, context: Context) -> exchange_pb2.CloseResponse:
         """Close a round."""
-        return await self._rounds.close(caller(), request)
+        return await self._responder.close(caller(), request)
+
+    async def AddCheckpoint(
+        self, request: exchange_pb2.AddCheckpointRequest, context: Context
+    ) -> exchange_pb2.AddCheckpointResponse:
+        """Cosign the caller's log."""
+        peer = caller()
+        self._limits.take_checkpoint(peer.lab)
+        return await self._witness.add_checkpoint(peer, request)
 
     async def Report(
         self, request: exchange_pb2.ReportRequest, context: Context

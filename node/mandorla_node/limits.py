@@ -32,28 +32,34 @@ class TokenBucket:
 
 
 class PeerLimits:
-    """Two buckets for each peer: calls, and elements to evaluate."""
+    """Three buckets for each peer: calls, elements to evaluate, and checkpoints to cosign."""
 
     def __init__(self, limits: Limits, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._monotonic = monotonic
         self._calls: dict[LabId, TokenBucket] = {}
         self._elements: dict[LabId, TokenBucket] = {}
+        self._checkpoints: dict[LabId, TokenBucket] = {}
 
     def take_call(self, lab: LabId) -> None:
         """Account for a call of a peer."""
         limits = self._limits
-        bucket = self._calls.get(lab)
-        if bucket is None:
-            bucket = TokenBucket(limits.calls_per_second, limits.call_burst, self._monotonic)
-            self._calls[lab] = bucket
-        bucket.take(1)
+        self._take(self._calls, lab, 1, limits.calls_per_second, limits.call_burst)
 
     def take_elements(self, lab: LabId, count: int) -> None:
         """Account for elements that a peer wants evaluated."""
         limits = self._limits
-        bucket = self._elements.get(lab)
+        self._take(self._elements, lab, count, limits.elements_per_second, limits.element_burst)
+
+    def take_checkpoint(self, lab: LabId) -> None:
+        """Account for a checkpoint: each that is cosigned makes this lab's own log longer."""
+        limits = self._limits
+        self._take(self._checkpoints, lab, 1, limits.checkpoints_per_second, limits.checkpoint_burst)
+
+    def _take(
+        self, buckets: dict[LabId, TokenBucket], lab: LabId, tokens: int, rate: float, burst: float
+    ) -> None:
+        bucket = buckets.get(lab)
         if bucket is None:
-            bucket = TokenBucket(limits.elements_per_second, limits.element_burst, self._monotonic)
-            self._elements[lab] = bucket
-        bucket.take(count)
+            bucket = buckets[lab] = TokenBucket(rate, burst, self._monotonic)
+        bucket.take(tokens)

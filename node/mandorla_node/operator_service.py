@@ -21,7 +21,8 @@ from .formats.rows import IngestRow
 from .home import Home
 from .ingest import Ingestor
 from .rounds.agreement import Terms
-from .rounds.manager import RoundReport, Rounds
+from .rounds.initiator import Initiator, RoundReport
+from .rounds.open_rounds import OpenRounds
 from .store import IndicatorSet, LabelledIndicator, MatchRecord, Store
 from .wire import CODE_KEY
 
@@ -45,10 +46,19 @@ _KIND_VALUES = {value: key for key, value in _KINDS.items()}
 class Operator(operator_pb2_grpc.OperatorServicer):
     """Answer the operator. Errors carry their code, and the detail too: it is this lab's own."""
 
-    def __init__(self, home: Home, store: Store, rounds: Rounds, engine: str, started: int) -> None:
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        rounds: OpenRounds,
+        initiator: Initiator,
+        engine: str,
+        started: int,
+    ) -> None:
         self._home = home
         self._store = store
         self._rounds = rounds
+        self._initiator = initiator
         self._engine = engine
         self._started = started
 
@@ -93,7 +103,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                 nonlocal latest
                 latest = operator_pb2.RoundProgress(step=step, done=done, total=total)
 
-            task = asyncio.create_task(self._rounds.run(request.peer, terms, show))
+            task = asyncio.create_task(self._initiator.run(request.peer, terms, show))
             try:
                 shown = latest
                 while not (await asyncio.wait({task}, timeout=_PROGRESS_INTERVAL))[0]:
@@ -174,6 +184,8 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                     last_contact=peer.last_contact,
                     matches=store.matches.count(peer.lab),
                     sightings=store.matches.count_sightings(peer.lab),
+                    cosigned=store.log.cosigned_by(peer.lab),
+                    caught=peer.caught,
                     budgets=[
                         operator_pb2.BudgetStatus(
                             collection=collection, epoch=number, spent=spent, budget=budget

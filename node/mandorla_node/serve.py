@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import grpc
 import structlog
 
 from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
 from mandorla_protocol.card import Card
+from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, NodeError
 
 from . import certificates
@@ -25,9 +27,12 @@ from .home import Home
 from .limits import PeerLimits
 from .logs import configure_logs
 from .operator_service import Operator
-from .rounds.manager import Rounds
+from .rounds.initiator import Initiator
+from .rounds.open_rounds import OpenRounds
+from .rounds.responder import Responder
 from .store import Store
 from .tables import Tables
+from .witness import Witness
 from .workers import Workers
 
 _LOG = structlog.get_logger()
@@ -61,20 +66,23 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
         pool = Workers(settings.engine, settings.workers)
         stack.callback(pool.close)
         store.rounds.interrupt_open()
-        sweep = asyncio.create_task(_sweep(store))
+        sweep = asyncio.create_task(_sweep(store, home.card.identity, settings.audit.keep_elements, clock))
         stack.callback(sweep.cancel)
 
         def client(card: Card) -> PeerClient:
             return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
-        rounds = Rounds(home, store, pool, tables, client, clock)
+        witness = Witness(home, store, clock)
+        rounds = OpenRounds(home, store, pool, witness, client, clock)
+        initiator, responder = Initiator(rounds, tables), Responder(rounds, tables)
         peer_limits = PeerLimits(settings.limits)
         peers = _peer_server(home, store, peer_limits)
-        exchange_pb2_grpc.add_ExchangeServicer_to_server(Exchange(rounds, store, peer_limits, clock), peers)
+        exchange = Exchange(rounds, responder, witness, peer_limits, clock)
+        exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
-            Operator(home, store, rounds, pool.engine.name, clock()), operator
+            Operator(home, store, rounds, initiator, pool.engine.name, clock()), operator
         )
         _listen(operator, home)
         for server in (peers, operator):
@@ -82,17 +90,22 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
             stack.push_async_callback(server.stop, _GRACE)
         home.operator_socket.chmod(0o600)
         stack.callback(home.operator_socket.unlink, missing_ok=True)
-        stack.push_async_callback(rounds.stop)
+        # Called in the opposite order: the peers hear of the end before anything is gone.
+        stack.push_async_callback(rounds.settled)
+        stack.push_async_callback(responder.stop)
+        stack.push_async_callback(rounds.abort_all)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)
 
 
-async def _sweep(store: Store) -> None:
-    """Destroy keys when their epochs end, whether or not a peer asks again."""
+async def _sweep(store: Store, lab: LabId, keep: int, clock: Clock) -> None:
+    """Destroy keys when their epochs end, whether or not a peer asks again; forget elements in time."""
     while True:
         with suppress(NodeError):
-            await asyncio.to_thread(store.holding.destroy_expired)
+            await asyncio.to_thread(store.holding.destroy_expired, lab)
+            if keep:
+                await asyncio.to_thread(store.rounds.forget_elements, clock() - keep)
         await asyncio.sleep(_SWEEP_INTERVAL)
 
 
@@ -100,13 +113,25 @@ def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.
     """Make the server for peers: TLS with the certificates that are pinned now, and one admission for all."""
     limits = home.settings.limits
 
-    def configuration() -> grpc.ServerCertificateConfiguration:
+    def trusted() -> bytes:
         # The own certificate keeps the list from being empty before the first peer is pinned; it opens
         # nothing, since admission knows it from no peer.
         pinned = [certificates.pem_from_der(peer.card.certificate) for peer in store.peers.all()]
-        return grpc.ssl_server_certificate_configuration(
-            [(home.tls_key, home.tls_certificate)], b"".join([home.tls_certificate, *pinned])
-        )
+        return b"".join([home.tls_certificate, *pinned])
+
+    def configuration(roots: bytes) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(home.tls_key, home.tls_certificate)], roots)
+
+    served = trusted()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        # gRPC asks at each handshake, and replaces what it serves without waiting for the handshakes that
+        # use it: the process dies of that now and then. So it gets nothing new unless there is.
+        nonlocal served
+        if (roots := trusted()) == served:
+            return None
+        served = roots
+        return configuration(roots)
 
     server = grpc.aio.server(
         interceptors=[Admission(store, limits, peer_limits)],
@@ -124,8 +149,10 @@ def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.
             ("grpc.keepalive_timeout_ms", 20_000),
         ],
     )
+    # gRPC's types do not know that None says "nothing new", which its documentation does.
+    fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", changed)
     credentials = grpc.dynamic_ssl_server_credentials(
-        configuration(), configuration, require_client_authentication=True
+        configuration(served), fetch, require_client_authentication=True
     )
     try:
         server.add_secure_port(home.settings.listen, credentials)

@@ -37,6 +37,15 @@ class RoundPolicy(BaseModel):
     accepted_legal_bases: tuple[Text, ...] = ()
 
 
+class AuditPolicy(BaseModel):
+    """What this lab keeps for auditors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep_elements: Annotated[int, Field(ge=0)] = 400 * 24 * 3600
+    """Seconds for which the blinded and evaluated elements of a closed round are kept; 0 for ever."""
+
+
 class Limits(BaseModel):
     """What one peer may ask of this node. Sizes are bytes, times are seconds, rates are per second."""
 
@@ -48,6 +57,8 @@ class Limits(BaseModel):
     call_burst: Positive = 400
     elements_per_second: Positive = 200_000
     element_burst: Positive = 1_000_000
+    checkpoints_per_second: Positive = 10
+    checkpoint_burst: Positive = 100
     call_timeout: Positive = 120
     connection_age: Positive = 3600
     retries: Annotated[int, Field(ge=0)] = 4
@@ -68,6 +79,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     rounds: RoundPolicy = RoundPolicy()
+    audit: AuditPolicy = AuditPolicy()
     limits: Limits = Limits()
 
     @classmethod
@@ -106,7 +118,7 @@ def load_settings(path: Path) -> Settings:
 
 def initial_toml(lab: str, listen: str, endpoint: str) -> str:
     """Return the text of a new node's configuration file: what must be said, and what may be changed."""
-    policy, limits = RoundPolicy(), Limits()
+    policy, audit, limits = RoundPolicy(), AuditPolicy(), Limits()
     return f"""\
 # This lab's node. Times are in seconds; what is commented out shows its default.
 lab = "{lab}"
@@ -128,6 +140,9 @@ legal_basis = "{policy.legal_basis}"
 # max_table = {policy.max_table}      # entries of a peer's tag table, at most
 # accepted_purposes = []     # other labs' wordings that this lab signs, beside its own
 # accepted_legal_bases = []
+
+[audit]
+# keep_elements = {audit.keep_elements}   # how long evaluations can be rechecked; 0: always
 
 [limits]
 # calls_per_second = {limits.calls_per_second}

@@ -76,13 +76,11 @@ class Tables:
         held = await asyncio.to_thread(holding.current, self._lab, querier, collection)
         if held is None:
             number = await asyncio.to_thread(holding.next_number, querier, collection)
-            held = await asyncio.to_thread(
-                holding.create,
-                Epoch(self._lab, querier, collection, number),
-                os.urandom(_SEED_SIZE),
-                self._policy.budget,
-                self._policy.epoch_lifetime,
-            )
+            epoch, seed = Epoch(self._lab, querier, collection, number), os.urandom(_SEED_SIZE)
+            keys = await self._pool.run(workers.derive_keys, seed, epoch)
+            terms = (self._policy.budget, self._policy.epoch_lifetime)
+            held = await asyncio.to_thread(holding.create, epoch, seed, keys.public, *terms)
+            return Ready(held, seed, keys)
         seed = holding.seed(held)
         return Ready(held, seed, await self._pool.run(workers.derive_keys, seed, held.epoch))
 

@@ -26,6 +26,7 @@ MAX_CARD_BYTES: Final = 16_384
 _FORMAT: Final = "mandorla/v1 card"
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ENDPOINT: Final = re.compile(r"(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
+_ORIGIN: Final = re.compile(r"[^\s+]{1,255}")
 _TEXT_FIELDS: Final = ("name", "endpoint", "log_origin")
 _BYTE_FIELDS: Final = ("identity", "certificate", "signature")
 
@@ -88,8 +89,10 @@ class Card:
     def _require_valid(self) -> None:
         require_name(self.name)
         require_endpoint(self.endpoint)
-        if not 1 <= len(self.log_origin) <= 255 or not self.log_origin.isprintable():
-            raise InputError(Code.BAD_CARD, "the log origin is not 1 to 255 printable characters")
+        if not _ORIGIN.fullmatch(self.log_origin) or not self.log_origin.isprintable():
+            raise InputError(
+                Code.BAD_CARD, "the log origin is 1 to 255 printable characters, no space, no plus"
+            )
         if len(self.identity) != 32:
             raise CryptoError(Code.BAD_LENGTH, "an identity has 32 bytes")
         signatures.verify(self.identity, _signed(self), self.signature)

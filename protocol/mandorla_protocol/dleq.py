@@ -1,21 +1,49 @@
 """Batched proofs that two discrete logarithms are equal (RFC 9497 section 2.2, SPEC 5.4).
 
 The prover shows that every evaluated element is `secret` times its blinded element, with the `secret` behind
-the public key, in one proof of two scalars for the whole batch.
+the public key, in one proof of two scalars for the whole batch. The batch is combined with random weights.
+RFC 9497 draws each from its own pair alone, which lets a prover search for false answers whose errors cancel;
+here every weight depends on the whole batch (SPEC 5.4).
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from .errors import Code, CryptoError
 from .group import Element, Group, Scalar
 
 MAX_BATCH: Final = 65_535
 """RFC 9497 writes an element's index in two bytes."""
+
+Seed: TypeAlias = Callable[[Group, bytes, Element, Sequence[Element], Sequence[Element]], bytes]
+"""What a batch's weights are drawn from: a hash, given group, context, public key, and both sides."""
+
+
+def batch_seed(
+    group: Group,
+    context: bytes,
+    public_key: Element,
+    blinded: Sequence[Element],
+    evaluated: Sequence[Element],
+) -> bytes:
+    """Return the seed over the public key and the whole batch, whose size is a part of it (SPEC 5.4)."""
+    batch = len(blinded).to_bytes(4, "big") + b"".join(blinded) + b"".join(evaluated)
+    return group.hash(_prefixed(public_key) + _prefixed(b"Batch-" + context) + batch)
+
+
+def rfc_seed(
+    group: Group,
+    context: bytes,
+    public_key: Element,
+    blinded: Sequence[Element],
+    evaluated: Sequence[Element],
+) -> bytes:
+    """Return the seed over the public key alone (RFC 9497 section 2.2.1), for the RFC's vectors."""
+    return group.hash(_prefixed(public_key) + _prefixed(b"Seed-" + context))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +77,17 @@ def prove(
     blinded: Sequence[Element],
     evaluated: Sequence[Element],
     nonce: Scalar,
+    seed: Seed = batch_seed,
 ) -> Proof:
     """Prove that evaluated[i] = secret * blinded[i] for all i, and public_key = secret * generator.
 
     `nonce` is secret, uniform, and never used for another statement: two proofs with one nonce reveal the
     key.
-    Source: RFC 9497 section 2.2.1, GenerateProof with ComputeCompositesFast.
+    Source: RFC 9497 section 2.2.1, GenerateProof with ComputeCompositesFast, but for the seed.
     """
     _require_batch(blinded, evaluated)
-    m = _combine(group, blinded, _weights(group, context, public_key, blinded, evaluated))
+    drawn_from = seed(group, context, public_key, blinded, evaluated)
+    m = _combine(group, blinded, _weights(group, context, drawn_from, blinded, evaluated))
     z = group.multiply(secret, m)
     t2 = group.multiply_generator(nonce)
     t3 = group.multiply(nonce, m)
@@ -72,13 +102,16 @@ def verify(
     blinded: Sequence[Element],
     evaluated: Sequence[Element],
     proof: Proof,
+    seed: Seed = batch_seed,
 ) -> None:
     """Check a proof against the public key and the batch, in order.
 
-    Raises CryptoError(BAD_PROOF) if it does not hold. Source: RFC 9497 section 2.2.2, VerifyProof.
+    Raises CryptoError(BAD_PROOF) if it does not hold. Source: RFC 9497 section 2.2.2, VerifyProof, but for
+    the seed.
     """
     _require_batch(blinded, evaluated)
-    weights = _weights(group, context, public_key, blinded, evaluated)
+    drawn_from = seed(group, context, public_key, blinded, evaluated)
+    weights = _weights(group, context, drawn_from, blinded, evaluated)
     m = _combine(group, blinded, weights)
     z = _combine(group, evaluated, weights)
     t2 = group.add(group.multiply_generator(proof.response), group.multiply(proof.challenge, public_key))
@@ -100,18 +133,13 @@ def _prefixed(value: bytes) -> bytes:
 
 
 def _weights(
-    group: Group,
-    context: bytes,
-    public_key: Element,
-    blinded: Sequence[Element],
-    evaluated: Sequence[Element],
+    group: Group, context: bytes, seed: bytes, blinded: Sequence[Element], evaluated: Sequence[Element]
 ) -> list[Scalar]:
     """Return the batch's random weights d_i (RFC 9497 section 2.2.1, ComputeComposites)."""
-    seed = _prefixed(group.hash(_prefixed(public_key) + _prefixed(b"Seed-" + context)))
     dst = b"HashToScalar-" + context
     return [
         group.hash_to_scalar(
-            seed + index.to_bytes(2, "big") + _prefixed(c) + _prefixed(d) + b"Composite",
+            _prefixed(seed) + index.to_bytes(2, "big") + _prefixed(c) + _prefixed(d) + b"Composite",
             dst,
         )
         for index, (c, d) in enumerate(zip(blinded, evaluated, strict=True))

@@ -84,7 +84,8 @@ class PortableEngine:
 
     releases_gil: Final = False
 
-    def __init__(self, group: Group | None = None) -> None:
+    def __init__(self, group: Group | None = None, seed: dleq.Seed = dleq.batch_seed) -> None:
+        self._seed = seed
         self._group: Group = group or _ristretto255()
         self._context = oprf.context_string(Mode.VOPRF, self._group)
 
@@ -125,6 +126,7 @@ class PortableEngine:
             elements,
             evaluated,
             self._group.random_scalar(nonce),
+            self._seed,
         )
         return b"".join(evaluated), proof.encode()
 
@@ -160,7 +162,7 @@ class PortableEngine:
         elements = self._decode(evaluated)
         parsed = dleq.Proof.decode(proof, self._group)
         own = [Element(element) for element in split(blinded, self._group.element_size)]
-        dleq.verify(self._group, self._context, public_key, own, elements, parsed)
+        dleq.verify(self._group, self._context, public_key, own, elements, parsed, self._seed)
         return elements
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:

@@ -78,6 +78,10 @@ class Code(Enum):
     BAD_LABEL = CodeInfo(37, Status.INVALID_ARGUMENT, "A label does not open or is malformed.")
     TRANSCRIPT_MISMATCH = CodeInfo(38, Status.FAILED_PRECONDITION, "The labs saw different transcripts.")
 
+    BAD_CHECKPOINT = CodeInfo(
+        39, Status.INVALID_ARGUMENT, "A log's checkpoint is malformed, or does not extend what was seen."
+    )
+
     # Rounds and budgets.
     UNKNOWN_ROUND = CodeInfo(40, Status.NOT_FOUND, "No such round is open between these labs.")
     WRONG_STATE = CodeInfo(41, Status.FAILED_PRECONDITION, "The message does not fit the round's state.")
@@ -97,6 +101,10 @@ class Code(Enum):
     PEER_UNAVAILABLE = CodeInfo(53, Status.UNAVAILABLE, "The peer does not answer.", True)
     RATE_LIMITED = CodeInfo(54, Status.RESOURCE_EXHAUSTED, "Too many requests; slow down.", True)
     VERSION_MISMATCH = CodeInfo(55, Status.FAILED_PRECONDITION, "The labs speak different protocol versions.")
+
+    EQUIVOCATION = CodeInfo(
+        56, Status.PERMISSION_DENIED, "The lab showed its log in two ways; it is refused."
+    )
 
     # This lab's own trouble.
     STORE_FAILED = CodeInfo(60, Status.INTERNAL, "The store could not be read or written.")

@@ -18,9 +18,10 @@ from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, seal, split_output
 from mandorla_protocol.session.transcript import CloseStatement
+from mandorla_protocol.signatures import sign
 from mandorla_protocol.sizes import CHUNK_SIZE
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry
-from tests.support.hostile import ENGINE, HostileLab, Table
+from tests.support.hostile import ENGINE, CommittingLab, HostileLab, Table
 from tests.support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
 
 Setup = Callable[[HostileLab], None]
@@ -29,14 +30,16 @@ ORDER = 2**252 + 27742317777372353535851937790883648493
 FAST = "[limits]\nretries = 0\ncall_timeout = 2\n"
 
 
-def outcome_against(folder: Path, setup: Setup, values: list[str] | None = None) -> tuple[str, HostileLab]:
+def outcome_against(
+    folder: Path, setup: Setup, values: list[str] | None = None, lab: type[HostileLab] = HostileLab
+) -> tuple[str, HostileLab]:
     """Let lab-a's real node start a round with a hostile lab-b; return the code, and the hostile lab."""
     a, b = make_labs(folder, "lab-a", "lab-b")
     config = a.path / "mandorla.toml"
     config.write_text(config.read_text().replace("[limits]\n", FAST))
     a = Home.open(a.path)
     ingest(a, addresses(range(5)) if values is None else values)
-    hostile = HostileLab(b, a.card)
+    hostile = lab(b, a.card)
     setup(hostile)
 
     async def journey() -> str:
@@ -86,6 +89,7 @@ def flipped(value: bytes) -> bytes:
     return bytes([value[0] ^ 1]) + value[1:]
 
 
+@pytest.mark.spec("5.1-1", "5.4-2", "7.3-2", "10-1")
 @pytest.mark.parametrize(
     ("setup", "expected"),
     [
@@ -141,6 +145,7 @@ def with_key_of_another_epoch(hostile: HostileLab) -> None:
     hostile.offer = lambda: committed
 
 
+@pytest.mark.spec("5.4-1")
 def test_evaluating_under_another_key_than_the_committed_one_is_caught(folder: Path) -> None:
     code, _ = outcome_against(folder, with_key_of_another_epoch)
     assert code == "BAD_PROOF"
@@ -155,6 +160,7 @@ def test_the_proof_of_another_batch_is_caught(folder: Path) -> None:
     assert outcome_against(folder, setup)[0] == "BAD_PROOF"
 
 
+@pytest.mark.spec("7.3-3")
 def test_a_table_that_is_not_the_committed_one_is_caught(folder: Path) -> None:
     def setup(hostile: HostileLab) -> None:
         committed = hostile.offer()
@@ -164,6 +170,7 @@ def test_a_table_that_is_not_the_committed_one_is_caught(folder: Path) -> None:
     assert outcome_against(folder, setup)[0] == "TABLE_MISMATCH"
 
 
+@pytest.mark.spec("5.2-1", "7.3-1")
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -193,6 +200,7 @@ def test_an_offer_that_goes_back_on_an_earlier_one_is_refused(
     assert asyncio.run(journey()) == expected
 
 
+@pytest.mark.spec("5.2-2")
 def test_a_changed_key_of_the_same_epoch_is_refused(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     hostile = HostileLab(b, a.card)
@@ -208,6 +216,7 @@ def test_a_changed_key_of_the_same_epoch_is_refused(folder: Path) -> None:
     assert asyncio.run(journey()) == "TABLE_MISMATCH"
 
 
+@pytest.mark.spec("6.5-1", "9.7-5")
 def test_a_label_that_does_not_open_makes_no_match_and_the_holder_cannot_tell(folder: Path) -> None:
     """A holder that plants a tag with a bad label must not learn from the round's end who holds it."""
     value = addresses([7])[0]
@@ -250,6 +259,7 @@ def test_a_peer_that_goes_silent_or_away_ends_the_round_with_its_name(
     assert code == ("PEER_UNAVAILABLE" if way == "gone" else "DEADLINE")
 
 
+@pytest.mark.spec("9.9-5")
 def test_a_peer_that_answers_with_its_own_words_cannot_put_them_into_ours(folder: Path) -> None:
     def setup(hostile: HostileLab) -> None:
         async def answer(request: Any, context: Any) -> Any:
@@ -304,7 +314,41 @@ def test_a_holder_that_fails_half_way_learns_nothing_from_the_next_round(folder:
     assert sorted(sizes[:2]) == sorted(sizes[2:])
 
 
+@pytest.mark.spec("10-1")
 def test_an_abort_carries_a_signed_reason(folder: Path) -> None:
     _, hostile = outcome_against(folder, evaluate_as(swapped, same))
     assert isinstance(hostile.closed, CloseStatement)
     assert hostile.closed.code == "BAD_PROOF"
+
+
+@pytest.mark.spec("9.7-1")
+@pytest.mark.parametrize(
+    ("change", "signed", "expected"),
+    [
+        ({"initiator_half": bytes(32)}, True, "TRANSCRIPT_MISMATCH"),
+        ({"responder_half": bytes(32)}, True, "TRANSCRIPT_MISMATCH"),
+        ({"header_digest": bytes(32)}, True, "TRANSCRIPT_MISMATCH"),
+        ({}, False, "BAD_SIGNATURE"),
+    ],
+)
+def test_a_responder_that_states_another_round_gets_no_commit(
+    folder: Path, change: dict[str, bytes], signed: bool, expected: str
+) -> None:
+    received: list[CloseStatement] = []
+
+    def setup(hostile: HostileLab) -> None:
+        honest = hostile.Close
+
+        async def close(request: Any, context: Any) -> Any:
+            if request.encoded_statement:
+                received.append(CloseStatement.decode(request.encoded_statement))
+                return exchange_pb2.CloseResponse()
+            response = await honest(request, context)
+            statement = replace(CloseStatement.decode(response.encoded_statement), **change).encode()
+            signature = sign(hostile.home.identity, statement) if signed else bytes(64)
+            return exchange_pb2.CloseResponse(encoded_statement=statement, signature=signature)
+
+        hostile.Close = close
+
+    assert outcome_against(folder, setup, lab=CommittingLab)[0] == expected
+    assert [statement.code for statement in received] == [expected]

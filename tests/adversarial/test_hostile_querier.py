@@ -60,6 +60,7 @@ def evaluate(
     )
 
 
+@pytest.mark.spec("5.1-1", "5.3-1")
 @pytest.mark.parametrize(
     ("chunk", "expected"),
     [
@@ -84,6 +85,7 @@ def test_a_malformed_chunk_is_refused_and_not_charged(folder: Path, chunk: bytes
     against_a_node(folder, attack)
 
 
+@pytest.mark.spec("9.5-1")
 def test_a_chunk_that_comes_again_gets_the_same_answer_and_is_charged_once(folder: Path) -> None:
     async def attack(hostile, stub, at_a) -> None:
         header = await hostile.agree(stub)
@@ -98,6 +100,7 @@ def test_a_chunk_that_comes_again_gets_the_same_answer_and_is_charged_once(folde
     against_a_node(folder, attack)
 
 
+@pytest.mark.spec("9-1")
 def test_chunks_out_of_range_unknown_rounds_and_closed_rounds_are_refused(folder: Path) -> None:
     async def attack(hostile, stub, at_a) -> None:
         header = await hostile.agree(stub)
@@ -139,6 +142,7 @@ def with_responder_offer(header: RoundHeader, **changes: object) -> RoundHeader:
     return replace(header, responder=replace(header.responder, offer=offer))
 
 
+@pytest.mark.spec("9.3-1", "9.3-2")
 @pytest.mark.parametrize(
     ("alter", "expected"),
     [
@@ -213,6 +217,7 @@ def test_a_header_that_is_not_acceptable_is_refused(
     against_a_node(folder, attack)
 
 
+@pytest.mark.spec("9.4-1")
 def test_a_header_that_is_unsigned_altered_or_replayed_is_refused(folder: Path) -> None:
     async def attack(hostile, stub, at_a) -> None:
         response = await stub.Hello(hello_request(), timeout=TIMEOUT)
@@ -267,6 +272,7 @@ def test_a_hello_in_another_tongue_is_refused(
     against_a_node(folder, attack)
 
 
+@pytest.mark.spec("9.7-1")
 def test_a_close_over_another_transcript_is_refused(folder: Path) -> None:
     async def attack(hostile, stub, at_a) -> None:
         header = await hostile.agree(stub)
@@ -299,6 +305,7 @@ def test_a_close_over_another_transcript_is_refused(folder: Path) -> None:
     against_a_node(folder, attack)
 
 
+@pytest.mark.spec("9.7-2")
 def test_no_evaluation_escapes_a_signed_statement(folder: Path) -> None:
     async def attack(hostile, stub, at_a) -> None:
         header = await hostile.agree(stub)
@@ -315,6 +322,7 @@ def test_no_evaluation_escapes_a_signed_statement(folder: Path) -> None:
     against_a_node(folder, attack)
 
 
+@pytest.mark.spec("9.7-4")
 def test_an_abort_after_a_stated_commit_does_not_undo_it(folder: Path) -> None:
     async def attack(hostile, stub, at_a) -> None:
         header = await hostile.agree(stub)
@@ -329,6 +337,40 @@ def test_an_abort_after_a_stated_commit_does_not_undo_it(folder: Path) -> None:
         await stub.Close(request, timeout=TIMEOUT)
         status = await at_a.Status(operator_pb2.StatusRequest())
         assert [(r.state, r.code) for r in status.rounds] == [("unconfirmed", "INTERNAL")]
+
+    against_a_node(folder, attack)
+
+
+@pytest.mark.spec("9.8-1")
+def test_a_report_is_answered_alike_whether_the_tags_live_or_not(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        header = await hostile.agree(stub)
+        page = await stub.ListTags(
+            exchange_pb2.ListTagsRequest(round_id=header.round_id, start=0), timeout=TIMEOUT
+        )
+        listed = b"".join(sorted(entry.tag for entry in page.entries))
+        answers = [
+            await stub.Report(
+                exchange_pb2.ReportRequest(round_id=header.round_id, tags=tags), timeout=TIMEOUT
+            )
+            for tags in (bytes(16), listed, listed, b"")
+        ]
+        assert [answer.SerializeToString() for answer in answers] == [b""] * 4
+        status = await at_a.Status(operator_pb2.StatusRequest())
+        assert status.peers[0].sightings == 30, "each indicator once, and padding never"
+
+    against_a_node(folder, attack)
+
+
+@pytest.mark.spec("9.9-4")
+def test_a_refusal_says_its_code_and_its_public_message_and_nothing_else(folder: Path) -> None:
+    async def attack(hostile, stub, at_a) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Evaluate(exchange_pb2.EvaluateRequest(round_id=bytes(16)), timeout=TIMEOUT)
+        error, expected = caught.value, Code.UNKNOWN_ROUND.info
+        assert (error.code().name, error.details()) == (expected.status.value, expected.message)
+        assert [tuple(pair) for pair in error.trailing_metadata()] == [("mandorla-code", "UNKNOWN_ROUND")]
+        assert not error.initial_metadata()
 
     against_a_node(folder, attack)
 

@@ -49,6 +49,7 @@ def traces(value: str) -> list[bytes]:
     return [*found, token, token.hex().encode(), indicator.encode(), found[2].hex().encode()]
 
 
+@pytest.mark.spec("4.1-6", "9.9-4")
 def test_no_sentinel_leaves_its_lab(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

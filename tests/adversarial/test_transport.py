@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -17,9 +18,20 @@ from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
 from mandorla_node import certificates
 from mandorla_node.home import Home
 from tests.support.hostile import channel_to, hello_request
-from tests.support.labs import addresses, code_of, ingest, make_home, make_labs, run_round, serving
+from tests.support.labs import (
+    addresses,
+    answering,
+    code_of,
+    ingest,
+    make_home,
+    make_labs,
+    node_process,
+    run_round,
+    serving,
+)
 
 
+@pytest.mark.spec("9.9-1")
 def test_a_lab_that_is_not_pinned_is_refused(folder: Path) -> None:
     a, _ = make_labs(folder, "lab-a", "lab-b")
     stranger = make_home(folder, "stranger")
@@ -33,6 +45,7 @@ def test_a_lab_that_is_not_pinned_is_refused(folder: Path) -> None:
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-2")
 def test_a_removed_peer_is_refused_on_the_connection_that_it_holds(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -49,6 +62,7 @@ def test_a_removed_peer_is_refused_on_the_connection_that_it_holds(folder: Path)
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-2")
 def test_the_own_certificate_opens_nothing(folder: Path) -> None:
     (a,) = make_labs(folder, "lab-a")
 
@@ -88,6 +102,7 @@ def test_a_server_with_another_labs_certificate_is_not_spoken_to(folder: Path) -
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-3")
 def test_a_call_without_a_deadline_is_refused(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -131,6 +146,7 @@ def test_too_many_calls_are_refused_and_other_peers_are_served(folder: Path) -> 
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.9-1")
 def test_tls_1_2_is_refused_before_anything_is_answered(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses(range(3)))
@@ -192,3 +208,27 @@ def _call(wire: ssl.SSLSocket, authority: str) -> dict[str, str]:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def test_many_handshakes_at_once_leave_the_node_alive(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    (folder / "a.pem").write_bytes(certificates.pem_from_der(a.card.certificate))
+    host, port = a.card.endpoint.split(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(folder / "a.pem")
+    context.load_cert_chain(b.path / "tls.crt", b.path / "tls.key")
+    context.set_alpn_protocols(["h2"])
+
+    def shake_hands(_number: int) -> None:
+        with (
+            socket.create_connection((host, int(port)), timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname=certificates.tls_name(a.card.identity)) as wire,
+        ):
+            assert wire.version() == "TLSv1.3"
+
+    with node_process(a) as process:
+        asyncio.run(answering(a))
+        with ThreadPoolExecutor(16) as pool:
+            for _ in pool.map(shake_hands, range(800)):
+                pass
+        assert process.poll() is None

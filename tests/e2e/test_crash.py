@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -17,41 +14,19 @@ from mandorla_node.audit import write_bundle
 from mandorla_node.home import Home
 from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.engine import load_engine
-from tests.support.labs import SHARED, addresses, ingest, make_labs, matched, run_round
+from tests.support.labs import (
+    SHARED,
+    addresses,
+    answering,
+    ingest,
+    make_labs,
+    matched,
+    node_process,
+    run_round,
+)
 
 SIZE = 3000
 PADDED = 4096
-
-
-@contextmanager
-def node(home: Home) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a node in a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "mandorla_node.cli",
-        "serve",
-        "--home",
-        str(home.path),
-        "--exit-with-parent",
-    ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        if process.stdin:
-            process.stdin.close()
-        process.terminate()
-        process.wait(60)
-
-
-async def answering(home: Home) -> operator_pb2_grpc.OperatorAsyncStub:
-    """Return a stub of a node, once it answers."""
-    stub: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(
-        grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
-    )
-    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=60)
-    return stub
 
 
 async def spent(operator: operator_pb2_grpc.OperatorAsyncStub) -> int:
@@ -101,10 +76,10 @@ def test_a_killed_node_comes_back_and_the_next_round_is_whole(folder: Path, vict
             )
             return None
 
-    with node(spared):
-        with node(killed) as doomed:
+    with node_process(spared):
+        with node_process(killed) as doomed:
             asyncio.run(interrupted(doomed))
-        with node(killed):
+        with node_process(killed):
             asyncio.run(whole())
     require_auditable(folder, a, b)
 

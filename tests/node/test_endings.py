@@ -13,13 +13,14 @@ from sqlalchemy import func, select
 
 from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node.home import Home
-from mandorla_node.store import JournalEntry, RoundState
+from mandorla_node.store import RoundState
 from mandorla_node.store.database import Database
 from mandorla_node.store.rounds import Rounds
-from mandorla_node.store.schema import ASKED_EPOCHS, JOURNAL
+from mandorla_node.store.schema import ASKED_EPOCHS
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code
 from mandorla_protocol.header import Offer
+from mandorla_protocol.log.entries import RoundAgreed, RoundClosed, RoundProposed
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from tests.support.hostile import (
     TIMEOUT,
@@ -30,7 +31,18 @@ from tests.support.hostile import (
     channel_to,
     hello_request,
 )
-from tests.support.labs import SHARED, addresses, code_of, ingest, make_labs, matched, run_round, serving
+from tests.support.labs import (
+    SHARED,
+    addresses,
+    code_of,
+    ingest,
+    log_of,
+    make_labs,
+    matched,
+    rounds_in,
+    run_round,
+    serving,
+)
 
 
 def test_reported_sightings_reach_the_holder_and_new_matches_stay_new(folder: Path) -> None:
@@ -53,6 +65,7 @@ def test_reported_sightings_reach_the_holder_and_new_matches_stay_new(folder: Pa
     asyncio.run(journey())
 
 
+@pytest.mark.spec("9.7-3")
 def test_a_node_that_stops_after_stating_a_commit_signs_no_abort(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -70,22 +83,23 @@ def test_a_node_that_stops_after_stating_a_commit_signs_no_abort(folder: Path) -
             assert hostile.closed is None
 
     asyncio.run(journey())
-    assert [event for event, *_ in _journal(a)] == ["agreed"]
+    assert [type(entry) for entry in rounds_in(log_of(a))] == [RoundAgreed]
     assert _states(a) == [RoundState.UNCONFIRMED]
 
 
+@pytest.mark.spec("9.7-3")
 def test_a_node_that_is_aborting_signs_no_commit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     aborting, asked = threading.Event(), threading.Event()
-    journal = Rounds.journal
+    finish = Rounds.finish
 
-    def held(self: Rounds, entry: JournalEntry) -> None:
-        if entry.event == "aborted":
+    def held(self: Rounds, *arguments: object) -> None:
+        if RoundState.ABORTED in arguments:
             aborting.set()
             asked.wait(TIMEOUT)
-        journal(self, entry)
+        finish(self, *arguments)
 
-    monkeypatch.setattr(Rounds, "journal", held)
+    monkeypatch.setattr(Rounds, "finish", held)
 
     async def journey() -> None:
         hostile = HostileLab(b, a.card)
@@ -108,6 +122,7 @@ def test_a_node_that_is_aborting_signs_no_commit(folder: Path, monkeypatch: pyte
     assert _states(a) == [RoundState.ABORTED]
 
 
+@pytest.mark.spec("9.7-4")
 def test_an_abort_that_follows_a_signed_commit_is_kept_and_not_countersigned(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 
@@ -129,7 +144,10 @@ def test_an_abort_that_follows_a_signed_commit_is_kept_and_not_countersigned(fol
         return signature
 
     signature = asyncio.run(journey())
-    assert _journal(a)[1:] == [("aborted", b"", signature)]
+    agreed, closed = rounds_in(log_of(a))
+    assert isinstance(agreed, RoundAgreed)
+    assert isinstance(closed, RoundClosed)
+    assert (closed.own_signature, closed.peer_signature) == (b"", signature)
     assert _states(a) == [RoundState.UNCONFIRMED]
 
 
@@ -150,11 +168,12 @@ def test_an_initiator_that_is_cut_off_while_it_confirms_has_committed(folder: Pa
                     pass
 
     asyncio.run(journey())
-    assert [event for event, *_ in _journal(a)] == ["proposed", "agreed", "committed"]
+    assert [type(entry) for entry in rounds_in(log_of(a))] == [RoundProposed, RoundAgreed, RoundClosed]
     assert hostile.outcomes == [Outcome.COMMITTED]
     assert _states(a) == [RoundState.COMMITTED]
 
 
+@pytest.mark.spec("9.7-1")
 def test_a_half_that_still_runs_is_not_committed(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses(range(5)))
@@ -171,10 +190,13 @@ def test_a_half_that_still_runs_is_not_committed(folder: Path) -> None:
             assert code_of(caught.value) == "NOT_READY"
 
     asyncio.run(journey())
-    assert "committed" not in [event for event, *_ in _journal(a)]
+    closed = [entry for entry in rounds_in(log_of(a)) if isinstance(entry, RoundClosed)]
+    outcomes = {CloseStatement.decode(entry.statement).outcome for entry in closed}
+    assert outcomes == {Outcome.ABORTED}
     assert _states(a) == [RoundState.ABORTED]
 
 
+@pytest.mark.spec("9.4-1")
 def test_a_refused_proposal_leaves_nothing_behind(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses(range(300)))
@@ -191,20 +213,11 @@ def test_a_refused_proposal_leaves_nothing_behind(folder: Path) -> None:
             assert code_of(caught.value) == "CAP_EXCEEDED"
 
     asyncio.run(journey())
-    assert _journal(a) == []
+    assert rounds_in(log_of(a)) == []
     database = Database(a.path / "mandorla.db")
     with database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(ASKED_EPOCHS)) == 0
     database.close()
-
-
-def _journal(home: Home) -> list[tuple[str, bytes, bytes]]:
-    """Return the events of a home's journal, with the lab's own signature and the peer's."""
-    database = Database(home.path / "mandorla.db")
-    with database.read() as connection:
-        rows = connection.execute(select(JOURNAL).order_by(JOURNAL.c.sequence)).all()
-    database.close()
-    return [(row.event, row.own_signature, row.peer_signature) for row in rows]
 
 
 def _states(home: Home) -> list[RoundState]:

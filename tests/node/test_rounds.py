@@ -15,6 +15,7 @@ from mandorla_node.home import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.header import RoundHeader
 from mandorla_protocol.labels import Label, Reason, Tlp
+from mandorla_protocol.log.entries import RoundAgreed, RoundClosed
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.signatures import verify
 from tests.support.labs import (
@@ -23,8 +24,10 @@ from tests.support.labs import (
     addresses,
     code_of,
     ingest,
+    log_of,
     make_labs,
     matched,
+    rounds_in,
     run_round,
     serving,
 )
@@ -138,18 +141,17 @@ def test_both_labs_keep_both_signatures_on_header_and_close(folder: Path) -> Non
             return (await run_round(at_a, "lab-b")).round_id
 
     round_id = asyncio.run(journey())
-    for own, other, events in (
-        (a, b, ["proposed", "agreed", "committed"]),
-        (b, a, ["agreed", "committed"]),
-    ):
-        entries = _journal(own, round_id)
-        assert [event for event, *_ in entries] == events
-        for event, body, own_signature, peer_signature in entries:
-            verify(own.card.identity, body, own_signature)
-            if event != "proposed":
-                verify(other.card.identity, body, peer_signature)
-        header = RoundHeader.decode(entries[0][1])
-        assert CloseStatement.decode(entries[-1][1]).header_digest == header.digest()
+    for own, other, proposals in ((a, b, 1), (b, a, 0)):
+        *proposed, agreed, closed = rounds_in(log_of(own))
+        assert len(proposed) == proposals
+        assert isinstance(agreed, RoundAgreed)
+        assert isinstance(closed, RoundClosed)
+        assert closed.round_id == round_id
+        for body, entry in ((agreed.header, agreed), (closed.statement, closed)):
+            verify(own.card.identity, body, entry.own_signature)
+            verify(other.card.identity, body, entry.peer_signature)
+        header = RoundHeader.decode(agreed.header)
+        assert CloseStatement.decode(closed.statement).header_digest == header.digest()
 
 
 def test_a_spent_budget_refuses_and_charges_nothing_more(folder: Path) -> None:
@@ -191,17 +193,6 @@ def test_the_intersection_is_the_plain_one(
             assert await matched(at_b) == shared
 
     asyncio.run(journey())
-
-
-def _journal(home: Home, round_id: bytes) -> list[tuple[str, bytes, bytes, bytes]]:
-    store = home.open_store()
-    try:
-        return [
-            (entry.event, entry.body, entry.own_signature, entry.peer_signature)
-            for entry in store.rounds.read_journal(round_id)
-        ]
-    finally:
-        store.close()
 
 
 def test_an_operator_who_hangs_up_ends_the_round_for_both_labs(folder: Path) -> None:

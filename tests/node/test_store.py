@@ -17,7 +17,6 @@ from sqlalchemy.exc import DatabaseError
 from mandorla_node.home import Home
 from mandorla_node.store import (
     IndicatorSet,
-    JournalEntry,
     LabelledIndicator,
     OwnTag,
     StagedEntry,
@@ -33,12 +32,15 @@ from mandorla_protocol.group import Element
 from mandorla_protocol.header import RoundId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, LabelKey, Tag
+from mandorla_protocol.log.entries import KeyEpochEnded
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 EPOCH = Epoch(ME, PEER, "infrastructure", 1)
 SEED = bytes(range(32))
+KEY = bytes(32)
+REQUESTS = [bytes([number] * 32) for number in range(3)]
 
 
 class Clock:
@@ -86,40 +88,49 @@ def test_the_file_is_for_its_owner_only(folder: Path, store: Store) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
 
 
-def test_the_journal_cannot_be_changed(folder: Path, store: Store) -> None:
-    store.rounds.journal(JournalEntry(RoundId(bytes(16)), "agreed", b"header", b"own", b"peer"))
+def test_the_log_cannot_be_changed(folder: Path, store: Store) -> None:
+    entry = KeyEpochEnded(EPOCH, 1)
+    store.log.append(entry, ROUND)
+    before = store.log.head()
     database = Database(folder / "mandorla.db")
-    for statement in ("UPDATE journal SET body = x'00'", "DELETE FROM journal"):
+    for statement in (
+        "UPDATE log SET entry = x'00'",
+        "DELETE FROM log",
+        "UPDATE log_nodes SET hash = x'00'",
+        "DELETE FROM log_nodes",
+    ):
         with (
             pytest.raises(DatabaseError, match="append-only"),
             database.engine.begin() as connection,
         ):
             connection.execute(text(statement))
     database.close()
-    assert [entry.body for entry in store.rounds.read_journal(RoundId(bytes(16)))] == [b"header"]
+    assert store.log.of_round(ROUND) == [entry]
+    assert store.log.head() == before
 
 
 def test_errors_of_the_database_carry_no_parameters(folder: Path, store: Store) -> None:
     with pytest.raises(NodeError) as caught:
         store.holding.charge(
-            store.holding.create(EPOCH, SEED, 100, 3600), b"no such round!!!", 0, b"secret-request", 1
+            store.holding.create(EPOCH, SEED, KEY, 100, 3600), b"no such round!!!", 0, b"secret-request", 1
         )
     assert code(caught) is Code.STORE_FAILED
     assert "secret" not in caught.value.diagnostics()
 
 
+@pytest.mark.spec("9.5-1")
 def test_a_chunk_is_charged_once_and_a_budget_never_passed(store: Store) -> None:
-    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     _open_round(store)
-    store.holding.charge(held, ROUND, 0, b"request-0", 6)
-    store.holding.charge(held, ROUND, 0, b"request-0", 6)
+    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
     with pytest.raises(RoundError) as caught:
-        store.holding.charge(held, ROUND, 0, b"another", 6)
+        store.holding.charge(held, ROUND, 0, REQUESTS[2], 6)
     assert code(caught) is Code.CHUNK_REUSED
     with pytest.raises(RoundError) as caught:
-        store.holding.charge(held, ROUND, 1, b"request-1", 5)
+        store.holding.charge(held, ROUND, 1, REQUESTS[1], 5)
     assert code(caught) is Code.BUDGET_EXCEEDED
-    store.holding.charge(held, ROUND, 1, b"request-1", 4)
+    store.holding.charge(held, ROUND, 1, REQUESTS[1], 4)
     assert store.holding.budgets(PEER) == [("infrastructure", 1, 10, 10)]
 
 
@@ -135,15 +146,16 @@ def _open_round(store: Store) -> None:
         )
 
 
+@pytest.mark.spec("5.2-3")
 def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     folder: Path, store: Store, vault: Vault
 ) -> None:
-    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     sealed = held.sealed_seed
     assert store.holding.seed(held) == SEED
     store.holding.stage(held, [StagedEntry(Tag(os.urandom(16)), Operation.ADD, os.urandom(272))])
     store.holding.publish(held, held.frontier)
-    later = store.holding.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), 10, 3600)
+    later = store.holding.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), KEY, 10, 3600)
     with pytest.raises(RoundError) as caught:
         store.holding.get(EPOCH)
     assert code(caught) is Code.EPOCH_RETIRED
@@ -154,7 +166,7 @@ def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
 
 
 def test_an_epoch_ends_with_its_lifetime(store: Store, clock: Clock) -> None:
-    store.holding.create(EPOCH, SEED, 10, 3600)
+    store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     assert store.holding.current(ME, PEER, "infrastructure") is not None
     clock.now += 3600
     assert store.holding.current(ME, PEER, "infrastructure") is None
@@ -162,7 +174,7 @@ def test_an_epoch_ends_with_its_lifetime(store: Store, clock: Clock) -> None:
 
 
 def test_a_seed_does_not_open_under_another_key(folder: Path, store: Store, clock: Clock) -> None:
-    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     assert SEED not in held.sealed_seed
     other = Store.open(folder / "mandorla.db", Vault(new_key()), clock)
     with pytest.raises(NodeError) as caught:
@@ -184,7 +196,7 @@ def test_an_ingest_counts_what_is_new_known_and_doubled(store: Store) -> None:
 
 
 def test_only_a_changed_label_is_published_again(store: Store) -> None:
-    held = store.holding.create(EPOCH, SEED, 10, 3600)
+    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2)], None)
     additions = store.holding.additions(held, 0, 10)
     entries = [
@@ -205,18 +217,20 @@ def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock:
     assert code(caught) is Code.STORE_FAILED
 
 
+@pytest.mark.spec("5.2-3")
 def test_an_epoch_that_is_over_loses_its_seed_without_being_asked(
     folder: Path, store: Store, clock: Clock
 ) -> None:
-    held = store.holding.create(EPOCH, SEED, 10, 3600)
-    store.holding.destroy_expired()
+    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    store.holding.destroy_expired(ME)
     assert store.holding.seed(store.holding.get(EPOCH)) == SEED
     clock.now += 3600
-    store.holding.destroy_expired()
+    store.holding.destroy_expired(ME)
     store.close()
     assert all(held.sealed_seed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
 
 
+@pytest.mark.spec("9.1-2")
 def test_a_card_whose_certificate_is_not_the_labs_own_is_not_pinned(folder: Path, store: Store) -> None:
     homes = [Home.create(folder / name, name, "127.0.0.1:7443") for name in ("lab-a", "lab-b")]
     own = homes[0].card.certificate
@@ -233,10 +247,21 @@ def test_a_card_whose_certificate_is_not_the_labs_own_is_not_pinned(folder: Path
     assert store.peers.all() == []
 
 
+@pytest.mark.spec("9.1-2")
+def test_a_card_with_the_name_of_another_pinned_lab_is_not_pinned(folder: Path, store: Store) -> None:
+    first, second = (Home.create(folder / name, "lab-a", "127.0.0.1:7443") for name in ("one", "two"))
+    store.peers.add(first.card)
+    with pytest.raises(MandorlaError) as caught:
+        store.peers.add(second.card)
+    assert code(caught) is Code.BAD_CARD
+    assert [peer.card.identity for peer in store.peers.all()] == [first.card.identity]
+
+
 ASKED = Epoch(PEER, ME, "infrastructure", 2)
 KEY = Element(b"k" * 32)
 
 
+@pytest.mark.spec("5.2-1", "5.2-2")
 def test_what_is_looked_up_is_not_stored(store: Store) -> None:
     assert store.asking.look_up(ASKED, KEY) == store.asking.look_up(ASKED, KEY)
     assert store.asking.look_up(replace(ASKED, number=1), Element(b"x" * 32)).id == 0

@@ -206,7 +206,8 @@ def weights(public_key: Element, blinded: Sequence[bytes], evaluated: Sequence[b
     def framed(*parts: bytes) -> bytes:
         return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
 
-    seed = hashlib.sha512(framed(public_key, b"Seed-" + CONTEXT)).digest()
+    batch = len(blinded).to_bytes(4, "big") + b"".join([*blinded, *evaluated])
+    seed = hashlib.sha512(framed(public_key, b"Batch-" + CONTEXT) + batch).digest()
     return [
         int.from_bytes(
             expand_message_xmd(
@@ -224,11 +225,12 @@ def verifiers_weights(
     public_key: Element, blinded: Sequence[Element], evaluated: Sequence[Element]
 ) -> list[int]:
     """What an attacker who knows the code works with, whatever the code hashes."""
-    drawn = dleq._weights(GROUP, CONTEXT, public_key, blinded, evaluated)
+    seed = dleq.batch_seed(GROUP, CONTEXT, public_key, blinded, evaluated)
+    drawn = dleq._weights(GROUP, CONTEXT, seed, blinded, evaluated)
     return [int.from_bytes(weight, "little") for weight in drawn]
 
 
-def test_the_weights_are_the_rfcs() -> None:
+def test_the_weights_are_the_rfcs_but_for_the_seed() -> None:
     for statement in (TRUE, state(OTHER_KEYS, BATCH[:2], nonce=1)):
         given = statement.public_key, statement.blinded, statement.evaluated
         assert verifiers_weights(*given) == weights(*given)

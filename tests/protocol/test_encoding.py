@@ -69,6 +69,7 @@ def test_a_structure_decodes_to_what_was_encoded_and_shares_its_encoding_with_no
     assert (write(schema, list(others)) == encoded) == (others == values)
 
 
+@pytest.mark.spec("3.1-1")
 @given(SCHEMAS, st.binary(max_size=40))
 def test_bytes_from_anywhere_are_refused_or_are_a_values_only_encoding(
     schema: list[str], tail: bytes
@@ -105,6 +106,7 @@ def test_the_encoding_of_a_structure_to_the_byte() -> None:
     )
 
 
+@pytest.mark.spec("3.1-2")
 @pytest.mark.parametrize(("value", "width"), [(-1, 1), (256, 1), (2**64, 8)])
 def test_an_integer_that_does_not_fit_is_not_written(value: int, width: int) -> None:
     with pytest.raises(EncodingError) as caught:
@@ -112,6 +114,7 @@ def test_an_integer_that_does_not_fit_is_not_written(value: int, width: int) -> 
     assert caught.value.code is Code.BAD_ENCODING
 
 
+@pytest.mark.spec("3.1-2")
 @pytest.mark.parametrize("value", [b"", b"abc", b"abcde"])
 def test_a_fixed_field_of_another_size_is_not_written(value: bytes) -> None:
     with pytest.raises(EncodingError) as caught:
@@ -119,12 +122,14 @@ def test_a_fixed_field_of_another_size_is_not_written(value: bytes) -> None:
     assert caught.value.code is Code.BAD_LENGTH
 
 
+@pytest.mark.spec("3.1-2")
 def test_a_lone_surrogate_is_not_written() -> None:
     with pytest.raises(EncodingError) as caught:
         Writer(DOMAIN).text("\ud800")
     assert caught.value.code is Code.BAD_ENCODING
 
 
+@pytest.mark.spec("3.1-1")
 @pytest.mark.parametrize("content", [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
 def test_a_text_that_is_not_strict_utf8_is_refused(content: bytes) -> None:
     with pytest.raises(EncodingError) as caught:
@@ -132,6 +137,7 @@ def test_a_text_that_is_not_strict_utf8_is_refused(content: bytes) -> None:
     assert caught.value.code is Code.BAD_ENCODING
 
 
+@pytest.mark.spec("3.1-1")
 def test_limits_are_checked_before_anything_is_read() -> None:
     reader = Reader(Writer(DOMAIN).uint(2**32 - 1, 4).finish(), DOMAIN)
     with pytest.raises(EncodingError) as caught:
@@ -162,6 +168,7 @@ def test_headers_have_one_encoding(header: RoundHeader) -> None:
     assert RoundHeader.decode(header.encode()) == header
 
 
+@pytest.mark.spec("3.1-1")
 @pytest.mark.parametrize("decode", [Epoch.decode, Frontier.decode, CloseStatement.decode, RoundHeader.decode])
 @given(encoded=st.binary(max_size=200))
 def test_noise_is_refused(decode: Any, encoded: bytes) -> None:

@@ -115,11 +115,13 @@ def test_another_public_key_is_refused() -> None:
     assert_refused(replace(ANSWER, public_key=other), Code.BAD_PROOF)
 
 
+@pytest.mark.spec("5.1-1")
 @pytest.mark.parametrize("public_key", [*NOT_ELEMENTS.values(), b"", bytes(31), bytes(33)])
 def test_a_public_key_that_is_no_element_is_refused(public_key: bytes) -> None:
     assert_refused(replace(ANSWER, public_key=Element(public_key)), Code.BAD_ELEMENT)
 
 
+@pytest.mark.spec("5.1-1")
 @pytest.mark.parametrize("bad", NOT_ELEMENTS.values(), ids=NOT_ELEMENTS.keys())
 @pytest.mark.parametrize("index", range(3))
 def test_elements_that_are_none_are_refused_in_every_place(bad: bytes, index: int) -> None:
@@ -188,6 +190,7 @@ def test_a_whole_answer_under_another_key_is_refused() -> None:
     assert_refused(replace(ANSWER, evaluated=other.evaluated, proof=other.proof), Code.BAD_PROOF)
 
 
+@pytest.mark.spec("5.1-2")
 @pytest.mark.parametrize("start", [0, 32])
 def test_a_scalar_plus_the_order_is_refused(start: int) -> None:
     value = int.from_bytes(ANSWER.proof[start : start + 32], "little") + ORDER
@@ -195,11 +198,13 @@ def test_a_scalar_plus_the_order_is_refused(start: int) -> None:
     assert_refused(replace(ANSWER, proof=proof), Code.BAD_SCALAR)
 
 
+@pytest.mark.spec("5.4-2")
 @pytest.mark.parametrize("proof", [b"", ANSWER.proof[:63], ANSWER.proof + b"\x00", ANSWER.proof * 2])
 def test_a_proof_of_another_length_is_refused(proof: bytes) -> None:
     assert_refused(replace(ANSWER, proof=proof), Code.BAD_LENGTH)
 
 
+@pytest.mark.spec("5.4-2")
 def test_no_altered_byte_of_an_answer_is_accepted() -> None:
     engine = ENGINES["toy"]
     answered = answer(engine, 2)

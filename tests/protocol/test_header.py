@@ -171,6 +171,7 @@ def with_table(version: int, size: int) -> dict[str, Any]:
     return with_offer(table=TableCommitment(version, size, bytes(32)))
 
 
+@pytest.mark.spec("9.3-1")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -240,6 +241,7 @@ def test_a_header_is_good_within_its_validity(now: int) -> None:
     HEADER.require_current(now)
 
 
+@pytest.mark.spec("9.3-2")
 @pytest.mark.parametrize("now", [0, NOW - CLOCK_SKEW - 1, HEADER.expires, HEADER.expires + 1, 2**64])
 def test_an_early_or_late_header_is_refused(now: int) -> None:
     for check in (HEADER.require_valid, HEADER.require_current):

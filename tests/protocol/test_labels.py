@@ -59,6 +59,7 @@ def test_labels_do_not_share_an_encoding(one: Label, other: Label) -> None:
     assert (one.encode() == other.encode()) == (one == other)
 
 
+@pytest.mark.spec("6.3-1")
 def test_no_byte_of_a_label_or_of_its_padding_is_free() -> None:
     assert_strict(LABEL, Label.decode)
 
@@ -111,6 +112,7 @@ def test_the_version_is_bound_by_the_nonce_and_by_the_associated_data() -> None:
     assert expected == SEALED
 
 
+@pytest.mark.spec("6.3-1")
 def test_what_a_holder_sealed_badly_is_refused_too() -> None:
     padded = bytearray(LABEL.encode())
     padded[-1] = 1
@@ -127,6 +129,7 @@ def test_a_version_beyond_its_field_is_a_typed_error() -> None:
         open_sealed(SEALED, KEY, TAG, EPOCH, version)
 
 
+@pytest.mark.spec("6.3-1")
 @pytest.mark.parametrize(
     "fields",
     [{"confidence": -1}, {"confidence": 101}, {"first_seen": -1}, {"first_seen": 2**40}, {"expires": 2**40}],

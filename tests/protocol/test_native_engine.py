@@ -90,6 +90,7 @@ NOT_SCALARS = [bytes(32), bytes(31) + b"\x80", b"\xff" * 32, b"", bytes(31), byt
 NOT_SCALARS += [(factor * ORDER + rest).to_bytes(32, "little") for factor in (1, 2, 15) for rest in (0, 1)]
 
 
+@pytest.mark.spec("5.1-2")
 @pytest.mark.parametrize("bad", NOT_SCALARS, ids=bytes.hex)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_key_or_a_blind_that_is_zero_or_no_scalar_is_refused(engine: str, bad: bytes) -> None:
@@ -108,6 +109,7 @@ def test_a_key_or_a_blind_that_is_zero_or_no_scalar_is_refused(engine: str, bad:
         assert outcome(work) is Code.BAD_SCALAR
 
 
+@pytest.mark.spec("5.1-1")
 @pytest.mark.parametrize("public_key", [bytes(32), b"\xff" * 32, b"", bytes(70_000)], ids=len)
 def test_a_key_pair_whose_public_key_is_no_element_is_refused(public_key: bytes) -> None:
     keys = KeyPair(KEYS.secret, Element(public_key))

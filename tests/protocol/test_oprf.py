@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mandorla_protocol import dleq, oprf
+from mandorla_protocol.dleq import rfc_seed
 from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.errors import Code, CryptoError
 from mandorla_protocol.group import Element, Scalar
@@ -60,10 +61,10 @@ def test_proof(suite: dict[str, Any], vector: dict[str, Any]) -> None:
     evaluated = [Element(e) for e in unhex(vector["EvaluationElement"])]
     nonce = Scalar(bytes.fromhex(vector["Proof"]["r"]))
     proof = dleq.prove(
-        GROUP, context, Scalar(bytes.fromhex(suite["skSm"])), public, blinded, evaluated, nonce
+        GROUP, context, Scalar(bytes.fromhex(suite["skSm"])), public, blinded, evaluated, nonce, rfc_seed
     )
     assert proof.encode().hex() == vector["Proof"]["proof"]
-    dleq.verify(GROUP, context, public, blinded, evaluated, proof)
+    dleq.verify(GROUP, context, public, blinded, evaluated, proof, rfc_seed)
 
 
 def test_input_that_hashes_to_the_identity_is_refused() -> None:

@@ -1,9 +1,12 @@
 """A signature is one lab's, on one structure."""
 
+import hashlib
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.bindings import crypto_core_ed25519_add, crypto_scalarmult_ed25519_base_noclamp
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, CryptoError
@@ -56,6 +59,7 @@ def test_a_signature_verifies_for_its_lab_and_structure_only(structure: bytes) -
     assert_refused(lab_id(KEY), structure + b"\x00", signature)
 
 
+@pytest.mark.spec("3.3-1")
 def test_no_altered_signature_verifies() -> None:
     for altered in alterations(sign(KEY, b"structure")):
         assert_refused(lab_id(KEY), b"structure", altered)
@@ -69,15 +73,39 @@ def test_no_altered_identity_or_structure_verifies() -> None:
         assert_refused(lab_id(KEY), altered, signature)
 
 
+@pytest.mark.spec("3.3-1")
 def test_a_signature_has_no_second_form() -> None:
     signature = sign(KEY, b"structure")
     s = int.from_bytes(signature[32:], "little") + ORDER
     assert_refused(lab_id(KEY), b"structure", signature[:32] + s.to_bytes(32, "little"))
 
 
+@pytest.mark.spec("3.3-1")
 @pytest.mark.parametrize("identity", SMALL_ORDER)
 def test_an_identity_that_any_signature_fits_is_refused(identity: str) -> None:
     """With A of small order and s = 0, R = -kA holds for one structure in eight, whoever signed it."""
     for point in ("01" + "00" * 31, identity):
         for structure in range(16):
             assert_refused(bytes.fromhex(identity), bytes([structure]), bytes.fromhex(point) + bytes(32))
+
+
+def signed_with_torsion(structure: bytes, torsion: bytes) -> bytes:
+    """Sign as RFC 8032 does, but with a point of small order added to R."""
+    secret = int.from_bytes(hashlib.sha512(KEY.private_bytes_raw()).digest()[:32], "little")
+    secret = secret & ~7 & (2**254 - 1) | 2**254
+    nonce = 12345
+    r = crypto_core_ed25519_add(crypto_scalarmult_ed25519_base_noclamp(nonce.to_bytes(32, "little")), torsion)
+    k = int.from_bytes(hashlib.sha512(r + lab_id(KEY) + structure).digest(), "little")
+    return r + ((nonce + k * secret) % ORDER).to_bytes(32, "little")
+
+
+def test_a_signature_made_by_hand_verifies_without_torsion() -> None:
+    verify(lab_id(KEY), b"structure", signed_with_torsion(b"structure", bytes.fromhex(SMALL_ORDER[0])))
+
+
+@pytest.mark.spec("3.3-2")
+@pytest.mark.parametrize("torsion", [SMALL_ORDER[2], *SMALL_ORDER[3:9]])
+def test_a_signature_that_holds_only_up_to_the_cofactor_is_refused(torsion: str) -> None:
+    """Eight times the equation holds: verifiers that multiply by the cofactor would take it."""
+    signature = signed_with_torsion(b"structure", bytes.fromhex(torsion))
+    assert_refused(lab_id(KEY), b"structure", signature)

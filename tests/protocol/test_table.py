@@ -77,6 +77,7 @@ def test_reading_goes_on_after_what_was_verified(read: int) -> None:
     reader.require_complete()
 
 
+@pytest.mark.spec("7.3-2")
 @pytest.mark.parametrize(
     "page",
     [
@@ -102,6 +103,7 @@ def test_a_malformed_page_is_refused(page: list[TableEntry]) -> None:
     assert_page_refused(fresh(), page)
 
 
+@pytest.mark.spec("7.3-2")
 def test_order_holds_across_pages() -> None:
     reader = fresh().accept(TABLE[:2])
     assert_page_refused(reader, [add(1, 5)])
@@ -109,6 +111,7 @@ def test_order_holds_across_pages() -> None:
     assert_page_refused(reader.accept([add(2, 1)]), [add(1, 9)])
 
 
+@pytest.mark.spec("7.3-2")
 def test_a_finished_version_is_not_added_to() -> None:
     reader = TableReader.resume(FIRST, FIRST_FRONTIER, COMMITTED)
     assert_page_refused(reader, [add(1, 200)])
@@ -146,16 +149,19 @@ def test_a_table_that_stops_early_is_no_table() -> None:
     assert_mismatch(fresh().require_complete)
 
 
+@pytest.mark.spec("7.3-3")
 def test_another_root_is_found() -> None:
     committed = replace(COMMITTED, root=b"\x01" * 32)
     assert_mismatch(fresh(committed).accept(TABLE).require_complete)
 
 
+@pytest.mark.spec("7.3-3")
 def test_a_version_that_was_promised_and_not_sent_is_found() -> None:
     committed = replace(COMMITTED, version=9)
     assert_mismatch(fresh(committed).accept(TABLE).require_complete)
 
 
+@pytest.mark.spec("7.3-3")
 def test_rewritten_history_is_found_though_the_new_part_is_right() -> None:
     rewritten = [add(1, 0), add(1, 6), add(1, 9), *TABLE[3:]]
     committed, _ = commit(rewritten)
@@ -163,6 +169,7 @@ def test_rewritten_history_is_found_though_the_new_part_is_right() -> None:
     assert_mismatch(reader.accept(TABLE[3:]).require_complete)
 
 
+@pytest.mark.spec("7.3-1")
 @pytest.mark.parametrize(
     "committed",
     [

@@ -24,6 +24,8 @@ from mandorla_protocol.epochs import Epoch, epoch_keys
 from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Kind, Offer, RoundHeader
 from mandorla_protocol.indicators import Collection, Indicator, profiles
 from mandorla_protocol.labels import Label, seal, split_output
+from mandorla_protocol.log.checkpoint import Checkpoint, cosign
+from mandorla_protocol.log.notes import Note
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.session.transcript import (
     CloseStatement,
@@ -109,6 +111,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
         self.header: RoundHeader | None = None
         self.calls: list[str] = []
         self.closed: CloseStatement | None = None
+        self.cosigned = b""
 
     def offer(self) -> Offer:
         """Offer the table and the key."""
@@ -183,6 +186,16 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
             for entry in self.table.entries[request.start :]
         ]
         return self._send("ListTags", exchange_pb2.ListTagsResponse(entries=entries))
+
+    async def AddCheckpoint(self, request, context):
+        """Cosign whatever comes."""
+        cosignature = b""
+        if request.checkpoint:
+            checkpoint = Checkpoint.parse(Note.decode(request.checkpoint).text)
+            cosignature = cosign(self.home.identity, checkpoint, system_clock())
+            self.cosigned = request.checkpoint
+        response = exchange_pb2.AddCheckpointResponse(cosignature=cosignature, latest=self.cosigned)
+        return self._send("AddCheckpoint", response)
 
     async def Close(self, request, context):
         """Take aborts; state nothing."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -15,6 +17,7 @@ from mandorla_node.ingest import Ingestor, IngestReport, IngestRow
 from mandorla_node.serve import running
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.labels import Label
+from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, RoundProposed, decode_entry
 
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
@@ -68,6 +71,20 @@ def ingest(
         store.close()
 
 
+def log_of(home: Home) -> list[LogEntry]:
+    """Return the entries of a home's log."""
+    store = home.open_store()
+    try:
+        return [decode_entry(entry) for _, entry in store.log.entries(store.log.head()[0])]
+    finally:
+        store.close()
+
+
+def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
+    """Return what a log says of the agreement and the end of rounds."""
+    return [entry for entry in log if isinstance(entry, RoundProposed | RoundAgreed | RoundClosed)]
+
+
 @asynccontextmanager
 async def serving(*homes: Home) -> AsyncIterator[list[operator_pb2_grpc.OperatorAsyncStub]]:
     """Run nodes in this process; yields a stub of each one's operator service."""
@@ -79,6 +96,37 @@ async def serving(*homes: Home) -> AsyncIterator[list[operator_pb2_grpc.Operator
             await stack.enter_async_context(channel)
             stubs.append(operator_pb2_grpc.OperatorStub(channel))
         yield stubs
+
+
+@contextmanager
+def node_process(home: Home) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "mandorla_node.cli",
+        "serve",
+        "--home",
+        str(home.path),
+        "--exit-with-parent",
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        process.terminate()
+        process.wait(60)
+
+
+async def answering(home: Home) -> operator_pb2_grpc.OperatorAsyncStub:
+    """Return a stub of a node, once it answers."""
+    stub: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(
+        grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
+    )
+    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=60)
+    return stub
 
 
 async def run_round(

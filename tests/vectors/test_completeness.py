@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import mandorla_protocol
-from mandorla_protocol.audit.verify import Claim
+from mandorla_protocol.audit.findings import Claim
 from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import Epoch
 from mandorla_protocol.errors import Code
@@ -23,6 +23,7 @@ from mandorla_protocol.indicators import REGISTRY
 from mandorla_protocol.labels import Reason, Severity, Tlp
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.table import TableEntry
+from tests.protocol.test_spec_fields import TABLE
 from tests.vectors.files import CASES, FOLDER, of, read
 from tests.vectors.operations import STRUCTURES, WITHOUT_ENGINE, Operations
 
@@ -46,6 +47,7 @@ DERIVED = {
 
 TOTAL = {
     "answer-digest",
+    "cosign",
     "encode",
     "half-digest",
     "header-digest",
@@ -55,6 +57,7 @@ TOTAL = {
     "request-digest",
     "seal",
     "sign",
+    "sign-checkpoint",
     "size-class",
 }
 """The operations that refuse no well-formed input."""
@@ -141,7 +144,7 @@ def test_every_domain_string_of_the_specification_has_a_vector() -> None:
 def test_every_encoded_structure_of_the_code_has_a_vector() -> None:
     # What `encode` writes of them, field by field, is held to the vector's members when it is replayed.
     kinds = {kind for kind, _ in STRUCTURES.values()}
-    assert {kind.__name__ for kind in ours() - kinds} == {"Proof"}
+    assert {kind.__name__ for kind in ours() - kinds} == {"Proof", "Note", "FraudProof"}
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -167,16 +170,38 @@ def test_every_structure_is_refused_with_the_common_faults(structure: str, fault
 HASHES = {"seed": "seed", "weight": "weight d_i", "challenge": "challenge c"}
 
 
-@pytest.mark.parametrize(("hash_name", "row"), HASHES.items())
+def listed(structure: str) -> list[str]:
+    """Return the fields of a structure, as SPEC 14.2 lists them."""
+    return [field for field, _, _ in TABLE[structure]]
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
 @pytest.mark.parametrize("how", ["without", "altered"])
-def test_every_field_of_a_proofs_hashes_is_left_out_and_altered(hash_name: str, row: str, how: str) -> None:
-    named = [
-        re.sub(r" (as two bytes )?without a length$| \(\w+\)$", "", field)
-        for field in cell("5.4", row).split(", ")
-    ]
-    assert len(named) >= 2
-    for field in named:
+def test_every_field_of_a_proofs_hashes_is_left_out_and_altered(hash_name: str, how: str) -> None:
+    assert len(listed(f"proof {hash_name}")) >= 5
+    for field in listed(f"proof {hash_name}"):
         refused(f"proof-{hash_name}-{how}-{slug(field)}", "BAD_PROOF")
+
+
+@pytest.mark.parametrize("structure", [name for name in TABLE if name.startswith("log ")])
+@pytest.mark.parametrize("how", ["without", "altered"])
+def test_every_field_of_an_entry_of_a_log_is_left_out_and_altered(structure: str, how: str) -> None:
+    for field in ["domain", *listed(structure)]:
+        refused(f"{slug(structure)}-included-{how}-{slug(field)}", "BAD_CHECKPOINT")
+
+
+@pytest.mark.parametrize("how", ["without", "altered"])
+def test_every_field_of_a_checkpoint_and_of_a_cosignature_is_left_out_and_altered(how: str) -> None:
+    state = [field.split()[0] for field in listed("checkpoint")]
+    *own, last = listed("cosignature")
+    assert last == "checkpoint"
+    for prefix, named in (
+        ("checkpoint", state),
+        ("checkpoint-key-id", listed("key id")),
+        ("cosignature", [*own, *state]),
+    ):
+        for field in named:
+            refused(f"{prefix}-{how}-{slug(field)}", "BAD_CHECKPOINT")
 
 
 def test_the_hashes_of_a_proof_are_those_of_the_specification() -> None:
@@ -282,7 +307,9 @@ def test_every_claim_about_bundles_is_broken_by_itself(claim: Claim) -> None:
     assert [] in verdicts
 
 
-@pytest.mark.parametrize("number", ["3.1", "3.3", "4.1", "5.1", "5.3", "5.4", "6.3", "7.3"])
+@pytest.mark.parametrize(
+    "number", ["3.1", "3.3", "4.1", "5.1", "5.3", "5.4", "6.3", "7.3", "18.2", "18.4", "18.5"]
+)
 def test_every_code_that_a_section_of_pure_rules_names_has_a_vector(number: str) -> None:
     named = {name for name in re.findall(r"`([A-Z_]+)`", section(number)) if name in Code.__members__}
     assert named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +39,10 @@ def result(operations: Operations, case: Case) -> dict[str, Any]:
         return {"error": error.code.name}
 
 
+@pytest.mark.spec(
+    "4.1-1", "4.1-2", "4.1-3", "4.1-5", "4.2-1", "4.2-2", "4.2-3", "4.3-1", "4.3-2", "4.3-3", "4.3-4", "4.4-1"
+)
+@pytest.mark.spec("5.4-2", "18.2-1", "18.3-1", "18.3-2", "18.4-1")
 @pytest.mark.parametrize(
     ("operations", "case"),
     [
@@ -54,3 +59,8 @@ def test_a_vector_is_what_our_code_says(operations: Operations, case: Case) -> N
 def test_the_idna_tables_are_those_of_the_profile() -> None:
     # Another Unicode version may map a name differently: that would be another profile (SPEC 4.3).
     assert idna_unicode == "18.0.0"
+
+
+@pytest.mark.spec("4.1-7")
+def test_this_python_knows_the_unicode_that_the_rules_need() -> None:
+    assert tuple(int(part) for part in unicodedata.unidata_version.split(".")) >= (14, 0, 0)

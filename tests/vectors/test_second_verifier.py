@@ -14,7 +14,7 @@ from voprf import ristretto
 from tests.vectors.files import FOLDER, Case, of
 from vectors import second_verifier
 from vectors.cases.example import PUBLIC_KEY, SECRET
-from vectors.cases.proofs import HASHES, Prover
+from vectors.cases.proofs import HASHES, Prover, RfcProver
 
 SCRIPT = FOLDER / "second_verifier.py"
 DATA = Path(__file__).parents[1] / "protocol" / "data" / "rfc9497_ristretto255.json"
@@ -67,16 +67,21 @@ def test_the_second_verifier_agrees_with_the_vectors_of_rfc_9497() -> None:
             point = second_verifier.multiply(scalar, second_verifier.hash_to_group(value))
             assert second_verifier.encode(point) == element
         nonce = bytes.fromhex(vector["Proof"]["r"]) + bytes(32)
-        answer = second_verifier.evaluate_and_prove(secret, public_key, b"".join(blinded), nonce)
+        answer = second_verifier.evaluate_and_prove(
+            secret, public_key, b"".join(blinded), nonce, second_verifier.rfc_seed
+        )
         assert answer == (b"".join(evaluated), bytes.fromhex(vector["Proof"]["proof"]))
-        second_verifier.verify(public_key, b"".join(blinded), *answer)
+        second_verifier.verify(public_key, b"".join(blinded), *answer, second_verifier.rfc_seed)
         for value, scalar, element, output in zip(inputs, scalars, evaluated, outputs, strict=True):
             inverse = pow(scalar, -1, second_verifier.L)
             unblinded = second_verifier.multiply(inverse, second_verifier.decode(element))
             assert second_verifier.output(value, unblinded) == output
 
 
-# The package `voprf`, in Rust
+# The package `voprf`, in Rust, which knows the seed of the RFC alone
+
+REFUSAL = r"ProofVerification|invalid"
+"""The package panics where it cannot verify a batch: an exception, but not one of class Exception."""
 
 
 def server(case: Case) -> ristretto.Evaluator:
@@ -144,15 +149,22 @@ def judge(prover: Prover) -> None:
     assert found == second_verifier.evaluate(SECRET, b"".join(values))
 
 
-def test_the_package_accepts_a_prover_without_a_fault() -> None:
-    judge(Prover())
+def test_the_package_accepts_a_prover_without_a_fault_that_has_the_seed_of_the_rfc() -> None:
+    judge(RfcProver())
+
+
+def test_the_package_refuses_the_seed_of_mandorla() -> None:
+    with pytest.raises(BaseException, match=REFUSAL):
+        judge(Prover())
+
+
+RFC_HASHES = HASHES | {"seed": ("public key", '"Seed-" context')}
 
 
 @pytest.mark.parametrize("alter", [False, True], ids=["without", "altered"])
 @pytest.mark.parametrize(
-    ("hash_name", "field"), [(name, field) for name, names in HASHES.items() for field in names]
+    ("hash_name", "field"), [(name, field) for name, names in RFC_HASHES.items() for field in names]
 )
 def test_the_package_refuses_every_faulty_prover(hash_name: str, field: str, alter: bool) -> None:
-    # The package panics where it cannot verify a batch: an exception, but not one of class Exception.
-    with pytest.raises(BaseException, match=r"ProofVerification|invalid"):
-        judge(Prover(hash_name, field, alter))
+    with pytest.raises(BaseException, match=REFUSAL):
+        judge(RfcProver(hash_name, field, alter))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any, Final
 
 from . import structures
+from .entries import card_members, card_of
 from .example import A, B
 from .inputs import Case, Value, bad, derived, flip, good, slug
 from .structures import faults, join
@@ -16,25 +16,13 @@ from .structures import faults, join
 ABOUT: Final = "Cards, and what is not one"
 SPEC: Final = "9.1"
 
-CARD: Final[Value] = {
-    "name": A.name,
-    "identity": A.identity,
-    "certificate": A.certificate,
-    "endpoint": "node.lab-a.example:7443",
-    "log_origin": "lab-a.example/mandorla",
-}
-
-
-def base64_of(value: bytes) -> str:
-    """Encode bytes as a card has them."""
-    return base64.b64encode(value).decode("ascii")
+CARD: Final = card_of(A)
 
 
 def members(value: Value, signature: bytes | None = None) -> dict[str, Any]:
     """Return a card's members, signed by lab A unless a signature is given."""
     signature = A.sign(join(structures.card(value))) if signature is None else signature
-    written = {name: base64_of(one) if isinstance(one, bytes) else one for name, one in value.items()}
-    return {"format": "mandorla/v1 card"} | written | {"signature": base64_of(signature)}
+    return card_members(value, signature)
 
 
 def cases() -> Iterator[Case]:
@@ -130,6 +118,8 @@ def _fields() -> dict[str, Value]:
         "log-origin-empty": {"log_origin": ""},
         "log-origin-of-256": {"log_origin": "a" * 256},
         "log-origin-newline": {"log_origin": "a\nb"},
+        "log-origin-space": {"log_origin": "a b"},
+        "log-origin-plus": {"log_origin": "a+b"},
         "log-origin-bidi-override": {"log_origin": "a\u202eb"},
         "log-origin-no-break-space": {"log_origin": "a\u00a0b"},
         "identity-short": {"identity": A.identity[:-1]},

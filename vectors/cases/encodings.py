@@ -5,64 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from . import structures
-from .example import (
-    ABORT,
-    BLINDED,
-    CLOSE,
-    CREATED,
-    EPOCH,
-    EVALUATED,
-    HEADER,
-    LABEL,
-    PROOF,
-    REQUEST_DIGEST,
-    B,
-)
-from .inputs import Case, Value, bad, derived, good, slug
-from .structures import DECODED, Fields, data, join, left_out, sequence, text, uint
-from .tables import entry, frontier_of, leaf_hash
+from . import records, structures
+from .entries import VALUES
+from .example import ABORT, CLOSE, EPOCH, HEADER
+from .inputs import Case, Value, bad, good, slug
+from .records import DECODED
+from .structures import Fields, data, join, left_out, sequence, text, uint
 
 ABOUT: Final = "The types of the canonical encoding, and structures well formed and not"
 SPEC: Final = "3.1"
 
 DOMAIN: Final = "mandorla/v1 test"
-
-VALUES: Final[dict[str, Value]] = {
-    "audit bundle": {"lab": B.identity, "name": B.name, "created": CREATED},
-    "audit chunk": {
-        "round_id": HEADER["round_id"],
-        "index": 0,
-        "count": 3,
-        "request": REQUEST_DIGEST,
-        "blinded": BLINDED,
-        "evaluated": EVALUATED,
-        "proof": PROOF,
-    },
-    "audit close": {
-        "round_id": HEADER["round_id"],
-        "statement": derived("statement", 40),
-        "own_signature": derived("own signature", 64),
-        "peer_signature": b"",
-        "at": CREATED + 600,
-    },
-    "audit round": {
-        "header": derived("header", 40),
-        "own_signature": derived("own signature", 64),
-        "peer_signature": derived("peer signature", 64),
-        "agreed_at": CREATED + 1,
-        "state": "open",
-    },
-    "audit seal": {"count": 1, "root": derived("root", 32), "signature": derived("seal", 64)},
-    "close": CLOSE,
-    "indicator": {"type": "ipv4", "profile": 1, "value": "198.51.100.7"},
-    "key epoch": EPOCH,
-    "label": LABEL,
-    "merkle frontier": frontier_of([leaf_hash(entry(number)) for number in range(7)]),
-    "offer": HEADER["responder"]["offer"],
-    "round header": HEADER,
-}
-"""One value of every structure."""
 
 
 def cases() -> Iterator[Case]:
@@ -169,19 +122,25 @@ def _malformed(name: str, fields: Fields) -> Iterator[Case]:
     }
     for fault, one in wrong.items():
         given = {"structure": name, "encoding": one}
-        # A domain may be no longer than the one that is expected; a record may be any of five.
+        # A domain may be no longer than the one that is expected; records and entries have several.
         longer = int.from_bytes(one[:4], "big") > len(f"mandorla/v1 {name}")
-        code = "BAD_LENGTH" if len(one) >= 4 and longer and not name.startswith("audit ") else "BAD_ENCODING"
+        several = name.startswith(("audit ", "log "))
+        code = "BAD_LENGTH" if len(one) >= 4 and longer and not several else "BAD_ENCODING"
         yield bad(f"{slug(name)}-{fault}", "decode", given, code)
 
 
 def _particular() -> Iterator[Case]:
     """Yield faults of single fields."""
-    header, start = structures.header(HEADER), structures.audit_bundle(VALUES["audit bundle"])
+    header, start = structures.header(HEADER), records.audit_bundle(VALUES["audit bundle"])
+    begun = records.key_epoch_begun(VALUES["log key epoch"])
     many = sequence([text(f"type-{number:02}") + uint(1, 2) for number in range(65)])
     for name, fields, field, fault, encoded, code in (
         ("audit bundle", start, "name", "over-long", text("a" * 65), "BAD_LENGTH"),
         ("audit bundle", start, "name", "not-utf-8", data(b"\xff"), "BAD_ENCODING"),
+        ("audit bundle", start, "origin", "over-long", text("a" * 256), "BAD_LENGTH"),
+        ("audit bundle", start, "origin", "not-utf-8", data(b"\xff"), "BAD_ENCODING"),
+        ("log key epoch", begun, "epoch", "empty", data(b""), "BAD_ENCODING"),
+        ("log key epoch", begun, "epoch", "trailing-byte", _longer(begun["epoch"]), "BAD_ENCODING"),
         ("key epoch", structures.epoch(EPOCH), "collection", "over-long", text("a" * 33), "BAD_LENGTH"),
         ("key epoch", structures.epoch(EPOCH), "collection", "not-utf-8", data(b"\xff"), "BAD_ENCODING"),
         ("round header", header, "version", "other", text("mandorla/v2"), "VERSION_MISMATCH"),
@@ -216,3 +175,7 @@ def _particular() -> Iterator[Case]:
 
 def _profile(name: bytes) -> bytes:
     return sequence([name + uint(1, 2)])
+
+
+def _longer(encoded: bytes) -> bytes:
+    return data(encoded[4:] + b"\x00")

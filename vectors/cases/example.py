@@ -21,6 +21,7 @@ class Lab:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.origin = f"{name}.example/mandorla"
         self.seed = derived(f"{name} identity", 32)
         self._key = Ed25519PrivateKey.from_private_bytes(self.seed)
         self.identity = self._key.public_key().public_bytes_raw()

@@ -155,10 +155,10 @@ def _evaluation() -> Iterator[Case]:
     operation = "evaluate-and-prove"
     yield good("evaluate-and-prove", operation, given, {"evaluated": EVALUATED, "proof": PROOF})
     one = given | {"blinded": BLINDED[:32]}
-    evaluated, proof = group.evaluate_and_prove(**one)
+    evaluated, proof = group.evaluate_and_prove(SECRET, PUBLIC_KEY, one["blinded"], NONCE)
     yield good("evaluate-and-prove-one", operation, one, {"evaluated": evaluated, "proof": proof})
     twice = given | {"blinded": BLINDED[:32] * 2}
-    evaluated, proof = group.evaluate_and_prove(**twice)
+    evaluated, proof = group.evaluate_and_prove(SECRET, PUBLIC_KEY, twice["blinded"], NONCE)
     yield good("evaluate-and-prove-one-twice", operation, twice, {"evaluated": evaluated, "proof": proof})
     for name, element in bad_elements().items():
         yield bad(

@@ -23,6 +23,9 @@ ABOUT: Final = "Proofs of evaluation: true, altered, and by provers whose hashes
 SPEC: Final = "5.4"
 
 
+DESTINATION: Final = '"HashToScalar-" context'
+
+
 @dataclass(frozen=True)
 class Prover:
     """A prover that spoils one field of one hash, or none."""
@@ -38,14 +41,20 @@ class Prover:
             return join(fields)
         return join(changed(fields, self.field) if self.alter else left_out(fields, self.field))
 
+    def seeded(self, public_key: bytes, blinded: bytes, evaluated: bytes) -> Fields:
+        """Return the fields of the seed, by which a change of one element changes all weights."""
+        return {
+            "public key": prefixed(public_key),
+            '"Batch-" context': prefixed(b"Batch-" + self.context),
+            "pairs": len(split(blinded)).to_bytes(4, "big"),
+            "blinded": blinded,
+            "evaluated": evaluated,
+        }
+
     def weights(self, public_key: bytes, blinded: bytes, evaluated: bytes) -> list[int]:
-        """Return the weights d_i; the names of fields are those of SPEC 5.4."""
-        seed = hashlib.sha512(
-            self.transcript(
-                "seed",
-                {"public key": prefixed(public_key), '"Seed-" context': prefixed(b"Seed-" + self.context)},
-            )
-        ).digest()
+        """Return the weights d_i; the names of fields are those of SPEC 14.2."""
+        hashed = self.seeded(public_key, blinded, evaluated)
+        seed = hashlib.sha512(self.transcript("seed", hashed)).digest()
         pairs = zip(split(blinded), split(evaluated), strict=True)
         return [
             self.scalar("weight", fields(seed, index, c, d), self.context)
@@ -85,24 +94,27 @@ class Prover:
 
     def scalar(self, hash_name: str, hashed: Fields, context: bytes) -> int:
         """Hash fields to a scalar."""
-        return group.hash_to_scalar(self.transcript(hash_name, hashed), b"HashToScalar-" + context)
+        destination: Fields = {DESTINATION: b"HashToScalar-" + context}
+        if self.field == DESTINATION:
+            return group.hash_to_scalar(join(hashed), self.transcript(hash_name, destination))
+        return group.hash_to_scalar(self.transcript(hash_name, hashed), join(destination))
 
 
 def fields(seed: bytes, index: int, c: bytes, d: bytes) -> Fields:
     """Return the fields of a weight."""
     return {
         "seed": prefixed(seed),
-        "i": index.to_bytes(2, "big"),
-        "C_i": prefixed(c),
-        "D_i": prefixed(d),
+        "index": index.to_bytes(2, "big"),
+        "blinded": prefixed(c),
+        "evaluated": prefixed(d),
         '"Composite"': b"Composite",
     }
 
 
 HASHES: Final = {
-    "seed": ("public key", '"Seed-" context'),
-    "weight": ("seed", "i", "C_i", "D_i", '"Composite"'),
-    "challenge": ("public key", "M", "Z", "t2", "t3", '"Challenge"'),
+    "seed": ("public key", '"Batch-" context', "pairs", "blinded", "evaluated"),
+    "weight": ("seed", "index", "blinded", "evaluated", '"Composite"', DESTINATION),
+    "challenge": ("public key", "M", "Z", "t2", "t3", '"Challenge"', DESTINATION),
 }
 
 STATEMENT: Final = {"public_key": PUBLIC_KEY, "blinded": BLINDED, "evaluated": EVALUATED}
@@ -136,6 +148,7 @@ def _of_faulty_provers() -> Iterator[Case]:
         ("other-suite", CONTEXT.replace(b"ristretto255", b"decaf448")),
     ):
         yield _by(Prover(context=context), f"proof-context-{name}")
+    yield _by(RfcProver(), "proof-seed-of-rfc-9497")
     yield _by(_UnitWeights(), "proof-weights-all-one")
     # With equal weights, what is added to one element can be taken from another: the sum Z stays true.
     first, second, *rest = split(EVALUATED)
@@ -152,6 +165,14 @@ def _by(prover: Prover, name: str, **fault: bytes) -> Case:
     if not prover.accepts(**statement, proof=proof):
         raise AssertionError(f"{name}: more is wrong than the fault")
     return _refused(name, proof, **fault)
+
+
+class RfcProver(Prover):
+    """A prover whose seed is that of RFC 9497 section 2.2.1: each weight depends on its own pair alone."""
+
+    def seeded(self, public_key: bytes, blinded: bytes, evaluated: bytes) -> Fields:
+        """Return the fields of the RFC's seed."""
+        return {"public key": prefixed(public_key), '"Seed-" context': prefixed(b"Seed-" + self.context)}
 
 
 class _UnitWeights(Prover):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from .structures import DECODED
+from .records import DECODED
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -15,6 +15,7 @@ HEX: Final[Schema] = {"$ref": "#/$defs/hex"}
 TEXT: Final[Schema] = {"type": "string"}
 INTEGER: Final[Schema] = {"type": "integer", "minimum": 0}
 STRUCTURE: Final[Schema] = {"enum": sorted(DECODED)}
+CHECKPOINT: Final[Schema] = {"$ref": "#/$defs/checkpoint"}
 COMMITMENT: Final[Schema] = {"$ref": "#/$defs/commitment"}
 EPOCH: Final[Schema] = {"$ref": "#/$defs/epoch"}
 LABEL: Final[Schema] = {"$ref": "#/$defs/label"}
@@ -65,6 +66,8 @@ FIELD: Final[Schema] = {
 
 NOTHING: Final = members()
 SEALED: Final = {"key": HEX, "tag": HEX, "epoch": EPOCH, "version": INTEGER}
+STATE: Final = members(size=INTEGER, root=HEX)
+PLACE: Final = {"index": INTEGER, "size": INTEGER, "root": HEX, "proof": each(HEX)}
 BATCH: Final = {"public_key": HEX, "blinded": HEX, "evaluated": HEX, "proof": HEX}
 CARD: Final = {"name": TEXT, "identity": octets(32), "certificate": HEX, "endpoint": TEXT, "log_origin": TEXT}
 
@@ -74,6 +77,10 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     "check-elements": (members(elements=HEX), NOTHING),
     "check-header": (members(value=HEADER, now=INTEGER), NOTHING),
     "compare-close": (members(own=CLOSE, peer=CLOSE), NOTHING),
+    "cosign": (
+        members(private_key=octets(32), checkpoint=CHECKPOINT, time=INTEGER),
+        members(cosignature=octets(72)),
+    ),
     "decode": (members(structure=STRUCTURE, encoding=HEX), NOTHING),
     "decode-fields": (members(domain=TEXT, fields=each(FIELD), encoding=HEX), NOTHING),
     "derive-key-pair": (members(seed=HEX, info=HEX), members(secret=octets(32), public_key=octets(32))),
@@ -87,14 +94,30 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     "extend-commitment": (members(earlier=COMMITMENT, later=COMMITMENT), NOTHING),
     "half-digest": (members(header_digest=HEX, querier=HEX, answers=each(HEX)), members(digest=octets(32))),
     "header-digest": (HEADER, members(digest=octets(32))),
+    "judge-checkpoint": (
+        members(cosigned=each(STATE), old_size=INTEGER, checkpoint=STATE, proof=each(HEX)),
+        members(answer={"enum": ["cosign", "known", "conflict"]}),
+    ),
     "leaf-hash": (ENTRY, members(leaf_hash=octets(32))),
     "merkle-root": (members(leaf_hashes=each(octets(32))), members(root=octets(32), frontier=HEX)),
     "open": (members(sealed=HEX, **SEALED), members(label=LABEL)),
+    "open-checkpoint": (
+        members(note=HEX, origin=TEXT, lab=HEX),
+        members(size=INTEGER, root=octets(32)),
+    ),
     "parse": (
         members(type=TEXT, texts=each(TEXT)),
         members(profile=INTEGER, value=TEXT, encoding=HEX, token=octets(32)),
     ),
     "proof-nonce": (members(seed=HEX, epoch=EPOCH, request=HEX), members(nonce=octets(64))),
+    "prove-consistency": (
+        members(leaf_hashes=each(octets(32)), old_size=INTEGER),
+        members(proof=each(octets(32))),
+    ),
+    "prove-inclusion": (
+        members(leaf_hashes=each(octets(32)), index=INTEGER),
+        members(proof=each(octets(32))),
+    ),
     "read-card": (members(card=VALUE), members(certificate_hash=octets(32), **CARD)),
     "read-card-text": (members(text=TEXT), members(certificate_hash=octets(32), **CARD)),
     "read-table": (
@@ -107,11 +130,29 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
         members(private_key=octets(32), message=HEX),
         members(identity=octets(32), signature=octets(64)),
     ),
+    "sign-checkpoint": (
+        members(private_key=octets(32), origin=TEXT, size=INTEGER, root=HEX),
+        members(note=HEX),
+    ),
     "size-class": (members(count=INTEGER), members(size_class=INTEGER, full_chunks=INTEGER, rest=INTEGER)),
     "split-output": (members(output=HEX), members(tag=octets(16), label_key=octets(32))),
     "verify": (members(**BATCH), NOTHING),
     "verify-and-finalize": (members(tokens=HEX, blinds=HEX, **BATCH), members(outputs=HEX)),
     "verify-bundles": (members(files=named(named(HEX))), members(broken=each(TEXT))),
+    "verify-consistency": (
+        members(old_size=INTEGER, old_root=HEX, size=INTEGER, root=HEX, proof=each(HEX)),
+        NOTHING,
+    ),
+    "verify-cosignature": (
+        members(cosigner=HEX, checkpoint=CHECKPOINT, cosignature=HEX),
+        members(time=INTEGER),
+    ),
+    "verify-entry": (
+        members(structure=STRUCTURE, value=VALUE, **PLACE),
+        NOTHING,
+    ),
+    "verify-fraud": (members(file=HEX), members(origin=TEXT, size=INTEGER)),
+    "verify-inclusion": (members(leaf_hash=HEX, **PLACE), NOTHING),
     "verify-signature": (members(identity=HEX, message=HEX, signature=HEX), NOTHING),
     "verify-structure": (
         members(structure=STRUCTURE, value=VALUE, identity=HEX, signature=HEX),
@@ -131,8 +172,9 @@ SCHEMA: Final[Schema] = {
         "hex": {"type": "string", "pattern": "^([0-9a-f]{2})*$"},
         **{
             f"hex-of-{size}": {"type": "string", "pattern": f"^[0-9a-f]{{{2 * size}}}$"}
-            for size in (16, 32, 64, 272)
+            for size in (16, 32, 64, 72, 272)
         },
+        "checkpoint": members(origin=TEXT, size=INTEGER, root=HEX),
         "commitment": members(version=INTEGER, size=INTEGER, root=HEX),
         "epoch": members(holder=HEX, querier=HEX, collection=TEXT, number=INTEGER),
         "label": members(

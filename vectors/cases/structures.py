@@ -6,8 +6,8 @@ Kept apart field by field, so that a faulty encoder, which leaves one out or alt
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from .inputs import Value, flip
 
@@ -216,73 +216,3 @@ def card(value: Value) -> Fields:
         "endpoint": text(value["endpoint"]),
         "log_origin": text(value["log_origin"]),
     }
-
-
-def audit_bundle(value: Value) -> Fields:
-    """SPEC 17.1, a file's start."""
-    return domain("audit bundle") | {
-        "lab": value["lab"],
-        "name": text(value["name"]),
-        "created": uint(value["created"], 8),
-    }
-
-
-def audit_round(value: Value) -> Fields:
-    """SPEC 17.1."""
-    return domain("audit round") | {
-        "header": data(value["header"]),
-        "own_signature": value["own_signature"],
-        "peer_signature": value["peer_signature"],
-        "agreed_at": uint(value["agreed_at"], 8),
-        "state": text(value["state"]),
-    }
-
-
-def audit_chunk(value: Value) -> Fields:
-    """SPEC 17.1."""
-    return domain("audit chunk") | {
-        "round_id": value["round_id"],
-        "index": uint(value["index"], 4),
-        "count": uint(value["count"], 4),
-        "request": value["request"],
-        "blinded": data(value["blinded"]),
-        "evaluated": data(value["evaluated"]),
-        "proof": data(value["proof"]),
-    }
-
-
-def audit_close(value: Value) -> Fields:
-    """SPEC 17.1."""
-    return domain("audit close") | {
-        "round_id": value["round_id"],
-        "statement": data(value["statement"]),
-        "own_signature": data(value["own_signature"]),
-        "peer_signature": data(value["peer_signature"]),
-        "at": uint(value["at"], 8),
-    }
-
-
-def audit_seal(value: Value) -> Fields:
-    """SPEC 17.1, as the file holds it."""
-    return domain("audit seal") | {
-        "count": uint(value["count"], 8),
-        "root": value["root"],
-        "signature": value["signature"],
-    }
-
-
-DECODED: Final[dict[str, Callable[[Value], Fields]]] = {
-    "audit bundle": audit_bundle,
-    "audit chunk": audit_chunk,
-    "audit close": audit_close,
-    "audit round": audit_round,
-    "audit seal": audit_seal,
-    "close": close,
-    "indicator": indicator,
-    "key epoch": epoch,
-    "label": label,
-    "merkle frontier": frontier,
-    "offer": offer,
-    "round header": header,
-}
-"""The structures that are sent or kept, and so decoded, by what their domain says after the version."""

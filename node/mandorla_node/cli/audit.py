@@ -19,12 +19,17 @@ app = typer.Typer(
 def bundle(
     home: HomeOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", show_default=False)],
+    tsa: Annotated[
+        str | None,
+        typer.Option("--tsa", help="URL of an authority that stamps the log's state (RFC 3161)."),
+    ] = None,
 ) -> None:
     """Write everything that this lab signed, asked and answered to one sealed file.
 
     It holds no indicator. The node may run or not.
     """
     from contextlib import closing
+    from functools import partial
 
     from ..audit import write_bundle
     from ..home import Home
@@ -32,30 +37,65 @@ def bundle(
 
     opened = Home.open(home)
     with closing(opened.open_store()) as store:
-        written = write_bundle(opened, store, out)
+        stamp = None
+        if tsa is not None:
+            from ..stamping import request_stamp
+
+            stamp = partial(request_stamp, tsa)
+        written = write_bundle(opened, store, out, stamp=stamp)
     said = f"{count(written.rounds)} rounds, {count(written.evaluations)} evaluations, {size(written.size)}"
     console().print(safe(f"{out}: {said}. It holds no indicator; give it to the auditor."))
 
 
 @app.command()
+def fraud(
+    peer: Annotated[str, typer.Argument(help="The peer's name.")],
+    home: HomeOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", show_default=False)],
+) -> None:
+    """Write the proof that a peer showed its log in two ways, for anyone to verify."""
+    from contextlib import closing
+
+    from mandorla_protocol.errors import Code, InputError
+
+    from ..home import Home
+    from .output import console, safe
+
+    with closing(Home.open(home).open_store()) as store:
+        proof = store.log.fraud_proof(store.peers.get(peer).lab)
+    if proof is None:
+        raise InputError(Code.BAD_INPUT, f"{peer} has shown one log only")
+    try:
+        out.write_bytes(proof.encode())
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{out}: {error.strerror}") from None
+    console().print(safe(f"{out}: two checkpoints that {peer} signed and that no one log has."))
+
+
+@app.command()
 def verify(
     files: Annotated[
-        list[Path], typer.Argument(help="Bundles of one lab or of several.", show_default=False)
+        list[Path], typer.Argument(help="Bundles of labs, and fraud proofs.", show_default=False)
     ],
+    tsa_cert: Annotated[
+        Path | None,
+        typer.Option("--tsa-cert", help="Certificates (PEM) of authorities whose time stamps are believed."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Verify bundles, alone and against each other, and say claim by claim what they show.
+    """Verify bundles and fraud proofs, alone and against each other, and say claim by claim what they show.
 
     Offline, and the same program as `python -m mandorla_protocol.audit`.
     """
-    from mandorla_protocol.audit.__main__ import verify_files
+    from mandorla_protocol.audit.__main__ import read_roots, verify_files
     from mandorla_protocol.audit.report import as_tree, tell
     from mandorla_protocol.engine import load_engine
     from mandorla_protocol.errors import Code
 
     from .output import console, safe, write_json
 
-    verdict = verify_files([str(file) for file in files], load_engine("auto", 0))
+    roots = read_roots(None if tsa_cert is None else str(tsa_cert))
+    verdict = verify_files([str(file) for file in files], load_engine("auto", 0), roots)
     if as_json:
         write_json(as_tree(verdict))
     else:

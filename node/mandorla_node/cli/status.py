@@ -95,6 +95,10 @@ def _print_peers(out: Console, answer: operator_pb2.StatusResponse) -> None:
                 count(budget.budget),
             )
     out.print(rows)
+    for peer in answer.peers:
+        if peer.caught:
+            said = " showed its log in two ways, and is refused. The proof: mandorla audit fraud "
+            out.print(safe(peer.name, "bold red"), said, safe(peer.name), " -o FILE", sep="")
     if budgets.row_count:
         out.print()
         out.print(budgets)
@@ -153,6 +157,8 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
                     "last_contact": moment(peer.last_contact),
                     "matches": peer.matches,
                     "sightings": peer.sightings,
+                    "log_cosigned": peer.cosigned,
+                    "caught": peer.caught,
                     "budgets": [
                         {
                             "collection": budget.collection,

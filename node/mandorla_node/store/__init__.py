@@ -13,9 +13,10 @@ from .asking import AskedEpoch, Asking, OwnTag
 from .database import Database
 from .holding import Addition, HeldEpoch, Holding, StagedEntry
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator
+from .log import Log, Submitted, Witnessed
 from .matches import Candidate, Matches, MatchRecord
 from .peers import Peer, Peers
-from .rounds import JournalEntry, RoundAudit, RoundRecord, Rounds, RoundState, StoredChunk
+from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
 
 __all__ = [
     "Addition",
@@ -24,17 +25,17 @@ __all__ = [
     "HeldEpoch",
     "IndicatorSet",
     "IngestCounts",
-    "JournalEntry",
     "LabelledIndicator",
     "MatchRecord",
     "OwnTag",
     "Peer",
-    "RoundAudit",
     "RoundRecord",
     "RoundState",
     "StagedEntry",
     "Store",
     "StoredChunk",
+    "Submitted",
+    "Witnessed",
 ]
 
 
@@ -49,6 +50,7 @@ class Store:
         self.asking = Asking(database)
         self.rounds = Rounds(database, clock)
         self.matches = Matches(database, clock)
+        self.log = Log(database, clock)
 
     @classmethod
     def open(cls, path: Path, vault: Vault, clock: Clock) -> Store:

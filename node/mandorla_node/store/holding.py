@@ -9,8 +9,10 @@ from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, lite
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.header import RoundId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tag, Tlp
+from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, KeyEpochEnded, TableVersionPublished
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry
 
@@ -18,6 +20,7 @@ from ..clock import Clock
 from ..vault import Vault
 from .database import Database
 from .indicators import LabelledIndicator
+from .log import append
 from .schema import CHUNKS, FLAGGED, HELD_ENTRIES, HELD_EPOCHS, HELD_LIVE, HELD_STAGING, INDICATORS
 
 
@@ -86,7 +89,7 @@ class Holding:
             raise RoundError(Code.EPOCH_RETIRED)
         return held
 
-    def create(self, epoch: Epoch, seed: bytes, budget: int, lifetime: int) -> HeldEpoch:
+    def create(self, epoch: Epoch, seed: bytes, public_key: bytes, budget: int, lifetime: int) -> HeldEpoch:
         """Begin an epoch, and destroy the seeds and tables of those before it."""
         now = self._clock()
         with self._database.write() as connection:
@@ -95,7 +98,7 @@ class Holding:
                 HELD_EPOCHS.c.collection == epoch.collection,
                 HELD_EPOCHS.c.number < epoch.number,
             )
-            _destroy(connection, earlier)
+            self._destroy(connection, epoch.holder, earlier)
             connection.execute(
                 insert(HELD_EPOCHS).values(
                     querier=epoch.querier,
@@ -110,6 +113,7 @@ class Holding:
                     frontier=Frontier().encode(),
                 )
             )
+            append(connection, KeyEpochBegun(epoch, public_key, budget, now + lifetime, now))
         return self.get(epoch)
 
     def next_number(self, querier: LabId, collection: str) -> int:
@@ -164,6 +168,8 @@ class Holding:
             connection.execute(
                 insert(CHUNKS).values(round_id=round_id, chunk_index=index, request=request, count=count)
             )
+            charged = ChunkCharged(RoundId(round_id), index, count, request, self._clock())
+            append(connection, charged, round_id)
 
     # The tag table.
 
@@ -256,11 +262,14 @@ class Holding:
             yield [TableEntry(version, Operation(row.operation), Tag(row.tag), row.sealed) for row in rows]
 
     def publish(self, held: HeldEpoch, frontier: Frontier) -> None:
-        """Append the staged entries as the table's next version."""
+        """Append the staged entries as the table's next version; raises RoundError(EPOCH_RETIRED)."""
         version = held.commitment.version + 1
         mine = HELD_STAGING.c.epoch_id == held.id
         leaf = held.frontier.size - 1 + func.row_number().over(order_by=HELD_STAGING.c.tag)
         with self._database.write() as connection:
+            seed = select(HELD_EPOCHS.c.sealed_seed).where(HELD_EPOCHS.c.id == held.id)
+            if connection.scalar(seed) is None:
+                raise RoundError(Code.EPOCH_RETIRED)
             connection.execute(
                 insert(HELD_ENTRIES).from_select(
                     ["epoch_id", "leaf", "version", "operation", "tag", "sealed"],
@@ -298,6 +307,10 @@ class Holding:
                 .values(table_version=version, frontier=frontier.encode())
             )
             connection.execute(delete(HELD_STAGING).where(mine))
+            append(
+                connection,
+                TableVersionPublished(held.epoch, version, frontier.size, frontier.root, self._clock()),
+            )
 
     def discard_staged(self, held: HeldEpoch) -> None:
         """Forget a version whose preparation did not end."""
@@ -329,16 +342,21 @@ class Holding:
                 )
             )
 
-    def destroy_expired(self) -> None:
-        """Destroy the seeds and tables of epochs that are over."""
+    def destroy_expired(self, holder: LabId) -> None:
+        """Destroy the seeds and tables of this lab's epochs that are over."""
+        over = select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= self._clock())
         with self._database.write() as connection:
-            _destroy(connection, select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= self._clock()))
+            self._destroy(connection, holder, over)
 
-
-def _destroy(connection: Connection, older: Select[tuple[int]]) -> None:
-    connection.execute(update(HELD_EPOCHS).where(HELD_EPOCHS.c.id.in_(older)).values(sealed_seed=None))
-    for table in (HELD_ENTRIES, HELD_STAGING, HELD_LIVE):
-        connection.execute(delete(table).where(table.c.epoch_id.in_(older)))
+    def _destroy(self, connection: Connection, holder: LabId, over: Select[tuple[int]]) -> None:
+        kept = and_(HELD_EPOCHS.c.id.in_(over), HELD_EPOCHS.c.sealed_seed.is_not(None))
+        now = self._clock()
+        for row in connection.execute(select(HELD_EPOCHS).where(kept).order_by(HELD_EPOCHS.c.id)).all():
+            epoch = Epoch(holder, LabId(row.querier), row.collection, row.number)
+            append(connection, KeyEpochEnded(epoch, now))
+        connection.execute(update(HELD_EPOCHS).where(kept).values(sealed_seed=None))
+        for table in (HELD_ENTRIES, HELD_STAGING, HELD_LIVE):
+            connection.execute(delete(table).where(table.c.epoch_id.in_(over)))
 
 
 def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 
 from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import LabId
@@ -13,16 +14,22 @@ from mandorla_protocol.errors import Code, InputError
 from .. import certificates
 from ..clock import Clock
 from .database import Database
-from .schema import PEERS
+from .schema import CAUGHT, PEERS
+
+_PEERS = select(PEERS, CAUGHT.c.peer.label("caught")).outerjoin(CAUGHT, CAUGHT.c.peer == PEERS.c.lab)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A lab whose card the operator pinned. `last_contact` is Unix seconds, 0 for never."""
+    """A lab whose card the operator pinned. `last_contact` is Unix seconds, 0 for never.
+
+    One that was caught showing its log in two ways stays so, whoever pins it again.
+    """
 
     card: Card
     added_at: int
     last_contact: int
+    caught: bool = False
 
     @property
     def name(self) -> str:
@@ -76,19 +83,23 @@ class Peers:
     def all(self) -> list[Peer]:
         """Return the pinned peers, by name."""
         with self._database.read() as connection:
-            rows = connection.execute(select(PEERS).order_by(PEERS.c.name)).all()
-        return [Peer(Card.from_json(row.card), row.added_at, row.last_contact) for row in rows]
+            rows = connection.execute(_PEERS.order_by(PEERS.c.name)).all()
+        return [_peer(row) for row in rows]
 
     def get(self, key: str | LabId) -> Peer:
         """Return the peer with a name or an identity; raises InputError(UNKNOWN_PEER)."""
         with self._database.read() as connection:
             mine = PEERS.c.name == key if isinstance(key, str) else PEERS.c.lab == key
-            row = connection.execute(select(PEERS).where(mine)).one_or_none()
+            row = connection.execute(_PEERS.where(mine)).one_or_none()
         if row is None:
             raise InputError(Code.UNKNOWN_PEER)
-        return Peer(Card.from_json(row.card), row.added_at, row.last_contact)
+        return _peer(row)
 
     def touch(self, lab: LabId) -> None:
         """Record that a peer was heard of now."""
         with self._database.write() as connection:
             connection.execute(update(PEERS).where(PEERS.c.lab == lab).values(last_contact=self._clock()))
+
+
+def _peer(row: Row[Any]) -> Peer:
+    return Peer(Card.from_json(row.card), row.added_at, row.last_contact, row.caught is not None)

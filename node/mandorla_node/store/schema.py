@@ -192,21 +192,61 @@ CHUNKS = Table(
     Column("count", Integer, nullable=False),
     Column("evaluated", LargeBinary, nullable=True),
     Column("proof", LargeBinary, nullable=True),
-    # What an auditor needs to verify the proof; null in chunks of before migration 0002.
+    # What an auditor needs to verify the proof; null once it was kept for as long as the lab keeps it.
     Column("blinded", LargeBinary, nullable=True),
 )
 
 # What this lab signed, saw signed, asked and answered. Append-only: triggers refuse changes.
-JOURNAL = Table(
-    "journal",
+LOG = Table(
+    "log",
     METADATA,
-    Column("sequence", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),  # of the leaf, from 0
+    Column("round_id", LargeBinary, nullable=False),  # empty for what belongs to no round
+    Column("entry", LargeBinary, nullable=False),
+)
+Index(None, LOG.c.round_id)
+
+# The roots of the log's complete subtrees, which proofs are made of.
+LOG_NODES = Table(
+    "log_nodes",
+    METADATA,
+    Column("level", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Checkpoints of this lab's log that peers cosigned.
+COSIGNATURES = Table(
+    "cosignatures",
+    METADATA,
+    Column("size", BigInteger, primary_key=True),
+    Column("peer", LargeBinary, primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    Column("origin", Text, nullable=False),  # of the peer's log, which names its key
+    Column("cosignature", LargeBinary, nullable=False),
+)
+
+# Checkpoints of peers' logs that this lab cosigned.
+PEER_CHECKPOINTS = Table(
+    "peer_checkpoints",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("size", BigInteger, primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("cosignature", LargeBinary, nullable=False),
+)
+
+# Peers that showed their log in two ways, and the two notes that prove it.
+CAUGHT = Table(
+    "caught",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("one", LargeBinary, nullable=False),
+    Column("other", LargeBinary, nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("round_id", LargeBinary, nullable=False),
-    Column("event", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("own_signature", LargeBinary, nullable=False),
-    Column("peer_signature", LargeBinary, nullable=False),
 )
 
 MATCHES = Table(

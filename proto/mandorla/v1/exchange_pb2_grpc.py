@@ -63,6 +63,11 @@ class ExchangeStub:
                 request_serializer=mandorla_dot_v1_dot_exchange__pb2.CloseRequest.SerializeToString,
                 response_deserializer=mandorla_dot_v1_dot_exchange__pb2.CloseResponse.FromString,
                 _registered_method=True)
+        self.AddCheckpoint = channel.unary_unary(
+                '/mandorla.v1.Exchange/AddCheckpoint',
+                request_serializer=mandorla_dot_v1_dot_exchange__pb2.AddCheckpointRequest.SerializeToString,
+                response_deserializer=mandorla_dot_v1_dot_exchange__pb2.AddCheckpointResponse.FromString,
+                _registered_method=True)
         self.Report = channel.unary_unary(
                 '/mandorla.v1.Exchange/Report',
                 request_serializer=mandorla_dot_v1_dot_exchange__pb2.ReportRequest.SerializeToString,
@@ -112,6 +117,13 @@ class ExchangeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddCheckpoint(self, request, context):
+        """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Report(self, request, context):
         """Tell the holder which of its tags matched. Optional, and off by default.
         """
@@ -146,6 +158,11 @@ def add_ExchangeServicer_to_server(servicer, server):
                     servicer.Close,
                     request_deserializer=mandorla_dot_v1_dot_exchange__pb2.CloseRequest.FromString,
                     response_serializer=mandorla_dot_v1_dot_exchange__pb2.CloseResponse.SerializeToString,
+            ),
+            'AddCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCheckpoint,
+                    request_deserializer=mandorla_dot_v1_dot_exchange__pb2.AddCheckpointRequest.FromString,
+                    response_serializer=mandorla_dot_v1_dot_exchange__pb2.AddCheckpointResponse.SerializeToString,
             ),
             'Report': grpc.unary_unary_rpc_method_handler(
                     servicer.Report,
@@ -292,6 +309,33 @@ class Exchange:
             '/mandorla.v1.Exchange/Close',
             mandorla_dot_v1_dot_exchange__pb2.CloseRequest.SerializeToString,
             mandorla_dot_v1_dot_exchange__pb2.CloseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mandorla.v1.Exchange/AddCheckpoint',
+            mandorla_dot_v1_dot_exchange__pb2.AddCheckpointRequest.SerializeToString,
+            mandorla_dot_v1_dot_exchange__pb2.AddCheckpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

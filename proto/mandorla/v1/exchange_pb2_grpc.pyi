@@ -47,6 +47,8 @@ class ExchangeStub:
     """Read a page of the table that the header commits to."""
     Close: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.CloseRequest, _exchange_pb2.CloseResponse]
     """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
+    AddCheckpoint: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.AddCheckpointRequest, _exchange_pb2.AddCheckpointResponse]
+    """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
     Report: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.ReportRequest, _exchange_pb2.ReportResponse]
     """Tell the holder which of its tags matched. Optional, and off by default."""
 
@@ -69,6 +71,8 @@ class ExchangeAsyncStub(ExchangeStub):
     """Read a page of the table that the header commits to."""
     Close: _aio.UnaryUnaryMultiCallable[_exchange_pb2.CloseRequest, _exchange_pb2.CloseResponse]  # type: ignore[assignment]
     """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
+    AddCheckpoint: _aio.UnaryUnaryMultiCallable[_exchange_pb2.AddCheckpointRequest, _exchange_pb2.AddCheckpointResponse]  # type: ignore[assignment]
+    """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
     Report: _aio.UnaryUnaryMultiCallable[_exchange_pb2.ReportRequest, _exchange_pb2.ReportResponse]  # type: ignore[assignment]
     """Tell the holder which of its tags matched. Optional, and off by default."""
 
@@ -118,6 +122,14 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.CloseResponse, _abc.Awaitable[_exchange_pb2.CloseResponse]]:
         """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
+
+    @_abc_1.abstractmethod
+    def AddCheckpoint(
+        self,
+        request: _exchange_pb2.AddCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_pb2.AddCheckpointResponse, _abc.Awaitable[_exchange_pb2.AddCheckpointResponse]]:
+        """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
 
     @_abc_1.abstractmethod
     def Report(

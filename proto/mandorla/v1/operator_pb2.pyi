@@ -597,11 +597,17 @@ class PeerStatus(_message.Message):
     MATCHES_FIELD_NUMBER: _builtins.int
     SIGHTINGS_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
+    COSIGNED_FIELD_NUMBER: _builtins.int
+    CAUGHT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     endpoint: _builtins.str
     last_contact: _builtins.int
     matches: _builtins.int
     sightings: _builtins.int
+    cosigned: _builtins.int
+    """How many entries of this lab's log the peer has cosigned."""
+    caught: _builtins.bool
+    """The peer showed its log in two ways, and is refused."""
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetStatus]: ...
     def __init__(
@@ -613,10 +619,12 @@ class PeerStatus(_message.Message):
         matches: _builtins.int = ...,
         sightings: _builtins.int = ...,
         budgets: _abc.Iterable[Global___BudgetStatus] | None = ...,
+        cosigned: _builtins.int = ...,
+        caught: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "sightings", b"sightings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "caught", b"caught", "cosigned", b"cosigned", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "sightings", b"sightings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

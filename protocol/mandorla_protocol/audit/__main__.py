@@ -4,50 +4,104 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from cryptography import x509
 
 from ..engine import Engine, load_engine
 from ..errors import Code, InputError, MandorlaError
+from ..header import CLOCK_SKEW
+from ..log.fraud import FIRST_LINE, MAX_FRAUD_PROOF, FraudProof
+from .findings import Bundle, Claim, Finding, Verdict
+from .joining import join
+from .reader import BundleReader
 from .records import read_frames
 from .report import as_tree, tell
-from .verify import BundleReader, Verdict, join
+from .stamps import load_roots, verify_stamp
 
 
-def verify_files(paths: Sequence[str], engine: Engine) -> Verdict:
-    """Verify files together.
+def verify_files(paths: Sequence[str], engine: Engine, roots: Sequence[x509.Certificate] = ()) -> Verdict:
+    """Verify bundles and fraud proofs together; `roots` are authorities whose time stamps are believed.
 
-    Raises InputError(BAD_FILE) for one that cannot be read as a bundle at all.
+    Raises InputError(BAD_FILE) for a file that cannot be read as either.
     """
-    readers = []
+    readers, others = [], []
     for path in paths:
-        reader = BundleReader(path, engine)
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123 - the protocol does without pathlib
+        with _named(path), open(path, "rb") as file:  # noqa: PTH123 - the protocol does without pathlib
+            is_fraud = file.read(len(FIRST_LINE)) == FIRST_LINE.encode()
+            file.seek(0)
+            if is_fraud:
+                others.append(_fraud(path, file.read(MAX_FRAUD_PROOF + 1)))
+            else:
+                reader = BundleReader(path, engine)
                 reader.read(read_frames(file.read))
-        except OSError as error:
-            raise InputError(Code.BAD_FILE, f"{path}: {error.strerror}") from None
-        except InputError as error:
-            raise InputError(error.code, f"{path}: {error.detail}") from None
-        readers.append(reader)
-    return join(readers)
+                others += _stamps(reader.bundle, roots)
+                readers.append(reader)
+    return join(readers, others)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Say of which file an error speaks."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{path}: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(error.code, f"{path}: {error.detail}") from None
+
+
+def _stamps(bundle: Bundle, roots: Sequence[x509.Certificate]) -> Iterator[Finding]:
+    for stamp in bundle.stamps if roots else ():
+        try:
+            at = verify_stamp(stamp.response, stamp.checkpoint.text().encode(), roots)
+        except MandorlaError as error:
+            yield Finding(Claim.TIMED, bundle.name, b"", error.detail)
+            continue
+        bundle.stamped.append((stamp.checkpoint.size, at))
+        if stamp.latest_entry > at + CLOCK_SKEW:
+            what = "an entry is of a later time than an authority's stamp on it"
+            yield Finding(Claim.TIMED, bundle.name, b"", what)
+
+
+def _fraud(path: str, content: bytes) -> Finding:
+    try:
+        proof = FraudProof.decode(content)
+        checkpoint, _ = proof.require_valid()
+    except MandorlaError as error:
+        raise InputError(Code.BAD_FILE, f"this proves no fraud: {error.detail}") from None
+    lab = proof.log.lab.hex()
+    what = f"the lab {lab[:8]} ({checkpoint.origin}) signed two trees of {checkpoint.size} entries"
+    return Finding(Claim.LOGGED, path, b"", what)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Verify the files named, print the verdict, and return the exit status (SPEC 11)."""
-    paths = [argument for argument in arguments if argument != "--json"]
-    if not paths:
-        sys.stderr.write("usage: python -m mandorla_protocol.audit [--json] FILE...\n")
-        return Code.BAD_INPUT.info.exit_status
+    parser = ArgumentParser("python -m mandorla_protocol.audit", description="Verify audit bundles.")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a bundle or a fraud proof")
+    parser.add_argument("--json", action="store_true", help="write the verdict for a machine")
+    parser.add_argument("--tsa-cert", metavar="PEM", help="authorities whose time stamps are believed")
+    options = parser.parse_args(arguments)
     try:
-        verdict = verify_files(paths, load_engine("auto", 0))
+        verdict = verify_files(options.files, load_engine("auto", 0), read_roots(options.tsa_cert))
     except MandorlaError as error:
         sys.stderr.write(error.diagnostics() + "\n")
         return error.code.info.exit_status
-    if "--json" in arguments:
+    if options.json:
         sys.stdout.write(json.dumps(as_tree(verdict), indent=2) + "\n")
     else:
         sys.stdout.write("\n".join(tell(verdict)) + "\n")
     return 0 if verdict.holds else Code.CHECK_FAILED.info.exit_status
+
+
+def read_roots(path: str | None) -> Sequence[x509.Certificate]:
+    """Read the certificates of time stamping authorities, if a file is named; raises InputError(BAD_FILE)."""
+    if path is None:
+        return ()
+    with _named(path), open(path, "rb") as file:  # noqa: PTH123 - as above
+        return load_roots(file.read())
 
 
 if __name__ == "__main__":

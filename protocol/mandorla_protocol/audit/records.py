@@ -1,7 +1,8 @@
 """The records of a bundle, and how a file holds them (SPEC 17.1).
 
-A file is a sequence of records, each behind its length in four bytes. The first names the lab, the last seals
-all others: their number, the root of a Merkle tree over them, and the lab's signature.
+A file is a sequence of records, each behind its length in four bytes. Most are the entries of the lab's log,
+as they are in it; between them stands what an auditor needs beside them. The last record seals all others:
+their number, the root of a Merkle tree over them, and the lab's signature.
 """
 
 from __future__ import annotations
@@ -11,92 +12,105 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from .. import signatures
-from ..card import require_name
+from ..card import MAX_CARD_BYTES, Card, require_name
 from ..encoding import Reader, Writer
 from ..epochs import LabId
-from ..errors import Code, EncodingError, InputError
-from ..header import RoundId
+from ..errors import Code, InputError
+from ..header import ROUND_ID_SIZE, RoundId
+from ..log.checkpoint import COSIGNATURE_SIZE, LogKey
+from ..log.entries import LogEntry, decode_entry
+from ..log.notes import MAX_NOTE, require_key_name
 from ..merkle import HASH_SIZE, Frontier, hash_leaf
 from ..sizes import CHUNK_SIZE
+from .stamps import MAX_RESPONSE
 
 MAX_RECORD: Final = 2 * 32 * CHUNK_SIZE + 4_096
 """Bytes in a record at most: a chunk's elements, and what frames them."""
 
-PROPOSED: Final = "proposed"
-"""The state of a round that this lab proposed and has no answer to; the peer's signature is zeros then."""
+MAX_COSIGNERS: Final = 1_024
 
 _LENGTH: Final = 4
 _BUNDLE: Final = "mandorla/v1 audit bundle"
-_ROUND: Final = "mandorla/v1 audit round"
-_CHUNK: Final = "mandorla/v1 audit chunk"
-_CLOSE: Final = "mandorla/v1 audit close"
+_CARD: Final = "mandorla/v1 audit card"
+_ELEMENTS: Final = "mandorla/v1 audit elements"
+_CHECKPOINT: Final = "mandorla/v1 audit checkpoint"
+_TIME_STAMP: Final = "mandorla/v1 audit time stamp"
 _SEAL: Final = "mandorla/v1 audit seal"
-_MAX_STRUCTURE: Final = 4_096
-_MAX_STATE: Final = 16
+_MAX_ORIGIN: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
 class BundleStart:
-    """Whose records follow, and when the file was written, in Unix seconds."""
+    """Whose records follow, the origin of its log, when the file was written, and what is kept.
+
+    `created` is Unix seconds. `keep_elements` is for how many seconds the lab keeps the elements of chunks
+    after their round was closed; 0 for ever.
+    """
 
     lab: LabId
     name: str
+    origin: str
     created: int
+    keep_elements: int
+
+    @property
+    def log(self) -> LogKey:
+        """The key of the lab's log."""
+        return LogKey(self.origin, self.lab)
 
     def encode(self) -> bytes:
         """Return the canonical encoding."""
-        return Writer(_BUNDLE).fixed(self.lab, 32).text(self.name).uint(self.created, 8).finish()
+        writer = Writer(_BUNDLE).fixed(self.lab, signatures.IDENTITY_SIZE).text(self.name)
+        return writer.text(self.origin).uint(self.created, 8).uint(self.keep_elements, 8).finish()
 
 
 @dataclass(frozen=True, slots=True)
-class RoundRecord:
-    """A round: its header as signed, both signatures, and how it ended for this lab."""
+class CardRecord:
+    """The card of this lab or of a peer that it pinned."""
 
-    header: bytes
-    own_signature: bytes
-    peer_signature: bytes
-    agreed_at: int
-    state: str
+    card: str
 
     def encode(self) -> bytes:
         """Return the canonical encoding."""
-        writer = Writer(_ROUND).data(self.header).fixed(self.own_signature, 64).fixed(self.peer_signature, 64)
-        return writer.uint(self.agreed_at, 8).text(self.state).finish()
+        return Writer(_CARD).text(self.card).finish()
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkRecord:
-    """A chunk that this lab answered as the holder; one that it never answered has no content."""
+class ElementsRecord:
+    """The elements of the chunk whose evaluation was logged last: what its proof is about."""
 
     round_id: RoundId
     index: int
-    count: int
-    request: bytes
     blinded: bytes
     evaluated: bytes
-    proof: bytes
 
     def encode(self) -> bytes:
         """Return the canonical encoding."""
-        writer = Writer(_CHUNK).fixed(self.round_id, 16).uint(self.index, 4).uint(self.count, 4)
-        writer.fixed(self.request, 32)
-        return writer.data(self.blinded).data(self.evaluated).data(self.proof).finish()
+        writer = Writer(_ELEMENTS).fixed(self.round_id, ROUND_ID_SIZE).uint(self.index, 4)
+        return writer.data(self.blinded).data(self.evaluated).finish()
 
 
 @dataclass(frozen=True, slots=True)
-class CloseRecord:
-    """A signed statement of how a round ended; a signature is empty where there was none."""
+class CheckpointRecord:
+    """A checkpoint of the log as it was after the entry before: the note, and who cosigned it."""
 
-    round_id: RoundId
-    statement: bytes
-    own_signature: bytes
-    peer_signature: bytes
-    at: int
+    note: bytes
+    cosignatures: tuple[tuple[LogKey, bytes], ...]
 
     def encode(self) -> bytes:
         """Return the canonical encoding."""
-        writer = Writer(_CLOSE).fixed(self.round_id, 16).data(self.statement)
-        return writer.data(self.own_signature).data(self.peer_signature).uint(self.at, 8).finish()
+        return Writer(_CHECKPOINT).data(self.note).sequence(self.cosignatures, _write_cosignature).finish()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStampRecord:
+    """The response of a time stamping authority (RFC 3161) on the text of the checkpoint before."""
+
+    response: bytes
+
+    def encode(self) -> bytes:
+        """Return the canonical encoding."""
+        return Writer(_TIME_STAMP).data(self.response).finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,7 @@ class Seal:
 
     def signed(self, start: BundleStart) -> bytes:
         """Return what the signature is on."""
-        writer = Writer(_SEAL).fixed(start.lab, 32).uint(start.created, 8)
+        writer = Writer(_SEAL).fixed(start.lab, signatures.IDENTITY_SIZE).uint(start.created, 8)
         return writer.uint(self.count, 8).fixed(self.root, HASH_SIZE).finish()
 
     def encode(self) -> bytes:
@@ -118,46 +132,58 @@ class Seal:
         return writer.fixed(self.signature, signatures.SIGNATURE_SIZE).finish()
 
 
-Record: TypeAlias = BundleStart | RoundRecord | ChunkRecord | CloseRecord | Seal
+Record: TypeAlias = (
+    BundleStart | CardRecord | LogEntry | ElementsRecord | CheckpointRecord | TimeStampRecord | Seal
+)
+
+
+def _write_cosignature(writer: Writer, cosignature: tuple[LogKey, bytes]) -> None:
+    cosigner, signature = cosignature
+    writer.fixed(cosigner.lab, signatures.IDENTITY_SIZE).text(cosigner.origin)
+    writer.fixed(signature, COSIGNATURE_SIZE)
+
+
+def _read_cosignature(reader: Reader) -> tuple[LogKey, bytes]:
+    lab, origin = LabId(reader.fixed(signatures.IDENTITY_SIZE)), reader.text(_MAX_ORIGIN)
+    require_key_name(origin)
+    return LogKey(origin, lab), reader.fixed(COSIGNATURE_SIZE)
 
 
 def _start(reader: Reader) -> BundleStart:
-    start = BundleStart(LabId(reader.fixed(32)), reader.text(64), reader.uint(8))
-    # The name is printed: it must be one, and nothing that moves a terminal's cursor.
+    start = BundleStart(
+        lab=LabId(reader.fixed(signatures.IDENTITY_SIZE)),
+        name=reader.text(64),
+        origin=reader.text(_MAX_ORIGIN),
+        created=reader.uint(8),
+        keep_elements=reader.uint(8),
+    )
+    # Both are printed: they must be names, and nothing that moves a terminal's cursor.
     require_name(start.name)
+    require_key_name(start.origin)
     return start
 
 
-def _round(reader: Reader) -> RoundRecord:
-    return RoundRecord(
-        header=reader.data(_MAX_STRUCTURE),
-        own_signature=reader.fixed(64),
-        peer_signature=reader.fixed(64),
-        agreed_at=reader.uint(8),
-        state=reader.text(_MAX_STATE),
-    )
+def _card(reader: Reader) -> CardRecord:
+    record = CardRecord(reader.text(MAX_CARD_BYTES))
+    Card.from_json(record.card)
+    return record
 
 
-def _chunk(reader: Reader) -> ChunkRecord:
-    return ChunkRecord(
-        round_id=RoundId(reader.fixed(16)),
+def _elements(reader: Reader) -> ElementsRecord:
+    return ElementsRecord(
+        round_id=RoundId(reader.fixed(ROUND_ID_SIZE)),
         index=reader.uint(4),
-        count=reader.uint(4),
-        request=reader.fixed(32),
         blinded=reader.data(32 * CHUNK_SIZE),
         evaluated=reader.data(32 * CHUNK_SIZE),
-        proof=reader.data(64),
     )
 
 
-def _close(reader: Reader) -> CloseRecord:
-    return CloseRecord(
-        round_id=RoundId(reader.fixed(16)),
-        statement=reader.data(_MAX_STRUCTURE),
-        own_signature=reader.data(64),
-        peer_signature=reader.data(64),
-        at=reader.uint(8),
-    )
+def _checkpoint(reader: Reader) -> CheckpointRecord:
+    return CheckpointRecord(reader.data(MAX_NOTE), reader.sequence(_read_cosignature, MAX_COSIGNERS))
+
+
+def _time_stamp(reader: Reader) -> TimeStampRecord:
+    return TimeStampRecord(reader.data(MAX_RESPONSE))
 
 
 def _seal(reader: Reader) -> Seal:
@@ -168,9 +194,10 @@ _PARSERS: Final[dict[bytes, tuple[str, Callable[[Reader], Record]]]] = {
     Writer(domain).finish(): (domain, parse)
     for domain, parse in (
         (_BUNDLE, _start),
-        (_ROUND, _round),
-        (_CHUNK, _chunk),
-        (_CLOSE, _close),
+        (_CARD, _card),
+        (_ELEMENTS, _elements),
+        (_CHECKPOINT, _checkpoint),
+        (_TIME_STAMP, _time_stamp),
         (_SEAL, _seal),
     )
 }
@@ -179,7 +206,7 @@ _PARSERS: Final[dict[bytes, tuple[str, Callable[[Reader], Record]]]] = {
 def decode(encoded: bytes) -> Record:
     """Parse a record of any kind.
 
-    Raises EncodingError(BAD_ENCODING) on anything else, InputError(BAD_CARD) for a name that is none.
+    Raises EncodingError on anything else, InputError(BAD_CARD) for a name or a card that is none.
     """
     for prefix, (domain, parse) in _PARSERS.items():
         if encoded.startswith(prefix):
@@ -187,7 +214,7 @@ def decode(encoded: bytes) -> Record:
             record = parse(reader)
             reader.finish()
             return record
-    raise EncodingError(Code.BAD_ENCODING, "a record is of no known kind")
+    return decode_entry(encoded)
 
 
 class Sealer:
@@ -199,7 +226,10 @@ class Sealer:
 
     def add(self, record: Record) -> bytes:
         """Return a record as the file holds it."""
-        encoded = record.encode()
+        return self.add_encoded(record.encode())
+
+    def add_encoded(self, encoded: bytes) -> bytes:
+        """Return an encoded record as the file holds it."""
         self._frontier = self._frontier.extend([hash_leaf(encoded)])
         return _framed(encoded)
 

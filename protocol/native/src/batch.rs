@@ -110,7 +110,8 @@ pub fn evaluate_and_prove(
         let halves: Vec<_> = points[range].iter().map(|point| *half * point).collect();
         Ok::<_, Fault>(compress_doubles(&halves))
     })?);
-    let weights = dleq::weights(public_key, blinded, &evaluated, threads)?;
+    let seed = dleq::batch_seed(public_key, blinded, &evaluated)?;
+    let weights = dleq::weights(&seed, blinded, &evaluated, threads)?;
     let m = dleq::combine(&weights, &points, threads);
     let proof = dleq::prove(&secret, public_key, &m, &nonce)?;
     Ok((evaluated, proof.encode()))
@@ -197,7 +198,8 @@ fn verified(
     dleq::require_batch(whole(blinded, ELEMENT_SIZE)?, answers.len())?;
     let own = decode_all(blinded, threads, decode_own)?;
 
-    let weights = dleq::weights(public_key, blinded, evaluated, threads)?;
+    let seed = dleq::batch_seed(public_key, blinded, evaluated)?;
+    let weights = dleq::weights(&seed, blinded, evaluated, threads)?;
     let m = dleq::combine(&weights, &own, threads);
     let z = dleq::combine(&weights, &answers, threads);
     let compressed = CompressedRistretto::from_slice(public_key).map_err(|_| Fault::BadElement)?;
@@ -303,6 +305,7 @@ fn join_outputs(blocks: &[Zeroizing<Vec<[u8; 64]>>]) -> Zeroizing<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::suite::decode_scalar;
+    use sha2::{Digest, Sha512};
 
     /// RFC 9497 appendix A.1.2.
     const SECRET: &str = "e6f73f344b79b379f1a0dd37e07ff62e38d9f71345ce62ae3a9bc60b04ccd909";
@@ -321,16 +324,47 @@ mod tests {
             .collect()
     }
 
+    /// The seed of RFC 9497 section 2.2.1, by which the RFC's proof is made.
+    fn rfc_seed() -> [u8; 64] {
+        let dst = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
+        Sha512::new()
+            .chain_update([0, 32])
+            .chain_update(hex(PUBLIC))
+            .chain_update([0, 33])
+            .chain_update(dst)
+            .finalize()
+            .into()
+    }
+
     #[test]
     fn the_rfcs_public_key_evaluation_and_proof() {
         let (secret, public) = derive_key_pair(&[0xa3; 32], b"test key").unwrap();
         assert_eq!(secret.to_vec(), hex(SECRET));
         assert_eq!(public.to_vec(), hex(PUBLIC));
         let nonce = [hex(NONCE), vec![0; 32]].concat();
-        let (evaluated, proof) =
+        let (evaluated, _) =
             evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), &hex(BLINDED), &nonce, 1).unwrap();
         assert_eq!(evaluated, hex(EVALUATED));
-        assert_eq!(proof.to_vec(), hex(PROOF));
+
+        let weights = dleq::weights(&rfc_seed(), &hex(BLINDED), &evaluated, 1).unwrap();
+        let m = dleq::combine(&weights, &[decode_element(&hex(BLINDED)).unwrap()], 1);
+        let z = dleq::combine(&weights, &[decode_element(&hex(EVALUATED)).unwrap()], 1);
+        let secret = decode_scalar(&hex(SECRET)).unwrap();
+        let nonce = decode_scalar(&hex(NONCE)).unwrap();
+        let proof = dleq::prove(&secret, &hex(PUBLIC), &m, &nonce).unwrap();
+        assert_eq!(proof.encode().to_vec(), hex(PROOF));
+        let public = decode_element(&hex(PUBLIC)).unwrap();
+        dleq::verify(&public.compress(), &public, &m, &z, &proof).unwrap();
+    }
+
+    #[test]
+    fn what_is_proved_is_verified_and_the_rfcs_proof_is_not_ours() {
+        let nonce = [hex(NONCE), vec![0; 32]].concat();
+        let (evaluated, proof) =
+            evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), &hex(BLINDED), &nonce, 1).unwrap();
+        verify(&hex(PUBLIC), &hex(BLINDED), &evaluated, &proof, 1).unwrap();
+        let outcome = verify(&hex(PUBLIC), &hex(BLINDED), &evaluated, &hex(PROOF), 1);
+        assert_eq!(outcome.unwrap_err(), Fault::BadProof);
     }
 
     #[test]

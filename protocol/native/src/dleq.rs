@@ -1,4 +1,7 @@
 //! Batched proofs that two discrete logarithms are equal (RFC 9497 section 2.2, SPEC 5.4).
+//!
+//! Every weight depends on the whole batch: drawn from its own pair alone, as in the RFC, weights let a prover
+//! search for false answers whose errors cancel.
 
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoPoint},
@@ -11,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     blocks::{self, BLOCK},
     fault::Fault,
-    suite::{ELEMENT_SIZE, SCALAR_SIZE, SEED_DST, decode_scalar, hash_to_scalar},
+    suite::{BATCH_DST, ELEMENT_SIZE, SCALAR_SIZE, decode_scalar, hash_to_scalar},
 };
 
 /// RFC 9497 writes an element's index in two bytes.
@@ -64,23 +67,36 @@ pub fn require_batch(blinded: usize, evaluated: usize) -> Result<(), Fault> {
     }
 }
 
+/// Return the seed of the weights, over the public key and the whole batch.
+///
+/// # Errors
+///
+/// `BadLength` if the public key or the batch's size does not fit its field.
+pub fn batch_seed(public_key: &[u8], blinded: &[u8], evaluated: &[u8]) -> Result<[u8; 64], Fault> {
+    let count = u32::try_from(blinded.len() / ELEMENT_SIZE).map_err(|_| Fault::BadLength)?;
+    Ok(Sha512::new()
+        .chain_update(prefix(public_key)?)
+        .chain_update(public_key)
+        .chain_update(prefix(BATCH_DST)?)
+        .chain_update(BATCH_DST)
+        .chain_update(count.to_be_bytes())
+        .chain_update(blinded)
+        .chain_update(evaluated)
+        .finalize()
+        .into())
+}
+
 /// Return the batch's weights `d_i`, which are public (`ComputeComposites`).
 ///
 /// # Errors
 ///
-/// `BadLength` if an index or the public key does not fit its two bytes of length.
+/// `BadLength` if an index does not fit its two bytes.
 pub fn weights(
-    public_key: &[u8],
+    seed: &[u8; 64],
     blinded: &[u8],
     evaluated: &[u8],
     threads: usize,
 ) -> Result<Vec<Scalar>, Fault> {
-    let seed = Sha512::new()
-        .chain_update(prefix(public_key)?)
-        .chain_update(public_key)
-        .chain_update(prefix(SEED_DST)?)
-        .chain_update(SEED_DST)
-        .finalize();
     let found = blocks::map(blinded.len() / ELEMENT_SIZE, BLOCK, threads, |range| {
         range
             .map(|index| {
@@ -88,7 +104,7 @@ pub fn weights(
                 let place = index * ELEMENT_SIZE..(index + 1) * ELEMENT_SIZE;
                 Ok(hash_to_scalar(&[
                     &[0, 64],
-                    &seed,
+                    seed,
                     &number.to_be_bytes(),
                     &[0, 32],
                     &blinded[place.clone()],

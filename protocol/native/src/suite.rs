@@ -19,8 +19,8 @@ pub const SCALAR_SIZE: usize = 32;
 pub const UNIFORM_SIZE: usize = 64;
 pub const OUTPUT_SIZE: usize = 64;
 
-/// The RFC's contextString behind "Seed-".
-pub const SEED_DST: &[u8] = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
+/// The RFC's contextString behind "Batch-".
+pub const BATCH_DST: &[u8] = b"Batch-OPRFV1-\x01-ristretto255-SHA512";
 const GROUP_DST: &[u8] = b"HashToGroup-OPRFV1-\x01-ristretto255-SHA512";
 const SCALAR_DST: &[u8] = b"HashToScalar-OPRFV1-\x01-ristretto255-SHA512";
 const KEY_DST: &[u8] = b"DeriveKeyPairOPRFV1-\x01-ristretto255-SHA512";

@@ -48,6 +48,7 @@ NOT_ELEMENTS = {
 }
 
 
+@pytest.mark.spec("5.1-1")
 @pytest.mark.parametrize("encoded", NOT_ELEMENTS.values(), ids=NOT_ELEMENTS.keys())
 def test_what_is_not_a_canonical_element_is_refused(encoded: str) -> None:
     with pytest.raises(CryptoError) as caught:
@@ -65,6 +66,7 @@ def test_noise_raises_typed_errors_only(group: Group, order: int, encoded: bytes
             assert error.code in {Code.BAD_ELEMENT, Code.BAD_SCALAR}
 
 
+@pytest.mark.spec("5.1-2")
 @pytest.mark.parametrize("value", [ORDER, ORDER + 1, 2**253, 2**255 - 19, 2**256 - 1])
 def test_a_scalar_has_one_encoding(value: int) -> None:
     with pytest.raises(CryptoError) as caught:

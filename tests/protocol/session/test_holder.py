@@ -93,6 +93,7 @@ def test_the_same_chunk_again_gets_the_same_answer_and_is_not_charged_again() ->
     assert again == state
 
 
+@pytest.mark.spec("9.5-1")
 @pytest.mark.parametrize("other", [ask(0, 3, b"x"), ask(0, 2), ask(0, 4)])
 def test_an_index_with_other_content_is_refused(other: EvaluateRequested) -> None:
     answered = answer(opened(), ask(0, 3))
@@ -136,6 +137,7 @@ def test_no_failure_takes_back_an_answer() -> None:
     assert step(state, ChunkFailed(7)) == (state, ())
 
 
+@pytest.mark.spec("5.3-1")
 @pytest.mark.parametrize(
     "blinded",
     [b"", bytes(31), bytes(33), elements(CHUNK_SIZE) + b"\x00", elements(CHUNK_SIZE + 1)],

@@ -81,6 +81,7 @@ def test_what_is_sent_is_padded_to_a_size_class(count: int) -> None:
     assert max(state.counts) <= CHUNK_SIZE
 
 
+@pytest.mark.spec("10.1-1")
 @pytest.mark.parametrize(("cap", "largest"), [(256, 256), (362, 256), (363, 363), (CHUNK_SIZE, CHUNK_SIZE)])
 def test_a_set_fits_if_its_size_class_does(cap: int, largest: int) -> None:
     reader = TableReader.resume(TableCommitment(), Frontier(), COMMITTED)
@@ -163,6 +164,7 @@ def test_a_chunk_that_was_not_begun_is_refused(kind: int, index: int) -> None:
     assert_refused(state, replace(event, index=index))
 
 
+@pytest.mark.spec("10.1-1")
 @pytest.mark.parametrize(
     ("page", "code"),
     [

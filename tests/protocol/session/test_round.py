@@ -171,6 +171,7 @@ def half(a: Lab, b: Lab, kind: type[driver.HolderHalf] = driver.HolderHalf) -> d
     return driver.QuerierHalf(a, header, a.flagged, kind(b, header))
 
 
+@pytest.mark.spec("5.4-1")
 def test_one_element_under_another_key_stops_the_round_and_nothing_is_compared() -> None:
     a, b = labs()
     a.flag(["x"])
@@ -214,6 +215,7 @@ def spoil(b: Lab, a: Lab, indicator: str) -> None:
     b.table.append([TableEntry(version, Operation.ADD, tag, b"\xee" * SEALED_LABEL_SIZE)])
 
 
+@pytest.mark.spec("6.5-1")
 def test_a_label_that_does_not_open_cannot_be_told_from_a_tag_that_does_not_match() -> None:
     """The holder probes for one indicator: what the querier sends must not depend on whether it holds it."""
     transcripts = []

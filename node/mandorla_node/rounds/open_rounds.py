@@ -1,0 +1,172 @@
+"""The rounds that are open, whoever began them: how each is found, ended, and compared."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from typing import Final
+
+import structlog
+
+from mandorla.v1 import exchange_pb2
+from mandorla_protocol import signatures
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
+from mandorla_protocol.header import RoundHeader, RoundId
+from mandorla_protocol.log.entries import RoundClosed
+from mandorla_protocol.session.transcript import CloseStatement
+
+from .. import wire
+from ..client import ClientFactory, PeerClient
+from ..clock import Clock
+from ..home import Home
+from ..store import Peer, RoundState, Store
+from ..tables import Ready
+from ..witness import Witness
+from ..workers import Workers
+from .active import ActiveRound
+from .half import Findings, Progress, QuerierHalf
+
+_LOG = structlog.get_logger()
+
+PATIENCE: Final = 1800.0
+"""Seconds that a lab waits for a peer that prepares its table, or finishes its half."""
+
+LAST_PATIENCE: Final = 5.0
+"""Seconds for a peer to take the last words of a round, which it can do without."""
+
+_AGREEMENT_WAIT: Final = 10.0
+
+
+class OpenRounds:
+    """The rounds that are open, with what both sides of them need."""
+
+    def __init__(
+        self, home: Home, store: Store, pool: Workers, witness: Witness, clients: ClientFactory, clock: Clock
+    ) -> None:
+        self.home = home
+        self.policy = home.settings.rounds
+        self.store = store
+        self.witness = witness
+        self.clients = clients
+        self.clock = clock
+        self.open: dict[RoundId, ActiveRound] = {}
+        # One round at a time with a peer over a collection: two would ask for the same indicators twice.
+        self.busy: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._pool = pool
+        self._turns: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._comparing: set[asyncio.Task[Findings]] = set()
+
+    async def abort_all(self) -> None:
+        """End every round, and tell the peers: the node stops."""
+        for active in list(self.open.values()):
+            await self.abort(active, NodeError(Code.ROUND_ABORTED, "the node stops"))
+
+    async def find(self, peer: Peer, round_id: bytes) -> ActiveRound:
+        """Return an agreed round with a peer.
+
+        Raises RoundError: UNKNOWN_ROUND, or NOT_READY while this lab waits for the peer's signature.
+        """
+        active = self.open.get(wire.round_id_from(round_id))
+        if active is None or active.peer.lab != peer.lab:
+            raise RoundError(Code.UNKNOWN_ROUND)
+        try:
+            async with asyncio.timeout(_AGREEMENT_WAIT):
+                await active.agreed.wait()
+        except TimeoutError:
+            raise RoundError(Code.NOT_READY) from None
+        if active.ended.is_set():
+            raise RoundError(Code.UNKNOWN_ROUND)
+        return active
+
+    async def activate(
+        self, header: RoundHeader, peer: Peer, ready: Ready, client: PeerClient, progress: Progress
+    ) -> ActiveRound:
+        """Make a round of a header that is acceptable, and plan this lab's half; nothing is stored yet."""
+        lab = self.home.card.identity
+        half = QuerierHalf(header, lab, self.store, self._pool, client, self.policy.max_table, progress)
+        await half.open()
+        return ActiveRound(header, lab, peer, ready, half, client, self.store, self._pool)
+
+    async def abort(self, active: ActiveRound, error: MandorlaError) -> None:
+        """End a round that cannot go on, and tell the peer with a signature, if it listens.
+
+        If this lab has signed a commit, the round is unconfirmed instead; if it is over, it stays as it is.
+        """
+        if active.ended.is_set() or active.abort_signed:
+            return
+        if not active.agreed.is_set():
+            # There is no round yet that a statement could be about.
+            active.end(RoundState.ABORTED, error.code)
+            return
+        if active.commit_signed:
+            await self.finish(active, RoundState.UNCONFIRMED, error.code)
+            self.compare(active)
+            return
+        active.abort_signed = True
+        _LOG.warning(
+            "round aborted",
+            round=active.header.round_id.hex(),
+            peer=active.peer.name,
+            code=error.code.name,
+            detail=error.detail,
+        )
+        encoded = CloseStatement.abort(active.header.digest(), error.code).encode()
+        signature = signatures.sign(self.home.identity, encoded)
+        closed = RoundClosed(active.header.round_id, encoded, signature, b"", self.clock())
+        await self.finish(active, RoundState.ABORTED, error.code, closed)
+        with contextlib.suppress(MandorlaError):
+            await active.client.close_round(
+                exchange_pb2.CloseRequest(
+                    round_id=active.header.round_id, encoded_statement=encoded, signature=signature
+                ),
+                LAST_PATIENCE,
+            )
+
+    async def finish(
+        self,
+        active: ActiveRound,
+        state: RoundState,
+        code: Code | None = None,
+        closed: RoundClosed | None = None,
+    ) -> None:
+        """Record how a round ended, with the statement about it, and answer nothing in it any more."""
+        reason = code.name if code else ""
+        await asyncio.to_thread(self.store.rounds.finish, active.header.round_id, state, reason, closed)
+        active.end(state, code)
+
+    def forget(self, active: ActiveRound) -> None:
+        """Let a round go that nobody works on any more."""
+        active.end(RoundState.ABORTED)
+        self.open.pop(active.header.round_id, None)
+
+    async def show_log(self, active: ActiveRound) -> None:
+        """Have the peer cosign what was logged of a round; if it is gone, the next round does it."""
+        with contextlib.suppress(MandorlaError, TimeoutError):
+            async with asyncio.timeout(LAST_PATIENCE):
+                await self.witness.submit(active.peer, active.client)
+
+    def compare(self, active: ActiveRound) -> asyncio.Task[Findings]:
+        """Compare in the background, once, and one round of a peer and collection after another.
+
+        To be called when the round is over for the peer, so that it cannot tell how long this takes.
+        """
+        if active.comparison is None:
+            active.comparison = asyncio.create_task(self._compare_in_turn(active))
+            self._comparing.add(active.comparison)
+            active.comparison.add_done_callback(self._comparing.discard)
+        return active.comparison
+
+    async def compared(self, active: ActiveRound) -> Findings:
+        """Wait for the comparison, which goes on if nobody waits any more."""
+        return await asyncio.shield(self.compare(active))
+
+    async def _compare_in_turn(self, active: ActiveRound) -> Findings:
+        async with self._turns[active.peer.lab, active.header.collection]:
+            return await asyncio.to_thread(active.half.compare)
+
+    async def settled(self) -> None:
+        """Wait for the comparisons that are under way."""
+        if self._comparing:
+            await asyncio.wait(self._comparing)

@@ -1,0 +1,199 @@
+"""Rounds that peers begin: what this lab offers, agrees to, and states at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from mandorla.v1 import exchange_pb2
+from mandorla_protocol import signatures
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
+from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader
+from mandorla_protocol.indicators import profiles
+from mandorla_protocol.log.entries import RoundClosed
+from mandorla_protocol.session.transcript import CloseStatement, Outcome
+
+from .. import wire
+from ..store import Peer, RoundState
+from ..tables import Ready, Tables
+from . import agreement
+from .active import ActiveRound
+from .open_rounds import PATIENCE, OpenRounds
+
+_READY_WAIT: Final = 20.0
+_BUSY_WAIT: Final = 1.0
+
+
+class Responder:
+    """This lab as the one that is asked."""
+
+    def __init__(self, rounds: OpenRounds, tables: Tables) -> None:
+        self._rounds = rounds
+        self._tables = tables
+        self._offers: dict[tuple[LabId, str], Offer] = {}
+        self._preparing: dict[tuple[LabId, str], asyncio.Task[Ready]] = {}
+        self._responding: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        """End what runs for peers."""
+        tasks = (*self._responding, *self._preparing.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def hello(self, peer: Peer, request: exchange_pb2.HelloRequest) -> exchange_pb2.HelloResponse:
+        """Offer a peer an up-to-date table.
+
+        Raises RoundError: VERSION_MISMATCH, PROFILE_MISMATCH, POLICY_REFUSED, BUDGET_EXCEEDED, or NOT_READY
+        while the table is being prepared.
+        """
+        if (request.version, request.suite) != (PROTOCOL_VERSION, SUITE):
+            raise RoundError(Code.VERSION_MISMATCH)
+        collection = agreement.require_collection(request.collection)
+        if wire.profiles_from(request) != profiles(collection):
+            raise RoundError(Code.PROFILE_MISMATCH)
+        key = (peer.lab, collection.value)
+        task = self._preparing.get(key)
+        # What was ready before this call may miss what was flagged since.
+        if task is None or task.done():
+            task = self._preparing[key] = asyncio.create_task(self._tables.prepare(*key))
+        done, _ = await asyncio.wait({task}, timeout=_READY_WAIT)
+        if not done:
+            raise RoundError(Code.NOT_READY)
+        offer = self._tables.offer(task.result())
+        self._offers[key] = offer
+        await asyncio.to_thread(self._rounds.store.peers.touch, peer.lab)
+        return exchange_pb2.HelloResponse(encoded_offer=offer.encode())
+
+    async def propose(self, peer: Peer, request: exchange_pb2.ProposeRequest) -> exchange_pb2.ProposeResponse:
+        """Join a round that a peer proposes, and begin this lab's half of it.
+
+        Raises MandorlaError if the header is not acceptable; nothing is stored then.
+        """
+        encoded = request.encoded_header
+        header = RoundHeader.decode(encoded)
+        peer_signature = signatures.verify(peer.lab, encoded, request.signature)
+        key = (peer.lab, header.collection)
+        agreement.require_acceptable(
+            header,
+            self._rounds.home.card,
+            peer,
+            self._offers.get(key),
+            self._rounds.policy,
+            self._rounds.clock(),
+        )
+        if header.round_id in self._rounds.open:
+            raise RoundError(Code.WRONG_STATE, "the round is open")
+        busy = self._rounds.busy[key]
+        await self._give_up_rounds_of(peer, header.collection)
+        try:
+            async with asyncio.timeout(_BUSY_WAIT):
+                await busy.acquire()
+        except TimeoutError:
+            raise RoundError(Code.NOT_READY, "a round with this peer is open") from None
+        client = self._rounds.clients(peer.card)
+        try:
+            ready = await self._tables.epoch(*key)
+            if ready.held.epoch != header.epoch(self._rounds.home.card.identity):
+                raise RoundError(Code.EPOCH_RETIRED)
+            active = await self._rounds.activate(header, peer, ready, client, _no_progress)
+            await self._rounds.witness.submit(peer, client)
+            signature = signatures.sign(self._rounds.home.identity, encoded)
+            signed = (encoded, signature, peer_signature)
+            await asyncio.to_thread(self._rounds.store.rounds.agree, header, peer.lab, *signed)
+        except BaseException:
+            busy.release()
+            await client.close()
+            raise
+        self._rounds.open[header.round_id] = active
+        active.begin(self._rounds.clock())
+        task = asyncio.create_task(self._respond(active, busy))
+        self._responding.add(task)
+        task.add_done_callback(self._responding.discard)
+        return exchange_pb2.ProposeResponse(signature=signature)
+
+    async def _give_up_rounds_of(self, peer: Peer, collection: str) -> None:
+        """End the rounds that a peer began and left: proposing anew says that it will not close them."""
+        for active in list(self._rounds.open.values()):
+            header = active.header
+            mine = (header.initiator.lab, header.collection) == (peer.lab, collection)
+            if mine and not active.ended.is_set():
+                left = RoundState.UNCONFIRMED if active.half_complete else RoundState.ABORTED
+                await self._rounds.finish(active, left, Code.ROUND_ABORTED)
+                if active.half_complete:
+                    self._rounds.compare(active)
+
+    async def _respond(self, active: ActiveRound, busy: asyncio.Lock) -> None:
+        """Run this lab's half of a round that it joined, and wait for the initiator to close it."""
+        try:
+            await self._until_closed(active)
+            await self._rounds.show_log(active)
+        finally:
+            # Nothing that the peer can time may follow this (SPEC 9.7).
+            if active.ended.is_set() and active.state is not RoundState.ABORTED:
+                self._rounds.compare(active)
+            self._rounds.forget(active)
+            busy.release()
+            await active.client.close()
+
+    async def _until_closed(self, active: ActiveRound) -> None:
+        try:
+            await active.complete()
+            async with asyncio.timeout(PATIENCE):
+                await active.ended.wait()
+        except TimeoutError:
+            await self._rounds.finish(active, RoundState.UNCONFIRMED, Code.DEADLINE)
+        except MandorlaError as error:
+            if not active.ended.is_set():
+                await self._rounds.abort(active, error)
+        except Exception as error:
+            await self._rounds.abort(active, NodeError(Code.INTERNAL, type(error).__name__))
+
+    async def close(self, peer: Peer, request: exchange_pb2.CloseRequest) -> exchange_pb2.CloseResponse:
+        """Close a round, in two calls: the first asks for this lab's statement, the second brings the peer's.
+
+        Raises RoundError: NOT_READY while this lab's half runs, ROUND_ABORTED if it failed,
+        TRANSCRIPT_MISMATCH if the peer saw another round, UNKNOWN_ROUND.
+        """
+        active = await self._rounds.find(peer, request.round_id)
+        if request.encoded_statement:
+            await self._accept_close(active, request)
+            return exchange_pb2.CloseResponse()
+        if active.task is None or active.header.initiator.lab != peer.lab:
+            raise RoundError(Code.WRONG_STATE, "only the initiator asks for a statement")
+        done, _ = await asyncio.wait({active.task}, timeout=_READY_WAIT)
+        if not done:
+            raise RoundError(Code.NOT_READY)
+        if active.task.cancelled() or active.task.exception() is not None:
+            raise RoundError(Code.ROUND_ABORTED)
+        encoded = active.commit_statement().encode()
+        active.commit_signed = True
+        return exchange_pb2.CloseResponse(
+            encoded_statement=encoded, signature=signatures.sign(self._rounds.home.identity, encoded)
+        )
+
+    async def _accept_close(self, active: ActiveRound, request: exchange_pb2.CloseRequest) -> None:
+        statement = CloseStatement.decode(request.encoded_statement)
+        encoded = statement.encode()
+        peer_signature = signatures.verify(active.peer.lab, encoded, request.signature)
+        if statement.header_digest != active.header.digest():
+            raise RoundError(Code.TRANSCRIPT_MISMATCH)
+        own_signature = b""
+        if statement.outcome is Outcome.COMMITTED:
+            statement.require_same(active.commit_statement())
+            active.commit_signed = True
+            own_signature = signatures.sign(self._rounds.home.identity, encoded)
+            state = RoundState.COMMITTED
+        else:
+            # Whoever holds this lab's signature on a commit cannot make it say that there was none.
+            active.abort_signed = True
+            state = RoundState.UNCONFIRMED if active.commit_signed else RoundState.ABORTED
+        closed = RoundClosed(
+            active.header.round_id, encoded, own_signature, peer_signature, self._rounds.clock()
+        )
+        await self._rounds.finish(active, state, Code[statement.code] if statement.code else None, closed)
+
+
+def _no_progress(_step: str, _done: int, _total: int) -> None:
+    """Show nothing: nobody watches the rounds that peers begin."""

@@ -1,0 +1,265 @@
+"""This lab's log: its entries, the tree over them, and who cosigned it; and the logs of peers as it saw them.
+
+An entry is appended in the transaction that does what it says, so that no crash can part the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select
+
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.header import RoundId
+from mandorla_protocol.log.checkpoint import Checkpoint, LogKey
+from mandorla_protocol.log.entries import LogEntry, PeerCaught, PeerCosigned, decode_entry
+from mandorla_protocol.log.fraud import FraudProof
+from mandorla_protocol.log.notes import Note
+from mandorla_protocol.log.proofs import prove_consistency, root_of
+from mandorla_protocol.log.witness import Conflict, Cosign, Fraud, Known, judge
+from mandorla_protocol.merkle import hash_children, hash_leaf
+
+from ..clock import Clock
+from .database import Database
+from .schema import CAUGHT, COSIGNATURES, LOG, LOG_NODES, PEER_CHECKPOINTS
+
+_PAGE = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A checkpoint of a peer's log, the note that signs it, and the proof that it extends an older one."""
+
+    log: LogKey
+    checkpoint: Checkpoint
+    note: bytes
+    old: int
+    proof: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A checkpoint of this lab's log that a peer cosigned."""
+
+    size: int
+    root: bytes
+    cosigner: LogKey
+    cosignature: bytes
+
+
+def append(connection: Connection, entry: LogEntry, round_id: bytes = b"") -> None:
+    """Append an entry, as a part of the caller's transaction."""
+    encoded = entry.encode()
+    position = _size(connection)
+    connection.execute(insert(LOG).values(position=position, round_id=round_id, entry=encoded))
+    node, level = hash_leaf(encoded), 0
+    while True:
+        connection.execute(insert(LOG_NODES).values(level=level, position=position, hash=node))
+        if position % 2 == 0:
+            return
+        node = hash_children(_node(connection)(level, position - 1), node)
+        position, level = position // 2, level + 1
+
+
+class Log:
+    """The log, and what is known of peers' logs."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def append(self, entry: LogEntry, round_id: bytes = b"") -> None:
+        """Append an entry that goes with no other change."""
+        with self._database.write() as connection:
+            append(connection, entry, round_id)
+
+    def head(self) -> tuple[int, bytes]:
+        """Return the number of entries and the root over them."""
+        with self._database.read() as connection:
+            size = _size(connection)
+            return size, root_of(0, size, _node(connection))
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root over the first entries; raises NodeError(STORE_FAILED) if there are fewer."""
+        with self._database.read() as connection:
+            if size > _size(connection):
+                raise NodeError(Code.STORE_FAILED, "the log has fewer entries")
+            return root_of(0, size, _node(connection))
+
+    def consistency(self, old: int, size: int) -> list[bytes]:
+        """Prove that the tree of one size begins with that of another."""
+        with self._database.read() as connection:
+            return prove_consistency(old, size, _node(connection))
+
+    def entries(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the round id and the encoding of the first entries, some at a time."""
+        for start in range(0, size, _PAGE):
+            with self._database.read() as connection:
+                rows = connection.execute(
+                    select(LOG.c.round_id, LOG.c.entry)
+                    .where(LOG.c.position >= start, LOG.c.position < min(size, start + _PAGE))
+                    .order_by(LOG.c.position)
+                ).all()
+            for row in rows:
+                yield row.round_id, row.entry
+
+    def of_round(self, round_id: RoundId) -> list[LogEntry]:
+        """Return the entries of a round, oldest first."""
+        with self._database.read() as connection:
+            found = select(LOG.c.entry).where(LOG.c.round_id == round_id).order_by(LOG.c.position)
+            return [decode_entry(entry) for entry in connection.scalars(found)]
+
+    # What peers saw of this log.
+
+    def cosigned(self, witnessed: Witnessed) -> None:
+        """Keep a peer's cosignature, which was verified."""
+        with self._database.write() as connection:
+            known = select(COSIGNATURES.c.size).where(
+                COSIGNATURES.c.size == witnessed.size, COSIGNATURES.c.peer == witnessed.cosigner.lab
+            )
+            if connection.scalar(known) is None:
+                connection.execute(
+                    insert(COSIGNATURES).values(
+                        size=witnessed.size,
+                        peer=witnessed.cosigner.lab,
+                        root=witnessed.root,
+                        origin=witnessed.cosigner.origin,
+                        cosignature=witnessed.cosignature,
+                    )
+                )
+
+    def cosigned_by(self, peer: LabId) -> int:
+        """Return how many entries a peer has cosigned."""
+        mine = select(func.max(COSIGNATURES.c.size)).where(COSIGNATURES.c.peer == peer)
+        with self._database.read() as connection:
+            return connection.scalar(mine) or 0
+
+    def is_cosigned(self, size: int, peer: LabId) -> bool:
+        """Say whether a peer cosigned the checkpoint of a size."""
+        known = select(COSIGNATURES.c.size).where(COSIGNATURES.c.size == size, COSIGNATURES.c.peer == peer)
+        with self._database.read() as connection:
+            return connection.scalar(known) is not None
+
+    def witnessed(self, size: int) -> Iterator[Witnessed]:
+        """Yield the cosignatures on checkpoints of at most a size, smallest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(COSIGNATURES)
+                .where(COSIGNATURES.c.size <= size)
+                .order_by(COSIGNATURES.c.size, COSIGNATURES.c.peer)
+            ).all()
+        for row in rows:
+            cosigner = LogKey(row.origin, LabId(row.peer))
+            yield Witnessed(row.size, row.root, cosigner, row.cosignature)
+
+    # What this lab saw of peers' logs.
+
+    def latest_of(self, peer: LabId) -> bytes:
+        """Return the note of the largest checkpoint that was cosigned for a peer, if there is one."""
+        with self._database.read() as connection:
+            return connection.scalar(_latest(peer)) or b""
+
+    def consider(self, submitted: Submitted, cosign: Callable[[Checkpoint], bytes]) -> bytes:
+        """Cosign a peer's checkpoint if it extends what was seen; the decision is on disk before it is told.
+
+        Returns nothing if the proof starts from another checkpoint than the latest.
+
+        Raises CryptoError(BAD_CHECKPOINT) if the proof does not hold, and NodeError(EQUIVOCATION) once the
+        peer has shown its log in two ways.
+        """
+        peer = submitted.log.lab
+        with self._database.write() as connection:
+            note: bytes | None = connection.scalar(_latest(peer))
+            latest = None if note is None else _parse(note)
+
+            def seen(size: int) -> bytes | None:
+                at_size = select(PEER_CHECKPOINTS.c.root).where(
+                    PEER_CHECKPOINTS.c.peer == peer, PEER_CHECKPOINTS.c.size == size
+                )
+                root: bytes | None = connection.scalar(at_size)
+                return root
+
+            judgement = judge(submitted.checkpoint, submitted.old, submitted.proof, latest, seen)
+            match judgement:
+                case Conflict():
+                    return b""
+                case Known():
+                    return _cosignature(connection, peer, submitted.checkpoint.size)
+                case Cosign():
+                    cosignature = cosign(submitted.checkpoint)
+                    connection.execute(
+                        insert(PEER_CHECKPOINTS).values(
+                            peer=peer,
+                            size=submitted.checkpoint.size,
+                            root=submitted.checkpoint.root,
+                            note=submitted.note,
+                            cosignature=cosignature,
+                        )
+                    )
+                    append(connection, PeerCosigned(peer, submitted.note, cosignature))
+                    return cosignature
+                case Fraud():
+                    self._catch(connection, submitted)
+        raise NodeError(Code.EQUIVOCATION)
+
+    def fraud_proof(self, peer: LabId) -> FraudProof | None:
+        """Return the proof that a peer showed its log in two ways, if it did."""
+        with self._database.read() as connection:
+            row = connection.execute(select(CAUGHT).where(CAUGHT.c.peer == peer)).one_or_none()
+        return None if row is None else FraudProof(LogKey(row.origin, peer), row.one, row.other)
+
+    def _catch(self, connection: Connection, submitted: Submitted) -> None:
+        peer = submitted.log.lab
+        if connection.scalar(select(CAUGHT.c.peer).where(CAUGHT.c.peer == peer)) is not None:
+            return
+        one = connection.scalar(
+            select(PEER_CHECKPOINTS.c.note).where(
+                PEER_CHECKPOINTS.c.peer == peer, PEER_CHECKPOINTS.c.size == submitted.checkpoint.size
+            )
+        )
+        now = self._clock()
+        connection.execute(
+            insert(CAUGHT).values(
+                peer=peer, origin=submitted.log.origin, one=one, other=submitted.note, at=now
+            )
+        )
+        append(connection, PeerCaught(peer, one or b"", submitted.note, now))
+
+
+def _size(connection: Connection) -> int:
+    last = connection.scalar(select(func.max(LOG.c.position)))
+    return 0 if last is None else int(last) + 1
+
+
+def _node(connection: Connection) -> Callable[[int, int], bytes]:
+    def node(level: int, position: int) -> bytes:
+        found = connection.scalar(
+            select(LOG_NODES.c.hash).where(LOG_NODES.c.level == level, LOG_NODES.c.position == position)
+        )
+        if found is None:
+            raise NodeError(Code.STORE_FAILED, "the log's tree has a hole")
+        return bytes(found)
+
+    return node
+
+
+def _latest(peer: LabId) -> Select[Any]:
+    mine = select(PEER_CHECKPOINTS.c.note).where(PEER_CHECKPOINTS.c.peer == peer)
+    return mine.order_by(PEER_CHECKPOINTS.c.size.desc()).limit(1)
+
+
+def _cosignature(connection: Connection, peer: LabId, size: int) -> bytes:
+    return bytes(
+        connection.execute(
+            select(PEER_CHECKPOINTS.c.cosignature).where(
+                PEER_CHECKPOINTS.c.peer == peer, PEER_CHECKPOINTS.c.size == size
+            )
+        ).scalar_one()
+    )
+
+
+def _parse(note: bytes) -> Checkpoint:
+    return Checkpoint.parse(Note.decode(note).text)

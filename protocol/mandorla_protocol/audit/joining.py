@@ -1,0 +1,175 @@
+"""What bundles show together: each over all its rounds, and the labs' records against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from ..epochs import Epoch, LabId
+from ..errors import MandorlaError
+from ..header import CLOCK_SKEW
+from ..session.transcript import Outcome, half_digest
+from ..table import TableCommitment
+from .findings import OPEN, PROPOSED, Bundle, Claim, Finding, RoundFacts, SeenCheckpoint, Verdict
+from .reader import BundleReader
+
+
+def join(readers: Iterable[BundleReader], others: Iterable[Finding] = ()) -> Verdict:
+    """Say what bundles show together, with what was found elsewhere."""
+    known = list(readers)
+    findings = [finding for reader in known for finding in reader.findings]
+    bundles = [reader.bundle for reader in known]
+    for bundle in bundles:
+        findings += _over_rounds(bundle)
+    findings += _between(bundles)
+    findings += _logs(bundles)
+    return Verdict(bundles, [*findings, *others])
+
+
+def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
+    """Follow keys and tables of both labs over the headers, in the order of their agreement."""
+    keys: dict[Epoch, bytes] = {}
+    latest: dict[tuple[LabId, LabId, str], int] = {}
+    tables: dict[Epoch, TableCommitment] = {}
+
+    def find(claim: Claim, facts: RoundFacts, what: str) -> Finding:
+        return Finding(claim, bundle.name, facts.header.round_id, what)
+
+    for facts in bundle.rounds.values():
+        header = facts.header
+        if facts.state == PROPOSED:
+            # What a header says of a peer that did not sign it is nobody's word.
+            continue
+        for party in (header.initiator, header.responder):
+            epoch, offer = header.epoch(party.lab), party.offer
+            line = (epoch.holder, epoch.querier, epoch.collection)
+            if keys.setdefault(epoch, offer.public_key) != offer.public_key:
+                yield find(Claim.KEYED, facts, f"epoch {epoch.number} has two keys")
+            if epoch.number < latest.get(line, 0):
+                yield find(Claim.KEYED, facts, f"epoch {epoch.number} comes back after epoch {latest[line]}")
+            latest[line] = max(epoch.number, latest.get(line, 0))
+            try:
+                offer.table.require_extends(tables.get(epoch, TableCommitment()))
+            except MandorlaError as error:
+                yield find(Claim.TABLED, facts, error.detail)
+            tables[epoch] = offer.table
+
+
+def _between(bundles: Sequence[Bundle]) -> Iterator[Finding]:
+    """Hold each pair of labs' records of their common rounds against each other."""
+    for place, one in enumerate(bundles):
+        for other in bundles[place + 1 :]:
+            if one.lab is None or other.lab is None:
+                continue
+            if one.lab == other.lab:
+                yield Finding(Claim.CONSISTENT, other.name, b"", "two files are of the same lab")
+                continue
+            yield from _pair(one, other)
+
+
+def _pair(one: Bundle, other: Bundle) -> Iterator[Finding]:
+    for mine, theirs in ((one, other), (other, one)):
+        for round_id, facts in mine.rounds.items():
+            parties = {facts.header.initiator.lab, facts.header.responder.lab}
+            if theirs.lab not in parties:
+                continue
+            seen = theirs.rounds.get(round_id)
+            if seen is None:
+                if facts.state != PROPOSED:
+                    yield Finding(Claim.CONSISTENT, theirs.name, round_id, _missing(mine, facts, theirs))
+                continue
+            if mine is one and seen.encoded != facts.encoded:
+                what = f"{mine.name} and {theirs.name} hold different headers of the round"
+                yield Finding(Claim.CONSISTENT, theirs.name, round_id, what)
+            yield from _halves(mine, facts, theirs)
+
+
+def _missing(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> str:
+    """Say why a round is missing: accusing a lab of a round that came after its file would be wrong."""
+    if _is_older(theirs, facts.agreed_at):
+        return f"as {mine.name} has it, the round began after this file was sealed: ask for a new file"
+    return f"the round is missing here, and {mine.name} holds this lab's signature on it"
+
+
+def _is_older(bundle: Bundle, at: int) -> bool:
+    """Whether a file may have been written before a time, as another lab's clock had it."""
+    return bundle.start is not None and at >= bundle.start.created - CLOCK_SKEW
+
+
+def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding]:
+    """Hold the commit that another lab signed against what this lab says that it answered."""
+    seen = theirs.rounds[facts.header.round_id]
+    commits = [s for s, own, _ in seen.closes if own and s.outcome is Outcome.COMMITTED]
+    answers = [facts.answered[index] for index in sorted(facts.answered)]
+    if theirs.lab is None or mine.lab is None:
+        return
+    expected = half_digest(facts.header, theirs.lab, answers)
+    for statement in commits:
+        stated = (
+            statement.initiator_half if facts.header.initiator.lab == theirs.lab else statement.responder_half
+        )
+        if stated != expected:
+            what = f"{theirs.name} signed for other chunks than {mine.name} recorded"
+            if facts.state in (OPEN, PROPOSED):
+                what = f"the round, which {theirs.name} saw end, was open in this file: ask for a new file"
+            yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, what)
+    if {s.outcome for s, own, _ in facts.closes if own} == {Outcome.ABORTED} and commits:
+        what = f"{theirs.name} signed a commit of a round that {mine.name} signed as aborted"
+        if facts.state == "committed" or seen.state == "committed":
+            yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, what)
+
+
+def _logs(bundles: Sequence[Bundle]) -> Iterator[Finding]:
+    """Hold the checkpoints that labs cosigned against the logs that they are of, and against each other."""
+    by_lab = {bundle.lab: bundle for bundle in bundles if bundle.lab is not None}
+    seen = [one for bundle in bundles for one in bundle.seen]
+    for lab, origin in sorted({(one.log, one.checkpoint.origin) for one in seen}):
+        of_log = [one for one in seen if (one.log, one.checkpoint.origin) == (lab, origin)]
+        of_log.sort(key=lambda one: one.checkpoint.size)
+        bundle = by_lab.get(lab)
+        if bundle is None or bundle.start is None:
+            yield from _against_each_other(of_log, by_lab)
+        elif bundle.start.origin != origin:
+            what = f"{by_lab[of_log[0].cosigner].name} was shown another log of this lab, {origin}"
+            yield Finding(Claim.LOGGED, bundle.name, b"", what)
+        else:
+            yield from _against_log(bundle, of_log, by_lab)
+    for bundle in bundles:
+        yield from _logged_by_cosigners(bundle, by_lab)
+
+
+def _against_log(
+    bundle: Bundle, seen: Sequence[SeenCheckpoint], by_lab: dict[LabId, Bundle]
+) -> Iterator[Finding]:
+    for one, root in zip(seen, bundle.roots([one.checkpoint.size for one in seen]), strict=True):
+        cosigner = by_lab[one.cosigner].name
+        if root is None and _is_older(bundle, one.at):
+            what = f"{cosigner} cosigned more of this log than this file has: ask for a new file"
+            yield Finding(Claim.LOGGED, bundle.name, b"", what)
+        elif root != one.checkpoint.root:
+            what = f"{cosigner} was shown another log: other entries among the first {one.checkpoint.size}"
+            yield Finding(Claim.LOGGED, bundle.name, b"", what)
+
+
+def _against_each_other(seen: Sequence[SeenCheckpoint], by_lab: dict[LabId, Bundle]) -> Iterator[Finding]:
+    for one, other in pairwise(seen):
+        size = one.checkpoint.size
+        if size == other.checkpoint.size and one.checkpoint.root != other.checkpoint.root:
+            who = f"the lab {one.log.hex()[:8]}"
+            what = f"{who} showed {by_lab[other.cosigner].name} another tree of {size} entries"
+            yield Finding(Claim.LOGGED, by_lab[one.cosigner].name, b"", what)
+
+
+def _logged_by_cosigners(bundle: Bundle, by_lab: dict[LabId, Bundle]) -> Iterator[Finding]:
+    """A lab logs what it cosigns before it says so: a cosignature that its log lacks was made aside."""
+    for one in bundle.cosigned:
+        cosigner = by_lab.get(one.cosigner)
+        if cosigner is None or any(
+            (seen.log, seen.checkpoint, seen.at) == (one.log, one.checkpoint, one.at)
+            for seen in cosigner.seen
+        ):
+            continue
+        what = f"this lab cosigned {one.checkpoint.size} entries of {bundle.name}, and did not log it"
+        if _is_older(cosigner, one.at):
+            what = f"this lab cosigned {bundle.name} after this file was sealed: ask for a new file"
+        yield Finding(Claim.LOGGED, cosigner.name, b"", what)

@@ -1,0 +1,213 @@
+"""What one lab's log says of its rounds, held against signatures, proofs and the header of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+
+from .. import signatures
+from ..engine import Engine
+from ..epochs import LabId
+from ..errors import MandorlaError
+from ..header import CLOCK_SKEW, RoundHeader, RoundId
+from ..log.entries import ChunkCharged, ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded, RoundProposed
+from ..session.transcript import CloseStatement, Outcome, answer_digest, half_digest, request_digest
+from ..sizes import CHUNK_SIZE, size_class
+from .findings import OPEN, PROPOSED, Bundle, Claim, RoundFacts
+from .keys import KeyBook
+from .records import ElementsRecord
+
+_ENDS: Final = ("committed", "unconfirmed", "aborted")
+
+Faults: TypeAlias = Iterator[tuple[Claim, str]]
+
+
+class RoundBook:
+    """The rounds of one bundle. Each method takes in an entry and yields what is wrong with it."""
+
+    def __init__(self, bundle: Bundle, lab: LabId, keys: KeyBook, engine: Engine) -> None:
+        self._bundle = bundle
+        self._lab = lab
+        self._keys = keys
+        self._engine = engine
+        self._awaited: ChunkEvaluated | None = None
+
+    def propose(self, entry: RoundProposed) -> Faults:
+        """Take in a header that this lab signed first."""
+        try:
+            header = RoundHeader.decode(entry.header)
+            signatures.verify(self._lab, entry.header, entry.own_signature)
+            header.other(self._lab)
+        except MandorlaError as error:
+            yield Claim.AGREED, f"a proposal is not one of this lab: {error.code.name}"
+            return
+        if header.round_id in self._bundle.rounds:
+            yield Claim.AGREED, "a round is recorded before it was proposed"
+            return
+        self._bundle.rounds[header.round_id] = RoundFacts(header, entry.header, PROPOSED, entry.at)
+
+    def agree(self, entry: RoundAgreed) -> Faults:
+        """Take in a header that both labs signed."""
+        try:
+            header = RoundHeader.decode(entry.header)
+            peer = header.other(self._lab).lab
+        except MandorlaError as error:
+            yield Claim.AGREED, f"a header is not one, or not this lab's: {error.code.name}"
+            return
+        proposed = self._bundle.rounds.get(header.round_id)
+        if proposed is not None and proposed.state != PROPOSED:
+            yield Claim.AGREED, "the round is recorded twice"
+            return
+        if header.initiator.lab == self._lab and (proposed is None or proposed.encoded != entry.header):
+            yield Claim.AGREED, "the round was agreed without this lab's having proposed it"
+        self._bundle.rounds[header.round_id] = RoundFacts(header, entry.header, OPEN, entry.at)
+        for signer, signature, whose in (
+            (self._lab, entry.own_signature, "this lab's"),
+            (peer, entry.peer_signature, "the peer's"),
+        ):
+            try:
+                signatures.verify(signer, entry.header, signature)
+            except MandorlaError:
+                yield Claim.AGREED, f"{whose} signature on the header does not verify"
+        try:
+            header.require_valid(header.created)
+        except MandorlaError as error:
+            yield Claim.BOUNDED, f"the header is not valid: {error.detail or error.code.name}"
+        if not header.created - CLOCK_SKEW <= entry.at < header.expires:
+            yield Claim.TIMED, "the round was agreed outside its header's validity"
+        yield from self._keys.agree(self._lab, header)
+
+    def charge(self, entry: ChunkCharged) -> Faults:
+        """Take in a chunk that a querier asked for."""
+        facts = self._bundle.rounds.get(entry.round_id)
+        if facts is None or facts.state == PROPOSED:
+            yield Claim.AGREED, "a chunk belongs to no round that was agreed before it"
+            return
+        if entry.index in facts.charged:
+            yield Claim.BOUNDED, f"chunk {entry.index} was charged twice"
+            return
+        facts.charged[entry.index] = (entry.count, entry.request)
+        self._bundle.evaluations += entry.count
+        if facts.state != OPEN:
+            yield Claim.RECORDED, f"chunk {entry.index} was charged after the round's end"
+        if not 0 < entry.count <= CHUNK_SIZE:
+            yield Claim.BOUNDED, f"chunk {entry.index} has {entry.count} elements"
+        yield from self._keys.charge(self._lab, facts.header, entry.count)
+
+    def answer(self, entry: ChunkEvaluated) -> Faults:
+        """Take in the answer to a chunk."""
+        facts = self._bundle.rounds.get(entry.round_id)
+        if facts is None or entry.index not in facts.charged:
+            yield Claim.BUDGETED, f"chunk {entry.index} was answered without a charge"
+            return
+        if entry.index in facts.answered:
+            yield Claim.RECORDED, f"chunk {entry.index} was answered twice"
+            return
+        facts.answered[entry.index] = entry.answer
+        facts.unproved.add(entry.index)
+        self._awaited = entry
+
+    def prove(self, record: ElementsRecord) -> Faults:
+        """Verify the proof of the chunk that was answered last, with its elements."""
+        entry, self._awaited = self._awaited, None
+        if entry is None or (entry.round_id, entry.index) != (record.round_id, record.index):
+            yield Claim.PROVED, f"the elements of chunk {record.index} do not follow its answer"
+            return
+        facts, index = self._bundle.rounds[record.round_id], record.index
+        count, request = facts.charged[index]
+        facts.unproved.discard(index)
+        if len(record.blinded) != 32 * count:
+            yield Claim.PROVED, f"chunk {index} has another size than was charged"
+        if request_digest(facts.header.digest(), index, record.blinded) != request:
+            yield Claim.PROVED, f"chunk {index} is not what was asked"
+        if answer_digest(request, record.evaluated, entry.proof) != entry.answer:
+            yield Claim.PROVED, f"chunk {index} is not what was answered"
+        public_key = facts.header.party(self._lab).offer.public_key
+        try:
+            self._engine.verify(public_key, record.blinded, record.evaluated, entry.proof)
+        except MandorlaError as error:
+            yield Claim.PROVED, f"the proof of chunk {index} fails: {error.code.name}"
+
+    def close(self, entry: RoundClosed) -> Faults:
+        """Take in a statement of how a round ended."""
+        facts = self._bundle.rounds.get(entry.round_id)
+        if facts is None or facts.state == PROPOSED:
+            yield Claim.AGREED, "a close belongs to no round that was agreed before it"
+            return
+        try:
+            statement = CloseStatement.decode(entry.statement)
+        except MandorlaError:
+            yield Claim.RECORDED, "a close is no statement"
+            return
+        if statement.header_digest != facts.header.digest():
+            yield Claim.RECORDED, "a close is that of another header"
+        signed = []
+        for signer, signature, whose in (
+            (self._lab, entry.own_signature, "this lab's"),
+            (facts.header.other(self._lab).lab, entry.peer_signature, "the peer's"),
+        ):
+            good = bool(signature)
+            if signature:
+                try:
+                    signatures.verify(signer, entry.statement, signature)
+                except MandorlaError:
+                    good = False
+                    yield Claim.RECORDED, f"{whose} signature on the close does not verify"
+            signed.append(good)
+        facts.closes.append((statement, signed[0], signed[1]))
+        if entry.at < facts.agreed_at:
+            yield Claim.TIMED, "the round was closed before it was agreed"
+
+    def end(self, entry: RoundEnded) -> Faults:
+        """Take in what a round came to for this lab."""
+        facts = self._bundle.rounds.get(entry.round_id)
+        if facts is None or facts.state != OPEN or entry.state not in _ENDS:
+            yield Claim.RECORDED, "the round ended in no known way, or twice"
+            return
+        facts.state, facts.ended_at = entry.state, entry.at
+
+    def finish(self) -> Iterator[tuple[Claim, RoundId, str]]:
+        """Hold what was exchanged against what was signed at the end, round by round."""
+        for round_id, facts in self._bundle.rounds.items():
+            for claim, what in self._finish(facts):
+                yield claim, round_id, what
+
+    def _finish(self, facts: RoundFacts) -> Faults:
+        header, total = facts.header, facts.elements
+        offer = header.party(self._lab).offer
+        if total > offer.cap:
+            yield Claim.BOUNDED, f"{total} evaluations are more than the cap of {offer.cap}"
+        if facts.answered and set(facts.answered) != set(range(len(facts.answered))):
+            yield Claim.RECORDED, "chunks are missing between those that are recorded"
+        if facts.unproved:
+            yield from self._unproved(facts)
+        commits = [(s, own, peer) for s, own, peer in facts.closes if s.outcome is Outcome.COMMITTED]
+        if facts.state == "committed" and not any(own and peer for _, own, peer in commits):
+            yield Claim.RECORDED, "the round counts as committed without both signatures"
+        if any(own for _, own, _ in commits) and any(
+            own for s, own, _ in facts.closes if s.outcome is Outcome.ABORTED
+        ):
+            yield Claim.RECORDED, "this lab signed a commit and an abort"
+        if commits and total != size_class(total):
+            yield Claim.BOUNDED, f"{total} evaluations are no size class: the question was not padded"
+        answers = [facts.answered[index] for index in sorted(facts.answered)]
+        expected = half_digest(header, header.other(self._lab).lab, answers)
+        initiated = header.initiator.lab == self._lab
+        for statement, _, _ in commits:
+            if (statement.responder_half if initiated else statement.initiator_half) != expected:
+                yield Claim.RECORDED, "the chunks are not those that the close was signed for"
+
+    def _unproved(self, facts: RoundFacts) -> Faults:
+        """Accept that elements are gone if they are as old as the lab says that they may be."""
+        start = self._bundle.start
+        kept = start is None or start.keep_elements == 0
+        if kept or facts.state in (OPEN, PROPOSED):
+            overdue = False
+        else:
+            overdue = start is not None and facts.ended_at + start.keep_elements <= start.created
+        if overdue:
+            self._bundle.unchecked += sum(facts.charged[index][0] for index in facts.unproved)
+            return
+        for index in sorted(facts.unproved):
+            # A proof that cannot be checked shows nothing: else whoever has a false one would leave this out.
+            yield Claim.PROVED, f"chunk {index} is kept without the elements that its proof is about"

@@ -1,0 +1,134 @@
+"""Checkpoints: the state of a log, signed by its lab and cosigned by its peers (SPEC 18.3).
+
+A checkpoint's text has three lines: origin, number of entries, and the base64 of the root (C2SP
+tlog-checkpoint). A cosignature (C2SP tlog-cosignature) says that at its time this was the largest tree that
+the cosigner knew of the log, and an extension of all that it knew before.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from .. import signatures
+from ..epochs import LabId
+from ..errors import Code, CryptoError, EncodingError, MandorlaError
+from ..merkle import HASH_SIZE
+from .notes import Note, NoteSignature, SignatureType, decode_base64, key_id, require_key_name
+
+COSIGNATURE_SIZE: Final = 8 + signatures.SIGNATURE_SIZE
+
+_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,17}")
+_MAX_TIME: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state of a log: its origin, how many entries it has, and the root over them."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def text(self) -> str:
+        """Return the text that is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode('ascii')}\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Checkpoint:
+        """Parse a text without extension lines; raises EncodingError(BAD_CHECKPOINT) on anything else."""
+        lines = text.split("\n")
+        if len(lines) != 4 or lines[3] or not _SIZE.fullmatch(lines[1]):
+            raise EncodingError(Code.BAD_CHECKPOINT, "a checkpoint has three lines")
+        require_key_name(lines[0])
+        root = decode_base64(lines[2])
+        if len(root) != HASH_SIZE:
+            raise EncodingError(Code.BAD_CHECKPOINT, "a root has 32 bytes")
+        return cls(lines[0], int(lines[1]), root)
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """Whose log, or whose cosignature: the origin of a lab's log names its key, too."""
+
+    origin: str
+    lab: LabId
+
+
+def sign_checkpoint(key: Ed25519PrivateKey, checkpoint: Checkpoint) -> bytes:
+    """Return the signed note."""
+    text = checkpoint.text()
+    identifier = key_id(checkpoint.origin, SignatureType.ED25519, signatures.lab_id(key))
+    return Note(text, (NoteSignature(checkpoint.origin, identifier, key.sign(text.encode())),)).encode()
+
+
+def open_checkpoint(note: bytes, log: LogKey) -> Checkpoint:
+    """Parse a checkpoint of a log, and check the log's signature; those of others are not looked at.
+
+    Raises EncodingError or CryptoError(BAD_CHECKPOINT).
+    """
+    parsed = Note.decode(note)
+    checkpoint = Checkpoint.parse(parsed.text)
+    if checkpoint.origin != log.origin:
+        raise CryptoError(Code.BAD_CHECKPOINT, "the checkpoint is that of another log")
+    found = parsed.by(log.origin, key_id(log.origin, SignatureType.ED25519, log.lab))
+    if len(found) != 1:
+        raise CryptoError(Code.BAD_CHECKPOINT, "the log has not signed the checkpoint, once")
+    _verify(log.lab, parsed.text.encode(), found[0])
+    return checkpoint
+
+
+def cosign(key: Ed25519PrivateKey, checkpoint: Checkpoint, now: int) -> bytes:
+    """Return the 72 bytes of a cosignature: the time, in Unix seconds, and the signature."""
+    signature = key.sign(_cosigned(checkpoint.text(), now))
+    return now.to_bytes(8, "big") + signature
+
+
+def verify_cosignature(cosigner: LabId, checkpoint: Checkpoint, cosignature: bytes) -> int:
+    """Check a cosignature and return its time; raises CryptoError(BAD_CHECKPOINT)."""
+    if len(cosignature) != COSIGNATURE_SIZE:
+        raise CryptoError(Code.BAD_CHECKPOINT, "a cosignature has 72 bytes")
+    at = int.from_bytes(cosignature[:8], "big")
+    if at > _MAX_TIME:
+        raise CryptoError(Code.BAD_CHECKPOINT, "a cosignature's time is out of range")
+    _verify(cosigner, _cosigned(checkpoint.text(), at), cosignature[8:])
+    return at
+
+
+def by_log_alone(note: bytes, log: LogKey) -> bytes:
+    """Return a note without the signatures of all but its log."""
+    parsed, identifier = Note.decode(note), key_id(log.origin, SignatureType.ED25519, log.lab)
+    kept = tuple(one for one in parsed.signatures if (one.name, one.key_id) == (log.origin, identifier))
+    return replace(parsed, signatures=kept).encode()
+
+
+def with_cosignatures(note: bytes, cosignatures: list[tuple[LogKey, bytes]]) -> bytes:
+    """Add cosignature lines to a note."""
+    parsed = Note.decode(note)
+    lines = tuple(
+        NoteSignature(key.origin, key_id(key.origin, SignatureType.COSIGNATURE, key.lab), cosignature)
+        for key, cosignature in cosignatures
+    )
+    return replace(parsed, signatures=parsed.signatures + lines).encode()
+
+
+def cosignatures_by(note: bytes, cosigner: LogKey) -> list[bytes]:
+    """Return what a cosigner added to a note, unverified."""
+    return Note.decode(note).by(
+        cosigner.origin, key_id(cosigner.origin, SignatureType.COSIGNATURE, cosigner.lab)
+    )
+
+
+def _cosigned(text: str, at: int) -> bytes:
+    return f"cosignature/v1\ntime {at}\n{text}".encode()
+
+
+def _verify(signer: LabId, message: bytes, signature: bytes) -> None:
+    try:
+        signatures.verify(signer, message, signature)
+    except MandorlaError:
+        raise CryptoError(Code.BAD_CHECKPOINT, "a signature on a checkpoint does not verify") from None

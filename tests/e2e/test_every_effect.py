@@ -1,0 +1,132 @@
+"""A node is killed after each transaction that it writes, and its log, budget and rounds always agree."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from sqlalchemy import func, select
+
+from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla_node.audit import write_bundle
+from mandorla_node.home import Home
+from mandorla_node.store.database import Database
+from mandorla_node.store.schema import CHUNKS, HELD_EPOCHS
+from mandorla_protocol.audit.__main__ import verify_files
+from mandorla_protocol.engine import load_engine
+from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated
+from tests.support.labs import SHARED, addresses, ingest, log_of, make_labs, matched, run_round, serving
+
+MOST = 80
+PATIENCE = 60
+
+
+@asynccontextmanager
+async def doomed(home: Home, after: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a node that is killed after a transaction."""
+    with home.path.with_suffix(".log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.killed", str(home.path), str(after)), stderr=log
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+def require_agreement(folder: Path, a: Home, b: Home) -> None:
+    """Hold log, budget and chunks of each lab against each other, and the labs' logs against each other."""
+    files = []
+    for home in (a, b):
+        log = log_of(home)
+        charged = [entry for entry in log if isinstance(entry, ChunkCharged)]
+        answered = {(entry.round_id, entry.index) for entry in log if isinstance(entry, ChunkEvaluated)}
+        assert len({(entry.round_id, entry.index) for entry in charged}) == len(charged)
+        assert answered <= {(entry.round_id, entry.index) for entry in charged}
+        database = Database(home.path / "mandorla.db")
+        with database.read() as connection:
+            spent = connection.scalar(select(func.sum(HELD_EPOCHS.c.spent))) or 0
+            kept = connection.execute(select(CHUNKS)).all()
+        database.close()
+        assert spent == sum(entry.count for entry in charged)
+        assert {(row.round_id, row.chunk_index) for row in kept if row.evaluated is not None} == answered
+        path = folder / f"{home.card.name}.audit"
+        store = home.open_store()
+        write_bundle(home, store, path)
+        store.close()
+        files.append(str(path))
+    assert verify_files(files, load_engine("auto", 0)).findings == []
+
+
+@pytest.mark.parametrize("victim", ["initiator", "responder"])
+def test_log_budget_and_round_agree_whenever_a_node_is_killed(folder: Path, victim: str) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    for home in (a, b):
+        config = home.path / "mandorla.toml"
+        config.write_text(config.read_text().replace("[limits]", "[limits]\nretries = 0"))
+    a, b = Home.open(a.path), Home.open(b.path)
+    killed, spared = (a, b) if victim == "initiator" else (b, a)
+    ingest(a, addresses(range(3)))
+    ingest(b, addresses(range(2, 5)))
+
+    async def attempt(operator: operator_pb2_grpc.OperatorAsyncStub, wanted: asyncio.Task[int]) -> bool:
+        """Run rounds until one is committed, or the victim is dead; say whether it was killed."""
+        while not wanted.done():
+            round_ = asyncio.ensure_future(run_round(operator, "lab-b", SHARED))
+            await asyncio.wait({round_, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            if not round_.done():
+                round_.cancel()
+            (result,) = await asyncio.gather(round_, return_exceptions=True)
+            if isinstance(result, operator_pb2.RoundResult) and result.outcome == "committed":
+                # What the victim writes after a round, it writes without being asked.
+                done, _ = await asyncio.wait({wanted}, timeout=1)
+                return bool(done)
+            assert isinstance(
+                result, grpc.aio.AioRpcError | asyncio.CancelledError | operator_pb2.RoundResult
+            )
+        return True
+
+    async def one(after: int) -> bool:
+        async with serving(spared) as (at_spared,), doomed(killed, after) as process:
+            ended = asyncio.create_task(process.wait())
+            channel = grpc.aio.insecure_channel(f"unix:{killed.operator_socket}")
+            at_killed: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(channel)
+            was_killed = await attempt(at_killed if killed is a else at_spared, ended)
+            if was_killed:
+                said = killed.path.with_suffix(".log").read_text()
+                assert await ended == -signal.SIGKILL, said[-2000:]
+            await channel.close()
+        return was_killed
+
+    async def whole() -> None:
+        async with serving(a, b) as (at_a, at_b):
+            assert (await run_round(at_a, "lab-b")).outcome == "committed"
+            for operator in (at_a, at_b):
+                assert set(addresses([2])) <= set(await matched(operator))
+
+    for after in range(MOST):
+        # Something new in both sets, so that every round publishes, asks and compares.
+        ingest(a, addresses([100 + 2 * after]))
+        ingest(b, addresses([101 + 2 * after]))
+
+        async def limited(after: int = after) -> bool:
+            async with asyncio.timeout(PATIENCE):
+                return await one(after)
+
+        survived = not asyncio.run(limited())
+        require_agreement(folder, a, b)
+        if survived:
+            break
+    else:
+        pytest.fail("a round has more transactions than this test kills")
+    assert after > 10
+    asyncio.run(whole())
+    require_agreement(folder, a, b)
