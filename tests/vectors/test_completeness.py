@@ -25,7 +25,8 @@ from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.table import TableEntry
 from tests.protocol.test_spec_fields import TABLE
 from tests.vectors.files import CASES, FOLDER, of, read
-from tests.vectors.operations import STRUCTURES, WITHOUT_ENGINE, Operations
+from tests.vectors.log_operations import STRUCTURES
+from tests.vectors.operations import WITHOUT_ENGINE, Operations
 
 SPEC = (Path(__file__).parents[2] / "SPEC.md").read_text("utf-8")
 BY_NAME = {case["name"]: case for case in CASES}
