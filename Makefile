@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools demo test check spec-check proofs vectors fmt proto bench-simulator clean
+.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -41,8 +41,13 @@ check: install
 spec-check: install
 	$(BIN)/python tools/spec_check.py
 
+# Coq, and the library of algebra that the proofs in proofs/coq stand on.
+proof-tools:
+	@command -v coqchk > /dev/null || { apt-get update -qq && apt-get install -y -qq \
+		coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra; } > /dev/null
+
 # Every claim of proofs/CLAIMS.toml, and the mutant that its checker must refute.
-proofs: install
+proofs: install proof-tools
 	$(BIN)/python proofs/run.py
 
 # The test vectors and their schema; a test requires that nothing differs.

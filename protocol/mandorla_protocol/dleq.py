@@ -85,7 +85,7 @@ def prove(
     key.
     Source: RFC 9497 section 2.2.1, GenerateProof with ComputeCompositesFast, but for the seed.
     """
-    _require_batch(blinded, evaluated)
+    require_batch(len(blinded), len(evaluated))
     drawn_from = seed(group, context, public_key, blinded, evaluated)
     m = _combine(group, blinded, _weights(group, context, drawn_from, blinded, evaluated))
     z = group.multiply(secret, m)
@@ -109,7 +109,7 @@ def verify(
     Raises CryptoError(BAD_PROOF) if it does not hold. Source: RFC 9497 section 2.2.2, VerifyProof, but for
     the seed.
     """
-    _require_batch(blinded, evaluated)
+    require_batch(len(blinded), len(evaluated))
     drawn_from = seed(group, context, public_key, blinded, evaluated)
     weights = _weights(group, context, drawn_from, blinded, evaluated)
     m = _combine(group, blinded, weights)
@@ -121,10 +121,11 @@ def verify(
         raise CryptoError(Code.BAD_PROOF)
 
 
-def _require_batch(blinded: Sequence[Element], evaluated: Sequence[Element]) -> None:
-    if len(blinded) != len(evaluated):
+def require_batch(blinded: int, evaluated: int) -> None:
+    """Refuse numbers of elements that one proof cannot cover; raises CryptoError(BAD_LENGTH)."""
+    if blinded != evaluated:
         raise CryptoError(Code.BAD_LENGTH, "a batch has as many evaluated as blinded elements")
-    if not 1 <= len(blinded) <= MAX_BATCH:
+    if not 1 <= blinded <= MAX_BATCH:
         raise CryptoError(Code.BAD_LENGTH, f"a batch has 1 to {MAX_BATCH} elements")
 
 

@@ -161,7 +161,8 @@ class PortableEngine:
         """Verify a batch's proof, and return the evaluated elements."""
         elements = self._decode(evaluated)
         parsed = dleq.Proof.decode(proof, self._group)
-        own = [Element(element) for element in split(blinded, self._group.element_size)]
+        dleq.require_batch(len(blinded) // self._group.element_size, len(elements))
+        own = self._decode(blinded)
         dleq.verify(self._group, self._context, public_key, own, elements, parsed, self._seed)
         return elements
 

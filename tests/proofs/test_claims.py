@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -50,11 +51,41 @@ def test_nothing_is_an_orphan(runner: ModuleType, monkeypatch: pytest.MonkeyPatc
     known = runner.claims()
     assert runner.orphans(known) == []
     assert runner.orphans(known[1:]) == [
-        "exhaustive.oprf_claims.check_correctness",
-        "exhaustive.oprf_claims.control_correctness",
+        "exhaustive.oprf_claims: check_correctness",
+        "exhaustive.oprf_claims: control_correctness",
     ]
     monkeypatch.setattr(runner, "claims", lambda: known[1:])
     assert runner.main() == 1
+
+
+def test_a_theorem_that_no_claim_names_is_an_orphan(runner: ModuleType) -> None:
+    known = [claim for claim in runner.claims() if claim["id"] != "dleq-batch-algebra"]
+    assert runner.orphans(known) == ["coq/dleq.v: dleq_batch", "coq/dleq.v: control_dleq_batch"]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("Theorem one : False. Admitted.", "holds Admitted"),
+        ("Axiom all : False. Theorem one : False. exact all. Qed.", "holds Axiom"),
+    ],
+)
+def test_what_is_assumed_is_not_proved(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, said: str
+) -> None:
+    coq = importlib.import_module("coq_theorems")
+    (tmp_path / "one.v").write_text(f"(* No Conjecture here. *)\n{source}\n")
+    monkeypatch.setattr(coq, "HERE", tmp_path)
+    monkeypatch.setattr(coq.shutil, "which", lambda tool: tool)
+    with pytest.raises(coq.Unproved, match=said):
+        coq.check()
+
+
+def test_a_tool_that_is_missing_fails_the_run(runner: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    coq = importlib.import_module("coq_theorems")
+    monkeypatch.setattr(coq.shutil, "which", lambda _tool: None)
+    with pytest.raises(runner.Broken, match="make proof-tools"):
+        runner.check_coq([])
 
 
 def test_every_claim_cites_a_section_of_the_specification(runner: ModuleType) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mandorla_protocol import oprf
-from mandorla_protocol.engine import OUTPUT_SIZE, TOKEN_SIZE, PortableEngine, split
+from mandorla_protocol.engine import OUTPUT_SIZE, TOKEN_SIZE, PortableEngine, load_engine, split
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import Code, CryptoError
 from mandorla_protocol.group import Element
@@ -257,3 +257,26 @@ def test_a_nonce_serves_one_request(one: bytes, other: bytes) -> None:
     assert len(nonces[0]) == 64
     assert (nonces[0] == nonces[1]) == (one == other)
     assert proof_nonce(SEED[::-1], epoch, one) != nonces[0]
+
+
+@pytest.mark.parametrize("choice", ["portable", "auto"])
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param(lambda element: element[:31] + bytes([element[31] | 0x80]), id="highest bit"),
+        pytest.param(lambda _element: bytes(32), id="identity"),
+        pytest.param(lambda _element: b"\xff" * 32, id="no element"),
+    ],
+)
+def test_who_verifies_takes_no_question_that_is_not_canonical(
+    choice: str, spoilt: Callable[[bytes], bytes]
+) -> None:
+    """An auditor's file may hold what no holder answers, under a proof made for those bytes."""
+    engine = load_engine(choice)
+    keys = engine.derive_key_pair(SEED, b"")
+    _, blinded = engine.blind(bytes(64), UNIFORM[:64] * 2)
+    evaluated, proof = engine.evaluate_and_prove(keys, blinded, UNIFORM[:64])
+    engine.verify(keys.public, blinded, evaluated, proof)
+    with pytest.raises(CryptoError) as caught:
+        engine.verify(keys.public, blinded[:32] + spoilt(blinded[32:]), evaluated, proof)
+    assert caught.value.code is Code.BAD_ELEMENT

@@ -245,4 +245,6 @@ def _malformed() -> Iterator[Case]:
     for name, element in bad_elements().items():
         fault = given | {"evaluated": EVALUATED[:64] + element}
         yield bad(f"proof-evaluated-{name}", "verify", fault, "BAD_ELEMENT")
+        fault = given | {"blinded": BLINDED[:64] + element}
+        yield bad(f"proof-blinded-{name}", "verify", fault, "BAD_ELEMENT")
         yield bad(f"proof-public-key-{name}", "verify", given | {"public_key": element}, "BAD_ELEMENT")

@@ -196,7 +196,7 @@ fn verified(
     let answers = decode_all(evaluated, threads, decode_element)?;
     let proof = Proof::decode(proof)?;
     dleq::require_batch(whole(blinded, ELEMENT_SIZE)?, answers.len())?;
-    let own = decode_all(blinded, threads, decode_own)?;
+    let own = decode_all(blinded, threads, decode_element)?;
 
     let seed = dleq::batch_seed(public_key, blinded, evaluated)?;
     let weights = dleq::weights(&seed, blinded, evaluated, threads)?;
@@ -241,15 +241,6 @@ fn unblind(evaluated: &[RistrettoPoint], blinds: &[u8]) -> Result<Vec<RistrettoP
         .zip(evaluated)
         .map(|(inverse, point)| *halve(inverse) * point)
         .collect())
-}
-
-/// Decode an element that we made ourselves, as leniently as libsodium does.
-fn decode_own(encoded: &[u8]) -> Result<RistrettoPoint, Fault> {
-    let mut bytes = <[u8; ELEMENT_SIZE]>::try_from(encoded).map_err(|_| Fault::BadElement)?;
-    bytes[ELEMENT_SIZE - 1] &= 0x7f;
-    CompressedRistretto(bytes)
-        .decompress()
-        .ok_or(Fault::BadElement)
 }
 
 fn decode_all(
