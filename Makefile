@@ -3,9 +3,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := proto protocol node simulations proofs tests benchmarks
+SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test check spec-check proofs fmt proto bench-simulator clean
+.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator clean
 
 install: $(VENV)/.installed
 
@@ -49,6 +49,10 @@ proof-tools:
 # Every claim of proofs/CLAIMS.toml, and the mutant that its checker must refute.
 proofs: install proof-tools
 	$(BIN)/python proofs/run.py
+
+# The test vectors and their schema; a test requires that nothing differs.
+vectors: install
+	$(BIN)/python -m vectors.make
 
 fmt: install
 	$(BIN)/ruff format .

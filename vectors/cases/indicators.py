@@ -1,19 +1,18 @@
-"""Make indicators.json: the vectors of SPEC 4.
+"""Vectors of indicators (SPEC 4). Canonical values are written by hand, from the text of SPEC."""
 
-Canonical values are written by hand, from the text of SPEC 4, and the encodings and tokens are computed here
-from its definition. Nothing is imported from Mandorla, so the vectors can disagree with it.
-"""
+from __future__ import annotations
 
 import hashlib
-import json
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
 
-SCHEMA = {
-    "valid": "each input of `inputs` is one spelling of `value`; encoding and token (hexadecimal) are"
-    " those of the indicator (type, profile, value)",
-    "invalid": "parsing `input` as `type` fails with `code`; `fault` says what is wrong with it",
-    "bad_encodings": "decoding `encoding` (hexadecimal) fails with `code`; `fault` says what is wrong",
-}
+from . import structures
+from .inputs import Case, Value, bad, good, slug
+from .structures import data, domain, join, text
+
+ABOUT: Final = "Spellings of indicators, their encodings and tokens, and texts and encodings of none"
+SPEC: Final = "4"
 
 A63 = "a" * 63
 NAME_253 = f"{A63}.{A63}.{A63}.{'b' * 61}"
@@ -182,72 +181,54 @@ FAULTS = [
 ]
 
 
-def field(text: str) -> bytes:
-    """Encode a text behind its length of four bytes."""
-    encoded = text.encode()
-    return len(encoded).to_bytes(4, "big") + encoded
-
-
-def encode(kind: str, value: str, profile: int = 1, domain: str = "mandorla/v1 indicator") -> bytes:
-    """Encode an indicator by the definition in SPEC 4.1."""
-    return field(domain) + field(kind) + profile.to_bytes(2, "big") + field(value)
-
-
-def valid(kind: str, value: str, inputs: list[str]) -> dict[str, object]:
-    """Make the vector of one indicator and its spellings."""
-    encoding = encode(kind, value)
-    token = hashlib.sha256(encoding).hexdigest()
-    return {
-        "type": kind,
-        "profile": 1,
-        "value": value,
-        "inputs": inputs,
-        "encoding": encoding.hex(),
-        "token": token,
-    }
+def encode(kind: str, value: str, profile: int = 1) -> bytes:
+    """Encode an indicator."""
+    return join(structures.indicator({"type": kind, "profile": profile, "value": value}))
 
 
 GOOD = encode("ipv4", "192.0.2.1")
+BODY = GOOD[len(domain("indicator")["domain"]) :]
 BAD_ENCODINGS = [
     ("trailing_byte", GOOD + b"\0", "BAD_ENCODING"),
-    ("truncated", GOOD[:-1], "BAD_ENCODING"),
+    ("short", GOOD[:-1], "BAD_ENCODING"),
     ("empty", b"", "BAD_ENCODING"),
-    ("other_domain", encode("ipv4", "192.0.2.1", domain="mandorla/v2 indicator"), "BAD_ENCODING"),
+    ("without_domain", BODY, "BAD_ENCODING"),
+    ("domain_of_another_version", text("mandorla/v2 indicator") + BODY, "BAD_ENCODING"),
+    ("domain_of_another_structure", text("mandorla/v1 key epoch") + BODY, "BAD_ENCODING"),
     ("unknown_type", encode("ip", "192.0.2.1"), "BAD_ENCODING"),
     ("other_profile", encode("ipv4", "192.0.2.1", profile=2), "PROFILE_MISMATCH"),
+    ("profile_zero", encode("ipv4", "192.0.2.1", profile=0), "PROFILE_MISMATCH"),
     ("value_not_of_its_type", encode("ipv4", "example.com"), "BAD_ENCODING"),
     ("value_not_canonical", encode("domain", "EXAMPLE.com"), "BAD_ENCODING"),
     ("value_with_space", encode("ipv4", "192.0.2.1 "), "BAD_ENCODING"),
     ("value_not_utf8", encode("domain", "x.example").replace(b"x.", b"\xff."), "BAD_ENCODING"),
     ("value_over_1024_octets", encode("domain", "a" * 1025), "BAD_LENGTH"),
     ("type_over_32_octets", encode("a" * 33, "192.0.2.1"), "BAD_LENGTH"),
+    ("type_not_utf8", domain("indicator")["domain"] + data(b"\xff") + BODY[8:], "BAD_ENCODING"),
 ]
 
 
-def main() -> None:
-    """Write indicators.json beside this script."""
-    invalid = [
-        {"type": kind, "fault": fault, "input": text, "code": BAD}
-        for kind, faults in FAULTS
-        for fault, text in faults.items()
-    ]
-    invalid += [
-        {"type": kind, "fault": "unknown_type", "input": "192.0.2.1", "code": "UNKNOWN_TYPE"}
-        for kind in ("", "ip", "IPV4", "ipv4 ")
-    ]
-    document = {
-        "schema": SCHEMA,
-        "valid": [valid(*case) for case in VALID],
-        "invalid": invalid,
-        "bad_encodings": [
-            {"fault": fault, "encoding": encoding.hex(), "code": code}
-            for fault, encoding, code in BAD_ENCODINGS
-        ],
-    }
-    # Escaped, so that invisible characters and lone surrogates survive editors.
-    text = json.dumps(document, indent=1, ensure_ascii=True) + "\n"
-    Path(__file__).with_name("indicators.json").write_text(text, encoding="ascii")
+def cases() -> Iterator[Case]:
+    """Yield all vectors of indicators."""
+    numbers: Counter[str] = Counter()
+    for kind, value, spellings in VALID:
+        numbers[kind] += 1
+        encoding = encode(kind, value)
+        output = {
+            "profile": 1,
+            "value": value,
+            "encoding": encoding,
+            "token": hashlib.sha256(encoding).digest(),
+        }
+        yield good(f"{kind}-{numbers[kind]}", "parse", {"type": kind, "texts": spellings}, output)
+    for kind, faults in FAULTS:
+        for fault, spelling in faults.items():
+            yield bad(f"{kind}-{slug(fault)}", "parse", {"type": kind, "texts": [spelling]}, BAD)
+    for number, kind in enumerate(("", "ip", "IPV4", "ipv4 "), 1):
+        yield bad(f"type-unknown-{number}", "parse", {"type": kind, "texts": ["192.0.2.1"]}, "UNKNOWN_TYPE")
 
-
-if __name__ == "__main__":
-    main()
+    one: Value = {"type": "ipv4", "profile": 1, "value": "192.0.2.1"}
+    yield good("indicator", "encode", {"structure": "indicator", "value": one}, {"encoding": GOOD})
+    for fault, encoding, code in BAD_ENCODINGS:
+        wrong = {"structure": "indicator", "encoding": encoding}
+        yield bad(f"indicator-{slug(fault)}", "decode", wrong, code)
