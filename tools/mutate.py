@@ -18,10 +18,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PROTOCOL = Path("protocol/mandorla_protocol")
@@ -58,7 +60,6 @@ _PAIRS: tuple[tuple[type[ast.AST], type[ast.AST]], ...] = (
     (ast.Add, ast.Sub),
     (ast.Mult, ast.FloorDiv),
     (ast.LShift, ast.RShift),
-    (ast.BitAnd, ast.BitOr),
 )
 SWAPS = dict(_PAIRS) | {other: one for one, other in _PAIRS}
 
@@ -76,25 +77,16 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
             yield getattr(node, "lineno", 0), f"{what}: {before.splitlines()[0][:90]}", ast.unparse(mutant)
 
 
-def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
+def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[Any], object]]]:
     """Yield what can be done to a node, and the function that does it to its twin."""
     if isinstance(node, ast.Compare):
         for number, operator in enumerate(node.ops):
             if type(operator) in SWAPS:
-                yield (
-                    f"comparison {number}",
-                    lambda twin, n=number: twin.ops.__setitem__(n, _swapped(twin.ops[n])),
-                )
+                yield f"comparison {number}", partial(_swap_in, number)
     elif isinstance(node, ast.BoolOp | ast.BinOp) and type(node.op) in SWAPS:
         yield "operator", lambda twin: setattr(twin, "op", _swapped(twin.op))
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield (
-            "not",
-            lambda twin: (
-                setattr(twin, "op", ast.UAdd())
-                or setattr(twin, "operand", ast.Call(ast.Name("bool"), [twin.operand], []))
-            ),
-        )
+        yield "not", lambda twin: setattr(twin, "operand", ast.UnaryOp(ast.Not(), twin.operand))
     elif isinstance(node, ast.Constant) and type(node.value) is int:
         yield "constant", lambda twin: setattr(twin, "value", twin.value + 1)
     elif isinstance(node, ast.Constant) and isinstance(node.value, bytes) and node.value:
@@ -103,6 +95,10 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
         yield "never", lambda twin: setattr(twin, "test", ast.Constant(value=False))
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield "left out", lambda twin: setattr(twin, "value", ast.Constant(value=None))
+
+
+def _swap_in(number: int, twin: Any) -> None:
+    twin.ops[number] = _swapped(twin.ops[number])
 
 
 def _swapped(operator: ast.AST) -> ast.AST:

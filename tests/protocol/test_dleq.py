@@ -133,6 +133,15 @@ def test_sides_of_different_lengths_and_empty_batches_are_refused(blinded: int, 
         )
 
 
+def test_a_proof_covers_one_to_65535_elements() -> None:
+    for count in (1, 65_535):
+        dleq.require_batch(count, count)
+    for counts in ((0, 0), (65_536, 65_536), (1, 2)):
+        with pytest.raises(CryptoError) as caught:
+            dleq.require_batch(*counts)
+        assert caught.value.code is Code.BAD_LENGTH
+
+
 def test_a_batch_whose_index_does_not_fit_two_bytes_is_refused() -> None:
     too_many = (STRANGER,) * (MAX_BATCH + 1)
     assert_refused(replace(TRUE, blinded=too_many, evaluated=too_many), Code.BAD_LENGTH)

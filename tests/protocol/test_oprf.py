@@ -67,6 +67,14 @@ def test_proof(suite: dict[str, Any], vector: dict[str, Any]) -> None:
     dleq.verify(GROUP, context, public, blinded, evaluated, proof, rfc_seed)
 
 
+def test_keys_are_derived_from_32_bytes_and_info_whose_length_fits_its_field() -> None:
+    oprf.derive_key_pair(GROUP, Mode.VOPRF, bytes(32), bytes(65_535))
+    for seed, info in ((bytes(32), bytes(65_536)), (bytes(31), b""), (bytes(33), b"")):
+        with pytest.raises(CryptoError) as caught:
+            oprf.derive_key_pair(GROUP, Mode.VOPRF, seed, info)
+        assert caught.value.code is Code.BAD_LENGTH
+
+
 def test_input_that_hashes_to_the_identity_is_refused() -> None:
     class IdentityHash(Ristretto255):
         def hash_to_group(self, message: bytes, dst: bytes) -> bytes:

@@ -66,6 +66,20 @@ def test_a_fork_is_refused_and_a_second_root_of_one_size_is_fraud() -> None:
 
 
 @pytest.mark.spec("18.4-1")
+def test_what_makes_no_sense_is_refused_even_from_another_size() -> None:
+    latest = Checkpoint("log", 4, Frontier().extend(HISTORIES[0][:4]).root)
+    larger = Checkpoint("log", 7, Frontier().extend(HISTORIES[0][:7]).root)
+    for old, proof, refused in ((8, 0, True), (7, 0, False), (3, 64, True), (3, 63, False)):
+        try:
+            judgement = judge(larger, old, [bytes(32)] * proof, latest, {4: latest.root}.get)
+        except CryptoError as error:
+            assert refused
+            assert error.code is Code.BAD_CHECKPOINT
+        else:
+            assert not refused
+            assert judgement == Conflict(4)
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 12)), max_size=30))
 def test_all_that_is_cosigned_is_one_history(shown: list[tuple[int, int, int]]) -> None:
     witness = Witness()
