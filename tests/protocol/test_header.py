@@ -263,3 +263,13 @@ def test_a_stranger_is_no_party() -> None:
         with pytest.raises(RoundError) as caught:
             ask(LabId(b"x" * 32))
         assert caught.value.code is Code.BAD_HEADER
+
+
+def test_the_bounds_are_those_of_the_specification() -> None:
+    assert (MAX_CAP, MAX_LIFETIME, CLOCK_SKEW) == (4_294_967_296, 604_800, 300)
+
+
+def test_an_offer_may_be_the_smallest_that_there_is() -> None:
+    """One evaluation, and a table with as many versions as entries."""
+    offer = replace(HEADER.initiator.offer, budget=1, cap=1, table=TableCommitment(1, 1, bytes(32)))
+    replace(HEADER, initiator=replace(HEADER.initiator, offer=offer)).require_valid(NOW)

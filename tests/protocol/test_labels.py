@@ -164,3 +164,17 @@ def test_an_output_of_another_size_is_refused(size: int) -> None:
     with pytest.raises(CryptoError) as caught:
         split_output(bytes(size))
     assert caught.value.code is Code.BAD_LENGTH
+
+
+def test_values_are_those_of_the_specification() -> None:
+    assert [reason.value for reason in Reason] == [0, 1, 2, 3, 4, 5]
+    assert [severity.value for severity in Severity] == [1, 2, 3, 4]
+    assert [tlp.value for tlp in Tlp] == [0, 1, 2, 3, 4]
+    assert Label() == Label(Reason.UNSPECIFIED, Severity.MEDIUM, 50, 0, 0, Tlp.AMBER)
+
+
+def test_a_label_of_another_size_is_none() -> None:
+    for padded in (Label().encode() + bytes(1), Label().encode()[:-1], b""):
+        with pytest.raises(EncodingError) as caught:
+            Label.decode(padded)
+        assert caught.value.code is Code.BAD_LABEL

@@ -12,7 +12,14 @@ from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.sizes import size_class
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, padding
+from mandorla_protocol.table import (
+    MAX_TABLE_SIZE,
+    Operation,
+    TableCommitment,
+    TableEntry,
+    TableReader,
+    padding,
+)
 from tests.protocol.strategies import COMMITMENTS, exactly
 
 SEALED = bytes(SEALED_LABEL_SIZE)
@@ -235,3 +242,7 @@ def test_padding_fills_a_version_up_to_its_class(count: int) -> None:
     assert count + len(entries) == size_class(count)
     assert len({tag for tag, _ in entries}) == len(entries)
     assert all(len(tag) == TAG_SIZE and len(sealed) == SEALED_LABEL_SIZE for tag, sealed in entries)
+
+
+def test_values_and_bounds_are_those_of_the_specification() -> None:
+    assert (Operation.ADD.value, Operation.REVOKE.value, MAX_TABLE_SIZE) == (1, 2, 1_099_511_627_776)
