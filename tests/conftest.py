@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mandorla_node.cli import main
+from mandorla_node.leftovers import remove_library_copy
 from tests.support.commands import Ran, Run
 
 
@@ -33,3 +34,8 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
         return Ran(int(caught.value.code or 0), captured.out, captured.err)
 
     return command
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no copy of libsodium behind, which the portable engine's library unpacks in each process."""
+    remove_library_copy()
