@@ -6,6 +6,7 @@ import asyncio
 import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -13,14 +14,16 @@ from sqlalchemy import func, select
 
 from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node.home import Home
+from mandorla_node.rounds.open_rounds import OpenRounds
 from mandorla_node.store import RoundState
 from mandorla_node.store.database import Database
+from mandorla_node.store.holding import Holding
 from mandorla_node.store.rounds import Rounds
 from mandorla_node.store.schema import ASKED_EPOCHS
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code
 from mandorla_protocol.header import Offer
-from mandorla_protocol.log.entries import RoundAgreed, RoundClosed, RoundProposed
+from mandorla_protocol.log.entries import ChunkCharged, RoundAgreed, RoundClosed, RoundProposed
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from tests.support.hostile import (
     TIMEOUT,
@@ -120,6 +123,81 @@ def test_a_node_that_is_aborting_signs_no_commit(folder: Path, monkeypatch: pyte
 
     asyncio.run(journey())
     assert _states(a) == [RoundState.ABORTED]
+
+
+def test_a_chunk_that_is_under_way_when_a_round_ends_is_not_charged_after_the_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    charging, ended = threading.Event(), threading.Event()
+    charge, finish = Holding.charge, Rounds.finish
+
+    def late(self: Holding, *arguments: Any) -> None:
+        charging.set()
+        ended.wait(TIMEOUT)
+        charge(self, *arguments)
+
+    def said(self: Rounds, *arguments: Any) -> None:
+        finish(self, *arguments)
+        ended.set()
+
+    monkeypatch.setattr(Holding, "charge", late)
+    monkeypatch.setattr(Rounds, "finish", said)
+
+    async def journey() -> None:
+        hostile = HostileLab(b, a.card)
+        async with hostile.serving(), AsyncExitStack() as node, channel_to(a.card, b) as stub:
+            await node.enter_async_context(serving(a))
+            header = await hostile.agree(stub)
+            chunk = exchange_pb2.EvaluateRequest(round_id=header.round_id, blinded=blinded_chunk())
+            asked = asyncio.ensure_future(stub.Evaluate(chunk, timeout=TIMEOUT))
+            await asyncio.to_thread(charging.wait, TIMEOUT)
+            await node.aclose()
+            with pytest.raises(grpc.aio.AioRpcError):
+                await asked
+
+    asyncio.run(journey())
+    assert not [entry for entry in log_of(a) if isinstance(entry, ChunkCharged)]
+    assert _states(a) == [RoundState.ABORTED]
+
+
+@pytest.mark.spec("9.7-1")
+def test_a_node_that_stops_while_it_records_a_commit_has_committed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses([7]))
+    committing, stopping = threading.Event(), threading.Event()
+    finish, abort = Rounds.finish, OpenRounds.abort
+    ends: list[object] = []
+
+    def held(self: Rounds, round_id: bytes, state: RoundState, *arguments: Any) -> None:
+        ends.append(state)
+        committing.set()
+        stopping.wait(TIMEOUT)
+        finish(self, round_id, state, *arguments)
+
+    async def aborting(self: OpenRounds, *arguments: Any) -> None:
+        stopping.set()
+        await abort(self, *arguments)
+
+    monkeypatch.setattr(Rounds, "finish", held)
+    monkeypatch.setattr(OpenRounds, "abort", aborting)
+    hostile = CommittingLab(b, a.card)
+    hostile.flag(addresses([7])[0])
+
+    async def journey() -> None:
+        request = operator_pb2.StartRoundRequest(peer="lab-b", kind=SHARED, collection="infrastructure")
+        async with hostile.serving(), AsyncExitStack() as node:
+            (at_a,) = await node.enter_async_context(serving(a))
+            call = at_a.StartRound(request)
+            await asyncio.to_thread(committing.wait, TIMEOUT)
+            await node.aclose()
+            call.cancel()
+
+    asyncio.run(journey())
+    assert ends == [RoundState.COMMITTED]
+    assert _states(a) == [RoundState.COMMITTED]
 
 
 @pytest.mark.spec("9.7-4")

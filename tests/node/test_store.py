@@ -19,8 +19,10 @@ from mandorla_node.store import (
     IndicatorSet,
     LabelledIndicator,
     OwnTag,
+    RoundState,
     StagedEntry,
     Store,
+    StoredChunk,
 )
 from mandorla_node.store.database import Database
 from mandorla_node.store.schema import METADATA
@@ -132,6 +134,22 @@ def test_a_chunk_is_charged_once_and_a_budget_never_passed(store: Store) -> None
     assert code(caught) is Code.BUDGET_EXCEEDED
     store.holding.charge(held, ROUND, 1, REQUESTS[1], 4)
     assert store.holding.budgets(PEER) == [("infrastructure", 1, 10, 10)]
+
+
+def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> None:
+    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    _open_round(store)
+    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.rounds.finish(ROUND, RoundState.ABORTED)
+    store.rounds.store_answer(ROUND, 0, StoredChunk(REQUESTS[0], b"evaluated", bytes(64)))
+    with pytest.raises(RoundError) as caught:
+        store.rounds.answer(ROUND, 0)
+    assert code(caught) is Code.WRONG_STATE
+    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
+    with pytest.raises(RoundError) as caught:
+        store.holding.charge(held, ROUND, 1, REQUESTS[1], 1)
+    assert code(caught) is Code.UNKNOWN_ROUND
+    assert store.holding.budgets(PEER) == [("infrastructure", 1, 6, 10)]
 
 
 ROUND = RoundId(b"r" * 16)

@@ -55,6 +55,8 @@ class ActiveRound:
         self.client = client
         self.agreed = asyncio.Event()
         self.ended = asyncio.Event()
+        # Records how the round ends, once that is decided: whatever comes later changes nothing.
+        self.ending: asyncio.Task[None] | None = None
         self.state = RoundState.OPEN
         self.end_code: Code | None = None
         # This lab signed a commit; either lab signed an abort. It signs no other end then.
@@ -69,6 +71,7 @@ class ActiveRound:
         self._holder = HolderState(header, lab)
         # The chunks that are being answered: their elements are kept with the answer, for an auditor.
         self._asked: dict[int, bytes] = {}
+        self._answering: set[asyncio.Task[Answer]] = set()
 
     @property
     def evaluated_for_peer(self) -> int:
@@ -125,8 +128,17 @@ class ActiveRound:
     async def evaluate(self, index: int, blinded: bytes, now: int) -> Answer:
         """Answer a chunk as the holder.
 
+        A caller that hangs up does not stop this: a thread that writes cannot be stopped, so the chunk stays
+        pending, and this lab states nothing, until it is known what was written.
+
         Raises RoundError or CryptoError if the chunk may not be answered; then it is not charged either.
         """
+        answering = asyncio.create_task(self._answer(index, blinded, now))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+        return await asyncio.shield(answering)
+
+    async def _answer(self, index: int, blinded: bytes, now: int) -> Answer:
         self._holder, effects = holder.step(self._holder, holder.EvaluateRequested(index, blinded, now))
         self._asked[index] = blinded
         try:

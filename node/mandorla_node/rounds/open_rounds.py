@@ -94,6 +94,9 @@ class OpenRounds:
 
         If this lab has signed a commit, the round is unconfirmed instead; if it is over, it stays as it is.
         """
+        if active.ending is not None:
+            await asyncio.shield(active.ending)
+            return
         if active.ended.is_set() or active.abort_signed:
             return
         if not active.agreed.is_set():
@@ -131,9 +134,25 @@ class OpenRounds:
         code: Code | None = None,
         closed: RoundClosed | None = None,
     ) -> None:
-        """Record how a round ended, with the statement about it, and answer nothing in it any more."""
+        """Record how a round ended, with the statement about it, and answer nothing in it any more.
+
+        The first end that is decided is the one: a later one waits for it. Who waits may be cancelled; the
+        record is not, since its thread writes all the same, and disk and memory would part.
+        """
+        if active.ending is None:
+            active.ending = asyncio.create_task(self._record_end(active, state, code, closed))
+        await asyncio.shield(active.ending)
+
+    async def _record_end(
+        self, active: ActiveRound, state: RoundState, code: Code | None, closed: RoundClosed | None
+    ) -> None:
         reason = code.name if code else ""
-        await asyncio.to_thread(self.store.rounds.finish, active.header.round_id, state, reason, closed)
+        try:
+            await asyncio.to_thread(self.store.rounds.finish, active.header.round_id, state, reason, closed)
+        except BaseException:
+            # Nothing was recorded, so another end may be.
+            active.ending = None
+            raise
         active.end(state, code)
 
     def forget(self, active: ActiveRound) -> None:

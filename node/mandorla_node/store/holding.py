@@ -21,7 +21,8 @@ from ..vault import Vault
 from .database import Database
 from .indicators import LabelledIndicator
 from .log import append
-from .schema import CHUNKS, FLAGGED, HELD_ENTRIES, HELD_EPOCHS, HELD_LIVE, HELD_STAGING, INDICATORS
+from .rounds import RoundState
+from .schema import CHUNKS, FLAGGED, HELD_ENTRIES, HELD_EPOCHS, HELD_LIVE, HELD_STAGING, INDICATORS, ROUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ class Holding:
     def charge(self, held: HeldEpoch, round_id: bytes, index: int, request: bytes, count: int) -> None:
         """Charge a chunk, durably, once for its round, index and request.
 
-        Raises RoundError: CHUNK_REUSED for the index with another request, BUDGET_EXCEEDED, EPOCH_RETIRED.
+        Raises RoundError: CHUNK_REUSED for the index with another request, BUDGET_EXCEEDED, EPOCH_RETIRED,
+        UNKNOWN_ROUND if the round has ended.
         """
         with self._database.write() as connection:
             known = connection.scalar(
@@ -153,6 +155,10 @@ class Holding:
                 if known != request:
                     raise RoundError(Code.CHUNK_REUSED)
                 return
+            # The thread that charges may come after the one that ends the round, and the log has an order.
+            state = connection.scalar(select(ROUNDS.c.state).where(ROUNDS.c.id == round_id))
+            if state not in (None, RoundState.OPEN.value):
+                raise RoundError(Code.UNKNOWN_ROUND, "the round has ended")
             row = connection.execute(
                 select(HELD_EPOCHS.c.budget, HELD_EPOCHS.c.spent, HELD_EPOCHS.c.sealed_seed).where(
                     HELD_EPOCHS.c.id == held.id

@@ -143,7 +143,8 @@ class Rounds:
             append(connection, entry, header.round_id)
 
     def store_answer(self, round_id: RoundId, index: int, chunk: StoredChunk) -> None:
-        """Keep the answer to a chunk that was charged."""
+        """Keep the answer to a chunk that was charged; nothing is kept once the round has ended."""
+        open_now = select(ROUNDS.c.id).where(ROUNDS.c.id == round_id, ROUNDS.c.state == RoundState.OPEN.value)
         digest = answer_digest(chunk.request, chunk.evaluated, chunk.proof)
         with self._database.write() as connection:
             kept = connection.execute(
@@ -153,6 +154,7 @@ class Rounds:
                     CHUNKS.c.chunk_index == index,
                     CHUNKS.c.request == chunk.request,
                     CHUNKS.c.evaluated.is_(None),
+                    open_now.exists(),
                 )
                 .values(evaluated=chunk.evaluated, proof=chunk.proof, blinded=chunk.blinded)
             )
