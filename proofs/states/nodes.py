@@ -137,10 +137,11 @@ class Records:
         self._requests[index] = request
         self.log.append(Charge(index))
 
-    def store_answer(self, _round_id: bytes, index: int, chunk: StoredChunk) -> None:
+    def store_answer(self, _epoch: int, _round_id: bytes, index: int, chunk: StoredChunk) -> None:
         """Keep the answer to a chunk that was charged."""
-        charged = self._requests.get(index) == chunk.request
-        if charged and index not in self._answers and self.state is RoundState.OPEN:
+        if self.state is not RoundState.OPEN:
+            raise RoundError(Code.UNKNOWN_ROUND)
+        if self._requests.get(index) == chunk.request and index not in self._answers:
             self._answers[index] = chunk
             self.log.append(Answer(index, answer_digest(chunk.request, chunk.evaluated, chunk.proof)))
 

@@ -274,6 +274,36 @@ def test_a_half_that_still_runs_is_not_committed(folder: Path) -> None:
     assert _states(a) == [RoundState.ABORTED]
 
 
+def test_what_is_asked_after_an_abort_is_answered_with_its_reason(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    ingest(a, addresses(range(5)))
+    hostile = HostileLab(b, a.card)
+    heard: list[str] = []
+
+    def no_proof(method: str, response: Any) -> Any:
+        return exchange_pb2.EvaluateResponse(proof=bytes(64)) if method == "Evaluate" else response
+
+    async def ask_on(_request: object, _context: object) -> exchange_pb2.CloseResponse:
+        round_id = hostile.header.round_id
+        async with channel_to(a.card, b) as stub:
+            chunk = exchange_pb2.EvaluateRequest(round_id=round_id, blinded=blinded_chunk())
+            page = exchange_pb2.ListTagsRequest(round_id=round_id)
+            for call in (stub.Evaluate(chunk, timeout=TIMEOUT), stub.ListTags(page, timeout=TIMEOUT)):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call
+                heard.append(code_of(caught.value))
+        return exchange_pb2.CloseResponse()
+
+    hostile.answer, hostile.Close = no_proof, ask_on
+
+    async def journey() -> None:
+        async with hostile.serving(), serving(a) as (at_a,):
+            assert (await run_round(at_a, "lab-b")).code == "BAD_LENGTH"
+
+    asyncio.run(journey())
+    assert heard == ["BAD_LENGTH"] * 2
+
+
 @pytest.mark.spec("9.4-1")
 def test_a_refused_proposal_leaves_nothing_behind(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")

@@ -141,7 +141,9 @@ def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> N
     _open_round(store)
     store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
     store.rounds.finish(ROUND, RoundState.ABORTED)
-    store.rounds.store_answer(ROUND, 0, StoredChunk(REQUESTS[0], b"evaluated", bytes(64)))
+    with pytest.raises(RoundError) as caught:
+        store.rounds.store_answer(held.id, ROUND, 0, StoredChunk(REQUESTS[0], b"evaluated", bytes(64)))
+    assert code(caught) is Code.UNKNOWN_ROUND
     with pytest.raises(RoundError) as caught:
         store.rounds.answer(ROUND, 0)
     assert code(caught) is Code.WRONG_STATE
@@ -150,6 +152,19 @@ def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> N
         store.holding.charge(held, ROUND, 1, REQUESTS[1], 1)
     assert code(caught) is Code.UNKNOWN_ROUND
     assert store.holding.budgets(PEER) == [("infrastructure", 1, 6, 10)]
+
+
+@pytest.mark.spec("5.2-3")
+def test_no_answer_is_kept_once_its_key_epoch_has_ended(store: Store) -> None:
+    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    _open_round(store)
+    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.holding.create(replace(EPOCH, number=2), SEED, KEY, 10, 3600)
+    logged = store.log.of_round(ROUND)
+    with pytest.raises(RoundError) as caught:
+        store.rounds.store_answer(held.id, ROUND, 0, StoredChunk(REQUESTS[0], b"evaluated", bytes(64)))
+    assert code(caught) is Code.EPOCH_RETIRED
+    assert store.log.of_round(ROUND) == logged
 
 
 ROUND = RoundId(b"r" * 16)

@@ -53,7 +53,7 @@ def act(holding: Any, rounds: Any, held: HeldEpoch | None, round_id: RoundId, ac
                 return holding.charge(held, round_id, 0, REQUESTS[int(which)], 1)
             case "store":
                 chunk = StoredChunk(REQUESTS[int(which)], b"evaluated", bytes(64), b"blinded")
-                return rounds.store_answer(round_id, 0, chunk)
+                return rounds.store_answer(held.id if held else 0, round_id, 0, chunk)
             case "answer":
                 return rounds.answer(round_id, 0).request
             case "commit":

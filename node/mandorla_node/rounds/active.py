@@ -131,12 +131,27 @@ class ActiveRound:
         A caller that hangs up does not stop this: a thread that writes cannot be stopped, so the chunk stays
         pending, and this lab states nothing, until it is known what was written.
 
-        Raises RoundError or CryptoError if the chunk may not be answered; then it is not charged either.
+        Raises RoundError or CryptoError if the chunk may not be answered. If the round ended meanwhile, that
+        is the error, wherever the chunk was caught by it.
         """
         answering = asyncio.create_task(self._answer(index, blinded, now))
         self._answering.add(answering)
         answering.add_done_callback(self._answering.discard)
-        return await asyncio.shield(answering)
+        try:
+            return await asyncio.shield(answering)
+        except RoundError as error:
+            late = error.code in (Code.WRONG_STATE, Code.UNKNOWN_ROUND)
+            if late and self.ending is not None:
+                await asyncio.shield(self.ending)
+            if late and self.ended.is_set():
+                raise self.over() from None
+            raise
+
+    def over(self) -> RoundError:
+        """Return what a peer is told that asks after the end: why this lab aborted, if it did (SPEC 9.7)."""
+        if self.state is RoundState.ABORTED:
+            return RoundError(self.end_code or Code.ROUND_ABORTED, "the round was aborted")
+        return RoundError(Code.UNKNOWN_ROUND, "the round has ended")
 
     async def _answer(self, index: int, blinded: bytes, now: int) -> Answer:
         self._holder, effects = holder.step(self._holder, holder.EvaluateRequested(index, blinded, now))
@@ -173,7 +188,8 @@ class ActiveRound:
                 return holder.ChunkEvaluated(index, evaluated, proof)
             case holder.StoreAnswer(index, request, evaluated, proof):
                 chunk = StoredChunk(request, evaluated, proof, self._asked[index])
-                await asyncio.to_thread(self._store.rounds.store_answer, self.header.round_id, index, chunk)
+                keep = self._store.rounds.store_answer
+                await asyncio.to_thread(keep, self._ready.held.id, self.header.round_id, index, chunk)
                 return holder.AnswerStored(index, evaluated, proof)
             case holder.ReplyAnswer(index):
                 chunk = await asyncio.to_thread(self._store.rounds.answer, self.header.round_id, index)

@@ -66,7 +66,8 @@ class OpenRounds:
     async def find(self, peer: Peer, round_id: bytes) -> ActiveRound:
         """Return an agreed round with a peer.
 
-        Raises RoundError: UNKNOWN_ROUND, or NOT_READY while this lab waits for the peer's signature.
+        Raises RoundError: UNKNOWN_ROUND, NOT_READY while this lab waits for the peer's signature, or the code
+        of this lab's abort, which the peer may not have heard of yet.
         """
         active = self.open.get(wire.round_id_from(round_id))
         if active is None or active.peer.lab != peer.lab:
@@ -77,7 +78,7 @@ class OpenRounds:
         except TimeoutError:
             raise RoundError(Code.NOT_READY) from None
         if active.ended.is_set():
-            raise RoundError(Code.UNKNOWN_ROUND)
+            raise active.over()
         return active
 
     async def activate(

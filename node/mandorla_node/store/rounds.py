@@ -17,7 +17,7 @@ from mandorla_protocol.session.transcript import answer_digest
 from ..clock import Clock
 from .database import Database
 from .log import append
-from .schema import CHUNKS, ROUNDS
+from .schema import CHUNKS, HELD_EPOCHS, ROUNDS
 
 
 class RoundState(StrEnum):
@@ -142,11 +142,20 @@ class Rounds:
             entry = RoundAgreed(encoded, own_signature, peer_signature, now)
             append(connection, entry, header.round_id)
 
-    def store_answer(self, round_id: RoundId, index: int, chunk: StoredChunk) -> None:
-        """Keep the answer to a chunk that was charged; nothing is kept once the round has ended."""
-        open_now = select(ROUNDS.c.id).where(ROUNDS.c.id == round_id, ROUNDS.c.state == RoundState.OPEN.value)
+    def store_answer(self, epoch_id: int, round_id: RoundId, index: int, chunk: StoredChunk) -> None:
+        """Keep the answer to a chunk that was charged, once.
+
+        Raises RoundError: UNKNOWN_ROUND if the round has ended, EPOCH_RETIRED if the key epoch has. The log
+        has an order, and no answer comes after its round or its key in it.
+        """
         digest = answer_digest(chunk.request, chunk.evaluated, chunk.proof)
         with self._database.write() as connection:
+            state = connection.scalar(select(ROUNDS.c.state).where(ROUNDS.c.id == round_id))
+            if state != RoundState.OPEN.value:
+                raise RoundError(Code.UNKNOWN_ROUND, "the round has ended")
+            seed = select(HELD_EPOCHS.c.sealed_seed).where(HELD_EPOCHS.c.id == epoch_id)
+            if connection.scalar(seed) is None:
+                raise RoundError(Code.EPOCH_RETIRED)
             kept = connection.execute(
                 update(CHUNKS)
                 .where(
@@ -154,7 +163,6 @@ class Rounds:
                     CHUNKS.c.chunk_index == index,
                     CHUNKS.c.request == chunk.request,
                     CHUNKS.c.evaluated.is_(None),
-                    open_now.exists(),
                 )
                 .values(evaluated=chunk.evaluated, proof=chunk.proof, blinded=chunk.blinded)
             )
