@@ -213,7 +213,8 @@ class Node:
         )
         half = cast(QuerierHalf, Half(self, client, asks))
         ready = cast(
-            Ready, SimpleNamespace(held=SimpleNamespace(epoch=HEADER.epoch(_IDS[who])), seed=b"", keys=None)
+            Ready,
+            SimpleNamespace(held=SimpleNamespace(id=1, epoch=HEADER.epoch(_IDS[who])), seed=b"", keys=None),
         )
         pool = cast(Workers, self)
         self.active = setting.active(HEADER, _IDS[who], self.peer, ready, half, client, store, pool)
