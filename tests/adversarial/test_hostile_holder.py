@@ -145,7 +145,7 @@ def with_key_of_another_epoch(hostile: HostileLab) -> None:
     hostile.offer = lambda: committed
 
 
-@pytest.mark.spec("5.4-1")
+@pytest.mark.spec("5.3-2", "5.3-3", "5.4-1")
 def test_evaluating_under_another_key_than_the_committed_one_is_caught(folder: Path) -> None:
     code, _ = outcome_against(folder, with_key_of_another_epoch)
     assert code == "BAD_PROOF"

@@ -62,6 +62,8 @@ class ActiveRound:
         # This lab signed a commit; either lab signed an abort. It signs no other end then.
         self.commit_signed = False
         self.abort_signed = False
+        # Why this lab aborted, if it did: it is told to a peer that asks on.
+        self.abort_code: Code | None = None
         self.task: asyncio.Task[None] | None = None
         self.comparison: asyncio.Task[Findings] | None = None
         self._lab = lab
@@ -148,9 +150,9 @@ class ActiveRound:
             raise
 
     def over(self) -> RoundError:
-        """Return what a peer is told that asks after the end: why this lab aborted, if it did (SPEC 9.7)."""
-        if self.state is RoundState.ABORTED:
-            return RoundError(self.end_code or Code.ROUND_ABORTED, "the round was aborted")
+        """Return what a peer is told that asks after the end: why this lab aborted, if it did (SPEC 9.5)."""
+        if self.abort_code is not None:
+            return RoundError(self.abort_code, "this lab aborted the round")
         return RoundError(Code.UNKNOWN_ROUND, "the round has ended")
 
     async def _answer(self, index: int, blinded: bytes, now: int) -> Answer:

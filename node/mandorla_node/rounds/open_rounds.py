@@ -108,7 +108,7 @@ class OpenRounds:
             await self.finish(active, RoundState.UNCONFIRMED, error.code)
             self.compare(active)
             return
-        active.abort_signed = True
+        active.abort_signed, active.abort_code = True, error.code
         _LOG.warning(
             "round aborted",
             round=active.header.round_id.hex(),
