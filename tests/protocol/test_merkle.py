@@ -76,3 +76,8 @@ def test_a_frontier_that_no_tree_has_is_refused(size: int, subtrees: int) -> Non
     encoded = writer.sequence([bytes(32)] * subtrees, lambda w, node: w.fixed(node, 32)).finish()
     with pytest.raises(EncodingError):
         Frontier.decode(encoded)
+
+
+def test_a_frontier_with_a_tail_is_refused() -> None:
+    with pytest.raises(EncodingError):
+        Frontier.decode(Frontier().extend(map(hash_leaf, LEAVES[:3])).encode() + b"\0")

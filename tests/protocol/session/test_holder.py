@@ -21,6 +21,7 @@ from mandorla_protocol.session.holder import (
     PageRequested,
     ReplyAnswer,
     ReplyPage,
+    StatementIssued,
     StoreAnswer,
     step,
 )
@@ -176,7 +177,20 @@ def test_one_element_over_a_small_cap_is_refused() -> None:
     assert step(opened(5), ask(0, 5))[1]
 
 
-@pytest.mark.parametrize("event", [ask(0, 3), ask(1, 3), PageRequested(0, NOW)])
+@pytest.mark.spec("9.7-2")
+def test_after_the_statement_only_what_was_answered_is_answered() -> None:
+    stated, effects = step(answer(opened(3 * CHUNK_SIZE), ask(0, 3)), StatementIssued())
+    assert effects == ()
+    assert_refused(stated, ask(1, 3), Code.WRONG_STATE)
+    assert step(stated, ask(0, 3)) == (stated, (ReplyAnswer(0),))
+
+
+def test_a_half_with_an_open_chunk_is_not_stated() -> None:
+    pending, _ = step(opened(), ask(0, 3))
+    assert_refused(pending, StatementIssued(), Code.TRANSCRIPT_MISMATCH)
+
+
+@pytest.mark.parametrize("event", [ask(0, 3), ask(1, 3), PageRequested(0, NOW), StatementIssued()])
 def test_nothing_is_answered_after_the_close(event: Event) -> None:
     closed, effects = step(answer(opened(3 * CHUNK_SIZE), ask(0, 3)), Closed())
     assert effects == ()

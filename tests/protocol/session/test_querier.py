@@ -116,6 +116,13 @@ def test_a_table_that_did_not_grow_is_not_read_again() -> None:
     assert effects == (AcceptTable(state.reader),)
 
 
+def test_a_half_is_opened_for_the_headers_table_alone() -> None:
+    other = replace(COMMITTED, root=bytes(32))
+    with pytest.raises(RoundError) as caught:
+        open_half(header(10), QUERIER, 1, TableReader.resume(TableCommitment(), Frontier(), other))
+    assert caught.value.code is Code.TABLE_MISMATCH
+
+
 def test_a_few_chunks_are_in_flight_at_a_time() -> None:
     state, effects = step(opened(5 * CHUNK_SIZE), Started())
     assert [effect.index for effect in effects if isinstance(effect, Blind)] == list(range(CHUNKS_IN_FLIGHT))

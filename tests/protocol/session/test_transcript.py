@@ -94,6 +94,15 @@ def test_an_abort_names_a_code_and_a_commit_none(outcome: Outcome, code: str) ->
     assert caught.value.code is Code.BAD_ENCODING
 
 
+def test_a_statement_with_a_tail_is_refused() -> None:
+    with pytest.raises(EncodingError):
+        CloseStatement.decode(STATEMENT.encode() + b"\0")
+
+
+def test_outcomes_have_their_numbers_on_the_wire() -> None:
+    assert [(outcome.name, outcome.value) for outcome in Outcome] == [("COMMITTED", 1), ("ABORTED", 2)]
+
+
 @pytest.mark.parametrize("outcome", [0, 3, 255])
 def test_an_unknown_outcome_is_refused(outcome: int) -> None:
     encoded = STATEMENT.encode()
