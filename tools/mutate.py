@@ -3,7 +3,8 @@
     python tools/mutate.py [MODULE ...]
 
 Each mutant differs in one place: a comparison, a connective, an operator, a constant, a `not`, or a check
-that is left out. It runs in a copy of the tree, under the tests that are named for its module below.
+that is left out. It runs in a copy of the tree, under the tests that are named for its module below and,
+if it survives them, under the vectors, which are many.
 Survivors are printed; those of `SURVIVORS.md` are known, with the reason why they are no faults. Fails for
 any other.
 """
@@ -105,27 +106,34 @@ def _swapped(operator: ast.AST) -> ast.AST:
     return SWAPS[type(operator)]()
 
 
+VECTORS = ["vectors/test_replay.py"]
+
+
 def run(module: str, places: Queue[Path], mutant: str) -> bool:
-    """Say whether the tests of a module notice a mutant of it."""
+    """Say whether the tests of a module, or the vectors, notice a mutant of it."""
     place = places.get()
     file = place / PROTOCOL / f"{module}.py"
     honest = file.read_text("utf-8")
     try:
         file.write_text(mutant, "utf-8")
         paths = os.pathsep.join(str(place / name) for name in ("proto", "protocol", "node", "simulations"))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header"]
-        try:
-            ran = subprocess.run(  # noqa: S603 - this very tree's tests
-                command + [str(place / "tests" / name) for name in TESTS[module]],
-                cwd=place, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, timeout=60,
-                check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return True
-        return ran.returncode != 0
+        environment = {**os.environ, "PYTHONPATH": paths}
+        return any(_fails(place, names, environment) for names in (TESTS[module], VECTORS))
     finally:
         file.write_text(honest, "utf-8")
         places.put(place)
+
+
+def _fails(place: Path, names: list[str], environment: dict[str, str]) -> bool:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header"]
+    command += [str(place / "tests" / name) for name in names]
+    try:
+        ran = subprocess.run(  # noqa: S603 - this very tree's tests
+            command, cwd=place, env=environment, capture_output=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    return ran.returncode != 0
 
 
 def known() -> set[tuple[str, str]]:

@@ -193,11 +193,12 @@ def derive_key_pair(seed: bytes, info: bytes) -> tuple[bytes, bytes]:
 
 
 def blind(tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
-    """Blind tokens (RFC 9497 section 3.3.1); return the blinds and the blinded elements."""
+    """Blind tokens by adding (SPEC 5.3); return the blinds and the blinded elements."""
     inputs, blinds = split(tokens), [random_scalar(one) for one in split(uniform, 64)]
     if len(inputs) != len(blinds):
         raise Refused("BAD_LENGTH")
-    blinded = [encode(multiply(b, hash_to_group(i))) for i, b in zip(inputs, blinds, strict=True)]
+    masks = [multiply(b, GENERATOR) for b in blinds]
+    blinded = [encode(add(hash_to_group(i), mask)) for i, mask in zip(inputs, masks, strict=True)]
     return b"".join(map(scalar_bytes, blinds)), b"".join(blinded)
 
 
@@ -269,12 +270,13 @@ def output(token: bytes, unblinded: Point) -> bytes:
 def verify_and_finalize(
     public_key: bytes, tokens: bytes, blinds: bytes, blinded: bytes, evaluated: bytes, proof: bytes
 ) -> bytes:
-    """Verify a batch's proof, and return the outputs (RFC 9497 section 3.3.2)."""
+    """Verify a batch's proof (RFC 9497 section 3.3.2), subtract the masks (SPEC 5.3), and return the outputs."""
     if not len(split(tokens)) == len(split(blinds)) == len(split(blinded)):
         raise Refused("BAD_LENGTH")
     verify(public_key, blinded, evaluated, proof)
-    inverses = [pow(scalar_from(b, zero=False), -1, L) for b in split(blinds)]
-    points = map(multiply, inverses, map(decode, split(evaluated)))
+    negated = [L - scalar_from(b, zero=False) for b in split(blinds)]
+    masks = [multiply(scalar, decode(public_key)) for scalar in negated]
+    points = map(add, map(decode, split(evaluated)), masks)
     return b"".join(map(output, split(tokens), points))
 
 

@@ -107,6 +107,11 @@ class SmallGroup:
         """Add, which is to multiply below the interface."""
         return self._element(int.from_bytes(left, "big") * int.from_bytes(right, "big"))
 
+    def subtract(self, left: bytes, right: bytes) -> bytes:
+        """Subtract, which is to divide below the interface."""
+        inverse = pow(int.from_bytes(right, "big"), -1, self._modulus)
+        return self._element(int.from_bytes(left, "big") * inverse)
+
     def scalar_multiply_subtract(self, nonce: Scalar, challenge: Scalar, secret: Scalar) -> Scalar:
         """Return nonce - challenge * secret."""
         numbers = (int.from_bytes(value, "big") for value in (nonce, challenge, secret))

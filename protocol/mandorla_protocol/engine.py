@@ -105,7 +105,9 @@ class PortableEngine:
             raise CryptoError(Code.BAD_LENGTH, "a token is blinded with 64 uniform bytes")
         blinds = [group.random_scalar(u) for u in split(uniform, UNIFORM_SIZE)]
         values = split(tokens, TOKEN_SIZE)
-        blinded = [oprf.blind(group, Mode.VOPRF, v, b) for v, b in zip(values, blinds, strict=True)]
+        blinded = [
+            oprf.blind_additively(group, Mode.VOPRF, v, b) for v, b in zip(values, blinds, strict=True)
+        ]
         return b"".join(blinds), b"".join(blinded)
 
     def check_elements(self, elements: bytes) -> None:
@@ -149,7 +151,7 @@ class PortableEngine:
         values = split(tokens, TOKEN_SIZE)
         scalars = [self._decode_nonzero(blinding) for blinding in split(blinds, group.scalar_size)]
         return b"".join(
-            oprf.finalize(group, value, blinding, element)
+            oprf.finalize_additively(group, value, blinding, element, public_key)
             for value, blinding, element in zip(values, scalars, elements, strict=True)
         )
 

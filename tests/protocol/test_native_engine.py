@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mandorla_protocol.engine import Engine, PortableEngine, load_engine, split
 from mandorla_protocol.errors import Code, InputError, MandorlaError
 from mandorla_protocol.group import Element, Scalar
+from mandorla_protocol.group.ristretto255 import Ristretto255
 from mandorla_protocol.oprf import KeyPair
 from tests.protocol.strategies import exactly
 
@@ -145,6 +146,28 @@ def test_anyone_can_verify_what_was_evaluated(engine: str) -> None:
     assert outcome(lambda: subject.verify(KEYS.public, BLINDED, swapped, PROOF)) is Code.BAD_PROOF
     assert outcome(lambda: subject.verify(KEYS.public, EVALUATED, BLINDED, PROOF)) is Code.BAD_PROOF
     assert outcome(lambda: subject.verify(KEYS.public, BLINDED[:64], EVALUATED, PROOF)) is Code.BAD_LENGTH
+
+
+def test_the_identity_is_unblinded_like_any_element() -> None:
+    group = Ristretto255()
+    masks = b"".join(group.multiply_generator(Scalar(blind)) for blind in split(BLINDS, 32))
+    evaluated, proof = PORTABLE.evaluate_and_prove(KEYS, masks, UNIFORM)
+
+    def finalize(engine: Engine) -> bytes:
+        return engine.verify_and_finalize(KEYS.public, TOKENS, BLINDS, masks, evaluated, proof)
+
+    assert len(finalize(PORTABLE)) == 64 * len(TOKENS) // 32
+    assert_same(finalize)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65])
+def test_a_table_of_the_public_key_changes_no_byte(count: int) -> None:
+    tokens = b"".join(index.to_bytes(32, "big") for index in range(count))
+    blinds, blinded = PORTABLE.blind(tokens, UNIFORM * count)
+    evaluated, proof = native(2).evaluate_and_prove(KEYS, blinded, UNIFORM)
+    assert_same(
+        lambda engine: engine.verify_and_finalize(KEYS.public, tokens, blinds, blinded, evaluated, proof)
+    )
 
 
 def test_batches_of_several_blocks_are_the_same() -> None:

@@ -75,6 +75,28 @@ def test_keys_are_derived_from_32_bytes_and_info_whose_length_fits_its_field() -
         assert caught.value.code is Code.BAD_LENGTH
 
 
+@pytest.mark.parametrize(
+    ("suite", "vector"), [case for case in CASES if case.values[0]["mode"] == Mode.VOPRF]
+)
+def test_blinding_by_adding_gives_the_rfcs_outputs(suite: dict[str, Any], vector: dict[str, Any]) -> None:
+    secret, public = Scalar(bytes.fromhex(suite["skSm"])), Element(bytes.fromhex(suite["pkSm"]))
+    for value, scalar, output in zip(*(unhex(vector[k]) for k in ("Input", "Blind", "Output")), strict=True):
+        blinded = oprf.blind_additively(GROUP, Mode.VOPRF, value, Scalar(scalar))
+        evaluated = oprf.blind_evaluate(GROUP, secret, blinded)
+        assert oprf.finalize_additively(GROUP, value, Scalar(scalar), evaluated, public) == output
+
+
+def test_a_key_that_is_not_the_answers_makes_outputs_depend_on_the_blind() -> None:
+    secret = oprf.derive_key_pair(GROUP, Mode.VOPRF, bytes(32), b"").secret
+    wrong = GROUP.decode_element(GROUP.multiply_generator(Scalar(b"\x06" + bytes(31))))
+    outputs = set()
+    for blind in (b"\x05" + bytes(31), b"\x07" + bytes(31)):
+        blinded = oprf.blind_additively(GROUP, Mode.VOPRF, b"x", Scalar(blind))
+        evaluated = oprf.blind_evaluate(GROUP, secret, blinded)
+        outputs.add(oprf.finalize_additively(GROUP, b"x", Scalar(blind), evaluated, wrong))
+    assert len(outputs | {oprf.evaluate(GROUP, Mode.VOPRF, secret, b"x")}) == 3
+
+
 def test_input_that_hashes_to_the_identity_is_refused() -> None:
     class IdentityHash(Ristretto255):
         def hash_to_group(self, message: bytes, dst: bytes) -> bytes:

@@ -62,6 +62,9 @@ class ToyGroup:
     def add(self, left: bytes, right: bytes) -> bytes:
         return _element(_int(left) * _int(right) % MODULUS)
 
+    def subtract(self, left: bytes, right: bytes) -> bytes:
+        return _element(_int(left) * pow(_int(right), -1, MODULUS) % MODULUS)
+
     def scalar_multiply_subtract(self, nonce: Scalar, challenge: Scalar, secret: Scalar) -> Scalar:
         return _scalar(_int(nonce) - _int(challenge) * _int(secret))
 

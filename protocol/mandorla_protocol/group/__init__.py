@@ -83,6 +83,10 @@ class Group(Protocol):
         """Add two elements; the result may be the identity."""
         ...
 
+    def subtract(self, left: bytes, right: bytes) -> bytes:
+        """Subtract an element from another; the result may be the identity."""
+        ...
+
     def scalar_multiply_subtract(self, nonce: Scalar, challenge: Scalar, secret: Scalar) -> Scalar:
         """Return nonce - challenge * secret."""
         ...

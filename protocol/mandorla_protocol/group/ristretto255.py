@@ -113,6 +113,11 @@ class Ristretto255:
         total: bytes = rbcl.crypto_core_ristretto255_add(left, right)
         return total
 
+    def subtract(self, left: bytes, right: bytes) -> bytes:
+        """Subtract `right` from `left`."""
+        difference: bytes = rbcl.crypto_core_ristretto255_sub(left, right)
+        return difference
+
     def scalar_multiply_subtract(self, nonce: Scalar, challenge: Scalar, secret: Scalar) -> Scalar:
         """Return nonce - challenge * secret modulo the order, in constant time."""
         product = bindings.crypto_core_ed25519_scalar_mul(challenge, secret)

@@ -6,6 +6,7 @@
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoPoint},
     scalar::Scalar,
+    traits::IsIdentity,
 };
 use zeroize::Zeroizing;
 
@@ -13,6 +14,7 @@ use crate::{
     blocks::{self, BLOCK},
     dleq::{self, PROOF_SIZE, Proof},
     fault::Fault,
+    fixed_base::FixedBase,
     suite::{
         ELEMENT_SIZE, SCALAR_SIZE, SEED_SIZE, TOKEN_SIZE, UNIFORM_SIZE, compress_doubles,
         decode_element, decode_nonzero, derive_scalar, halve, hash_to_group, output, random_scalar,
@@ -46,7 +48,8 @@ pub fn derive_key_pair(
 ///
 /// # Errors
 ///
-/// `BadLength` unless there are 64 uniform bytes a token, `BadScalar` if some reduce to zero.
+/// `BadLength` unless there are 64 uniform bytes a token, `BadScalar` if some reduce to zero, `BadElement` if
+/// a token is the identity when hashed or blinded.
 pub fn blind(
     tokens: &[u8],
     uniform: &[u8],
@@ -62,10 +65,9 @@ pub fn blind(
     }
     whole(tokens, TOKEN_SIZE)?;
     let blinded = blocks::map(count, BLOCK, threads, |range| {
-        let halves = range
-            .map(|index| Ok(*halve(&scalars[index]) * hash_to_group(at(tokens, index))?))
-            .collect::<Result<Vec<_>, Fault>>()?;
-        Ok(compress_doubles(&halves))
+        range
+            .map(|index| blind_one(at(tokens, index), &scalars[index]))
+            .collect::<Result<Vec<_>, Fault>>()
     })?;
     let mut blinds = Zeroizing::new(Vec::with_capacity(count * SCALAR_SIZE));
     for scalar in scalars.iter() {
@@ -146,14 +148,15 @@ pub fn verify_and_finalize(
     )?;
 
     whole(tokens, TOKEN_SIZE)?;
-    whole(blinds, SCALAR_SIZE)?;
+    let scalars = decode_blinds(blinds)?;
+    let key = FixedBase::new(public_point, count);
     let outputs = blocks::map(count, BLOCK, threads, |range| {
-        let halves = unblind(&answers[range.clone()], at_range(blinds, &range))?;
-        let unblinded = compress_doubles(&halves);
         Ok(Zeroizing::new(
             range
-                .zip(&unblinded)
-                .map(|(index, element)| output(at(tokens, index), element))
+                .map(|index| {
+                    let element = unblind(&answers[index], &scalars[index], &key);
+                    output(at(tokens, index), &element)
+                })
                 .collect::<Vec<_>>(),
         ))
     })?;
@@ -229,18 +232,27 @@ pub fn evaluate(secret: &[u8], tokens: &[u8], threads: usize) -> Result<Zeroizin
     Ok(join_outputs(&outputs))
 }
 
-/// Return the halves of the unblinded elements, with one inversion for all blinds.
-fn unblind(evaluated: &[RistrettoPoint], blinds: &[u8]) -> Result<Vec<RistrettoPoint>, Fault> {
-    let mut inverses = Zeroizing::new(Vec::with_capacity(evaluated.len()));
-    for bytes in blinds.chunks_exact(SCALAR_SIZE) {
-        inverses.push(*decode_nonzero(bytes)?);
+/// Blind a token by adding the generator times the blind: all the work is on a fixed base.
+fn blind_one(token: &[u8], blind: &Scalar) -> Result<CompressedRistretto, Fault> {
+    let blinded = hash_to_group(token)? + RistrettoPoint::mul_base(blind);
+    if blinded.is_identity() {
+        return Err(Fault::BadElement);
     }
-    Scalar::batch_invert(&mut inverses);
-    Ok(inverses
-        .iter()
-        .zip(evaluated)
-        .map(|(inverse, point)| *halve(inverse) * point)
-        .collect())
+    Ok(blinded.compress())
+}
+
+/// Subtract the public key times the blind, which leaves the key times the hashed token.
+fn unblind(evaluated: &RistrettoPoint, blind: &Scalar, key: &FixedBase) -> CompressedRistretto {
+    (evaluated - key.multiply(blind)).compress()
+}
+
+fn decode_blinds(blinds: &[u8]) -> Result<Zeroizing<Vec<Scalar>>, Fault> {
+    let count = whole(blinds, SCALAR_SIZE)?;
+    let mut scalars = Zeroizing::new(Vec::with_capacity(count));
+    for bytes in blinds.chunks_exact(SCALAR_SIZE) {
+        scalars.push(*decode_nonzero(bytes)?);
+    }
+    Ok(scalars)
 }
 
 fn decode_all(

@@ -11,6 +11,7 @@ pub mod batch;
 mod blocks;
 mod dleq;
 pub mod fault;
+mod fixed_base;
 #[cfg(feature = "python")]
 mod python;
 mod suite;
