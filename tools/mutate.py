@@ -44,12 +44,12 @@ TESTS = {
     "session/transcript": ["protocol/session"],
     "session/holder": ["protocol/session"],
     "session/querier": ["protocol/session"],
-    "log/proofs": ["protocol/log/test_proofs.py"],
-    "log/notes": ["protocol/log/test_checkpoint.py"],
-    "log/checkpoint": ["protocol/log", "node/test_witness.py"],
+    "log/proofs": ["protocol/log/test_limits.py", "protocol/log/test_proofs.py"],
+    "log/notes": ["protocol/log/test_limits.py", "protocol/log/test_checkpoint.py"],
+    "log/checkpoint": ["protocol/log/test_limits.py", "protocol/log", "node/test_witness.py"],
     "log/witness": ["protocol/log/test_witness.py"],
-    "log/fraud": ["protocol/log", "node/test_witness.py"],
-    "log/entries": ["protocol/log/test_entries.py"],
+    "log/fraud": ["protocol/log/test_limits.py", "protocol/log", "node/test_witness.py"],
+    "log/entries": ["protocol/log/test_limits.py", "protocol/log/test_entries.py"],
 }
 _PAIRS: tuple[tuple[type[ast.AST], type[ast.AST]], ...] = (
     (ast.Lt, ast.LtE),
