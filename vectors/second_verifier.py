@@ -270,7 +270,7 @@ def output(token: bytes, unblinded: Point) -> bytes:
 def verify_and_finalize(
     public_key: bytes, tokens: bytes, blinds: bytes, blinded: bytes, evaluated: bytes, proof: bytes
 ) -> bytes:
-    """Verify a batch's proof (RFC 9497 section 3.3.2), subtract the masks (SPEC 5.3), and return the outputs."""
+    """Verify a proof (RFC 9497 section 3.3.2), subtract the masks (SPEC 5.3), and return the outputs."""
     if not len(split(tokens)) == len(split(blinds)) == len(split(blinded)):
         raise Refused("BAD_LENGTH")
     verify(public_key, blinded, evaluated, proof)
