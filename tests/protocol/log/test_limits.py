@@ -183,6 +183,7 @@ LEFT, RIGHT = (hash_children(*LEAVES[at : at + 2]) for at in (0, 2))
     [
         pytest.param(-1, EMPTY_ROOT, [], id="negative"),
         pytest.param(5, ROOT, [], id="larger"),
+        pytest.param(8, ROOT, [], id="larger-and-complete"),
         pytest.param(2, LEFT, [RIGHT[:31]], id="hash-of-31-bytes"),
         pytest.param(2, LEFT, [RIGHT + b"\0"], id="hash-of-33-bytes"),
         pytest.param(3, ROOT, [], id="empty"),
@@ -200,5 +201,8 @@ def test_a_proof_that_goes_on_beyond_the_root_is_refused() -> None:
     verify_inclusion(LEAVES[0], 0, 4, ROOT, [LEAVES[1], RIGHT])
     beyond = hash_children(RIGHT, ROOT)
     assert_refused(verify_inclusion, LEAVES[0], 0, 4, beyond, [LEAVES[1], RIGHT, RIGHT])
-    longer = hash_children(RIGHT, hash_children(LEFT, RIGHT))
-    assert_refused(verify_consistency, 2, hash_children(RIGHT, LEFT), 4, longer, [RIGHT, RIGHT])
+    three = Frontier().extend(LEAVES[:3]).root
+    proof = [LEAVES[2], LEAVES[3], LEFT]
+    verify_consistency(3, three, 4, ROOT, proof)
+    one, other = hash_children(RIGHT, three), hash_children(RIGHT, ROOT)
+    assert_refused(verify_consistency, 3, one, 4, other, [*proof, RIGHT])
