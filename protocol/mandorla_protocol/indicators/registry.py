@@ -25,13 +25,15 @@ class IndicatorType:
     """A type of indicator.
 
     `canonicalise` is pure and idempotent, and raises nothing but InputError(BAD_INDICATOR) on any text.
-    `profile` numbers that rule: two labs match only under the same one.
+    `profile` numbers that rule: two labs match only under the same one. `needed` is how many indicators of
+    one group, such as the fingerprints of one prompt, must match before the group is a match (SPEC 4.5).
     """
 
     name: str
     collection: Collection
     profile: int
     canonicalise: Callable[[str], str]
+    needed: int = 1
 
 
 _TYPES: Final = (
