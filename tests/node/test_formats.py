@@ -43,6 +43,12 @@ class TestFormatOf:
             ("a.b/LIST.CSV", Format.CSV),
             ("x.jsonl", Format.JSONL),
             ("x.ndjson", Format.JSONL),
+            ("x.json", Format.JSON),
+            ("x.parquet", Format.PARQUET),
+            ("x.stix", Format.STIX),
+            ("x.misp", Format.MISP),
+            ("x.csv.gz", Format.CSV),
+            ("x.GZ", Format.PLAIN),
         ],
     )
     def test_goes_by_the_extension(self, name: str, expected: Format) -> None:
@@ -50,7 +56,7 @@ class TestFormatOf:
 
     def test_refuses_an_extension_that_says_something_else(self) -> None:
         with pytest.raises(InputError) as caught:
-            format_of("feed.json")
+            format_of("feed.zip")
         assert caught.value.code is Code.BAD_INPUT
         assert "--format" in caught.value.detail
 
@@ -78,8 +84,8 @@ class TestPlain:
         assert row.label == label
 
 
-@pytest.mark.parametrize("written_as", list(Format))
-class TestEveryFormat:
+@pytest.mark.parametrize("written_as", [Format.PLAIN, Format.CSV, Format.JSONL])
+class TestEveryFormatOfLines:
     @staticmethod
     def lines(written_as: Format, *lines: bytes) -> tuple[bytes, int]:
         """Return a file with the lines, and the number of lines in front of them."""

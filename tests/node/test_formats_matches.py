@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mandorla_node.formats.delimited import guarded, unguarded
 from mandorla_node.formats.matches import FoundMatch, write_csv, write_json
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
@@ -51,6 +55,19 @@ def test_csv_holds_no_formula(value: str) -> None:
     assert header[:5] == ["type", "value", "peer", "kind", "first_matched"]
     assert row[1] in (value, f"'{value}")
     assert row[1][0] not in "=+-@\t\r\n"
+
+
+@given(st.text(st.sampled_from("'=+-@a"), max_size=5))
+def test_the_guard_against_formulas_comes_off_again(text: str) -> None:
+    assert guarded(text)[:1] not in tuple("=+-@")
+    assert unguarded(guarded(text)) == text
+
+
+def test_a_time_that_no_calendar_has_is_written_as_the_last() -> None:
+    peer_says = replace(LABEL, expires=2**40 - 1)
+    target = io.StringIO()
+    write_json([replace(match("a.example"), label=peer_says)], target)
+    assert json.loads(target.getvalue())[0]["label"]["expires"] == "9999-12-31T23:59:59Z"
 
 
 def test_a_match_does_not_show_its_value() -> None:

@@ -46,7 +46,7 @@ def feed(
 
     Raises InputError: BAD_ROWS if it is strict and a row is bad, BAD_FILE if it cannot be read.
     """
-    unread = _Unread(strict)
+    unread = _Unread(strict, written_as.unit)
     with _metered(source) as metered:
         rows = unread.sift(read_rows(metered, written_as, defaults))
         if node_answers(home.operator_socket):
@@ -77,8 +77,9 @@ def _feed_store(home: Home, target: str, strict: bool, rows: Iterator[IngestRow]
 class _Unread:
     """The rows that could not be read; the node only sees the others."""
 
-    def __init__(self, strict: bool) -> None:
+    def __init__(self, strict: bool, unit: str) -> None:
         self._strict = strict
+        self._unit = unit
         self._first: list[RejectedRow] = []
         self._total = 0
 
@@ -89,7 +90,7 @@ class _Unread:
                 yield row
                 continue
             if self._strict:
-                raise InputError(Code.BAD_ROWS, f"line {row.line}: {row.reason}")
+                raise InputError(Code.BAD_ROWS, f"{self._unit} {row.line}: {row.reason}")
             self._total += 1
             if len(self._first) < MAX_REPORTED:
                 self._first.append(row)

@@ -32,6 +32,10 @@ class IngestFormat(StrEnum):
     PLAIN = "plain"
     CSV = "csv"
     JSONL = "jsonl"
+    JSON = "json"
+    PARQUET = "parquet"
+    STIX = "stix"
+    MISP = "misp"
 
 
 def ingest(
@@ -60,11 +64,12 @@ def ingest(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Take in a list: plain, CSV or JSON Lines.
+    """Take in a list: plain, CSV, JSON Lines, Parquet, a STIX 2.1 bundle or a MISP event.
 
-    CSV (with a header) and JSON Lines have the fields value, type, reason, severity, confidence, first_seen,
-    expires and tlp; all but value may be left out. A row that cannot be used is reported by line and reason,
-    and the rest goes in. Works with a running node and with a stopped one.
+    CSV (with a header), JSON Lines and Parquet have the fields value, type, reason, severity, confidence,
+    first_seen, expires and tlp; all but value may be left out. A .json file is STIX or MISP, by its content;
+    gzip is seen by its content too. A row that cannot be used is reported by position and reason, and the
+    rest goes in. Works with a running node and with a stopped one.
     """
     from ..formats import Format, RowDefaults, format_of
     from ..home import Home
@@ -75,13 +80,13 @@ def ingest(
     if source_format is Format.PLAIN and not kind:
         raise InputError(Code.BAD_INPUT, "a plain list needs --type")
     _require_type(kind)
-    defaults = RowDefaults(kind, _label(given, target))
+    defaults = RowDefaults(kind, _label(given, target), target is IngestSet.OBSERVED)
     with feeding.opened(file) as source:
         report = feeding.feed(Home.open(home), target.value, strict, source, source_format, defaults)
     if as_json:
         _write_json(report)
     else:
-        _print(report, file, target)
+        _print(report, file, target, source_format.unit)
 
 
 def _require_type(kind: str) -> None:
@@ -105,7 +110,7 @@ def _label(given: dict[str, str], target: IngestSet) -> Label:
     return label_from(given, NO_LABEL)
 
 
-def _print(report: IngestReport, file: str, target: IngestSet) -> None:
+def _print(report: IngestReport, file: str, target: IngestSet, unit: str) -> None:
     from .output import console, count, indented, safe, table
 
     out = console()
@@ -123,7 +128,7 @@ def _print(report: IngestReport, file: str, target: IngestSet) -> None:
             rows.add_row(count(number), what)
     out.print(rows)
     for row in report.rejected[:_SHOWN]:
-        out.print(indented(safe(f"line {row.line:,}: {row.reason}", "dim")))
+        out.print(indented(safe(f"{unit} {row.line:,}: {row.reason}", "dim")))
     if report.rejected_total > _SHOWN:
         out.print(f"  ... and {report.rejected_total - _SHOWN:,} more; --json lists them", style="dim")
 

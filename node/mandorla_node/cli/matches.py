@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from mandorla_protocol.errors import Code, InputError
+
 from .options import HomeOption, RoundKind
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ class MatchFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    STIX = "stix"
+    MISP = "misp"
 
 
 def matches(
@@ -45,20 +51,51 @@ def matches(
 ) -> None:
     """List the indicators that a peer flagged too.
 
-    With what the peer says of them. Works with a running node and with a stopped one.
+    With what the peer says of them. `ingest` reads all but the table and the JSON again: CSV, JSON Lines,
+    Parquet, a STIX 2.1 bundle, a MISP event. Works with a running node and with a stopped one.
     """
-    from ..formats.matches import write_csv, write_json
     from ..home import Home
 
-    found = _found(Home.open(home), peer, kind)
-    with closing(found):
-        match written_as:
-            case MatchFormat.JSON:
-                write_json(found, sys.stdout)
-            case MatchFormat.CSV:
-                write_csv(found, sys.stdout)
-            case MatchFormat.TABLE:
-                _print(found, limit)
+    opened = Home.open(home)
+    with closing(_found(opened, peer, kind)) as found:
+        if written_as is MatchFormat.TABLE:
+            _print(found, limit)
+        else:
+            _export(found, written_as, opened)
+
+
+def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Home) -> None:
+    """Write matches to standard output, and how many could not be to standard error."""
+    from mandorla_protocol.signatures import lab_id
+
+    from ..clock import system_clock
+    from ..formats import matches, misp_writer, parquet, parquet_writer, stix_writer
+    from ..formats.exports import Author
+    from .output import console, plural
+
+    author = Author.of(home.card.name, lab_id(home.identity), home.identity, system_clock())
+    left_out = 0
+    match written_as:
+        case MatchFormat.JSON:
+            matches.write_json(found, sys.stdout)
+        case MatchFormat.CSV:
+            matches.write_csv(found, sys.stdout)
+        case MatchFormat.JSONL:
+            matches.write_json_lines(found, sys.stdout)
+        case MatchFormat.STIX:
+            left_out = stix_writer.write_stix(found, sys.stdout, author)
+        case MatchFormat.MISP:
+            left_out = misp_writer.write_misp(found, sys.stdout, author)
+        case _:
+            parquet.require_pyarrow()
+            if sys.stdout.isatty():
+                raise InputError(Code.BAD_INPUT, "Parquet is not for a terminal: send it to a file")
+            parquet_writer.write_parquet(found, sys.stdout.buffer)
+    if left_out:
+        said = (
+            f"{plural(left_out, 'match', 'matches')} left out: {written_as.value} cannot say what they are."
+        )
+        console(stderr=True).print(said)
 
 
 def _print(found: Iterator[FoundMatch], limit: int) -> None:

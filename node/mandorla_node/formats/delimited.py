@@ -19,6 +19,7 @@ _QUOTED: Final = r'"(?:[^"]|"")*+"'
 _FIELD: Final = rf'(?:{_QUOTED}|[^",]*+)'
 _RECORD: Final = re.compile(rf"{_FIELD}(?:,{_FIELD})*+")
 _UNCLOSED: Final = re.compile(rf'(?:{_FIELD},)*+"(?:[^"]|"")*+')
+_FORMULA: Final = re.compile(r"'*+[=+\-@\t\r\n]")
 _NEXT: Final = re.compile(rf"({_FIELD})(?:,|\Z)")
 
 Record = tuple[int, list[str]]
@@ -42,7 +43,18 @@ def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | Rejected
                 reason = f"The record has {len(fields)} fields, the header {len(columns)}."
                 yield RejectedRow(line, Code.BAD_INPUT, reason)
             else:
-                yield make_row(line, dict(zip(columns, fields, strict=True)), defaults)
+                texts = (unguarded(field) for field in fields)
+                yield make_row(line, dict(zip(columns, texts, strict=True)), defaults)
+
+
+def guarded(field: str) -> str:
+    """Return a field that no spreadsheet takes for a formula: with an apostrophe before what would be one."""
+    return f"'{field}" if _FORMULA.match(field) else field
+
+
+def unguarded(field: str) -> str:
+    """Return the field that `guarded` was given."""
+    return field[1:] if field.startswith("'") and _FORMULA.match(field) else field
 
 
 def _header(record: Record | RejectedRow) -> list[str]:

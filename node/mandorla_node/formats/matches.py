@@ -1,4 +1,4 @@
-"""Matches as files: JSON for programs, CSV for spreadsheets."""
+"""Matches as files: JSON for programs, and rows that `ingest` reads back: CSV, JSON Lines, Parquet."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Final, TextIO
 
 from mandorla_protocol.labels import Label
 
+from .delimited import guarded
 from .rows import LABEL_FIELDS, name_of, rfc3339
 
-_COLUMNS: Final = ("type", "value", "peer", "kind", "first_matched", *LABEL_FIELDS)
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+COLUMNS: Final = ("type", "value", "peer", "kind", "first_matched", *LABEL_FIELDS)
+"""What rows of matches are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,17 @@ class FoundMatch:
             "round_id": self.round_id.hex(),
         }
 
+    def as_row(self) -> dict[str, str | int | None]:
+        """Return the match as the columns of a row."""
+        return {
+            "type": self.type,
+            "value": self.value,
+            "peer": self.peer,
+            "kind": self.kind,
+            "first_matched": rfc3339(self.first_matched),
+            **label_object(self.label),
+        }
+
 
 def label_object(label: Label) -> dict[str, str | int | None]:
     """Return a label as JSON has it: names, and times as RFC 3339 or null."""
@@ -66,26 +78,20 @@ def write_json(matches: Iterable[FoundMatch], target: TextIO) -> None:
     target.write("[]\n" if separator == "[" else "\n]\n")
 
 
+def write_json_lines(matches: Iterable[FoundMatch], target: TextIO) -> None:
+    """Write an object a line, with the columns of CSV."""
+    for match in matches:
+        target.write(json.dumps(match.as_row(), ensure_ascii=False) + "\n")
+
+
 def write_csv(matches: Iterable[FoundMatch], target: TextIO) -> None:
     """Write RFC 4180 CSV with a header.
 
-    A field that a spreadsheet would take for a formula gets an apostrophe in front.
+    A field that a spreadsheet would take for a formula gets an apostrophe in front, which `ingest` takes off.
     """
     writer = csv.writer(target)
-    writer.writerow(_COLUMNS)
+    writer.writerow(COLUMNS)
     for match in matches:
-        label = label_object(match.label)
         writer.writerow(
-            [
-                _guarded(match.type),
-                _guarded(match.value),
-                _guarded(match.peer),
-                match.kind,
-                rfc3339(match.first_matched),
-                *(label[name] for name in LABEL_FIELDS),
-            ]
+            [guarded(cell) if isinstance(cell, str) else cell for cell in match.as_row().values()]
         )
-
-
-def _guarded(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

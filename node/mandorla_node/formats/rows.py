@@ -18,6 +18,7 @@ LABEL_FIELDS: Final = ("reason", "severity", "confidence", "first_seen", "expire
 FIELDS: Final = ("type", "value", *LABEL_FIELDS)
 
 NO_LABEL: Final = Label()
+_LAST_SECOND: Final = 253_402_300_799
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 
 
@@ -37,7 +38,7 @@ class IngestRow:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """Why a row cannot be read; never its content."""
+    """Why a row cannot be read; never its content. `line` counts lines, or the objects of a document."""
 
     line: int
     code: Code
@@ -46,10 +47,14 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """The type and label of rows that do not say their own; no type means that each row must."""
+    """The type and label of rows that do not say their own; no type means that each row must.
+
+    `observed` says that rows go into the observed set: then what was merely seen is taken too.
+    """
 
     type: str = ""
     label: Label = NO_LABEL
+    observed: bool = False
 
 
 def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> IngestRow | RejectedRow:
@@ -129,8 +134,8 @@ def unix_time(field: str, text: str) -> int:
 
 
 def rfc3339(seconds: int) -> str:
-    """Write Unix seconds as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Write Unix seconds as RFC 3339 in UTC; what is after the year 9999, as a label may be, as its end."""
+    return datetime.fromtimestamp(min(seconds, _LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _number(field: str, text: str) -> int:

@@ -90,7 +90,7 @@ def test_standard_input_is_a_list(run: Run, home: Home, monkeypatch: pytest.Monk
         (["list.txt", "--as", "flagged", "--type", "ipv4", "--severity", "huge"], Code.BAD_INPUT),
         (["list.txt", "--as", "flagged", "--type", "ipv4", "--confidence", "101"], Code.BAD_LABEL),
         (["list.txt", "--as", "flagged", "--type", "ipv4", "--expires", "someday"], Code.BAD_INPUT),
-        (["feed.parquet", "--as", "flagged"], Code.BAD_INPUT),
+        (["feed.zip", "--as", "flagged"], Code.BAD_INPUT),
         (["absent.txt", "--as", "flagged", "--type", "ipv4"], Code.BAD_FILE),
         (["list.txt", "--as", "flagged", "--format", "csv"], Code.BAD_FILE),
     ],

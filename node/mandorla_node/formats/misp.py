@@ -1,0 +1,178 @@
+"""MISP events as JSON: each attribute that is meant for detection gives rows.
+
+Rows are numbered by attribute: 1 is the first of the file, those inside objects among them. What an attribute
+says in text is never used or shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from mandorla_protocol.errors import Code, InputError, MandorlaError
+from mandorla_protocol.labels import Label
+
+from .json_stream import End, Json, Path, stream
+from .lines import Source
+from .misp_types import TYPE_TAG, read_attribute
+from .rows import IngestRow, RejectedRow, RowDefaults, label_from
+from .tlp import strictest_tag
+
+MAX_HELD: Final = 500_000
+"""Attributes of one event, at most: they wait for the event's tags, which come after them."""
+
+_PREFIXES: Final = (("response", "*", "Event"), ("Event",), ("*", "Event"), ("response",))
+_PIECES: Final = frozenset({("Attribute", "*"), ("Object", "*"), ("Tag", "*"), ("threat_level_id",)})
+_SEVERITIES: Final = {"1": "high", "2": "medium", "3": "low"}
+_CONFIDENCES: Final = {
+    "completely-confident": "100",
+    "usually-confident": "75",
+    "fairly-confident": "50",
+    "rarely-confident": "25",
+    "unconfident": "0",
+}
+_TAG: Final = re.compile(r'(mandorla:[a-z-]+|misp:confidence-level)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An attribute that waits for the end of its event."""
+
+    number: int
+    type: str
+    value: str
+    fields: dict[str, str]
+    tags: tuple[str, ...]
+
+
+class _Event:
+    """What has been read of an event."""
+
+    def __init__(self) -> None:
+        self.rows: list[_Held | RejectedRow] = []
+        self.tags: list[str] = []
+        self.severity = ""
+
+    def released(self, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+        """Yield the rows, with what the event says of all of them."""
+        common = {"severity": self.severity} | _fields_of(self.tags)
+        for row in self.rows:
+            yield row if isinstance(row, RejectedRow) else self._labelled(row, common, defaults)
+
+    def _labelled(self, row: _Held, common: dict[str, str], defaults: RowDefaults) -> IngestRow | RejectedRow:
+        try:
+            label: Label = label_from(common | row.fields, defaults.label)
+        except MandorlaError as error:
+            return RejectedRow(row.number, error.code, error.detail)
+        level = strictest_tag([*self.tags, *row.tags])
+        return IngestRow(
+            row.number, row.type, row.value, label if level is None else replace(label, tlp=level)
+        )
+
+
+def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+    """Read an event, or the answer to a search for events; each event's rows come at its end.
+
+    Raises InputError(BAD_FILE) if there is none in it, or if one has more than `MAX_HELD` attributes.
+    """
+    event, number, any_event = _Event(), 0, False
+    for found in stream(source, _wanted):
+        if isinstance(found, End):
+            if found.path in _PREFIXES:
+                any_event = True
+                yield from event.released(defaults)
+                event = _Event()
+            continue
+        piece = _inside(found.path)
+        if piece == ("Tag", "*"):
+            event.tags += _tags([found.value])
+        elif piece == ("threat_level_id",):
+            event.severity = _SEVERITIES.get(str(found.value), "")
+        elif found.fault:
+            number += 1
+            event.rows.append(RejectedRow(number, Code.BAD_INPUT, found.fault))
+        else:
+            for attribute in _attributes(piece, found.value):
+                number += 1
+                event.rows += _read(number, attribute, defaults)
+        if len(event.rows) > MAX_HELD:
+            raise InputError(Code.BAD_FILE, f"an event has more than {MAX_HELD:,} attributes")
+    if not any_event:
+        raise InputError(Code.BAD_FILE, "the file is not a MISP event")
+
+
+def _wanted(path: Path) -> bool:
+    return _inside(path) in _PIECES
+
+
+def _inside(path: Path) -> Path:
+    """Return a path inside its event."""
+    for prefix in _PREFIXES:
+        if path[: len(prefix)] == prefix:
+            return path[len(prefix) :]
+    return ()
+
+
+def _attributes(piece: Path, value: Json) -> list[Json]:
+    """Return the attributes of a piece: itself, or those of an object."""
+    if piece[:1] != ("Object",):
+        return [value]
+    inner = value.get("Attribute", []) if isinstance(value, dict) else [None]
+    deleted = isinstance(value, dict) and _is_true(value.get("deleted"))
+    if not isinstance(inner, list):
+        return [None]
+    return [one | {"deleted": True} if deleted and isinstance(one, dict) else one for one in inner]
+
+
+def _read(number: int, item: Json, defaults: RowDefaults) -> Iterator[_Held | RejectedRow]:
+    kind = item.get("type") if isinstance(item, dict) else None
+    value = item.get("value") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(kind, str) or not isinstance(value, str):
+        yield RejectedRow(number, Code.BAD_INPUT, "It is not a MISP attribute with a type and a value.")
+        return
+    if not defaults.observed and not _is_true(item.get("to_ids", True)):
+        reason = "It is context, not for detection (to_ids is false)."
+        yield RejectedRow(number, Code.BAD_INPUT, reason)
+        return
+    tags = _tags(item.get("Tag"))
+    fields = _fields_of(tags)
+    tagged = fields.pop("type", "")
+    fields |= {name: str(item[name]) for name in ("first_seen",) if isinstance(item.get(name), str)}
+    if _is_true(item.get("deleted")):
+        if defaults.observed:
+            yield RejectedRow(number, Code.BAD_INPUT, "It was deleted.")
+            return
+        # A label that has expired takes the indicator out of what peers are told.
+        fields["expires"] = str(item.get("timestamp") or 1)
+    for named in read_attribute(kind, value, tagged):
+        if named is None:
+            yield RejectedRow(number, Code.UNKNOWN_TYPE, "It is of no type of the registry.")
+        else:
+            yield _Held(number, *named, fields, tuple(tag for tag in tags if tag.startswith("tlp:")))
+
+
+def _tags(value: Json) -> list[str]:
+    if not isinstance(value, list):
+        return []
+    names = [one.get("name") for one in value if isinstance(one, dict)]
+    return [name.lower() for name in names if isinstance(name, str)]
+
+
+def _fields_of(tags: list[str]) -> dict[str, str]:
+    """Return what machine tags say, under the names of a row's fields."""
+    fields: dict[str, str] = {}
+    for tag in tags:
+        if found := _TAG.fullmatch(tag):
+            if found[1] == "misp:confidence-level":
+                fields.setdefault("confidence", _CONFIDENCES.get(found[2], ""))
+            elif found[1] == TYPE_TAG:
+                fields["type"] = found[2]
+            else:
+                fields[found[1].removeprefix("mandorla:").replace("-", "_")] = found[2]
+    return fields
+
+
+def _is_true(value: Json) -> bool:
+    return value in (True, 1, "1", "true")

@@ -1,0 +1,200 @@
+"""STIX 2.1 bundles: each indicator's pattern, or each cyber-observable, gives rows.
+
+Rows are numbered by object: 1 is the first of the bundle. What an object says of itself in text is never used
+or shown, its id included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from mandorla_protocol.errors import Code, InputError, MandorlaError
+from mandorla_protocol.labels import Label
+
+from .json_stream import End, Json, Path, stream
+from .lines import Source
+from .rows import IngestRow, RejectedRow, RowDefaults, label_from, name_of
+from .stix_patterns import CUSTOM, OBJECTS, PatternError, named, read_pattern
+from .tlp import strictest_marking
+
+LABEL_EXTENSION: Final = "extension-definition--7c1b0d4e-6d1f-4f4a-9d0c-0d7f0a3f5a11"
+"""Mandorla's own extension of indicators: the `reason` and `severity` of a label."""
+
+CONTEXT: Final = frozenset(
+    {
+        "attack-pattern",
+        "campaign",
+        "course-of-action",
+        "extension-definition",
+        "grouping",
+        "identity",
+        "infrastructure",
+        "intrusion-set",
+        "language-content",
+        "location",
+        "malware",
+        "malware-analysis",
+        "marking-definition",
+        "note",
+        "observed-data",
+        "opinion",
+        "relationship",
+        "report",
+        "sighting",
+        "threat-actor",
+        "tool",
+        "vulnerability",
+    }
+)
+"""Objects around indicators: they are passed over."""
+
+_OBSERVABLES: Final = frozenset(
+    {
+        "artifact",
+        "autonomous-system",
+        "directory",
+        "email-message",
+        "file",
+        "mac-addr",
+        "mutex",
+        "network-traffic",
+        "process",
+        "software",
+        "user-account",
+        "windows-registry-key",
+        "x509-certificate",
+    }
+)
+_REASONS: Final = {"anonymization": "proxy-infrastructure"}
+
+_NO_TYPE: Final = "It is of no type of the registry."
+
+
+def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+    """Read a bundle; an object that cannot be used is a `RejectedRow` under its number.
+
+    Raises InputError(BAD_FILE) if it is no bundle.
+    """
+    number, is_bundle = 0, False
+    for found in stream(source, _wanted):
+        if isinstance(found, End):
+            continue
+        if found.path == ("type",):
+            is_bundle = found.value == "bundle"
+        else:
+            number += 1
+            if found.fault:
+                yield RejectedRow(number, Code.BAD_INPUT, found.fault)
+            else:
+                yield from _rows(number, found.value, defaults)
+    if not is_bundle:
+        raise InputError(Code.BAD_FILE, "the file is not a STIX bundle")
+
+
+def _wanted(path: Path) -> bool:
+    return path in (("type",), ("objects", "*"))
+
+
+def _rows(number: int, item: Json, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+    kind = item.get("type") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(kind, str):
+        yield RejectedRow(number, Code.BAD_INPUT, "It is not a STIX object.")
+    elif kind == "indicator":
+        yield from _indicator(number, item, defaults)
+    elif kind in OBJECTS or kind.startswith(CUSTOM):
+        yield _observable(number, OBJECTS.get(kind) or kind.removeprefix(CUSTOM), item, defaults)
+    elif kind not in CONTEXT:
+        reason = _NO_TYPE if kind in _OBSERVABLES else "It is not an object of STIX 2.1."
+        yield RejectedRow(number, Code.UNKNOWN_TYPE, reason)
+
+
+def _indicator(
+    number: int, item: dict[str, Json], defaults: RowDefaults
+) -> Iterator[IngestRow | RejectedRow]:
+    pattern = item.get("pattern")
+    if not isinstance(pattern, str) or item.get("pattern_type", "stix") != "stix":
+        yield RejectedRow(number, Code.BAD_INPUT, "Its pattern is not a STIX pattern.")
+        return
+    try:
+        alternatives = read_pattern(pattern)
+        label = _label(item, defaults)
+    except PatternError as error:
+        yield RejectedRow(number, Code.BAD_INPUT, str(error))
+        return
+    except MandorlaError as error:
+        yield RejectedRow(number, error.code, error.detail)
+        return
+    for alternative in alternatives:
+        if alternative is None:
+            yield RejectedRow(number, Code.UNKNOWN_TYPE, _NO_TYPE)
+        else:
+            yield IngestRow(number, *alternative, label)
+
+
+def _observable(
+    number: int, kind: str, item: dict[str, Json], defaults: RowDefaults
+) -> IngestRow | RejectedRow:
+    value = item.get("value")
+    if not defaults.observed:
+        reason = "An observable says what was seen, not what was judged: it is for --as observed."
+        return RejectedRow(number, Code.BAD_INPUT, reason)
+    if not isinstance(value, str):
+        return RejectedRow(number, Code.BAD_INPUT, "It has no value.")
+    spelt = named(kind, value)
+    return IngestRow(number, *spelt) if spelt else RejectedRow(number, Code.UNKNOWN_TYPE, _NO_TYPE)
+
+
+def _label(item: dict[str, Json], defaults: RowDefaults) -> Label:
+    """Read what an indicator says of itself; raises MandorlaError for what is not as it must be."""
+    kinds = _texts(item, "indicator_types")
+    if "benign" in kinds:
+        raise InputError(Code.BAD_INPUT, "It says that the thing is benign.")
+    fields = {
+        "reason": next((_REASONS[one] for one in kinds if one in _REASONS), ""),
+        "confidence": _confidence(item),
+        "first_seen": _text(item, "valid_from"),
+        "expires": _text(item, "valid_until"),
+    }
+    if (level := strictest_marking(_list(item, "object_marking_refs"))) is not None:
+        fields["tlp"] = name_of(level)
+    extensions = item.get("extensions")
+    extension = extensions.get(LABEL_EXTENSION) if isinstance(extensions, dict) else None
+    if isinstance(extension, dict):
+        for name in ("reason", "severity"):
+            fields[name] = _text(extension, name) or fields.get(name, "")
+    if item.get("revoked") is True:
+        if defaults.observed:
+            raise InputError(Code.BAD_INPUT, "It was revoked.")
+        # A label that has expired takes the indicator out of what peers are told.
+        fields["expires"] = _text(item, "modified") or "1"
+    return label_from(fields, defaults.label)
+
+
+def _confidence(item: dict[str, Json]) -> str:
+    value = item.get("confidence")
+    if value is None:
+        return ""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(Code.BAD_INPUT, "The confidence is a whole number.")
+    return str(value)
+
+
+def _text(item: dict[str, Json], name: str) -> str:
+    value = item.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputError(Code.BAD_INPUT, f"The {name} is not a text.")
+    return value
+
+
+def _list(item: dict[str, Json], name: str) -> list[Json]:
+    value = item.get(name, [])
+    if not isinstance(value, list):
+        raise InputError(Code.BAD_INPUT, f"The {name} is not a list.")
+    return value
+
+
+def _texts(item: dict[str, Json], name: str) -> list[str]:
+    return [one for one in _list(item, name) if isinstance(one, str)]
