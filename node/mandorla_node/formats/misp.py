@@ -16,7 +16,7 @@ from mandorla_protocol.labels import Label
 
 from .json_stream import End, Json, Path, stream
 from .lines import Source
-from .misp_types import TYPE_TAG, read_attribute
+from .misp_types import read_attribute
 from .rows import IngestRow, RejectedRow, RowDefaults, label_from
 from .tlp import strictest_tag
 
@@ -33,7 +33,7 @@ _CONFIDENCES: Final = {
     "rarely-confident": "25",
     "unconfident": "0",
 }
-_TAG: Final = re.compile(r'(mandorla:[a-z-]+|misp:confidence-level)="([^"]*)"')
+_TAG: Final = re.compile(r'(mandorla:[a-z-]+|misp:confidence-level)="([^"]*)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +150,14 @@ def _read(number: int, item: Json, defaults: RowDefaults) -> Iterator[_Held | Re
         if named is None:
             yield RejectedRow(number, Code.UNKNOWN_TYPE, "It is of no type of the registry.")
         else:
-            yield _Held(number, *named, fields, tuple(tag for tag in tags if tag.startswith("tlp:")))
+            yield _Held(number, *named, fields, tuple(tag for tag in tags if tag.lower().startswith("tlp:")))
 
 
 def _tags(value: Json) -> list[str]:
     if not isinstance(value, list):
         return []
     names = [one.get("name") for one in value if isinstance(one, dict)]
-    return [name.lower() for name in names if isinstance(name, str)]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _fields_of(tags: list[str]) -> dict[str, str]:
@@ -165,12 +165,11 @@ def _fields_of(tags: list[str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for tag in tags:
         if found := _TAG.fullmatch(tag):
-            if found[1] == "misp:confidence-level":
-                fields.setdefault("confidence", _CONFIDENCES.get(found[2], ""))
-            elif found[1] == TYPE_TAG:
-                fields["type"] = found[2]
+            name, text = found[1].lower(), found[2]
+            if name == "misp:confidence-level":
+                fields.setdefault("confidence", _CONFIDENCES.get(text.lower(), ""))
             else:
-                fields[found[1].removeprefix("mandorla:").replace("-", "_")] = found[2]
+                fields[name.removeprefix("mandorla:").replace("-", "_")] = text
     return fields
 
 

@@ -25,6 +25,9 @@ from .rows import IngestRow, RejectedRow, RowDefaults
 MAX_FILE: Final = 4 << 30
 """Bytes of a Parquet file, at most."""
 
+MEMORY: Final = 2 << 30
+"""Bytes of address space of the process that reads it, of which pyarrow itself takes a part."""
+
 CHILD: Final = "mandorla_node.formats.parquet_child"
 
 NOT_PARQUET: Final = 2
@@ -48,7 +51,7 @@ def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | Rejected
     require_pyarrow()
     with _seekable(source) as file:
         child = subprocess.Popen(  # noqa: S603  # the interpreter, and a module of this package
-            [sys.executable, "-m", CHILD],
+            [sys.executable, "-m", CHILD, str(MEMORY)],
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -16,17 +16,16 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .lines import MAX_LINE
 from .parquet import BAD_COLUMNS, NOT_PARQUET, TOO_MANY_ROWS
 from .rows import FIELDS
-
-MEMORY: Final = 2 << 30
-"""Bytes of address space, of which pyarrow itself takes a part."""
 
 _BATCH: Final = 4_096
 _MAX_STRUCTURE: Final = 1 << 20
 _ROWS_PER_BYTE: Final = 16
 _FREE_ROWS: Final = 1 << 16
 _NOT_UTF8: Final = b"\xff\n"
+_TOO_LONG: Final = b" " * (MAX_LINE + 1) + b"\n"
 
 
 class _StopError(Exception):
@@ -34,9 +33,13 @@ class _StopError(Exception):
 
 
 def main() -> None:
-    """Write each row as a JSON object; a row that is not UTF-8 becomes a line that is not."""
+    """Write each row as a JSON object, within the bytes of address space that the argument says.
+
+    A row that is not UTF-8 becomes a line that is not, and one that is too long a line that is.
+    """
+    memory = int(sys.argv[1])
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     status = 0
@@ -108,6 +111,8 @@ def _cells(column: pa.Array) -> list[bytes | int | None]:
 
 
 def _line(row: dict[str, bytes | int | None]) -> bytes:
+    if any(isinstance(cell, bytes) and len(cell) > MAX_LINE for cell in row.values()):
+        return _TOO_LONG
     try:
         fields = {name: cell.decode() if isinstance(cell, bytes) else cell for name, cell in row.items()}
     except UnicodeDecodeError:
