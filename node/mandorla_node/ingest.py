@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import Indicator
 
 from .formats.rows import IngestRow, RejectedRow
 from .store import IndicatorSet, LabelledIndicator, Store
+from .suppression import Suppression
 
 MAX_REPORTED = 1000
 """Rejected rows that are reported one by one; all are counted."""
@@ -17,13 +18,18 @@ MAX_REPORTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What became of the rows: each is added, known before, a duplicate in this ingest, or rejected."""
+    """What became of the rows: each is added, known, a duplicate in this ingest, rejected, or held back.
+
+    A row is held back because many share what it names; `held_by` counts them by list.
+    """
 
     added: int
     known: int
     duplicates: int
     rejected: tuple[RejectedRow, ...]
     rejected_total: int
+    held_back: int = 0
+    held_by: dict[str, int] = field(default_factory=dict)
 
 
 class Ingestor:
@@ -32,10 +38,18 @@ class Ingestor:
     A strict ingest keeps its rows in memory until it has seen them all, and stores nothing if one is bad.
     """
 
-    def __init__(self, store: Store, target: IndicatorSet, strict: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        target: IndicatorSet,
+        strict: bool = False,
+        suppression: Suppression | None = None,
+    ) -> None:
         self._indicators = store.indicators
         self._target = target
         self._strict = strict
+        # What was merely seen is not judged, so it may be anybody's.
+        self._suppression = suppression if target is IndicatorSet.FLAGGED else None
         self._id: int | None = None
         self._accepted = 0
         self._spool: list[LabelledIndicator] = []
@@ -47,9 +61,12 @@ class Ingestor:
         good = []
         for row in rows:
             try:
-                good.append(LabelledIndicator(Indicator.parse(row.type, row.value), row.label))
+                indicator = Indicator.parse(row.type, row.value)
             except InputError as error:
                 self.reject(RejectedRow(row.line, error.code, error.detail or error.code.info.message))
+                continue
+            if self._suppression is None or not self._suppression.holds(indicator):
+                good.append(LabelledIndicator(indicator, row.label))
         self._accepted += len(good)
         if self._strict:
             self._spool += good
@@ -81,6 +98,8 @@ class Ingestor:
             duplicates=self._accepted - counts.added - counts.known,
             rejected=tuple(self._rejected),
             rejected_total=self._rejected_total,
+            held_back=self._suppression.total if self._suppression else 0,
+            held_by=self._suppression.by_list() if self._suppression else {},
         )
 
     def _store(self, rows: Sequence[LabelledIndicator]) -> None:

@@ -68,13 +68,20 @@ class OperatorClient:
         await self._channel.close()
 
     async def ingest(
-        self, target: operator_pb2.Set.ValueType, rows: Iterable[IngestRow], strict: bool = False
+        self,
+        target: operator_pb2.Set.ValueType,
+        rows: Iterable[IngestRow],
+        strict: bool = False,
+        suppress: bool = True,
     ) -> operator_pb2.IngestResponse:
-        """Have rows taken in. What `rows` raises ends the ingest; a strict one then leaves nothing behind."""
+        """Have rows taken in; `suppress` holds back from the flagged set what many share.
+
+        What `rows` raises ends the ingest; a strict one then leaves nothing behind.
+        """
         failure: list[Exception] = []
 
         async def requests() -> AsyncIterator[operator_pb2.IngestRequest]:
-            options = operator_pb2.IngestOptions(set=target, strict=strict)
+            options = operator_pb2.IngestOptions(set=target, strict=strict, no_suppress=not suppress)
             yield operator_pb2.IngestRequest(options=options)
             try:
                 for batch in _batches(rows):

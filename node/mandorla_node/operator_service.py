@@ -24,6 +24,7 @@ from .rounds.agreement import Terms
 from .rounds.initiator import Initiator, RoundReport
 from .rounds.open_rounds import OpenRounds
 from .store import IndicatorSet, LabelledIndicator, MatchRecord, Store
+from .suppression import Suppressor
 from .wire import CODE_KEY
 
 _LOG = structlog.get_logger()
@@ -61,6 +62,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         self._initiator = initiator
         self._engine = engine
         self._started = started
+        self._suppressor = Suppressor(home.path, home.settings.suppression)
 
     async def Ingest(
         self, request_iterator: AsyncIterator[operator_pb2.IngestRequest], context: Context
@@ -71,7 +73,12 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             async for request in request_iterator:
                 if request.HasField("options") and ingestor is None:
                     target = _known(_SETS, request.options.set)
-                    ingestor = Ingestor(self._store, target, request.options.strict)
+                    suppression = (
+                        None
+                        if request.options.no_suppress or target is not IndicatorSet.FLAGGED
+                        else await asyncio.to_thread(self._suppressor.begin)
+                    )
+                    ingestor = Ingestor(self._store, target, request.options.strict, suppression)
                 elif request.HasField("rows") and ingestor is not None:
                     rows = [_row(row) for row in request.rows.rows]
                     await asyncio.to_thread(ingestor.add, rows)
@@ -89,6 +96,8 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                     for row in report.rejected
                 ],
                 rejected_total=report.rejected_total,
+                held_back=report.held_back,
+                held_by=report.held_by,
             )
 
     async def StartRound(

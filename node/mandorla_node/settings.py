@@ -46,6 +46,18 @@ class AuditPolicy(BaseModel):
     """Seconds for which the blinded and evaluated elements of a closed round are kept; 0 for ever."""
 
 
+class SuppressionPolicy(BaseModel):
+    """What is kept out of the flagged set because many share it (docs/formats.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    builtin: bool = True
+    warning_lists: tuple[Text, ...] | None = None
+    """MISP warning lists by their folders' names; None stands for those of shared infrastructure."""
+    allow_lists: tuple[Text, ...] = ()
+    """This lab's own files, or folders of them; relative to the home."""
+
+
 class Limits(BaseModel):
     """What one peer may ask of this node. Sizes are bytes, times are seconds, rates are per second."""
 
@@ -80,6 +92,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     rounds: RoundPolicy = RoundPolicy()
     audit: AuditPolicy = AuditPolicy()
+    suppression: SuppressionPolicy = SuppressionPolicy()
     limits: Limits = Limits()
 
     @classmethod
@@ -143,6 +156,11 @@ legal_basis = "{policy.legal_basis}"
 
 [audit]
 # keep_elements = {audit.keep_elements}   # how long evaluations can be rechecked; 0: always
+
+[suppression]
+# builtin = true             # public resolvers, Private Relay, mail providers, universities
+# warning_lists = []         # MISP warning lists, by name; left out: those of shared infrastructure
+# allow_lists = []           # this lab's own: files, or folders of them, beside this file
 
 [limits]
 # calls_per_second = {limits.calls_per_second}

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,6 +24,7 @@ from ..home import Home
 from ..ingest import MAX_REPORTED, Ingestor, IngestReport
 from ..operator_client import OperatorClient, node_answers
 from ..store import IndicatorSet
+from ..suppression import Suppressor
 from .output import console, interactive
 
 _BATCH: Final = 2_000
@@ -40,7 +42,13 @@ def opened(name: str) -> Iterator[BinaryIO]:
 
 
 def feed(
-    home: Home, target: str, strict: bool, source: BinaryIO, written_as: Format, defaults: RowDefaults
+    home: Home,
+    target: str,
+    strict: bool,
+    source: BinaryIO,
+    written_as: Format,
+    defaults: RowDefaults,
+    suppress: bool = True,
 ) -> IngestReport:
     """Ingest a list, with a progress bar on a terminal; return what became of its rows.
 
@@ -50,23 +58,38 @@ def feed(
     with _metered(source) as metered:
         rows = unread.sift(read_rows(metered, written_as, defaults))
         if node_answers(home.operator_socket):
-            report = asyncio.run(_feed_node(home, target, strict, rows))
+            report = asyncio.run(_feed_node(home, target, strict, rows, suppress))
         else:
-            report = _feed_store(home, target, strict, rows)
+            report = _feed_store(home, target, strict, rows, suppress)
     return unread.added_to(report)
 
 
-async def _feed_node(home: Home, target: str, strict: bool, rows: Iterable[IngestRow]) -> IngestReport:
+async def _feed_node(
+    home: Home, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool
+) -> IngestReport:
     async with OperatorClient(home.operator_socket) as client:
-        answer = await client.ingest(_SETS[target], rows, strict)
+        answer = await client.ingest(_SETS[target], rows, strict, suppress)
     rejected = tuple(RejectedRow(row.line, Code[row.code], row.reason) for row in answer.rejected)
-    return IngestReport(answer.added, answer.known, answer.duplicates, rejected, answer.rejected_total)
+    return IngestReport(
+        answer.added,
+        answer.known,
+        answer.duplicates,
+        rejected,
+        answer.rejected_total,
+        answer.held_back,
+        dict(answer.held_by),
+    )
 
 
-def _feed_store(home: Home, target: str, strict: bool, rows: Iterator[IngestRow]) -> IngestReport:
+def _feed_store(
+    home: Home, target: str, strict: bool, rows: Iterator[IngestRow], suppress: bool
+) -> IngestReport:
+    into = IndicatorSet(target)
+    suppressor = Suppressor(home.path, home.settings.suppression)
+    suppression = suppressor.begin() if suppress and into is IndicatorSet.FLAGGED else None
     store = home.open_store()
     try:
-        ingestor = Ingestor(store, IndicatorSet(target), strict)
+        ingestor = Ingestor(store, into, strict, suppression)
         while batch := list(islice(rows, _BATCH)):
             ingestor.add(batch)
         return ingestor.finish()
@@ -98,12 +121,10 @@ class _Unread:
     def added_to(self, report: IngestReport) -> IngestReport:
         """Return the report with these rows in it."""
         rejected = sorted((*report.rejected, *self._first), key=lambda row: row.line)
-        return IngestReport(
-            report.added,
-            report.known,
-            report.duplicates,
-            tuple(rejected[:MAX_REPORTED]),
-            report.rejected_total + self._total,
+        return replace(
+            report,
+            rejected=tuple(rejected[:MAX_REPORTED]),
+            rejected_total=report.rejected_total + self._total,
         )
 
 

@@ -51,6 +51,12 @@ def ingest(
         IngestFormat | None, typer.Option("--format", help="Instead of going by the extension.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Store nothing if any row is bad.")] = False,
+    suppress: Annotated[
+        bool,
+        typer.Option(
+            "--suppress/--no-suppress", help="Hold back what many share, such as public resolvers and clouds."
+        ),
+    ] = True,
     reason: Annotated[str, typer.Option(help="Label: why it was flagged.", rich_help_panel="Label")] = "",
     severity: Annotated[
         str, typer.Option(help="Label: low, medium, high or critical.", rich_help_panel="Label")
@@ -69,7 +75,8 @@ def ingest(
     CSV (with a header), JSON Lines and Parquet have the fields value, type, reason, severity, confidence,
     first_seen, expires and tlp; all but value may be left out. A .json file is STIX or MISP, by its content;
     gzip is seen by its content too. A row that cannot be used is reported by position and reason, and the
-    rest goes in. Works with a running node and with a stopped one.
+    rest goes in, except that what many share is held back from the flagged set, and counted. Works with a
+    running node and with a stopped one.
     """
     from ..formats import Format, RowDefaults, format_of
     from ..home import Home
@@ -82,7 +89,9 @@ def ingest(
     _require_type(kind)
     defaults = RowDefaults(kind, _label(given, target), target is IngestSet.OBSERVED)
     with feeding.opened(file) as source:
-        report = feeding.feed(Home.open(home), target.value, strict, source, source_format, defaults)
+        report = feeding.feed(
+            Home.open(home), target.value, strict, source, source_format, defaults, suppress
+        )
     if as_json:
         _write_json(report)
     else:
@@ -122,11 +131,14 @@ def _print(report: IngestReport, file: str, target: IngestSet, unit: str) -> Non
     for number, what in (
         (report.known, "known before"),
         (report.duplicates, "duplicates of another row"),
+        (report.held_back, "held back: many share them (--no-suppress takes them in)"),
         (report.rejected_total, "rejected"),
     ):
         if number:
             rows.add_row(count(number), what)
     out.print(rows)
+    for name, number in report.held_by.items():
+        out.print(indented(safe(f"{name} held back {number:,}", "dim")))
     for row in report.rejected[:_SHOWN]:
         out.print(indented(safe(f"{unit} {row.line:,}: {row.reason}", "dim")))
     if report.rejected_total > _SHOWN:
@@ -141,6 +153,7 @@ def _write_json(report: IngestReport) -> None:
             "added": report.added,
             "known": report.known,
             "duplicates": report.duplicates,
+            "held_back": {"total": report.held_back, "by_list": report.held_by},
             "rejected_total": report.rejected_total,
             "rejected": [
                 {"line": row.line, "code": row.code.name, "reason": row.reason} for row in report.rejected

@@ -116,7 +116,7 @@ async def _ingest(lab: Lab, operator: OperatorClient, stage: Stage) -> tuple[int
     seen = 0
     with stage.step(f"{lab.name} ingests its lists") as step:
         flagged = [IngestRow(line, lists.TYPE, value, lab.label) for line, value in enumerate(lab.flagged, 1)]
-        answer = await operator.ingest(operator_pb2.SET_FLAGGED, flagged)
+        answer = await operator.ingest(operator_pb2.SET_FLAGGED, flagged, suppress=False)
         step.note(f"{answer.added:,} flagged")
         if lab.observed:
             observed = [IngestRow(line, lists.TYPE, value) for line, value in enumerate(lab.observed, 1)]

@@ -121,17 +121,21 @@ class IngestOptions(_message.Message):
 
     SET_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
+    NO_SUPPRESS_FIELD_NUMBER: _builtins.int
     set: Global___Set.ValueType
     strict: _builtins.bool
+    no_suppress: _builtins.bool
+    """Take in as flagged what the node's lists of shared infrastructure would hold back."""
     def __init__(
         self,
         *,
         set: Global___Set.ValueType = ...,
         strict: _builtins.bool = ...,
+        no_suppress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["set", b"set", "strict", b"strict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_suppress", b"no_suppress", "set", b"set", "strict", b"strict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -191,19 +195,45 @@ Global___IngestRow: _TypeAlias = IngestRow  # noqa: Y015
 class IngestResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class HeldByEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ADDED_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
     DUPLICATES_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
     REJECTED_TOTAL_FIELD_NUMBER: _builtins.int
+    HELD_BACK_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
     added: _builtins.int
     known: _builtins.int
     duplicates: _builtins.int
     rejected_total: _builtins.int
+    held_back: _builtins.int
+    """Rows that lists of shared infrastructure held back, and how many each list did."""
     @_builtins.property
     def rejected(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedRow]:
         """The first rejected rows, by line and reason; `rejected_total` counts all."""
 
+    @_builtins.property
+    def held_by(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     def __init__(
         self,
         *,
@@ -212,10 +242,12 @@ class IngestResponse(_message.Message):
         duplicates: _builtins.int = ...,
         rejected: _abc.Iterable[Global___RejectedRow] | None = ...,
         rejected_total: _builtins.int = ...,
+        held_back: _builtins.int = ...,
+        held_by: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "duplicates", b"duplicates", "known", b"known", "rejected", b"rejected", "rejected_total", b"rejected_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "duplicates", b"duplicates", "held_back", b"held_back", "held_by", b"held_by", "known", b"known", "rejected", b"rejected", "rejected_total", b"rejected_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -115,7 +115,7 @@ class NodesChannel:
         if not rows:
             return
         await self._nodes[lab].set_clock(self._start + now)
-        taken = await self._nodes[lab].operator.ingest(target, rows, strict=True)
+        taken = await self._nodes[lab].operator.ingest(target, rows, strict=True, suppress=False)
         if taken.rejected_total:
             raise NodeError(Code.CHECK_FAILED, f"{self._nodes[lab].name} rejected what a simulation wrote")
 
