@@ -28,7 +28,7 @@ _NOT_UTF8: Final = b"\xff\n"
 _TOO_LONG: Final = b" " * (MAX_LINE + 1) + b"\n"
 
 
-class _StopError(Exception):
+class StopError(Exception):
     """The file cannot be read; the argument is the exit status."""
 
 
@@ -47,7 +47,7 @@ def main() -> None:
         for line in _lines(sys.stdin.buffer):
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
-    except _StopError as stopped:
+    except StopError as stopped:
         status = int(stopped.args[0])
     except BrokenPipeError:
         status = 1
@@ -67,25 +67,25 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         file, thrift_string_size_limit=_MAX_STRUCTURE, thrift_container_size_limit=_MAX_STRUCTURE
     )
     if parquet.metadata.num_rows > _FREE_ROWS + _ROWS_PER_BYTE * size:
-        raise _StopError(TOO_MANY_ROWS)
-    columns = _columns(parquet.schema_arrow)
+        raise StopError(TOO_MANY_ROWS)
+    columns = columns_of(parquet.schema_arrow)
     for batch in parquet.iter_batches(_BATCH, columns=list(columns), use_threads=False):
         texts = {field: _cells(batch.column(name)) for name, field in columns.items()}
         for cells in zip(*texts.values(), strict=True):
             yield _line(dict(zip(texts, cells, strict=True)))
 
 
-def _columns(schema: pa.Schema) -> dict[str, str]:
-    """Return the columns to read, and the field of a row that each is."""
+def columns_of(schema: pa.Schema) -> dict[str, str]:
+    """Return the columns to read, and the field of a row that each is; raises StopError(BAD_COLUMNS)."""
     columns: dict[str, str] = {}
     for column in schema:
         field = column.name.strip().lower().replace(" ", "_")
         if field in FIELDS:
             if field in columns.values() or not _readable(field, column.type):
-                raise _StopError(BAD_COLUMNS)
+                raise StopError(BAD_COLUMNS)
             columns[column.name] = field
     if "value" not in columns.values():
-        raise _StopError(BAD_COLUMNS)
+        raise StopError(BAD_COLUMNS)
     return columns
 
 

@@ -41,7 +41,6 @@ DEFAULT_LISTS: Final = (
     "second-level-tlds",
     "smtp-sending-ips",
     "stackpath",
-    "tlds",
     "university_domains",
     "wikimedia",
     "zscaler",

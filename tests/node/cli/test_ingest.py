@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -108,3 +109,52 @@ def test_an_expiry_may_be_written_in_many_ways(run: Run, folder: Path, home: Hom
     path = write(folder, "list.txt", b"192.0.2.1\n")
     ran = run("ingest", path, "--as", "flagged", "--type", "ipv4", "--expires", expires, "--home", home.path)
     assert ran.status == 0
+
+
+def test_what_many_share_is_held_back_and_counted(run: Run, folder: Path, any_home: Home) -> None:
+    path = write(folder, "list.txt", b"8.8.8.8\n198.51.100.77\n8.8.4.4\n8.8.8.8\n")
+    arguments = ["ingest", path, "--type", "ipv4", "--home", any_home.path]
+    report = run(*arguments, "--as", "flagged", "--json").parsed
+    assert isinstance(report, dict)
+    assert (report["added"], report["duplicates"], report["held_back"]["total"]) == (1, 0, 3)
+    assert report["held_back"]["by_list"]["public-resolvers"] == 3
+    shown = run(*arguments, "--as", "flagged").out
+    assert "3 held back" in " ".join(shown.split())
+    assert "8.8" not in shown
+    seen = run(*arguments, "--as", "observed", "--json").parsed
+    assert isinstance(seen, dict)
+    assert (seen["added"], seen["held_back"]["total"]) == (3, 0)
+    forced = run(*arguments, "--as", "flagged", "--no-suppress", "--json").parsed
+    assert isinstance(forced, dict)
+    assert (forced["added"], forced["known"], forced["held_back"]) == (2, 1, {"total": 0, "by_list": {}})
+
+
+def test_a_lab_has_lists_of_its_own(run: Run, folder: Path, home: Home) -> None:
+    config = home.path / "mandorla.toml"
+    text = config.read_text().replace("[suppression]", '[suppression]\nallow_lists = ["ours.txt"]')
+    config.write_text(text)
+    (home.path / "ours.txt").write_text("# ours\n192.0.2.0/24\n")
+    path = write(folder, "list.txt", b"192.0.2.1\n198.51.100.1\n")
+    arguments = ["ingest", path, "--as", "flagged", "--type", "ipv4", "--home", home.path, "--json"]
+    report = run(*arguments).parsed
+    assert isinstance(report, dict)
+    assert (report["added"], report["held_back"]["by_list"]) == (1, {"ours.txt": 1})
+    (home.path / "ours.txt").write_text("sentinel\n")
+    ran = run(*arguments)
+    assert ran.status == Code.BAD_CONFIG.info.exit_status
+    assert "line 1" in ran.err
+    assert "sentinel" not in ran.err
+
+
+def test_a_document_is_reported_by_object(run: Run, folder: Path, any_home: Home) -> None:
+    patterns = ("[domain-name:value = 'doc.example']", "[x:y = 'sentinel']")
+    objects = [{"type": "identity"}, *({"type": "indicator", "pattern": one} for one in patterns)]
+    path = write(folder, "feed.json", json.dumps({"type": "bundle", "objects": objects}).encode())
+    arguments = ["ingest", path, "--as", "flagged", "--home", any_home.path]
+    ran = run(*arguments)
+    assert ran.status == 0
+    assert "item 3" in ran.out
+    assert "sentinel" not in ran.out
+    strict = run(*arguments, "--format", "stix", "--strict")
+    assert strict.status == Code.BAD_ROWS.info.exit_status
+    assert "object 3" in strict.err

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mandorla_node.formats import Format, IngestRow, RowDefaults, parquet, read_rows
+from mandorla_node.formats.parquet_child import StopError, columns_of
 from mandorla_node.formats.parquet_writer import write_parquet
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
@@ -79,7 +80,13 @@ def test_a_text_that_is_not_utf8_costs_its_row() -> None:
     ],
 )
 def test_columns_of_other_types_are_refused(columns: dict[str, object]) -> None:
-    assert "value" in refused(packed(columns))
+    with pytest.raises(StopError) as caught:
+        columns_of(pa.table(columns).schema)
+    assert caught.value.args == (parquet.BAD_COLUMNS,)
+
+
+def test_the_reader_says_which_columns_it_wants() -> None:
+    assert "`value`" in refused(packed({"name": ["a.example"]}))
 
 
 class TestHostileFiles:

@@ -259,7 +259,7 @@ class TestWriting:
         assert self.faults(written(*self.CASES)) == []
         assert self.faults(written()) == []
 
-    @settings(max_examples=25)
+    @settings(max_examples=25, deadline=None)
     @given(LABELS)
     def test_whatever_a_peer_says_in_a_label_validates(self, label: Label) -> None:
         content = json.loads(written(match("domain", "a.example", label)))
