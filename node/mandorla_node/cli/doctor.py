@@ -96,6 +96,8 @@ def _home(path: Path) -> Iterator[Finding]:
 
     from ..home import Home
     from ..operator_client import node_answers
+    from ..suppression import Suppressor
+    from ..suppression.lists import warning_lists
     from .output import plural
 
     yield Finding("home", str(path))
@@ -108,6 +110,9 @@ def _home(path: Path) -> Iterator[Finding]:
             sizes = sum(count for _, _, count in store.indicators.sizes())
             peers = len(store.peers.all())
         yield Finding("store", f"opens; {plural(sizes, 'indicator')}, {plural(peers, 'peer')}")
+        entries = Suppressor(path, home.settings.suppression).begin().entries
+        installed = "" if warning_lists() else "; the MISP warning lists are not installed"
+        yield Finding("suppression", f"{plural(entries, 'entry', 'entries')} of lists{installed}")
     except MandorlaError as error:
         yield Finding("trouble", error.diagnostics(), error.code)
 

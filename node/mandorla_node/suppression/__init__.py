@@ -37,6 +37,11 @@ class Suppression:
         return bool(mask)
 
     @property
+    def entries(self) -> int:
+        """How many entries the lists have."""
+        return len(self._index)
+
+    @property
     def total(self) -> int:
         """How many rows were held back."""
         return self._masks.total()
