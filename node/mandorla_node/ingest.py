@@ -44,10 +44,12 @@ class Ingestor:
         target: IndicatorSet,
         strict: bool = False,
         suppression: Suppression | None = None,
+        unit: str = "line",
     ) -> None:
         self._indicators = store.indicators
         self._target = target
         self._strict = strict
+        self._unit = unit
         # What was merely seen is not judged, so it may be anybody's.
         self._suppression = suppression if target is IndicatorSet.FLAGGED else None
         self._id: int | None = None
@@ -88,7 +90,7 @@ class Ingestor:
             first = self._rejected[0]
             raise InputError(
                 Code.BAD_ROWS,
-                f"{self._rejected_total} bad rows, the first in line {first.line}: {first.reason}",
+                f"{self._rejected_total} bad rows, the first in {self._unit} {first.line}: {first.reason}",
             )
         self._store(self._spool)
         counts = self._indicators.counts(self._target, self._id)

@@ -73,6 +73,7 @@ class OperatorClient:
         rows: Iterable[IngestRow],
         strict: bool = False,
         suppress: bool = True,
+        unit: str = "line",
     ) -> operator_pb2.IngestResponse:
         """Have rows taken in; `suppress` holds back from the flagged set what many share.
 
@@ -81,7 +82,9 @@ class OperatorClient:
         failure: list[Exception] = []
 
         async def requests() -> AsyncIterator[operator_pb2.IngestRequest]:
-            options = operator_pb2.IngestOptions(set=target, strict=strict, no_suppress=not suppress)
+            options = operator_pb2.IngestOptions(
+                set=target, strict=strict, no_suppress=not suppress, unit=unit
+            )
             yield operator_pb2.IngestRequest(options=options)
             try:
                 for batch in _batches(rows):

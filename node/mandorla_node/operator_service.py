@@ -78,7 +78,13 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                         if request.options.no_suppress or target is not IndicatorSet.FLAGGED
                         else await asyncio.to_thread(self._suppressor.begin)
                     )
-                    ingestor = Ingestor(self._store, target, request.options.strict, suppression)
+                    ingestor = Ingestor(
+                        self._store,
+                        target,
+                        request.options.strict,
+                        suppression,
+                        request.options.unit or "line",
+                    )
                 elif request.HasField("rows") and ingestor is not None:
                     rows = [_row(row) for row in request.rows.rows]
                     await asyncio.to_thread(ingestor.add, rows)

@@ -58,17 +58,17 @@ def feed(
     with _metered(source) as metered:
         rows = unread.sift(read_rows(metered, written_as, defaults))
         if node_answers(home.operator_socket):
-            report = asyncio.run(_feed_node(home, target, strict, rows, suppress))
+            report = asyncio.run(_feed_node(home, target, strict, rows, suppress, written_as.unit))
         else:
-            report = _feed_store(home, target, strict, rows, suppress)
+            report = _feed_store(home, target, strict, rows, suppress, written_as.unit)
     return unread.added_to(report)
 
 
 async def _feed_node(
-    home: Home, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool
+    home: Home, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
 ) -> IngestReport:
     async with OperatorClient(home.operator_socket) as client:
-        answer = await client.ingest(_SETS[target], rows, strict, suppress)
+        answer = await client.ingest(_SETS[target], rows, strict, suppress, unit)
     rejected = tuple(RejectedRow(row.line, Code[row.code], row.reason) for row in answer.rejected)
     return IngestReport(
         answer.added,
@@ -82,14 +82,14 @@ async def _feed_node(
 
 
 def _feed_store(
-    home: Home, target: str, strict: bool, rows: Iterator[IngestRow], suppress: bool
+    home: Home, target: str, strict: bool, rows: Iterator[IngestRow], suppress: bool, unit: str
 ) -> IngestReport:
     into = IndicatorSet(target)
     suppressor = Suppressor(home.path, home.settings.suppression)
     suppression = suppressor.begin() if suppress and into is IndicatorSet.FLAGGED else None
     store = home.open_store()
     try:
-        ingestor = Ingestor(store, into, strict, suppression)
+        ingestor = Ingestor(store, into, strict, suppression, unit)
         while batch := list(islice(rows, _BATCH)):
             ingestor.add(batch)
         return ingestor.finish()

@@ -122,20 +122,24 @@ class IngestOptions(_message.Message):
     SET_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
     NO_SUPPRESS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     set: Global___Set.ValueType
     strict: _builtins.bool
     no_suppress: _builtins.bool
     """Take in as flagged what the node's lists of shared infrastructure would hold back."""
+    unit: _builtins.str
+    """What the numbers of rows count in their file, for errors; lines if it is empty."""
     def __init__(
         self,
         *,
         set: Global___Set.ValueType = ...,
         strict: _builtins.bool = ...,
         no_suppress: _builtins.bool = ...,
+        unit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_suppress", b"no_suppress", "set", b"set", "strict", b"strict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_suppress", b"no_suppress", "set", b"set", "strict", b"strict", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

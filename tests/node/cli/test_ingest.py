@@ -158,3 +158,8 @@ def test_a_document_is_reported_by_object(run: Run, folder: Path, any_home: Home
     strict = run(*arguments, "--format", "stix", "--strict")
     assert strict.status == Code.BAD_ROWS.info.exit_status
     assert "object 3" in strict.err
+    event = b'{"Event": {"Attribute": [{"type": "domain", "value": "sentinel"}]}}'
+    strict = run("ingest", write(folder, "feed.misp", event), *arguments[2:], "--strict")
+    assert strict.status == Code.BAD_ROWS.info.exit_status
+    assert "attribute 1" in strict.err
+    assert "sentinel" not in strict.err

@@ -175,7 +175,7 @@ class TestJson:
         rows = read_rows(source, Format.STIX, RowDefaults())
         tracemalloc.start()
         try:
-            for _ in range(20_000):
+            for _ in range(5_000):
                 assert isinstance(next(rows), IngestRow)
             assert tracemalloc.get_traced_memory()[1] < 16 << 20
         finally:
