@@ -22,6 +22,7 @@ from .workers import Workers
 
 _BATCH = 4_096
 _SEED_SIZE = 32
+_ADD = int(Operation.ADD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +114,14 @@ class Tables:
             ready.keys,
             held.epoch,
             held.commitment.version + 1,
-            b"".join(addition.flagged.indicator.token() for addition in batch),
-            [addition.flagged.label for addition in batch],
+            b"".join(addition.token for addition in batch),
+            [addition.label for addition in batch],
         )
         await asyncio.to_thread(
             self._store.holding.stage,
             held,
             [
-                StagedEntry(tag, Operation.ADD, sealed, addition.indicator_id, addition.revision)
+                StagedEntry(tag, _ADD, sealed, addition.indicator_id, addition.revision)
                 for addition, (tag, sealed) in zip(batch, entries, strict=True)
             ],
         )
@@ -129,8 +130,7 @@ class Tables:
         holding = self._store.holding
         random_entries = padding(staged, os.urandom)
         while page := [
-            StagedEntry(tag, Operation.ADD, sealed)
-            for tag, sealed in itertools.islice(random_entries, PAGE_SIZE)
+            StagedEntry(tag, _ADD, sealed) for tag, sealed in itertools.islice(random_entries, PAGE_SIZE)
         ]:
             holding.stage(held, page)
         frontier = held.frontier

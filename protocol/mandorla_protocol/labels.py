@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NewType
 
 from cryptography.exceptions import InvalidTag
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from .encoding import Reader, Writer
+from .encoding import Reader, Writer, encoded_data, encoded_uint
 from .engine import OUTPUT_SIZE
 from .epochs import Epoch
 from .errors import Code, CryptoError, EncodingError
@@ -32,6 +33,7 @@ SEALED_LABEL_SIZE: Final = PADDED_LABEL_SIZE + 16
 
 _LABEL_DOMAIN: Final = "mandorla/v1 label"
 _KEY_INFO: Final = Writer("mandorla/v1 label key").finish()
+_AAD_DOMAIN: Final = Writer("mandorla/v1 sealed label").finish()
 _MAX_TIME: Final = 2**40
 
 
@@ -84,17 +86,7 @@ class Label:
 
     def encode(self) -> bytes:
         """Return the canonical encoding, padded with zeros to 256 bytes (SPEC 6.3)."""
-        encoded = (
-            Writer(_LABEL_DOMAIN)
-            .uint(self.reason, 1)
-            .uint(self.severity, 1)
-            .uint(self.confidence, 1)
-            .uint(self.first_seen, 8)
-            .uint(self.expires, 8)
-            .uint(self.tlp, 1)
-            .finish()
-        )
-        return encoded.ljust(PADDED_LABEL_SIZE, b"\x00")
+        return _encoded(self)
 
     @classmethod
     def decode(cls, padded: bytes) -> Label:
@@ -102,23 +94,44 @@ class Label:
 
         Raises EncodingError(BAD_LABEL) for another size, an unknown value, or padding that is not zero.
         """
-        if len(padded) != PADDED_LABEL_SIZE:
-            raise EncodingError(Code.BAD_LABEL, "a padded label has 256 bytes")
-        try:
-            reader = Reader(padded, _LABEL_DOMAIN)
-            label = cls(
-                reason=Reason(reader.uint(1)),
-                severity=Severity(reader.uint(1)),
-                confidence=reader.uint(1),
-                first_seen=reader.uint(8),
-                expires=reader.uint(8),
-                tlp=Tlp(reader.uint(1)),
-            )
-        except (EncodingError, ValueError):
-            raise EncodingError(Code.BAD_LABEL, "a label's fields are not valid") from None
-        if label.encode() != padded:
-            raise EncodingError(Code.BAD_LABEL, "a label is not padded with zeros")
-        return label
+        return _decoded(padded)
+
+
+# A lab says the same of many indicators: most labels of a table are encoded and decoded once.
+@lru_cache(maxsize=4096)
+def _encoded(label: Label) -> bytes:
+    encoded = (
+        Writer(_LABEL_DOMAIN)
+        .uint(label.reason, 1)
+        .uint(label.severity, 1)
+        .uint(label.confidence, 1)
+        .uint(label.first_seen, 8)
+        .uint(label.expires, 8)
+        .uint(label.tlp, 1)
+        .finish()
+    )
+    return encoded.ljust(PADDED_LABEL_SIZE, b"\x00")
+
+
+@lru_cache(maxsize=4096)
+def _decoded(padded: bytes) -> Label:
+    if len(padded) != PADDED_LABEL_SIZE:
+        raise EncodingError(Code.BAD_LABEL, "a padded label has 256 bytes")
+    try:
+        reader = Reader(padded, _LABEL_DOMAIN)
+        label = Label(
+            reason=Reason(reader.uint(1)),
+            severity=Severity(reader.uint(1)),
+            confidence=reader.uint(1),
+            first_seen=reader.uint(8),
+            expires=reader.uint(8),
+            tlp=Tlp(reader.uint(1)),
+        )
+    except (EncodingError, ValueError):
+        raise EncodingError(Code.BAD_LABEL, "a label's fields are not valid") from None
+    if label.encode() != padded:
+        raise EncodingError(Code.BAD_LABEL, "a label is not padded with zeros")
+    return label
 
 
 def split_output(output: bytes) -> tuple[Tag, LabelKey]:
@@ -157,6 +170,11 @@ def _nonce(version: int) -> bytes:
 
 
 def _aad(tag: Tag, epoch: Epoch, version: int) -> bytes:
-    return (
-        Writer("mandorla/v1 sealed label").fixed(tag, TAG_SIZE).data(epoch.encode()).uint(version, 8).finish()
-    )
+    if len(tag) != TAG_SIZE:
+        raise EncodingError(Code.BAD_LENGTH, "a tag has 16 bytes")
+    return _AAD_DOMAIN + tag + _aad_end(epoch, version)
+
+
+@lru_cache(maxsize=256)
+def _aad_end(epoch: Epoch, version: int) -> bytes:
+    return encoded_data(epoch.encode()) + encoded_uint(version, 8)

@@ -11,15 +11,17 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
-from .encoding import Writer
-from .errors import Code, RoundError
+from .encoding import Writer, encoded_uint
+from .errors import Code, EncodingError, RoundError
 from .labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
-from .merkle import EMPTY_ROOT, HASH_SIZE, Frontier, hash_leaf
+from .merkle import EMPTY_ROOT, Frontier, hash_leaf
 from .sizes import size_class
 
 MAX_TABLE_SIZE: Final = 2**40
+
+_LEAF_DOMAIN: Final = Writer("mandorla/v1 table leaf").finish()
 
 
 class Operation(IntEnum):
@@ -29,9 +31,11 @@ class Operation(IntEnum):
     REVOKE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class TableEntry:
-    """One leaf: in `version`, `tag` was added with a sealed label of 272 bytes, or revoked with none."""
+class TableEntry(NamedTuple):
+    """One leaf: in `version`, `tag` was added with a sealed label of 272 bytes, or revoked with none.
+
+    A tuple, because a table has millions of them.
+    """
 
     version: int
     operation: Operation
@@ -39,15 +43,15 @@ class TableEntry:
     sealed: bytes
 
     def leaf_hash(self) -> bytes:
-        """Return the entry's leaf hash in the table's Merkle tree (SPEC 7.2)."""
-        return hash_leaf(
-            Writer("mandorla/v1 table leaf")
-            .uint(self.version, 8)
-            .uint(self.operation, 1)
-            .fixed(self.tag, TAG_SIZE)
-            .fixed(hashlib.sha256(self.sealed).digest(), HASH_SIZE)
-            .finish()
-        )
+        """Return the entry's leaf hash in the table's Merkle tree (SPEC 7.2).
+
+        Raises EncodingError for a version or a tag that does not fit its field.
+        """
+        version, operation, tag, sealed = self
+        if len(tag) != TAG_SIZE:
+            raise EncodingError(Code.BAD_LENGTH, "a tag has 16 bytes")
+        numbers = encoded_uint(version, 8) + encoded_uint(operation, 1)
+        return hash_leaf(_LEAF_DOMAIN + numbers + tag + hashlib.sha256(sealed).digest())
 
 
 @dataclass(frozen=True, slots=True)

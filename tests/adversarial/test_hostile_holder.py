@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2
+from mandorla_node import wire
 from mandorla_node.home import Home
 from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.indicators import Indicator
@@ -72,6 +73,23 @@ def evaluate_as(evaluated: Callable[[bytes], bytes], proof: Callable[[bytes], by
     )
 
 
+def listing(alter: Callable[[list[TableEntry]], list[TableEntry]]) -> Setup:
+    """Send other entries."""
+    return altering("ListTags", lambda r: wire.entries_to(alter(list(wire.entries_from(r)))))
+
+
+def part_with(**columns: bytes) -> Setup:
+    """Send a page of one part with other columns."""
+
+    def alter(response: exchange_pb2.ListTagsResponse) -> exchange_pb2.ListTagsResponse:
+        (part,) = response.parts
+        for name, column in columns.items():
+            setattr(part, name, column)
+        return response
+
+    return altering("ListTags", alter)
+
+
 def same(value: bytes) -> bytes:
     return value
 
@@ -109,13 +127,17 @@ def flipped(value: bytes) -> bytes:
         ),
         pytest.param(evaluate_as(same, unreduced), "BAD_SCALAR", id="response-unreduced"),
         pytest.param(altering("ListTags", lambda r: type(r)()), "BAD_TABLE", id="empty-page"),
+        pytest.param(listing(lambda e: e[:-1] + e[-2:]), "BAD_TABLE", id="an-entry-too-many"),
+        pytest.param(listing(lambda e: e[::-1]), "BAD_TABLE", id="unsorted"),
+        pytest.param(listing(lambda e: e * 33), "BAD_LENGTH", id="a-page-too-long"),
+        pytest.param(part_with(operations=b"\x01" * 255), "BAD_LENGTH", id="operations-short"),
+        pytest.param(part_with(operations=b"\x03" * 256), "BAD_ENCODING", id="an-unknown-operation"),
+        pytest.param(part_with(operations=b"\x02" * 256), "BAD_LENGTH", id="revocations-with-labels"),
+        pytest.param(part_with(tags=bytes(16 * 255)), "BAD_LENGTH", id="tags-short"),
+        pytest.param(part_with(tags=bytes(16 * 256 + 1)), "BAD_LENGTH", id="tags-with-a-tail"),
+        pytest.param(part_with(sealed_labels=bytes(272 * 257)), "BAD_LENGTH", id="a-label-too-many"),
         pytest.param(
-            altering("ListTags", lambda r: type(r)(entries=r.entries[:-1] + r.entries[-2:])),
-            "BAD_TABLE",
-            id="an-entry-too-many",
-        ),
-        pytest.param(
-            altering("ListTags", lambda r: type(r)(entries=r.entries[::-1])), "BAD_TABLE", id="unsorted"
+            part_with(operations=b"", tags=b"", sealed_labels=b""), "BAD_ENCODING", id="an-empty-part"
         ),
         pytest.param(
             altering("Propose", lambda _: exchange_pb2.ProposeResponse()),

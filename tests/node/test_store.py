@@ -240,7 +240,7 @@ def test_only_a_changed_label_is_published_again(store: Store) -> None:
     store.holding.publish(held, held.frontier)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2, confidence=99)], None)
     again = store.holding.additions(held, 0, 10)
-    assert [a.flagged.label.confidence for a in again] == [99]
+    assert [a.label.confidence for a in again] == [99]
 
 
 def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock: Clock) -> None:

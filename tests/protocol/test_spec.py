@@ -239,7 +239,7 @@ def test_the_queriers_table_is_what_step_does() -> None:
     for index in range(3):
         events.append(querier.ChunkBlinded(index, b""))
         events += [kind(index, b"", b"") for kind in (querier.ChunkAnswered, querier.ChunkFinalized)]
-    other = replace(entries[2], tag=Tag(bytes([4]) * 16))
+    other = entries[2]._replace(tag=Tag(bytes([4]) * 16))
     events += [querier.PageReceived(page) for page in (entries[:2], entries[2:], (other,), ())]
     accepted: set[Row] = set()
     refused: set[Row] = set()

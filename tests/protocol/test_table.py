@@ -101,9 +101,9 @@ def test_reading_goes_on_after_what_was_verified(read: int) -> None:
         pytest.param([add(1, 1, SEALED + b"\x00")], id="label too long"),
         pytest.param([revoke(1, 1, SEALED)], id="revocation with a label"),
         pytest.param([revoke(1, 1, b"\x00")], id="revocation with a byte"),
-        pytest.param([replace(add(1, 1), tag=Tag(b""))], id="no tag"),
-        pytest.param([replace(add(1, 1), tag=Tag(b"\x01" * 15))], id="tag too short"),
-        pytest.param([replace(add(1, 1), tag=Tag(b"\x01" * 17))], id="tag too long"),
+        pytest.param([add(1, 1)._replace(tag=Tag(b""))], id="no tag"),
+        pytest.param([add(1, 1)._replace(tag=Tag(b"\x01" * 15))], id="tag too short"),
+        pytest.param([add(1, 1)._replace(tag=Tag(b"\x01" * 17))], id="tag too long"),
     ],
 )
 def test_a_malformed_page_is_refused(page: list[TableEntry]) -> None:
@@ -141,9 +141,9 @@ def test_an_entry_that_was_not_committed_to_is_found(index: int, part: str) -> N
     other_operation = revoke if entry.operation is Operation.ADD else add
     other = {
         "operation": other_operation(entry.version, int.from_bytes(entry.tag, "big")),
-        "tag": replace(entry, tag=Tag(entry.tag[:-1] + bytes([entry.tag[-1] + 1]))),
-        "sealed": replace(entry, sealed=b"\x01" + entry.sealed[1:]),
-        "version": replace(entry, version=entry.version + 1),
+        "tag": entry._replace(tag=Tag(entry.tag[:-1] + bytes([entry.tag[-1] + 1]))),
+        "sealed": entry._replace(sealed=b"\x01" + entry.sealed[1:]),
+        "version": entry._replace(version=entry.version + 1),
     }[part]
     assert other.leaf_hash() != entry.leaf_hash()
     with pytest.raises(RoundError) as caught:
@@ -222,10 +222,10 @@ def test_leaves_tell_entries_apart(one: TableEntry, other: TableEntry) -> None:
 @given(ENTRIES)
 def test_each_field_of_an_entry_is_in_its_leaf(entry: TableEntry) -> None:
     others = [
-        replace(entry, version=entry.version + 1),
-        replace(entry, operation=Operation(3 - entry.operation)),
-        replace(entry, tag=Tag(entry.tag[:-1] + bytes([entry.tag[-1] ^ 1]))),
-        replace(entry, sealed=entry.sealed + b"\x00"),
+        entry._replace(version=entry.version + 1),
+        entry._replace(operation=Operation(3 - entry.operation)),
+        entry._replace(tag=Tag(entry.tag[:-1] + bytes([entry.tag[-1] ^ 1]))),
+        entry._replace(sealed=entry.sealed + b"\x00"),
     ]
     assert len({other.leaf_hash() for other in [entry, *others]}) == 5
 

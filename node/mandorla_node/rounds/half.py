@@ -143,7 +143,7 @@ class QuerierHalf:
             )
             if rows:
                 self._cursor = rows[-1][0]
-        tokens = b"".join(indicator.token() for _, indicator in rows)
+        tokens = b"".join(token for _, token in rows)
         tokens += os.urandom(TOKEN_SIZE * (count - len(rows)))
         blinds, blinded = await self._pool.run(workers.blind, tokens)
         self._pending[index] = _Blinded([row[0] for row in rows], tokens, blinds, blinded)
@@ -168,10 +168,7 @@ class QuerierHalf:
             len(chunk.indicator_ids),
         )
         del self._pending[effect.index]
-        own = [
-            OwnTag(tag, indicator_id, key)
-            for indicator_id, (tag, key) in zip(chunk.indicator_ids, tags, strict=True)
-        ]
+        own = [OwnTag(tag, number, key) for number, (tag, key) in zip(chunk.indicator_ids, tags, strict=True)]
         await asyncio.to_thread(self._store.asking.store_tags, self._asked, own)
         return querier.ChunkFinalized(effect.index, effect.evaluated, effect.proof)
 

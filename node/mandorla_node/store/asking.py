@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.indicators import Indicator, Token, token_of
 from mandorla_protocol.labels import LabelKey, Tag
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import TableCommitment, TableEntry, TableReader
 
+from .bulk import insert_rows
 from .database import Database
 from .indicators import IndicatorSet
 from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_ENTRIES
@@ -31,13 +33,16 @@ class AskedEpoch:
     frontier: Frontier
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTag:
+class OwnTag(NamedTuple):
     """The tag and label key of one of this lab's indicators in a peer's epoch."""
 
     tag: Tag
     indicator_id: int
     label_key: LabelKey
+
+    def __repr__(self) -> str:
+        # The key opens what the peer says of the indicator.
+        return f"OwnTag(indicator_id={self.indicator_id})"
 
 
 class Asking:
@@ -105,8 +110,11 @@ class Asking:
 
     def untagged(
         self, asked: AskedEpoch, source: IndicatorSet, after: int, last: int, limit: int
-    ) -> list[tuple[int, Indicator]]:
-        """Return indicators that have no tag in an epoch that was begun, by id, `after` < id <= `last`."""
+    ) -> list[tuple[int, Token]]:
+        """Return indicators that have no tag in an epoch that was begun, by id, `after` < id <= `last`.
+
+        Each comes with its token.
+        """
         with self._database.read() as connection:
             rows = connection.execute(
                 self._members(asked, source)
@@ -114,43 +122,23 @@ class Asking:
                 .order_by(INDICATORS.c.id)
                 .limit(limit)
             ).all()
-        return [(row.id, Indicator(row.type, row.profile, row.value)) for row in rows]
+        return [(number, token_of(kind, profile, value)) for number, kind, profile, value in rows]
 
     def store_tags(self, asked: AskedEpoch, tags: Sequence[OwnTag]) -> None:
         """Keep tags of this lab's own indicators, pending until the half is done."""
-        if tags:
-            with self._database.write() as connection:
-                connection.execute(
-                    insert(OWN_TAGS),
-                    [
-                        {
-                            "epoch_id": asked.id,
-                            "tag": tag.tag,
-                            "indicator_id": tag.indicator_id,
-                            "label_key": tag.label_key,
-                            "pending": 1,
-                        }
-                        for tag in sorted(tags, key=lambda tag: tag.tag)
-                    ],
-                )
+        with self._database.write() as connection:
+            # In the order of the index, which random tags would otherwise visit page by page.
+            rows = [(asked.id, *tag, 1) for tag in sorted(tags)]
+            insert_rows(connection, OWN_TAGS, ("epoch_id", *OwnTag._fields, "pending"), rows)
 
     def stage_entries(self, asked: AskedEpoch, start: int, entries: Sequence[TableEntry]) -> None:
         """Keep entries of the peer's table that are not verified yet: nothing matches them."""
+        rows = [
+            (asked.id, leaf, version, int(operation), tag, sealed)
+            for leaf, (version, operation, tag, sealed) in enumerate(entries, start)
+        ]
         with self._database.write() as connection:
-            connection.execute(
-                insert(PEER_ENTRIES),
-                [
-                    {
-                        "epoch_id": asked.id,
-                        "leaf": leaf,
-                        "version": entry.version,
-                        "operation": int(entry.operation),
-                        "tag": entry.tag,
-                        "sealed": entry.sealed,
-                    }
-                    for leaf, entry in enumerate(entries, start)
-                ],
-            )
+            insert_rows(connection, PEER_ENTRIES, ("epoch_id", "leaf", *TableEntry._fields), rows)
 
     def accept_table(self, asked: AskedEpoch, reader: TableReader) -> None:
         """Take the staged entries for the committed table, and the pending tags with them.
@@ -165,7 +153,8 @@ class Asking:
         with self._database.write() as connection:
             for table in (OWN_TAGS, PEER_ENTRIES):
                 connection.execute(delete(table).where(table.c.epoch_id.in_(earlier)))
-            connection.execute(update(OWN_TAGS).where(OWN_TAGS.c.epoch_id == asked.id).values(pending=0))
+            pending = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
+            connection.execute(update(OWN_TAGS).where(pending).values(pending=0))
             connection.execute(
                 update(ASKED_EPOCHS)
                 .where(ASKED_EPOCHS.c.id == asked.id)
@@ -191,7 +180,7 @@ class Asking:
                 )
             ]
 
-    def _members(self, asked: AskedEpoch, source: IndicatorSet) -> Select[tuple[int, str, int, str]]:
+    def _members(self, asked: AskedEpoch, source: IndicatorSet) -> Select[int, str, int, str]:
         members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED
         tagged = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id == INDICATORS.c.id)
         return (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, literal, or_, select, update
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import RoundId
-from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.indicators import Token, token_of
 from mandorla_protocol.labels import Label, Reason, Severity, Tag, Tlp
 from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, KeyEpochEnded, TableVersionPublished
 from mandorla_protocol.merkle import Frontier
@@ -18,11 +20,22 @@ from mandorla_protocol.table import Operation, TableCommitment, TableEntry
 
 from ..clock import Clock
 from ..vault import Vault
+from .bulk import insert_rows
 from .database import Database
-from .indicators import LabelledIndicator
 from .log import append
 from .rounds import RoundState
 from .schema import CHUNKS, FLAGGED, HELD_ENTRIES, HELD_EPOCHS, HELD_LIVE, HELD_STAGING, INDICATORS, ROUNDS
+
+_INDICATOR = (INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
+_LABEL = (
+    FLAGGED.c.reason,
+    FLAGGED.c.severity,
+    FLAGGED.c.confidence,
+    FLAGGED.c.first_seen,
+    FLAGGED.c.expires,
+    FLAGGED.c.tlp,
+)
+_OPERATIONS = {int(operation): operation for operation in Operation}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +52,27 @@ class HeldEpoch:
     frontier: Frontier
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """A flagged indicator that the table lacks, or holds with an old label."""
+class Addition(NamedTuple):
+    """A flagged indicator, by its token, that the table lacks or holds with an old label.
+
+    A tuple, like the next: a table is made of millions.
+    """
 
     indicator_id: int
     revision: int
-    flagged: LabelledIndicator
+    token: Token
+    label: Label
+
+    def __repr__(self) -> str:
+        # A token is as good as its indicator to whoever can guess.
+        return f"Addition(indicator_id={self.indicator_id})"
 
 
-@dataclass(frozen=True, slots=True)
-class StagedEntry:
+class StagedEntry(NamedTuple):
     """An entry of the version that is being prepared; padding has no indicator."""
 
     tag: Tag
-    operation: Operation
+    operation: int
     sealed: bytes
     indicator_id: int | None = None
     revision: int | None = None
@@ -184,7 +203,7 @@ class Holding:
         current = and_(HELD_LIVE.c.epoch_id == held.id, HELD_LIVE.c.indicator_id == FLAGGED.c.indicator_id)
         with self._database.read() as connection:
             rows = connection.execute(
-                select(FLAGGED, INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
+                select(FLAGGED.c.indicator_id, FLAGGED.c.revision, *_INDICATOR, *_LABEL)
                 .join_from(FLAGGED, INDICATORS)
                 .outerjoin(HELD_LIVE, current)
                 .where(
@@ -197,32 +216,19 @@ class Holding:
                 .limit(limit)
             ).all()
         return [
-            Addition(
-                row.indicator_id,
-                row.revision,
-                LabelledIndicator(Indicator(row.type, row.profile, row.value), _label(row)),
-            )
-            for row in rows
+            Addition(number, revision, token_of(kind, profile, value), _label(*said))
+            for number, revision, kind, profile, value, *said in rows
         ]
 
     def stage(self, held: HeldEpoch, entries: Sequence[StagedEntry]) -> None:
         """Keep entries for the version that is being prepared."""
-        if entries:
-            with self._database.write() as connection:
-                connection.execute(
-                    insert(HELD_STAGING),
-                    [
-                        {
-                            "epoch_id": held.id,
-                            "tag": entry.tag,
-                            "operation": int(entry.operation),
-                            "sealed": entry.sealed,
-                            "indicator_id": entry.indicator_id,
-                            "revision": entry.revision,
-                        }
-                        for entry in entries
-                    ],
-                )
+        with self._database.write() as connection:
+            insert_rows(
+                connection,
+                HELD_STAGING,
+                ("epoch_id", *StagedEntry._fields),
+                [(held.id, *entry) for entry in entries],
+            )
 
     def stage_revocations(self, held: HeldEpoch) -> int:
         """Stage a revocation of every tag whose flag expired; return the number of entries staged by now."""
@@ -265,7 +271,7 @@ class Holding:
             if not rows:
                 return
             after = rows[-1].tag
-            yield [TableEntry(version, Operation(row.operation), Tag(row.tag), row.sealed) for row in rows]
+            yield [TableEntry(version, _OPERATIONS[what], tag, sealed) for tag, what, sealed in rows]
 
     def publish(self, held: HeldEpoch, frontier: Frontier) -> None:
         """Append the staged entries as the table's next version; raises RoundError(EPOCH_RETIRED)."""
@@ -327,7 +333,12 @@ class Holding:
         """Return the table's entries from a leaf index on."""
         with self._database.read() as connection:
             rows = connection.execute(
-                select(HELD_ENTRIES)
+                select(
+                    HELD_ENTRIES.c.version,
+                    HELD_ENTRIES.c.operation,
+                    HELD_ENTRIES.c.tag,
+                    HELD_ENTRIES.c.sealed,
+                )
                 .where(
                     HELD_ENTRIES.c.epoch_id == held.id,
                     HELD_ENTRIES.c.leaf >= start,
@@ -335,7 +346,7 @@ class Holding:
                 )
                 .order_by(HELD_ENTRIES.c.leaf)
             ).all()
-        return [TableEntry(row.version, Operation(row.operation), Tag(row.tag), row.sealed) for row in rows]
+        return [TableEntry(version, _OPERATIONS[what], tag, sealed) for version, what, tag, sealed in rows]
 
     def indicators_behind(self, held: HeldEpoch, tags: Sequence[bytes]) -> list[int]:
         """Return the ids of the indicators behind tags that live in the table."""
@@ -379,12 +390,7 @@ def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:
     )
 
 
-def _label(row: Row[tuple[object, ...]]) -> Label:
-    return Label(
-        reason=Reason(row.reason),
-        severity=Severity(row.severity),
-        confidence=row.confidence,
-        first_seen=row.first_seen,
-        expires=row.expires,
-        tlp=Tlp(row.tlp),
-    )
+# A lab says the same of many indicators.
+@lru_cache(maxsize=4096)
+def _label(reason: int, severity: int, confidence: int, first_seen: int, expires: int, tlp: int) -> Label:
+    return Label(Reason(reason), Severity(severity), confidence, first_seen, expires, Tlp(tlp))

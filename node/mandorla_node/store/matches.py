@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, Select, func, select, tuple_, update
+from sqlalchemy import Row, Select, and_, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import LabId
@@ -66,35 +66,36 @@ class Matches:
         An indicator whose newest entry is a revocation is left out.
         """
         members = FLAGGED if kind is Kind.SHARED else OBSERVED
-        own = (
-            select(OWN_TAGS.c.tag, OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key)
-            .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
-            .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 0)
-            .order_by(OWN_TAGS.c.tag)
-            .limit(_PAGE)
-        )
+        mine = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 0)
+        tags = select(OWN_TAGS.c.tag).where(mine).order_by(OWN_TAGS.c.tag).limit(_PAGE)
         after = b""
         while True:
-            # Two plain look-ups, without an order: SQLite would rather walk the table than use its index.
             with self._database.read() as connection:
-                mine = connection.execute(own.where(OWN_TAGS.c.tag > after)).all()
+                page = connection.scalars(tags.where(OWN_TAGS.c.tag > after)).all()
+                if not page:
+                    return
+                between = and_(mine, OWN_TAGS.c.tag > after, OWN_TAGS.c.tag <= page[-1])
+                after = page[-1]
+                # Looked up by tag, without an order: SQLite would rather walk the table than use its index.
                 theirs = connection.execute(
                     select(PEER_ENTRIES).where(
                         PEER_ENTRIES.c.epoch_id == asked.id,
-                        PEER_ENTRIES.c.tag.in_([row.tag for row in mine]),
+                        PEER_ENTRIES.c.tag.in_(select(OWN_TAGS.c.tag).where(between)),
                     )
                 ).all()
-            if not mine:
-                return
-            after = mine[-1].tag
-            newest = {row.tag: row for row in sorted(theirs, key=lambda row: row.leaf)}
+                newest = {row.tag: row for row in sorted(theirs, key=lambda row: row.leaf)}
+                own = connection.execute(
+                    select(OWN_TAGS.c.tag, OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key)
+                    .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
+                    .where(between)
+                ).all()
             yield [
                 Candidate(
                     row.indicator_id,
                     LabelKey(row.label_key),
                     TableEntry(entry.version, Operation(entry.operation), Tag(entry.tag), entry.sealed),
                 )
-                for row in mine
+                for row in own
                 if (entry := newest.get(row.tag)) and entry.operation == Operation.ADD
             ]
 

@@ -178,7 +178,7 @@ def test_a_chunk_that_was_not_begun_is_refused(kind: int, index: int) -> None:
         ((), Code.BAD_TABLE),
         (ENTRIES[::-1], Code.BAD_TABLE),
         ((*ENTRIES, ENTRIES[-1]), Code.BAD_TABLE),
-        ((*ENTRIES[:3], replace(ENTRIES[3], sealed=b"\x01" * SEALED_LABEL_SIZE)), Code.TABLE_MISMATCH),
+        ((*ENTRIES[:3], ENTRIES[3]._replace(sealed=b"\x01" * SEALED_LABEL_SIZE)), Code.TABLE_MISMATCH),
     ],
 )
 def test_a_table_that_was_not_committed_to_is_refused(page: tuple[TableEntry, ...], code: Code) -> None:
