@@ -1,4 +1,5 @@
-# Every target creates what it needs: the virtual environment in .venv is rebuilt when the dependencies change.
+# Every target creates what it needs: the virtual environment in .venv is rebuilt when the dependencies or the
+# native engine change.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -9,7 +10,9 @@ SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+NATIVE := protocol/native/Cargo.toml protocol/native/.cargo/config.toml $(wildcard protocol/native/src/*.rs)
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,simulations,test,dev]'
 	@touch $@

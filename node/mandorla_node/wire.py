@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain, groupby
-from operator import itemgetter
 
 import grpc
 
@@ -12,15 +10,12 @@ from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import split
 from mandorla_protocol.errors import Code, EncodingError, MandorlaError, RoundError, TransportError
 from mandorla_protocol.header import ROUND_ID_SIZE, RoundId
-from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
+from mandorla_protocol.labels import TAG_SIZE, Tag
 from mandorla_protocol.sizes import PAGE_SIZE
-from mandorla_protocol.table import Operation, TableEntry
+from mandorla_protocol.table import TablePart
 
 CODE_KEY = "mandorla-code"
 """The trailing metadata key that carries an error's code (SPEC 9.9)."""
-
-_ADD = int(Operation.ADD)
-_OPERATIONS = {int(operation): operation for operation in Operation}
 
 # What a peer may say of a call. The codes of operators' input speak of this lab, and are not a peer's to use.
 _WIRE_CODES = {code.name: code for code in Code if code.info.exit_status >= 20}
@@ -40,41 +35,25 @@ def round_id_from(value: bytes) -> RoundId:
     return RoundId(value)
 
 
-def entries_from(message: exchange_pb2.ListTagsResponse) -> tuple[TableEntry, ...]:
-    """Read a page of a tag table.
+def parts_from(message: exchange_pb2.ListTagsResponse) -> tuple[TablePart, ...]:
+    """Read a page of a tag table, whose columns nobody has checked.
 
-    Raises EncodingError: BAD_LENGTH for more entries than a page holds, or columns that do not have the
-    sizes that the operations ask for; BAD_ENCODING for an unknown operation, or a part without entries.
+    Raises EncodingError(BAD_LENGTH) for more parts or entries than a page holds.
     """
-    if sum(len(part.operations) for part in message.parts) > PAGE_SIZE:
+    entries = sum(len(part.operations) for part in message.parts)
+    if max(entries, len(message.parts)) > PAGE_SIZE:
         raise EncodingError(Code.BAD_LENGTH, "a page has more entries than allowed")
-    return tuple(chain.from_iterable(map(_entries_of, message.parts)))
-
-
-def _entries_of(part: exchange_pb2.TablePart) -> Iterable[TableEntry]:
-    operations, tags, sealed = part.operations, part.tags, part.sealed_labels
-    additions = operations.count(Operation.ADD)
-    if not operations or additions + operations.count(Operation.REVOKE) != len(operations):
-        raise EncodingError(Code.BAD_ENCODING, "a part is empty, or has an unknown table operation")
-    if len(tags) != len(operations) * TAG_SIZE or len(sealed) != additions * SEALED_LABEL_SIZE:
-        raise EncodingError(Code.BAD_LENGTH, "a column of a page has the wrong size")
-    labels = iter(split(sealed, SEALED_LABEL_SIZE))
-    return (
-        TableEntry(part.version, _OPERATIONS[operation], Tag(tag), next(labels) if operation == _ADD else b"")
-        for operation, tag in zip(operations, split(tags, TAG_SIZE), strict=True)
+    return tuple(
+        TablePart(part.version, part.operations, part.tags, part.sealed_labels) for part in message.parts
     )
 
 
-def entries_to(entries: Iterable[TableEntry]) -> exchange_pb2.ListTagsResponse:
+def parts_to(parts: Iterable[TablePart]) -> exchange_pb2.ListTagsResponse:
     """Write a page of a tag table."""
     response = exchange_pb2.ListTagsResponse()
-    for version, part in groupby(entries, key=itemgetter(0)):
-        _, operations, tags, sealed = zip(*part, strict=True)
+    for part in parts:
         response.parts.add(
-            version=version,
-            operations=bytes(operations),
-            tags=b"".join(tags),
-            sealed_labels=b"".join(sealed),
+            version=part.version, operations=part.operations, tags=part.tags, sealed_labels=part.sealed
         )
     return response
 

@@ -6,6 +6,7 @@ only somebody who holds the same indicator, and was given an evaluation of it, c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -16,10 +17,14 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from . import accelerated
 from .encoding import Reader, Writer, encoded_data, encoded_uint
-from .engine import OUTPUT_SIZE
+from .engine import OUTPUT_SIZE, split
 from .epochs import Epoch
 from .errors import Code, CryptoError, EncodingError
+
+if accelerated.BUILT:
+    from . import _native
 
 Tag = NewType("Tag", bytes)
 """The first 16 bytes of an OPRF output."""
@@ -28,6 +33,7 @@ LabelKey = NewType("LabelKey", bytes)
 """32 bytes that seal the label of one indicator in one key epoch."""
 
 TAG_SIZE: Final = 16
+LABEL_KEY_SIZE: Final = 32
 PADDED_LABEL_SIZE: Final = 256
 SEALED_LABEL_SIZE: Final = PADDED_LABEL_SIZE + 16
 
@@ -140,6 +146,44 @@ def split_output(output: bytes) -> tuple[Tag, LabelKey]:
         raise CryptoError(Code.BAD_LENGTH, "an output has 64 bytes")
     key = HKDFExpand(algorithm=SHA512(), length=32, info=_KEY_INFO).derive(output[TAG_SIZE:])
     return Tag(output[:TAG_SIZE]), LabelKey(key)
+
+
+def split_outputs(outputs: bytes) -> tuple[bytes, bytes]:
+    """Split n outputs into n tags and n label keys, both joined.
+
+    Raises CryptoError(BAD_LENGTH) for a cut output.
+    """
+    if accelerated.BUILT:
+        with accelerated.typed_errors():
+            return _native.split_outputs(outputs, _KEY_INFO)
+    return split_one_by_one(outputs)
+
+
+def split_one_by_one(outputs: bytes) -> tuple[bytes, bytes]:
+    """Return what `split_outputs` returns, by one output after another."""
+    pairs = [split_output(output) for output in split(outputs, OUTPUT_SIZE)]
+    return b"".join(tag for tag, _ in pairs), b"".join(key for _, key in pairs)
+
+
+def seal_labels(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int) -> bytes:
+    """Seal n labels under n joined keys for n joined tags; return n * 272 bytes.
+
+    Raises CryptoError(BAD_LENGTH) unless there are a key and a tag for each label.
+    """
+    if len(keys) != len(labels) * LABEL_KEY_SIZE or len(tags) != len(labels) * TAG_SIZE:
+        raise CryptoError(Code.BAD_LENGTH, "a label has a key of 32 bytes and a tag of 16")
+    if accelerated.BUILT:
+        padded = b"".join(map(_encoded, labels))
+        with accelerated.typed_errors():
+            aad = (_AAD_DOMAIN, _aad_end(epoch, version))
+            return _native.seal_labels(keys, tags, padded, _nonce(version), aad)
+    return seal_one_by_one(labels, keys, tags, epoch, version)
+
+
+def seal_one_by_one(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int) -> bytes:
+    """Return what `seal_labels` returns, by one label after another."""
+    each = zip(labels, split(keys, LABEL_KEY_SIZE), split(tags, TAG_SIZE), strict=True)
+    return b"".join(seal(label, LabelKey(key), Tag(tag), epoch, version) for label, key, tag in each)
 
 
 def seal(label: Label, key: LabelKey, tag: Tag, epoch: Epoch, version: int) -> bytes:

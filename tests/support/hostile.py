@@ -34,7 +34,7 @@ from mandorla_protocol.session.transcript import (
     half_digest,
     request_digest,
 )
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding, parts_of
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
 
     async def ListTags(self, request, context):
         """Send the rest of the table."""
-        return self._send("ListTags", wire.entries_to(self.table.entries[request.start :]))
+        return self._send("ListTags", wire.parts_to(parts_of(self.table.entries[request.start :])))
 
     async def AddCheckpoint(self, request, context):
         """Cosign whatever comes."""

@@ -30,7 +30,7 @@ from mandorla_protocol.session.transcript import (
     request_digest,
 )
 from mandorla_protocol.sizes import chunk_counts, size_class
-from mandorla_protocol.table import TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import TableCommitment, TableEntry, TableReader, parts_of
 from tests.vectors.log_operations import STRUCTURES, LogOperations, build, plain, private_key
 
 WITHOUT_ENGINE = frozenset(
@@ -223,7 +223,7 @@ class Operations(LogOperations):
         frontier = Frontier.decode(bytes.fromhex(given["frontier"]))
         reader = TableReader.resume(verified, frontier, committed)
         for page in given["pages"]:
-            reader = reader.accept(build(tuple[table.TableEntry, ...], page))
+            reader = reader.accept(parts_of(build(tuple[table.TableEntry, ...], page)))
         reader.require_complete()
 
     # Rounds.

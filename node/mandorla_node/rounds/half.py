@@ -19,7 +19,7 @@ from mandorla_protocol.table import TableReader
 
 from .. import wire, workers
 from ..client import PeerClient
-from ..store import AskedEpoch, IndicatorSet, OwnTag, Store
+from ..store import AskedEpoch, IndicatorSet, Store
 from ..workers import Workers
 
 Progress = Callable[[str, int, int], None]
@@ -68,6 +68,8 @@ class QuerierHalf:
         self._cursor = 0
         self._loading = asyncio.Lock()
         self._pending: dict[int, _Blinded] = {}
+        # The call for the page that comes next, and the leaf that it starts at.
+        self._ahead: tuple[int, asyncio.Task[exchange_pb2.ListTagsResponse]] | None = None
 
     async def open(self) -> None:
         """Plan the half, before the header is signed, and store nothing: the round may still be refused.
@@ -110,6 +112,7 @@ class QuerierHalf:
                 for task in done:
                     tasks |= await self._step(task.result())
         finally:
+            self._drop_ahead()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -122,8 +125,8 @@ class QuerierHalf:
         tasks = set()
         for effect in effects:
             match effect:
-                case querier.StageEntries(start, entries):
-                    await asyncio.to_thread(self._store.asking.stage_entries, self._asked, start, entries)
+                case querier.StageEntries(start, parts):
+                    await asyncio.to_thread(self._store.asking.stage_entries, self._asked, start, parts)
                 case querier.AcceptTable(reader):
                     await asyncio.to_thread(self._store.asking.accept_table, self._asked, reader)
                 case querier.Blind(index, count):
@@ -157,7 +160,7 @@ class QuerierHalf:
 
     async def _finalize(self, effect: querier.Finalize) -> querier.Event:
         chunk = self._pending[effect.index]
-        tags = await self._pool.run(
+        tags, keys = await self._pool.run(
             workers.finalize_tags,
             self._holder.offer.public_key,
             chunk.tokens,
@@ -168,15 +171,32 @@ class QuerierHalf:
             len(chunk.indicator_ids),
         )
         del self._pending[effect.index]
-        own = [OwnTag(tag, number, key) for number, (tag, key) in zip(chunk.indicator_ids, tags, strict=True)]
-        await asyncio.to_thread(self._store.asking.store_tags, self._asked, own)
+        await asyncio.to_thread(self._store.asking.store_tags, self._asked, chunk.indicator_ids, tags, keys)
         return querier.ChunkFinalized(effect.index, effect.evaluated, effect.proof)
 
     async def _read(self, start: int) -> querier.Event:
-        response = await self._client.list_tags(
+        """Read a page, and have the next one on its way while this one is checked and stored."""
+        known, page = self._ahead or (start, None)
+        if page is None or known != start:
+            self._drop_ahead()
+            page = asyncio.create_task(self._page(start))
+            self._ahead = (start, page)
+        response = await page
+        following = start + sum(len(part.operations) for part in response.parts)
+        self._ahead = None
+        if start < following < self._holder.offer.table.size:
+            self._ahead = (following, asyncio.create_task(self._page(following)))
+        return querier.PageReceived(wire.parts_from(response))
+
+    async def _page(self, start: int) -> exchange_pb2.ListTagsResponse:
+        return await self._client.list_tags(
             exchange_pb2.ListTagsRequest(round_id=self._header.round_id, start=start)
         )
-        return querier.PageReceived(await asyncio.to_thread(wire.entries_from, response))
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead[1].cancel()
+            self._ahead = None
 
     def compare(self) -> Findings:
         """Compare own tags with the verified table, and record what matches.
@@ -187,7 +207,7 @@ class QuerierHalf:
         """
         peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
         matches = new_matches = bad_labels = 0
-        for page in self._store.matches.candidates(self._asked, kind):
+        for page in self._store.comparing.candidates(self._asked, kind):
             found: list[tuple[int, Label]] = []
             for candidate in page:
                 entry = candidate.entry

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 
+from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.group import Element
 from mandorla_protocol.indicators import Indicator, Token, token_of
-from mandorla_protocol.labels import LabelKey, Tag
+from mandorla_protocol.labels import LABEL_KEY_SIZE, TAG_SIZE
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.table import TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import TableCommitment, TablePart, TableReader
 
 from .bulk import insert_rows
 from .database import Database
 from .indicators import IndicatorSet
-from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_ENTRIES
+from .pages import insert_parts
+from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +32,6 @@ class AskedEpoch:
     public_key: Element
     verified: TableCommitment
     frontier: Frontier
-
-
-class OwnTag(NamedTuple):
-    """The tag and label key of one of this lab's indicators in a peer's epoch."""
-
-    tag: Tag
-    indicator_id: int
-    label_key: LabelKey
-
-    def __repr__(self) -> str:
-        # The key opens what the peer says of the indicator.
-        return f"OwnTag(indicator_id={self.indicator_id})"
 
 
 class Asking:
@@ -84,8 +73,8 @@ class Asking:
                 delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
             )
             connection.execute(
-                delete(PEER_ENTRIES).where(
-                    PEER_ENTRIES.c.epoch_id == asked.id, PEER_ENTRIES.c.leaf >= asked.frontier.size
+                delete(PEER_PAGES).where(
+                    PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf >= asked.frontier.size
                 )
             )
         return asked
@@ -124,21 +113,23 @@ class Asking:
             ).all()
         return [(number, token_of(kind, profile, value)) for number, kind, profile, value in rows]
 
-    def store_tags(self, asked: AskedEpoch, tags: Sequence[OwnTag]) -> None:
-        """Keep tags of this lab's own indicators, pending until the half is done."""
-        with self._database.write() as connection:
-            # In the order of the index, which random tags would otherwise visit page by page.
-            rows = [(asked.id, *tag, 1) for tag in sorted(tags)]
-            insert_rows(connection, OWN_TAGS, ("epoch_id", *OwnTag._fields, "pending"), rows)
-
-    def stage_entries(self, asked: AskedEpoch, start: int, entries: Sequence[TableEntry]) -> None:
-        """Keep entries of the peer's table that are not verified yet: nothing matches them."""
+    def store_tags(
+        self, asked: AskedEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
+    ) -> None:
+        """Keep tags and label keys of own indicators, both joined, pending until the half is done."""
+        columns = (split(tags, TAG_SIZE), split(label_keys, LABEL_KEY_SIZE))
         rows = [
-            (asked.id, leaf, version, int(operation), tag, sealed)
-            for leaf, (version, operation, tag, sealed) in enumerate(entries, start)
+            (asked.id, number, tag, key, 1) for number, tag, key in zip(indicator_ids, *columns, strict=True)
         ]
         with self._database.write() as connection:
-            insert_rows(connection, PEER_ENTRIES, ("epoch_id", "leaf", *TableEntry._fields), rows)
+            insert_rows(
+                connection, OWN_TAGS, ("epoch_id", "indicator_id", "tag", "label_key", "pending"), rows
+            )
+
+    def stage_entries(self, asked: AskedEpoch, start: int, parts: Sequence[TablePart]) -> None:
+        """Keep entries of the peer's table that are not verified yet: nothing matches them."""
+        with self._database.write() as connection:
+            insert_parts(connection, PEER_PAGES, asked.id, start, parts)
 
     def accept_table(self, asked: AskedEpoch, reader: TableReader) -> None:
         """Take the staged entries for the committed table, and the pending tags with them.
@@ -151,7 +142,7 @@ class Asking:
             ASKED_EPOCHS.c.number < asked.epoch.number,
         )
         with self._database.write() as connection:
-            for table in (OWN_TAGS, PEER_ENTRIES):
+            for table in (OWN_TAGS, PEER_PAGES):
                 connection.execute(delete(table).where(table.c.epoch_id.in_(earlier)))
             pending = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
             connection.execute(update(OWN_TAGS).where(pending).values(pending=0))

@@ -5,39 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, Select, and_, func, select, tuple_, update
+from sqlalchemy import Row, Select, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, LabelKey, Tag
-from mandorla_protocol.table import Operation, TableEntry
+from mandorla_protocol.labels import Label, Tag
 
 from ..clock import Clock
 from .asking import AskedEpoch
 from .database import Database
 from .schema import (
-    FLAGGED,
     INDICATORS,
     MATCHES,
-    OBSERVED,
     OWN_TAGS,
-    PEER_ENTRIES,
     PEERS,
     SIGHTINGS,
 )
 
 _PAGE = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """The newest entry of a verified table whose tag is that of an own indicator."""
-
-    indicator_id: int
-    label_key: LabelKey
-    entry: TableEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +46,6 @@ class Matches:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-
-    def candidates(self, asked: AskedEpoch, kind: Kind) -> Iterator[list[Candidate]]:
-        """Yield, by page, what the verified table says of this lab's flagged or observed indicators.
-
-        An indicator whose newest entry is a revocation is left out.
-        """
-        members = FLAGGED if kind is Kind.SHARED else OBSERVED
-        mine = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 0)
-        tags = select(OWN_TAGS.c.tag).where(mine).order_by(OWN_TAGS.c.tag).limit(_PAGE)
-        after = b""
-        while True:
-            with self._database.read() as connection:
-                page = connection.scalars(tags.where(OWN_TAGS.c.tag > after)).all()
-                if not page:
-                    return
-                between = and_(mine, OWN_TAGS.c.tag > after, OWN_TAGS.c.tag <= page[-1])
-                after = page[-1]
-                # Looked up by tag, without an order: SQLite would rather walk the table than use its index.
-                theirs = connection.execute(
-                    select(PEER_ENTRIES).where(
-                        PEER_ENTRIES.c.epoch_id == asked.id,
-                        PEER_ENTRIES.c.tag.in_(select(OWN_TAGS.c.tag).where(between)),
-                    )
-                ).all()
-                newest = {row.tag: row for row in sorted(theirs, key=lambda row: row.leaf)}
-                own = connection.execute(
-                    select(OWN_TAGS.c.tag, OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key)
-                    .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
-                    .where(between)
-                ).all()
-            yield [
-                Candidate(
-                    row.indicator_id,
-                    LabelKey(row.label_key),
-                    TableEntry(entry.version, Operation(entry.operation), Tag(entry.tag), entry.sealed),
-                )
-                for row in own
-                if (entry := newest.get(row.tag)) and entry.operation == Operation.ADD
-            ]
 
     def record(
         self,

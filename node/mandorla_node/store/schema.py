@@ -97,28 +97,29 @@ HELD_EPOCHS = Table(
     UniqueConstraint("querier", "collection", "number"),
 )
 
-HELD_ENTRIES = Table(
-    "held_entries",
+# Tables, in the columns in which they travel (SPEC 9): a row holds entries of one version, up to a page.
+HELD_PAGES = Table(
+    "held_pages",
     METADATA,
     Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
-    Column("leaf", BigInteger, primary_key=True),
+    Column("leaf", BigInteger, primary_key=True),  # of its first entry
     Column("version", BigInteger, nullable=False),
-    Column("operation", SmallInteger, nullable=False),
-    Column("tag", LargeBinary, nullable=False),
+    Column("operations", LargeBinary, nullable=False),
+    Column("tags", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
 
-# With row ids: random tags are appended, and only the index is kept in order.
+# The version that is being prepared: its entries, sorted as far as into buckets; and whose they are.
 HELD_STAGING = Table(
     "held_staging",
     METADATA,
-    Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
-    Column("tag", LargeBinary, primary_key=True),
-    Column("operation", SmallInteger, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    Column("indicator_id", Integer, nullable=True),  # null for padding
-    Column("revision", Integer, nullable=True),
+    Column("id", Integer, primary_key=True),
+    Column("epoch_id", ForeignKey("held_epochs.id"), nullable=False),
+    Column("bucket", SmallInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("records", LargeBinary, nullable=False),
 )
+Index(None, HELD_STAGING.c.epoch_id, HELD_STAGING.c.bucket)
 
 HELD_LIVE = Table(
     "held_live",
@@ -148,26 +149,24 @@ OWN_TAGS = Table(
     "own_tags",
     METADATA,
     Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
-    Column("tag", LargeBinary, primary_key=True),
-    Column("indicator_id", ForeignKey("indicators.id"), nullable=False),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("tag", LargeBinary, nullable=False),
     Column("label_key", LargeBinary, nullable=False),
     # 1 until the whole half is done: a peer that fails on purpose must not learn how far this lab came.
     Column("pending", SmallInteger, nullable=False),
-    UniqueConstraint("epoch_id", "indicator_id"),
     sqlite_with_rowid=False,
 )
 
-PEER_ENTRIES = Table(
-    "peer_entries",
+PEER_PAGES = Table(
+    "peer_pages",
     METADATA,
     Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
     Column("leaf", BigInteger, primary_key=True),
     Column("version", BigInteger, nullable=False),
-    Column("operation", SmallInteger, nullable=False),
-    Column("tag", LargeBinary, nullable=False),
+    Column("operations", LargeBinary, nullable=False),
+    Column("tags", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
-Index(None, PEER_ENTRIES.c.epoch_id, PEER_ENTRIES.c.tag, PEER_ENTRIES.c.leaf)
 
 ROUNDS = Table(
     "rounds",

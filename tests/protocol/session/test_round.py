@@ -1,5 +1,6 @@
 """Whole rounds between two labs in memory: what is found is what both hold, and nothing else is said."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -200,7 +201,7 @@ def test_a_table_that_is_not_the_headers_is_found_and_nothing_is_compared(part: 
     b.flag(["x"])
     asking = half(a, b)
     last = b.table.entries[-1]
-    b.table.entries[-1] = last._replace(**{part: b"\xff" * len(getattr(last, part))})  # type: ignore[arg-type]
+    b.table.entries[-1] = replace(last, **{part: b"\xff" * len(getattr(last, part))})  # type: ignore[arg-type]
     with pytest.raises(RoundError) as caught:
         asking.run(driver.first, 100)
     assert caught.value.code is Code.TABLE_MISMATCH
