@@ -202,9 +202,10 @@ class QuerierHalf:
                     bad_labels += 1
                 else:
                     found.append((candidate.indicator_id, label))
-            matches += len(found)
-            new_matches += self._store.matches.record(peer, kind, self._header.round_id, found)
-        self._store.matches.end_others(peer, kind, collection, self._header.round_id)
+            alone, new = self._store.matches.record(peer, kind, self._header.round_id, found)
+            matches, new_matches = matches + alone, new_matches + new
+        groups, new = self._store.matches.conclude(peer, kind, collection, self._header.round_id)
+        matches, new_matches = matches + groups, new_matches + new
         return Findings(matches, new_matches, bad_labels)
 
     def _show(self) -> None:
