@@ -226,10 +226,8 @@ class TestMatch:
         monkeypatch.setitem(groups._NEEDED, TYPE, 1)
         monkeypatch.setattr(groups, "_SEVERAL", [])
         assert lab.round("a", "c") == (2, 2)
-        assert [(one.value, one.group, one.tokens) for one in lab.matches()] == [
-            (value("c"), "", 1),
-            ("t1", "t1", 1),
-        ]
+        shown = {(one.value, one.group, one.tokens) for one in lab.matches()}
+        assert shown == {(value("c"), "", 1), ("t1", "t1", 1)}
         ingest(lab.store, [("c", "t2")])
         assert lab.round("a", "c") == (2, 1)
         assert lab.shown() == [("t1", 1), ("t2", 1)]
