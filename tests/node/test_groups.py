@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from mandorla.v1 import operator_pb2
 from mandorla_node.formats import IngestRow
@@ -274,6 +275,35 @@ class TestMatch:
         assert lab.store.matches.tags_of(asked, lab.round_id) == [tags["a"], tags["b"], tags["e"]]
         lab.round("a", "c")
         assert lab.store.matches.tags_of(asked, lab.round_id) == []
+
+
+def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
+    ingest(lab.store, [("a", "t1"), ("b", "t1")])
+    lab.round("a", "b")
+    asking, engine = lab.store.asking, lab.store._database.engine
+    asked = asking.begin(
+        asking.look_up(Epoch(lab.peers[0], LabId(bytes(32)), "prompts", 1), Element(bytes(32)))
+    )
+    asked_for: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            asked_for.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    lab.matches()
+    list(lab.store.matches.all("birch", Kind.SHARED))
+    lab.store.matches.of(Indicator.parse(TYPE, value("a")))
+    lab.store.matches.tags_of(asked, lab.round_id)
+    lab.store.matches.count(lab.peers[0])
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(asked_for) > 10
+    with lab.store._database.read() as connection:
+        for statement, parameters in asked_for:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            steps = [row[3] for row in plan]
+            assert not [one for one in steps if "SCAN" in one and "SCAN peers" not in one], steps
+            assert not [one for one in steps if "ORDER BY" in one], steps
 
 
 @pytest.mark.spec("4.5-4", "4.5-5")
