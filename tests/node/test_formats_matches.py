@@ -38,6 +38,8 @@ def test_json_is_a_list_of_objects(values: list[str]) -> None:
                 "tlp": "green",
             },
             "round_id": "01" * 16,
+            "group": None,
+            "tokens": 1,
         }
         for value in values
     ]
@@ -51,6 +53,19 @@ def test_csv_holds_no_formula(value: str) -> None:
     assert header[:5] == ["type", "value", "peer", "kind", "first_matched"]
     assert row[1] in (value, f"'{value}")
     assert row[1][0] not in "=+-@\t\r\n"
+
+
+@pytest.mark.spec("4.5-5")
+def test_a_match_of_a_group_names_the_group_and_counts() -> None:
+    of_group = FoundMatch(
+        "prompt-template", "=t1", "birch", "shared", 1_800_000_000, LABEL, b"\x01" * 16, "=t1", 3
+    )
+    assert {"value": "=t1", "group": "=t1", "tokens": 3}.items() <= of_group.as_object().items()
+    target = io.StringIO(newline="")
+    write_csv([of_group], target)
+    (row,) = csv.DictReader(io.StringIO(target.getvalue(), newline=""))
+    assert (row["value"], row["group"], row["tokens"]) == ("'=t1", "'=t1", "3")
+    assert "t1" not in repr(of_group)
 
 
 def test_a_match_does_not_show_its_value() -> None:

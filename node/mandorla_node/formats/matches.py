@@ -12,13 +12,16 @@ from mandorla_protocol.labels import Label
 
 from .rows import LABEL_FIELDS, name_of, rfc3339
 
-_COLUMNS: Final = ("type", "value", "peer", "kind", "first_matched", *LABEL_FIELDS)
+_COLUMNS: Final = ("type", "value", "peer", "kind", "first_matched", *LABEL_FIELDS, "group", "tokens")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMatch:
-    """An indicator that a peer flagged too, and what the peer says of it."""
+    """An indicator that a peer flagged too, and what the peer says of it.
+
+    If it is a group of which `tokens` indicators match (SPEC 4.5), `group` is its id, and the value too.
+    """
 
     type: str
     value: str
@@ -27,12 +30,14 @@ class FoundMatch:
     first_matched: int
     label: Label
     round_id: bytes
+    group: str = ""
+    tokens: int = 1
 
     def __repr__(self) -> str:
         """Show the peer and the kind only: the value stays out of logs and tracebacks."""
         return f"FoundMatch(peer={self.peer}, kind={self.kind})"
 
-    def as_object(self) -> dict[str, str | dict[str, str | int | None]]:
+    def as_object(self) -> dict[str, str | int | dict[str, str | int | None] | None]:
         """Return the match as JSON has it."""
         return {
             "type": self.type,
@@ -42,6 +47,8 @@ class FoundMatch:
             "first_matched": rfc3339(self.first_matched),
             "label": label_object(self.label),
             "round_id": self.round_id.hex(),
+            "group": self.group or None,
+            "tokens": self.tokens,
         }
 
 
@@ -83,6 +90,8 @@ def write_csv(matches: Iterable[FoundMatch], target: TextIO) -> None:
                 match.kind,
                 rfc3339(match.first_matched),
                 *(label[name] for name in LABEL_FIELDS),
+                _guarded(match.group),
+                match.tokens,
             ]
         )
 

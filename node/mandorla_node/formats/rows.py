@@ -15,7 +15,7 @@ from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 Name = TypeVar("Name", bound=IntEnum)
 
 LABEL_FIELDS: Final = ("reason", "severity", "confidence", "first_seen", "expires", "tlp")
-FIELDS: Final = ("type", "value", *LABEL_FIELDS)
+FIELDS: Final = ("type", "value", *LABEL_FIELDS, "group")
 
 NO_LABEL: Final = Label()
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
@@ -23,12 +23,13 @@ _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class IngestRow:
-    """An indicator as it stood in its source: its line, its type and text, and what is said of it."""
+    """An indicator as it stood in its source: its line, its type and text, what is said of it, its group."""
 
     line: int
     type: str
     value: str
     label: Label = NO_LABEL
+    group: str = ""
 
     def __repr__(self) -> str:
         """Show the line only: the value stays out of logs and tracebacks."""
@@ -46,10 +47,11 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """The type and label of rows that do not say their own; no type means that each row must."""
+    """The type, label and group of rows that do not say their own; no type means that each row must."""
 
     type: str = ""
     label: Label = NO_LABEL
+    group: str = ""
 
 
 def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> IngestRow | RejectedRow:
@@ -61,9 +63,10 @@ def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> Ing
     if not kind:
         return RejectedRow(line, Code.BAD_INPUT, "The row has no type, and no --type was given.")
     try:
-        return IngestRow(line, kind, value, label_from(fields, defaults.label))
+        label = label_from(fields, defaults.label)
     except MandorlaError as error:
         return RejectedRow(line, error.code, error.detail)
+    return IngestRow(line, kind, value, label, fields.get("group", "").strip() or defaults.group)
 
 
 def label_from(fields: Mapping[str, str], default: Label) -> Label:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import Final
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import TOKEN_SIZE
@@ -21,6 +25,9 @@ from .. import wire, workers
 from ..client import PeerClient
 from ..store import AskedEpoch, IndicatorSet, Store
 from ..workers import Workers
+
+_RECORDED: Final = 65_536
+"""Matches that are recorded at once."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the step's name, and how much of how much is done."""
@@ -206,23 +213,27 @@ class QuerierHalf:
         that the peer can see would tell it that this lab holds the indicator (SPEC 6.5).
         """
         peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
-        matches = new_matches = bad_labels = 0
-        for page in self._store.comparing.candidates(self._asked, kind):
-            found: list[tuple[int, Label]] = []
-            for candidate in page:
-                entry = candidate.entry
+        matches = new_matches = 0
+        unopened: Counter[str] = Counter()
+        opened = self._opened(unopened)
+        # In the order of the store's index, which matches would otherwise visit at random.
+        while found := sorted(islice(opened, _RECORDED), key=itemgetter(0)):
+            alone, new = self._store.matches.record(peer, kind, collection, self._header.round_id, found)
+            matches, new_matches = matches + alone, new_matches + new
+        groups, new = self._store.matches.conclude(peer, kind, collection, self._header.round_id)
+        matches, new_matches = matches + groups, new_matches + new
+        return Findings(matches, new_matches, unopened["labels"])
+
+    def _opened(self, unopened: Counter[str]) -> Iterator[tuple[int, Label]]:
+        """Yield own indicators whose tag is in the table and whose label opens; count the other labels."""
+        for page in self._store.comparing.candidates(self._asked, self._header.kind):
+            for number, key, entry in page:
                 try:
-                    label = open_sealed(
-                        entry.sealed, candidate.label_key, entry.tag, self._asked.epoch, entry.version
-                    )
+                    label = open_sealed(entry.sealed, key, entry.tag, self._asked.epoch, entry.version)
                 except MandorlaError:
-                    bad_labels += 1
+                    unopened["labels"] += 1
                 else:
-                    found.append((candidate.indicator_id, label))
-            matches += len(found)
-            new_matches += self._store.matches.record(peer, kind, self._header.round_id, found)
-        self._store.matches.end_others(peer, kind, collection, self._header.round_id)
-        return Findings(matches, new_matches, bad_labels)
+                    yield number, label
 
     def _show(self) -> None:
         state = self._state

@@ -80,6 +80,25 @@ OBSERVED = Table(
     Column("touched_by", ForeignKey("ingests.id"), nullable=False),
 )
 
+# Groups of fingerprints, by the set that their members are in and the lab's own name for them.
+GROUPS = Table(
+    "groups",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("name", "type", "target"),
+)
+
+GROUP_MEMBERS = Table(
+    "group_members",
+    METADATA,
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("group_id", ForeignKey("groups.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 HELD_EPOCHS = Table(
     "held_epochs",
     METADATA,
@@ -259,6 +278,36 @@ MATCHES = Table(
     Column("first_matched", BigInteger, nullable=False),
     Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
 )
+
+# Indicators that the last round found and that count with others of their group only.
+PARTIAL_MATCHES = Table(
+    "partial_matches",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("severity", SmallInteger, nullable=False),  # of the label, to find the gravest of a group
+    Column("confidence", SmallInteger, nullable=False),
+    Column("label", LargeBinary, nullable=False),
+)
+
+GROUP_MATCHES = Table(
+    "group_matches",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("group_id", ForeignKey("groups.id"), primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("label", LargeBinary, nullable=False),
+    Column("tokens", Integer, nullable=False),  # members of the group that match
+    Column("first_matched", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
+)
+
+# Matches are listed by the time, a peer and a kind of round at a time.
+for _table, _id in ((MATCHES, MATCHES.c.indicator_id), (GROUP_MATCHES, GROUP_MATCHES.c.group_id)):
+    Index(None, _table.c.peer, _table.c.kind, _table.c.first_matched, _id)
 
 SIGHTINGS = Table(
     "sightings",

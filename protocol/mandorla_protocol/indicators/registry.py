@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from . import addresses, mail, names
+from . import addresses, digests, mail, names
 
 
 class Collection(StrEnum):
@@ -35,6 +35,11 @@ class IndicatorType:
     canonicalise: Callable[[str], str]
     needed: int = 1
 
+    @property
+    def grouped(self) -> bool:
+        """Whether its values are fingerprints, which belong to groups (SPEC 4.5)."""
+        return self.canonicalise is digests.digest
+
 
 _TYPES: Final = (
     IndicatorType("email", Collection.ACCOUNTS, 1, mail.email),
@@ -43,6 +48,7 @@ _TYPES: Final = (
     IndicatorType("domain", Collection.INFRASTRUCTURE, 1, names.domain),
     IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
     IndicatorType("ipv6", Collection.INFRASTRUCTURE, 1, addresses.ipv6),
+    IndicatorType("prompt-template", Collection.PROMPTS, 1, digests.digest, needed=2),
 )
 
 REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})
