@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from . import addresses, mail, names
+from . import addresses, digests, mail, names
 
 
 class Collection(StrEnum):
@@ -43,6 +43,11 @@ _TYPES: Final = (
     IndicatorType("domain", Collection.INFRASTRUCTURE, 1, names.domain),
     IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
     IndicatorType("ipv6", Collection.INFRASTRUCTURE, 1, addresses.ipv6),
+    IndicatorType("prompt-template", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash", Collection.PROMPTS, 1, digests.digest),
+    IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash-pairs", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-sentence", Collection.PROMPTS, 1, digests.digest, needed=2),
 )
 
 REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})
