@@ -18,7 +18,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
 from benchmarks.rows import CLASSES, Row
-from benchmarks.templates import ACCOUNTS_OF_BENIGN, Corpus, generate
+from benchmarks.templates import Corpus, generate
 from mandorla_protocol.fingerprints import (
     CommonValues,
     mine,
@@ -63,7 +63,7 @@ def needed_by(profile: str) -> int:
 
 @dataclass(frozen=True)
 class Real:
-    """Real prompts; pairs from two platforms by the class of their similarity; and those that are not similar.
+    """Real prompts; pairs of two platforms by the class of their similarity; and those that are not similar.
 
     `dissimilar` gives, for each prompt, those of other platforms.
     """
@@ -198,7 +198,7 @@ def _owners(having: Mapping[str, set[int]], group: frozenset[str], needed: int) 
 def learnt(corpus: Corpus) -> CommonValues:
     """Learn what benign prompts have in common, each of another account."""
     counts = Counter(value for prompt in corpus.benign for value in template_values(prompt))
-    return CommonValues.learn(counts, ACCOUNTS_OF_BENIGN)
+    return CommonValues.learn(counts, len(corpus.benign))
 
 
 def template_rows() -> Iterator[Row]:
