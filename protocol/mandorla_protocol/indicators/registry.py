@@ -49,6 +49,10 @@ _TYPES: Final = (
     IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
     IndicatorType("ipv6", Collection.INFRASTRUCTURE, 1, addresses.ipv6),
     IndicatorType("prompt-template", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash", Collection.PROMPTS, 1, digests.digest),
+    IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash-pairs", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-sentence", Collection.PROMPTS, 1, digests.digest, needed=2),
 )
 
 REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})
