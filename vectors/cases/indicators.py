@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from . import structures
+from . import accounts, networks, structures
 from .inputs import Case, Value, bad, good, slug
 from .structures import data, domain, join, text
 
@@ -65,6 +65,8 @@ VALID: list[tuple[str, str, list[str]]] = [
     ("ipv6", "::", ["::", "0:0:0:0:0:0:0:0"]),
     ("ipv6", "64:ff9b::102:304", ["64:ff9b::1.2.3.4", "64:FF9B::0102:0304"]),
     ("ipv6", "::102:304", ["::1.2.3.4"]),
+    *accounts.VALID,
+    *networks.VALID,
 ]
 
 BAD = "BAD_INDICATOR"
@@ -178,6 +180,8 @@ FAULTS = [
     ("domain", NAME_FAULTS),
     ("ipv4", IPV4_FAULTS),
     ("ipv6", IPV6_FAULTS),
+    *accounts.FAULTS,
+    *networks.FAULTS,
 ]
 
 
