@@ -11,12 +11,14 @@ from Crypto.Hash import keccak
 from .text import clean, refused
 
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_BASE58_ADDRESS: Final = re.compile(rf"[13][{_BASE58}]{{24,34}}")
+# 21 bytes, of which the first is 0 or 5, and a checksum take at most 34 characters, and these no more bytes.
+_BASE58_ADDRESS: Final = re.compile(rf"[13][{_BASE58}]{{24,33}}")
 _BASE58_SIZE: Final = 25
 _BASE58_VERSIONS: Final = (0x00, 0x05)
 
 _BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_SEGWIT_ADDRESS: Final = re.compile(rf"bc1[{_BECH32}]{{11,71}}")
+# A version, a program of 2 to 40 bytes and a checksum.
+_SEGWIT_ADDRESS: Final = re.compile(rf"bc1[{_BECH32}][{_BECH32}]{{4,64}}[{_BECH32}]{{6}}")
 _SEGWIT_PREFIX: Final = (3, 3, 0, 2, 3)
 _BECH32_GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _BECH32_CONSTANT: Final = 1
@@ -49,8 +51,6 @@ def _base58check(address: str) -> str:
     number = 0
     for character in address:
         number = number * 58 + _BASE58.index(character)
-    if number >= 1 << (8 * _BASE58_SIZE):
-        raise refused("It is too long for an address of Bitcoin.")
     decoded = number.to_bytes(_BASE58_SIZE, "big")
     payload, checksum = decoded[:-4], decoded[-4:]
     zeros = len(decoded) - len(decoded.lstrip(b"\0"))
@@ -70,7 +70,7 @@ def _segwit(address: str) -> str:
         raise refused("The address of Bitcoin is mistyped: its checksum is wrong.")
     size, padding = divmod(5 * len(program), 8)
     padded = padding < 5 and not program[-1] & ((1 << padding) - 1)
-    if version > 16 or not padded or not 2 <= size <= 40 or (version == 0 and size not in (20, 32)):
+    if version > 16 or not padded or (version == 0 and size not in (20, 32)):
         raise refused("The address of Bitcoin holds no witness program.")
     return address
 

@@ -81,6 +81,20 @@ def test_separators_change_no_number_and_without_its_plus_sign_it_is_none(
     assert canonical("phone", f"00{spelt[1:]}") is None
 
 
+@pytest.mark.spec("4.6-3")
+@given(
+    country=st.sampled_from(sorted({number.country_code for number in NUMBERS})),
+    zeros=st.integers(0, 3),
+    digits=st.text(st.sampled_from(string.digits), min_size=4, max_size=15),
+)
+@example(44, 3, "84174652")  # of which a zero would go at each reading
+@example(49, 0, "1234567890123")
+@example(49, 0, "12345678901234")
+def test_a_number_is_read_in_one_way_or_refused(country: int, zeros: int, digits: str) -> None:
+    value = canonical("phone", f"+{country}{'0' * zeros}{digits}")
+    assert value is None or len(value) <= 16
+
+
 # Payment instruments
 
 
