@@ -9,6 +9,7 @@ import ada_url
 import phonenumbers
 import pytest
 
+from mandorla_protocol.errors import InputError
 from mandorla_protocol.indicators import DATA_VERSIONS, REGISTRY, Collection, profiles
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +30,29 @@ def test_profiles_are_those_of_a_collection_sorted_by_type(collection: Collectio
     assert dict(found) == {
         name: kind.profile for name, kind in REGISTRY.items() if kind.collection is collection
     }
+
+
+def examples() -> list[tuple[str, str, str]]:
+    """Return type, text and canonical value, or BAD_INDICATOR, of each example that SPEC 4 writes out."""
+    section = SPEC[SPEC.index("\n## 4. ") : SPEC.index("\n## 5. ")]
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (`.*`(?: \(.*\))?) \| `(.*)` \|$", section, re.MULTILINE)
+    return [
+        (name, text, value)
+        for name, texts, value in rows
+        for text in re.findall(r"`([^`]*)`", texts)
+        if "..." not in text
+    ]
+
+
+def test_the_examples_of_the_specification_are_what_the_code_says() -> None:
+    found = examples()
+    assert {name for name, _, _ in found} > {"email", "ipv6", "phone", "wallet", "url", "user-agent"}
+    for name, text, value in found:
+        try:
+            said = REGISTRY[name].canonicalise(text)
+        except InputError as error:
+            said = error.code.name
+        assert (name, text, said) == (name, text, value)
 
 
 @pytest.mark.spec("4.1-8")
