@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from . import structures
+from . import accounts, networks, structures
 from .inputs import Case, Value, bad, good, slug
 from .structures import data, domain, join, text
 
@@ -71,6 +71,8 @@ VALID: list[tuple[str, str, list[str]]] = [
         for kind in ("prompt-template", "prompt-minhash", "prompt-minhash-wide", "prompt-minhash-pairs")
     ),
     ("prompt-sentence", "0" * 32, ["0" * 32]),
+    *accounts.VALID,
+    *networks.VALID,
 ]
 
 BAD = "BAD_INDICATOR"
@@ -202,6 +204,8 @@ FAULTS = [
     ("prompt-minhash-wide", {"31_digits": FINGERPRINT[1:]}),
     ("prompt-minhash-pairs", {"31_digits": FINGERPRINT[1:]}),
     ("prompt-sentence", {"31_digits": FINGERPRINT[1:]}),
+    *accounts.FAULTS,
+    *networks.FAULTS,
 ]
 
 

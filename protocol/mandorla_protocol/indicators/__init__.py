@@ -6,5 +6,15 @@ value. Its token is what the OPRF takes as input. The value and the token never 
 
 from .indicator import Indicator, Token, token_of
 from .registry import REGISTRY, Collection, IndicatorType, profiles
+from .versions import DATA_VERSIONS
 
-__all__ = ["REGISTRY", "Collection", "Indicator", "IndicatorType", "Token", "profiles", "token_of"]
+__all__ = [
+    "DATA_VERSIONS",
+    "REGISTRY",
+    "Collection",
+    "Indicator",
+    "IndicatorType",
+    "Token",
+    "profiles",
+    "token_of",
+]
