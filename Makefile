@@ -1,15 +1,18 @@
-# Every target creates what it needs: the virtual environment in .venv is rebuilt when the dependencies change.
+# Every target creates what it needs: the virtual environment in .venv is rebuilt when the dependencies or the
+# native engine change.
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator clean
+.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator bench-signatures clean
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+NATIVE := protocol/native/Cargo.toml protocol/native/.cargo/config.toml $(wildcard protocol/native/src/*.rs)
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,simulations,test,dev]'
 	@touch $@
@@ -63,6 +66,10 @@ proto: install
 
 bench-simulator: install
 	$(BIN)/python benchmarks/simulator.py
+
+# What fingerprints find and what they find falsely, on real data where it is there, and on what is generated.
+bench-signatures: install
+	$(BIN)/python -m benchmarks.signatures
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from mandorla_protocol.errors import Code, InputError
-from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.indicators import REGISTRY, Indicator
 
 from .formats.rows import IngestRow, RejectedRow
 from .store import IndicatorSet, LabelledIndicator, Store
@@ -15,12 +17,15 @@ from .suppression import Suppression
 MAX_REPORTED = 1000
 """Rejected rows that are reported one by one; all are counted."""
 
+_GROUP: Final = re.compile(r"[!-~]{1,64}")
+
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
     """What became of the rows: each is added, known, a duplicate in this ingest, rejected, or held back.
 
-    A row is held back because many share what it names; `held_by` counts them by list.
+    A row that only adds its group to an indicator of another row is counted with the duplicates. A row is
+    held back because many share what it names; `held_by` counts them by list.
     """
 
     added: int
@@ -30,6 +35,12 @@ class IngestReport:
     rejected_total: int
     held_back: int = 0
     held_by: dict[str, int] = field(default_factory=dict)
+
+
+def require_group(name: str) -> None:
+    """Raise InputError(BAD_INPUT) unless a text can name a group (SPEC 4.5)."""
+    if not _GROUP.fullmatch(name):
+        raise InputError(Code.BAD_INPUT, "A group is 1 to 64 printable ASCII characters without spaces.")
 
 
 class Ingestor:
@@ -64,11 +75,12 @@ class Ingestor:
         for row in rows:
             try:
                 indicator = Indicator.parse(row.type, row.value)
+                group = _group(row)
             except InputError as error:
                 self.reject(RejectedRow(row.line, error.code, error.detail or error.code.info.message))
                 continue
             if self._suppression is None or not self._suppression.holds(indicator):
-                good.append(LabelledIndicator(indicator, row.label))
+                good.append(LabelledIndicator(indicator, row.label, group))
         self._accepted += len(good)
         if self._strict:
             self._spool += good
@@ -107,3 +119,21 @@ class Ingestor:
     def _store(self, rows: Sequence[LabelledIndicator]) -> None:
         if rows:
             self._id = self._indicators.add(self._target, rows, self._id)
+
+
+def _group(row: IngestRow) -> str:
+    """Return the group of a row of a registered type, none for a type without groups (SPEC 4.5).
+
+    Raises InputError(BAD_INPUT) for a text that names no group, and for a row that could never match.
+    """
+    kind = REGISTRY[row.type]
+    if not kind.grouped:
+        return ""
+    if not row.group:
+        if kind.needed > 1:
+            raise InputError(
+                Code.BAD_INPUT, f"One {kind.name} alone matches nothing, and the row names no group."
+            )
+    else:
+        require_group(row.group)
+    return row.group

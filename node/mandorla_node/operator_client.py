@@ -179,6 +179,8 @@ def match_from(message: operator_pb2.Match) -> FoundMatch:
             tlp=Tlp(label.tlp),
         ),
         round_id=message.round_id,
+        group=message.group,
+        tokens=message.tokens,
     )
 
 
@@ -204,6 +206,7 @@ def _batches(rows: Iterable[IngestRow]) -> Iterator[list[operator_pb2.IngestRow]
                 expires=row.label.expires,
                 tlp=row.label.tlp,
             ),
+            group=row.group,
         )
         batch.append(message)
         size += message.ByteSize()

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError
 from mandorla_protocol.header import Kind
-from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
 from .formats.rows import IngestRow
@@ -131,7 +131,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             yield operator_pb2.RoundProgress(step="done", result=_result(task.result()))
 
     async def Check(self, request: operator_pb2.CheckRequest, context: Context) -> operator_pb2.CheckResponse:
-        """Say what is known of indicators, and record them as observed."""
+        """Say what is known of indicators, and record as observed those that can match by themselves."""
         async with _errors(context):
             wanted = [Indicator.parse(item.type, item.value) for item in request.indicators]
             await self._rounds.settled()
@@ -161,8 +161,9 @@ class Operator(operator_pb2_grpc.OperatorServicer):
 
     def _check(self, wanted: list[Indicator]) -> operator_pb2.CheckResponse:
         store = self._store
-        if wanted:
-            rows = [LabelledIndicator(indicator, Label()) for indicator in wanted]
+        # Without its group, what counts in groups only would be compared for nothing.
+        rows = [LabelledIndicator(one, Label()) for one in wanted if REGISTRY[one.type].needed == 1]
+        if rows:
             store.indicators.add(IndicatorSet.OBSERVED, rows, None)
         names = {peer.lab: peer.name for peer in store.peers.all()}
         return operator_pb2.CheckResponse(
@@ -230,7 +231,7 @@ def match_message(record: MatchRecord) -> operator_pb2.Match:
     """Write a match as a message."""
     label = record.label
     return operator_pb2.Match(
-        indicator=operator_pb2.Indicator(type=record.indicator.type, value=record.indicator.value),
+        indicator=operator_pb2.Indicator(type=record.type, value=record.value),
         peer=record.peer_name,
         kind=_KIND_VALUES[record.kind],
         first_matched=record.first_matched,
@@ -243,12 +244,14 @@ def match_message(record: MatchRecord) -> operator_pb2.Match:
             tlp=int(label.tlp),
         ),
         round_id=record.round_id,
+        group=record.group,
+        tokens=record.tokens,
     )
 
 
 def _row(row: operator_pb2.IngestRow) -> IngestRow:
     if not row.HasField("label"):
-        return IngestRow(row.line, row.type, row.value)
+        return IngestRow(row.line, row.type, row.value, group=row.group)
     label = row.label
     try:
         parsed = Label(
@@ -261,7 +264,7 @@ def _row(row: operator_pb2.IngestRow) -> IngestRow:
         )
     except ValueError:
         raise InputError(Code.BAD_LABEL, f"line {row.line}: an unknown reason, severity or TLP") from None
-    return IngestRow(row.line, row.type, row.value, parsed)
+    return IngestRow(row.line, row.type, row.value, parsed, row.group)
 
 
 def _result(report: RoundReport) -> operator_pb2.RoundResult:

@@ -8,9 +8,11 @@ import os
 from collections import defaultdict
 from dataclasses import dataclass
 
+from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import Offer
+from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
 from mandorla_protocol.oprf import KeyPair
 from mandorla_protocol.sizes import PAGE_SIZE
 from mandorla_protocol.table import Operation, padding
@@ -22,6 +24,7 @@ from .workers import Workers
 
 _BATCH = 4_096
 _SEED_SIZE = 32
+_ADD = int(Operation.ADD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,32 +111,33 @@ class Tables:
 
     async def _stage_batch(self, ready: Ready, batch: list[Addition]) -> None:
         held = ready.held
-        entries = await self._pool.run(
+        tags, sealed = await self._pool.run(
             workers.hold,
             ready.keys,
             held.epoch,
             held.commitment.version + 1,
-            b"".join(addition.flagged.indicator.token() for addition in batch),
-            [addition.flagged.label for addition in batch],
+            b"".join(addition.token for addition in batch),
+            [addition.label for addition in batch],
         )
-        await asyncio.to_thread(
-            self._store.holding.stage,
-            held,
-            [
-                StagedEntry(tag, Operation.ADD, sealed, addition.indicator_id, addition.revision)
-                for addition, (tag, sealed) in zip(batch, entries, strict=True)
-            ],
-        )
+        await asyncio.to_thread(self._keep, held, batch, tags, sealed)
+
+    def _keep(self, held: HeldEpoch, batch: list[Addition], tags: bytes, sealed: bytes) -> None:
+        columns = zip(batch, split(tags, TAG_SIZE), split(sealed, SEALED_LABEL_SIZE), strict=True)
+        entries = [
+            StagedEntry(Tag(tag), _ADD, label, addition.indicator_id, addition.revision)
+            for addition, tag, label in columns
+        ]
+        self._store.holding.stage(held, entries)
 
     def _finish_version(self, held: HeldEpoch, staged: int) -> None:
         holding = self._store.holding
         random_entries = padding(staged, os.urandom)
         while page := [
-            StagedEntry(tag, Operation.ADD, sealed)
-            for tag, sealed in itertools.islice(random_entries, PAGE_SIZE)
+            StagedEntry(tag, _ADD, sealed) for tag, sealed in itertools.islice(random_entries, PAGE_SIZE)
         ]:
             holding.stage(held, page)
         frontier = held.frontier
-        for entries in holding.staged(held, PAGE_SIZE):
-            frontier = frontier.extend(entry.leaf_hash() for entry in entries)
+        for part in holding.staged(held, PAGE_SIZE):
+            holding.add_page(held, frontier.size, part)
+            frontier = part.append_to(frontier)
         holding.publish(held, frontier)

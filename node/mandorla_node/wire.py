@@ -12,12 +12,10 @@ from mandorla_protocol.errors import Code, EncodingError, MandorlaError, RoundEr
 from mandorla_protocol.header import ROUND_ID_SIZE, RoundId
 from mandorla_protocol.labels import TAG_SIZE, Tag
 from mandorla_protocol.sizes import PAGE_SIZE
-from mandorla_protocol.table import Operation, TableEntry
+from mandorla_protocol.table import TablePart
 
 CODE_KEY = "mandorla-code"
 """The trailing metadata key that carries an error's code (SPEC 9.9)."""
-
-_MAX_NAME = 64
 
 # What a peer may say of a call. The codes of operators' input speak of this lab, and are not a peer's to use.
 _WIRE_CODES = {code.name: code for code in Code if code.info.exit_status >= 20}
@@ -37,35 +35,27 @@ def round_id_from(value: bytes) -> RoundId:
     return RoundId(value)
 
 
-def entries_from(message: exchange_pb2.ListTagsResponse) -> tuple[TableEntry, ...]:
-    """Read a page of a tag table.
+def parts_from(message: exchange_pb2.ListTagsResponse) -> tuple[TablePart, ...]:
+    """Read a page of a tag table, whose columns nobody has checked.
 
-    Raises EncodingError for more entries than a page holds, or an unknown operation.
+    Raises EncodingError(BAD_LENGTH) for more parts or entries than a page holds.
     """
-    if len(message.entries) > PAGE_SIZE:
+    entries = sum(len(part.operations) for part in message.parts)
+    if max(entries, len(message.parts)) > PAGE_SIZE:
         raise EncodingError(Code.BAD_LENGTH, "a page has more entries than allowed")
-    try:
-        return tuple(
-            TableEntry(entry.version, Operation(entry.operation), Tag(entry.tag), entry.sealed_label)
-            for entry in message.entries
-        )
-    except ValueError:
-        raise EncodingError(Code.BAD_ENCODING, "an unknown table operation") from None
-
-
-def entries_to(entries: Iterable[TableEntry]) -> exchange_pb2.ListTagsResponse:
-    """Write a page of a tag table."""
-    return exchange_pb2.ListTagsResponse(
-        entries=[
-            exchange_pb2.TableEntry(
-                version=entry.version,
-                operation=int(entry.operation),
-                tag=entry.tag,
-                sealed_label=entry.sealed,
-            )
-            for entry in entries
-        ]
+    return tuple(
+        TablePart(part.version, part.operations, part.tags, part.sealed_labels) for part in message.parts
     )
+
+
+def parts_to(parts: Iterable[TablePart]) -> exchange_pb2.ListTagsResponse:
+    """Write a page of a tag table."""
+    response = exchange_pb2.ListTagsResponse()
+    for part in parts:
+        response.parts.add(
+            version=part.version, operations=part.operations, tags=part.tags, sealed_labels=part.sealed
+        )
+    return response
 
 
 def tags_from(tags: bytes) -> list[Tag]:

@@ -15,11 +15,11 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TypeVar, TypeVarTuple
 
-from mandorla_protocol.engine import OUTPUT_SIZE, Engine, load_engine, split
+from mandorla_protocol.engine import OUTPUT_SIZE, Engine, load_engine
 from mandorla_protocol.epochs import Epoch
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.group import Element
-from mandorla_protocol.labels import Label, LabelKey, Tag, seal, split_output
+from mandorla_protocol.labels import Label, seal_labels, split_outputs
 from mandorla_protocol.oprf import KeyPair
 
 from .leftovers import remove_library_copy
@@ -98,22 +98,18 @@ def finalize_tags(
     evaluated: bytes,
     proof: bytes,
     wanted: int,
-) -> list[tuple[Tag, LabelKey]]:
-    """Verify an answer; return tag and label key of its first `wanted` tokens, the rest being padding."""
+) -> tuple[bytes, bytes]:
+    """Verify an answer; return tags and label keys of its first `wanted` tokens, the rest being padding."""
     outputs = engine.verify_and_finalize(public_key, tokens, blinds, blinded, evaluated, proof)
-    return [split_output(output) for output in split(outputs[: wanted * OUTPUT_SIZE], OUTPUT_SIZE)]
+    return split_outputs(outputs[: wanted * OUTPUT_SIZE])
 
 
 def hold(
     engine: Engine, keys: KeyPair, epoch: Epoch, version: int, tokens: bytes, labels: list[Label]
-) -> list[tuple[Tag, bytes]]:
-    """Compute the tags of the holder's own tokens, and seal their labels for a table version."""
-    outputs = engine.evaluate(keys, tokens)
-    entries = []
-    for output, label in zip(split(outputs, OUTPUT_SIZE), labels, strict=True):
-        tag, key = split_output(output)
-        entries.append((tag, seal(label, key, tag, epoch, version)))
-    return entries
+) -> tuple[bytes, bytes]:
+    """Compute the tags of the holder's own tokens, and seal their labels for a table version; both joined."""
+    tags, label_keys = split_outputs(engine.evaluate(keys, tokens))
+    return tags, seal_labels(labels, label_keys, tags, epoch, version)
 
 
 def _call(function: Callable[..., R], choice: str, args: tuple[object, ...]) -> R:

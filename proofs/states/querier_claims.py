@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, TypeAlias
 
 from mandorla_protocol.errors import RoundError
@@ -16,7 +17,7 @@ from mandorla_protocol.labels import SEALED_LABEL_SIZE, Tag
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.session import querier
 from mandorla_protocol.session.querier import Phase, QuerierState
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
 
 from .explorer import explore
 from .holder_claims import HEADER
@@ -76,8 +77,9 @@ def _take(step: Step, world: World, event: querier.Event) -> World:
     )
     for effect in effects:
         match effect:
-            case querier.StageEntries(_, entries):
-                world = replace(world, staged=world.staged + entries)
+            case querier.StageEntries(_, parts):
+                entries = chain.from_iterable(part.entries() for part in parts)
+                world = replace(world, staged=(*world.staged, *entries))
             case querier.AcceptTable():
                 world = replace(world, accepted=True)
             case querier.RequestPage():
@@ -108,7 +110,10 @@ def _moves(step: Step, world: World) -> Iterator[tuple[str, World]]:
             case _:
                 for page in _pages(len(world.staged)):
                     shown = " and ".join(f"{one.version}.{one.tag[0]}.{one.sealed[0]}" for one in page)
-                    yield f"page {shown or 'of nothing'}", _take(step, rest, querier.PageReceived(page))
+                    yield (
+                        f"page {shown or 'of nothing'}",
+                        _take(step, rest, querier.PageReceived(parts_of(page))),
+                    )
 
 
 def _pages(position: int) -> Iterator[tuple[TableEntry, ...]]:
@@ -141,9 +146,9 @@ def control_reading() -> int:
 
     def step(state: QuerierState, event: querier.Event) -> tuple[QuerierState, tuple[querier.Effect, ...]]:
         if isinstance(event, querier.PageReceived) and state.phase is Phase.READING:
-            reader = state.reader.accept(event.entries)
+            reader = state.reader.accept(event.parts)
             if reader.complete:
-                staged = querier.StageEntries(state.reader.position, event.entries)
+                staged = querier.StageEntries(state.reader.position, event.parts)
                 return replace(state, reader=reader, phase=Phase.COMPLETE), (
                     staged,
                     querier.AcceptTable(reader),

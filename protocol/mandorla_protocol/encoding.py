@@ -30,9 +30,7 @@ class Writer:
 
         Raises EncodingError if the value does not fit.
         """
-        if not 0 <= value < 1 << (8 * width):
-            raise EncodingError(Code.BAD_ENCODING, f"an integer does not fit {width} bytes")
-        self._parts.append(value.to_bytes(width, "big"))
+        self._parts.append(encoded_uint(value, width))
         return self
 
     def fixed(self, value: bytes, size: int) -> Writer:
@@ -47,10 +45,7 @@ class Writer:
 
     def data(self, value: bytes) -> Writer:
         """Append a byte string behind its length."""
-        if len(value) > _MAX_LENGTH:
-            raise EncodingError(Code.BAD_LENGTH, "a byte string is too long to encode")
-        self._parts.append(len(value).to_bytes(_LENGTH_BYTES, "big"))
-        self._parts.append(bytes(value))
+        self._parts.append(encoded_data(value))
         return self
 
     def text(self, value: str) -> Writer:
@@ -58,10 +53,8 @@ class Writer:
 
         Raises EncodingError if the text holds a lone surrogate.
         """
-        try:
-            return self.data(value.encode("utf-8"))
-        except UnicodeEncodeError:
-            raise EncodingError(Code.BAD_ENCODING, "a text is not valid Unicode") from None
+        self._parts.append(encoded_text(value))
+        return self
 
     def sequence(self, values: Sequence[T], write: Callable[[Writer, T], object]) -> Writer:
         """Append a count and then each value, as `write` does it."""
@@ -73,6 +66,29 @@ class Writer:
     def finish(self) -> bytes:
         """Return the encoding."""
         return b"".join(self._parts)
+
+
+def encoded_uint(value: int, width: int) -> bytes:
+    """Return the encoding of one unsigned integer; raises EncodingError if it does not fit."""
+    if not 0 <= value < 1 << (8 * width):
+        raise EncodingError(Code.BAD_ENCODING, f"an integer does not fit {width} bytes")
+    return value.to_bytes(width, "big")
+
+
+def encoded_data(value: bytes) -> bytes:
+    """Return the encoding of one byte string; raises EncodingError if it is too long."""
+    if len(value) > _MAX_LENGTH:
+        raise EncodingError(Code.BAD_LENGTH, "a byte string is too long to encode")
+    return len(value).to_bytes(_LENGTH_BYTES, "big") + value
+
+
+def encoded_text(value: str) -> bytes:
+    """Return the encoding of one text; raises EncodingError if it holds a lone surrogate."""
+    try:
+        encoded = value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise EncodingError(Code.BAD_ENCODING, "a text is not valid Unicode") from None
+    return encoded_data(encoded)
 
 
 class Reader:

@@ -6,8 +6,10 @@ only somebody who holds the same indicator, and was given an evaluation of it, c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NewType
 
 from cryptography.exceptions import InvalidTag
@@ -15,10 +17,14 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from .encoding import Reader, Writer
-from .engine import OUTPUT_SIZE
+from . import accelerated
+from .encoding import Reader, Writer, encoded_data, encoded_uint
+from .engine import OUTPUT_SIZE, split
 from .epochs import Epoch
 from .errors import Code, CryptoError, EncodingError
+
+if accelerated.BUILT:
+    from . import _native
 
 Tag = NewType("Tag", bytes)
 """The first 16 bytes of an OPRF output."""
@@ -27,11 +33,13 @@ LabelKey = NewType("LabelKey", bytes)
 """32 bytes that seal the label of one indicator in one key epoch."""
 
 TAG_SIZE: Final = 16
+LABEL_KEY_SIZE: Final = 32
 PADDED_LABEL_SIZE: Final = 256
 SEALED_LABEL_SIZE: Final = PADDED_LABEL_SIZE + 16
 
 _LABEL_DOMAIN: Final = "mandorla/v1 label"
 _KEY_INFO: Final = Writer("mandorla/v1 label key").finish()
+_AAD_DOMAIN: Final = Writer("mandorla/v1 sealed label").finish()
 _MAX_TIME: Final = 2**40
 
 
@@ -84,17 +92,7 @@ class Label:
 
     def encode(self) -> bytes:
         """Return the canonical encoding, padded with zeros to 256 bytes (SPEC 6.3)."""
-        encoded = (
-            Writer(_LABEL_DOMAIN)
-            .uint(self.reason, 1)
-            .uint(self.severity, 1)
-            .uint(self.confidence, 1)
-            .uint(self.first_seen, 8)
-            .uint(self.expires, 8)
-            .uint(self.tlp, 1)
-            .finish()
-        )
-        return encoded.ljust(PADDED_LABEL_SIZE, b"\x00")
+        return _encoded(self)
 
     @classmethod
     def decode(cls, padded: bytes) -> Label:
@@ -102,23 +100,44 @@ class Label:
 
         Raises EncodingError(BAD_LABEL) for another size, an unknown value, or padding that is not zero.
         """
-        if len(padded) != PADDED_LABEL_SIZE:
-            raise EncodingError(Code.BAD_LABEL, "a padded label has 256 bytes")
-        try:
-            reader = Reader(padded, _LABEL_DOMAIN)
-            label = cls(
-                reason=Reason(reader.uint(1)),
-                severity=Severity(reader.uint(1)),
-                confidence=reader.uint(1),
-                first_seen=reader.uint(8),
-                expires=reader.uint(8),
-                tlp=Tlp(reader.uint(1)),
-            )
-        except (EncodingError, ValueError):
-            raise EncodingError(Code.BAD_LABEL, "a label's fields are not valid") from None
-        if label.encode() != padded:
-            raise EncodingError(Code.BAD_LABEL, "a label is not padded with zeros")
-        return label
+        return _decoded(padded)
+
+
+# A lab says the same of many indicators: most labels of a table are encoded and decoded once.
+@lru_cache(maxsize=4096)
+def _encoded(label: Label) -> bytes:
+    encoded = (
+        Writer(_LABEL_DOMAIN)
+        .uint(label.reason, 1)
+        .uint(label.severity, 1)
+        .uint(label.confidence, 1)
+        .uint(label.first_seen, 8)
+        .uint(label.expires, 8)
+        .uint(label.tlp, 1)
+        .finish()
+    )
+    return encoded.ljust(PADDED_LABEL_SIZE, b"\x00")
+
+
+@lru_cache(maxsize=4096)
+def _decoded(padded: bytes) -> Label:
+    if len(padded) != PADDED_LABEL_SIZE:
+        raise EncodingError(Code.BAD_LABEL, "a padded label has 256 bytes")
+    try:
+        reader = Reader(padded, _LABEL_DOMAIN)
+        label = Label(
+            reason=Reason(reader.uint(1)),
+            severity=Severity(reader.uint(1)),
+            confidence=reader.uint(1),
+            first_seen=reader.uint(8),
+            expires=reader.uint(8),
+            tlp=Tlp(reader.uint(1)),
+        )
+    except (EncodingError, ValueError):
+        raise EncodingError(Code.BAD_LABEL, "a label's fields are not valid") from None
+    if label.encode() != padded:
+        raise EncodingError(Code.BAD_LABEL, "a label is not padded with zeros")
+    return label
 
 
 def split_output(output: bytes) -> tuple[Tag, LabelKey]:
@@ -127,6 +146,44 @@ def split_output(output: bytes) -> tuple[Tag, LabelKey]:
         raise CryptoError(Code.BAD_LENGTH, "an output has 64 bytes")
     key = HKDFExpand(algorithm=SHA512(), length=32, info=_KEY_INFO).derive(output[TAG_SIZE:])
     return Tag(output[:TAG_SIZE]), LabelKey(key)
+
+
+def split_outputs(outputs: bytes) -> tuple[bytes, bytes]:
+    """Split n outputs into n tags and n label keys, both joined.
+
+    Raises CryptoError(BAD_LENGTH) for a cut output.
+    """
+    if accelerated.BUILT:
+        with accelerated.typed_errors():
+            return _native.split_outputs(outputs, _KEY_INFO)
+    return split_one_by_one(outputs)
+
+
+def split_one_by_one(outputs: bytes) -> tuple[bytes, bytes]:
+    """Return what `split_outputs` returns, by one output after another."""
+    pairs = [split_output(output) for output in split(outputs, OUTPUT_SIZE)]
+    return b"".join(tag for tag, _ in pairs), b"".join(key for _, key in pairs)
+
+
+def seal_labels(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int) -> bytes:
+    """Seal n labels under n joined keys for n joined tags; return n * 272 bytes.
+
+    Raises CryptoError(BAD_LENGTH) unless there are a key and a tag for each label.
+    """
+    if len(keys) != len(labels) * LABEL_KEY_SIZE or len(tags) != len(labels) * TAG_SIZE:
+        raise CryptoError(Code.BAD_LENGTH, "a label has a key of 32 bytes and a tag of 16")
+    if accelerated.BUILT:
+        padded = b"".join(map(_encoded, labels))
+        with accelerated.typed_errors():
+            aad = (_AAD_DOMAIN, _aad_end(epoch, version))
+            return _native.seal_labels(keys, tags, padded, _nonce(version), aad)
+    return seal_one_by_one(labels, keys, tags, epoch, version)
+
+
+def seal_one_by_one(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int) -> bytes:
+    """Return what `seal_labels` returns, by one label after another."""
+    each = zip(labels, split(keys, LABEL_KEY_SIZE), split(tags, TAG_SIZE), strict=True)
+    return b"".join(seal(label, LabelKey(key), Tag(tag), epoch, version) for label, key, tag in each)
 
 
 def seal(label: Label, key: LabelKey, tag: Tag, epoch: Epoch, version: int) -> bytes:
@@ -157,6 +214,11 @@ def _nonce(version: int) -> bytes:
 
 
 def _aad(tag: Tag, epoch: Epoch, version: int) -> bytes:
-    return (
-        Writer("mandorla/v1 sealed label").fixed(tag, TAG_SIZE).data(epoch.encode()).uint(version, 8).finish()
-    )
+    if len(tag) != TAG_SIZE:
+        raise EncodingError(Code.BAD_LENGTH, "a tag has 16 bytes")
+    return _AAD_DOMAIN + tag + _aad_end(epoch, version)
+
+
+@lru_cache(maxsize=256)
+def _aad_end(epoch: Epoch, version: int) -> bytes:
+    return encoded_data(epoch.encode()) + encoded_uint(version, 8)

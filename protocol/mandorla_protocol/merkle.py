@@ -17,6 +17,9 @@ from .errors import Code, EncodingError
 HASH_SIZE: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 
+LEAF_PREFIX: Final = b"\x00"
+"""What tells a leaf from an inner node (RFC 9162 section 2.1)."""
+
 _DOMAIN: Final = "mandorla/v1 merkle frontier"
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from . import _native
-from .errors import Code, CryptoError
+from .accelerated import typed_errors
 from .group import Element, Scalar
 from .oprf import KeyPair
 
@@ -23,28 +21,28 @@ class NativeEngine:
 
     def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
         """Derive an epoch's key pair from its 32-byte seed (SPEC 5.2)."""
-        with _typed():
+        with typed_errors():
             secret, public = _native.derive_key_pair(seed, info)
         return KeyPair(Scalar(secret), Element(public))
 
     def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
         """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
-        with _typed():
+        with typed_errors():
             return _native.blind(tokens, uniform, self._threads)
 
     def check_elements(self, elements: bytes) -> None:
         """Raise CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity."""
-        with _typed():
+        with typed_errors():
             _native.check_elements(elements, self._threads)
 
     def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
-        with _typed():
+        with typed_errors():
             return _native.evaluate_and_prove(keys.secret, keys.public, blinded, nonce, self._threads)
 
     def verify(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> None:
         """Verify a batch's proof (RFC 9497 section 2.2.2)."""
-        with _typed():
+        with typed_errors():
             _native.verify(public_key, blinded, evaluated, proof, self._threads)
 
     def verify_and_finalize(
@@ -57,21 +55,12 @@ class NativeEngine:
         proof: bytes,
     ) -> bytes:
         """Verify the batch's proof, unblind, and return n outputs (RFC 9497 section 3.3.2)."""
-        with _typed():
+        with typed_errors():
             return _native.verify_and_finalize(
                 public_key, tokens, blinds, blinded, evaluated, proof, self._threads
             )
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
         """Return the outputs of the holder's own n tokens."""
-        with _typed():
+        with typed_errors():
             return _native.evaluate(keys.secret, tokens, self._threads)
-
-
-@contextmanager
-def _typed() -> Iterator[None]:
-    """Raise what the extension refuses as an error of the catalogue."""
-    try:
-        yield
-    except _native.Refused as refused:
-        raise CryptoError(Code[str(refused)]) from None

@@ -8,18 +8,27 @@ labs sign before the first evaluation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import chain, groupby, islice
+from operator import attrgetter, lt
 from typing import Final
 
-from .encoding import Writer
+from . import accelerated
+from .encoding import Writer, encoded_uint
+from .engine import split
 from .errors import Code, RoundError
 from .labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
-from .merkle import EMPTY_ROOT, HASH_SIZE, Frontier, hash_leaf
+from .merkle import EMPTY_ROOT, HASH_SIZE, LEAF_PREFIX, Frontier, hash_leaf
 from .sizes import size_class
 
+if accelerated.BUILT:
+    from . import _native
+
 MAX_TABLE_SIZE: Final = 2**40
+
+_LEAF_DOMAIN: Final = Writer("mandorla/v1 table leaf").finish()
 
 
 class Operation(IntEnum):
@@ -39,7 +48,10 @@ class TableEntry:
     sealed: bytes
 
     def leaf_hash(self) -> bytes:
-        """Return the entry's leaf hash in the table's Merkle tree (SPEC 7.2)."""
+        """Return the entry's leaf hash in the table's Merkle tree (SPEC 7.2).
+
+        Raises EncodingError for a version or a tag that does not fit its field.
+        """
         return hash_leaf(
             Writer("mandorla/v1 table leaf")
             .uint(self.version, 8)
@@ -48,6 +60,98 @@ class TableEntry:
             .fixed(hashlib.sha256(self.sealed).digest(), HASH_SIZE)
             .finish()
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TablePart:
+    """Entries of one version that follow each other, in columns: a table has millions of them.
+
+    `operations` has a byte for each entry, `tags` 16 bytes, and `sealed` 272 bytes for each addition.
+    """
+
+    version: int
+    operations: bytes
+    tags: bytes
+    sealed: bytes
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+    def __repr__(self) -> str:
+        return f"TablePart(version={self.version}, entries={len(self)})"
+
+    def require_whole(self) -> None:
+        """Check that there is an entry, and that the columns have the sizes that the operations ask for.
+
+        Raises RoundError(BAD_TABLE).
+        """
+        additions = self.operations.count(Operation.ADD)
+        if not self.operations or additions + self.operations.count(Operation.REVOKE) != len(self):
+            raise RoundError(Code.BAD_TABLE, "a part of a page is empty, or has an unknown operation")
+        if len(self.tags) != len(self) * TAG_SIZE or len(self.sealed) != additions * SEALED_LABEL_SIZE:
+            raise RoundError(Code.BAD_TABLE, "a column of a page has the wrong size")
+
+    def entries(self) -> Iterator[TableEntry]:
+        """Yield the entries of a part that is whole."""
+        labels = split(self.sealed, SEALED_LABEL_SIZE)
+        for operation, tag in zip(self.operations, split(self.tags, TAG_SIZE), strict=True):
+            sealed = next(labels) if operation == _ADD else b""
+            yield TableEntry(self.version, _OPERATIONS[operation], Tag(tag), sealed)
+
+    def entry(self, index: int) -> TableEntry:
+        """Return one entry of a part that is whole."""
+        operation = _OPERATIONS[self.operations[index]]
+        before = self._sealed_before(index)
+        sealed = self.sealed[before : before + SEALED_LABEL_SIZE] if operation is Operation.ADD else b""
+        return TableEntry(
+            self.version, operation, Tag(self.tags[index * TAG_SIZE : (index + 1) * TAG_SIZE]), sealed
+        )
+
+    def cut(self, start: int, stop: int) -> TablePart:
+        """Return the entries from one index to before another."""
+        if start <= 0 and stop >= len(self):
+            return self
+        start, stop = max(start, 0), min(stop, len(self))
+        return TablePart(
+            self.version,
+            self.operations[start:stop],
+            self.tags[start * TAG_SIZE : stop * TAG_SIZE],
+            self.sealed[self._sealed_before(start) : self._sealed_before(stop)],
+        )
+
+    def _sealed_before(self, index: int) -> int:
+        """Return how many bytes of sealed labels stand before an entry."""
+        if len(self.sealed) == len(self) * SEALED_LABEL_SIZE:
+            return index * SEALED_LABEL_SIZE
+        return self.operations.count(_ADD, 0, index) * SEALED_LABEL_SIZE
+
+    def append_to(self, frontier: Frontier) -> Frontier:
+        """Return a tree's frontier after these entries, which are whole (SPEC 7.2)."""
+        if not accelerated.BUILT:
+            return self.append_by_entries(frontier)
+        start = LEAF_PREFIX + _LEAF_DOMAIN + encoded_uint(self.version, 8)
+        tree = (frontier.size, b"".join(frontier.subtrees))
+        with accelerated.typed_errors():
+            size, nodes = _native.append_entries(tree, start, self.operations, self.tags, self.sealed)
+        return Frontier(size, tuple(split(nodes, HASH_SIZE)))
+
+    def append_by_entries(self, frontier: Frontier) -> Frontier:
+        """Return what `append_to` returns, by one entry after another."""
+        return frontier.extend(entry.leaf_hash() for entry in self.entries())
+
+
+_ADD: Final = int(Operation.ADD)
+_OPERATIONS: Final = {int(operation): operation for operation in Operation}
+
+
+def parts_of(entries: Iterable[TableEntry]) -> tuple[TablePart, ...]:
+    """Return entries in columns: a part for each run of one version."""
+    parts = []
+    for version, run in groupby(entries, key=attrgetter("version")):
+        columns = [(entry.operation, entry.tag, entry.sealed) for entry in run]
+        operations, tags, sealed = zip(*columns, strict=True)
+        parts.append(TablePart(version, bytes(operations), b"".join(tags), b"".join(sealed)))
+    return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,32 +218,31 @@ class TableReader:
         """Whether every committed entry was read."""
         return self.position == self.committed.size
 
-    def accept(self, entries: Sequence[TableEntry]) -> TableReader:
+    def accept(self, parts: Sequence[TablePart]) -> TableReader:
         """Take the next entries.
 
         Raises RoundError(BAD_TABLE) on an empty page, more than was committed to, versions that go back or
-        pass the committed one, tags out of order or doubled within a version, or a field of the wrong size.
+        pass the committed one, tags out of order or doubled within a version, an unknown operation, or a
+        column of the wrong size.
         """
-        if not entries:
+        if not parts:
             raise RoundError(Code.BAD_TABLE, "a page is empty before the table's end")
-        if self.position + len(entries) > self.committed.size:
+        if self.position + sum(map(len, parts)) > self.committed.size:
             raise RoundError(Code.BAD_TABLE, "more entries than were committed to")
-        version, last_tag = self.version, self.last_tag
-        for entry in entries:
-            if entry.version != version:
-                if not version < entry.version <= self.committed.version:
+        version, last_tag, frontier = self.version, self.last_tag, self.frontier
+        for part in parts:
+            part.require_whole()
+            if part.version != version:
+                if not version < part.version <= self.committed.version:
                     raise RoundError(Code.BAD_TABLE, "versions are out of order")
-                version, last_tag = entry.version, b""
+                version, last_tag = part.version, b""
             elif not last_tag:
                 raise RoundError(Code.BAD_TABLE, "a finished version was added to")
-            if len(entry.tag) != TAG_SIZE:
-                raise RoundError(Code.BAD_TABLE, "a tag has the wrong size")
-            if not last_tag < entry.tag:
+            tags = list(chain((last_tag,), split(part.tags, TAG_SIZE)))
+            if not all(map(lt, tags, islice(tags, 1, None))):
                 raise RoundError(Code.BAD_TABLE, "tags are out of order")
-            if len(entry.sealed) != (SEALED_LABEL_SIZE if entry.operation is Operation.ADD else 0):
-                raise RoundError(Code.BAD_TABLE, "a sealed label has the wrong size")
-            last_tag = entry.tag
-        frontier = self.frontier.extend(entry.leaf_hash() for entry in entries)
+            last_tag = tags[-1]
+            frontier = part.append_to(frontier)
         return replace(self, frontier=frontier, version=version, last_tag=last_tag)
 
     def require_complete(self) -> None:

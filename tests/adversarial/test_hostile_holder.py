@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2
+from mandorla_node import wire
 from mandorla_node.home import Home
 from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.indicators import Indicator
@@ -20,7 +21,7 @@ from mandorla_protocol.labels import Label, seal, split_output
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.signatures import sign
 from mandorla_protocol.sizes import CHUNK_SIZE
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, parts_of
 from tests.support.hostile import ENGINE, CommittingLab, HostileLab, Table
 from tests.support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
 
@@ -72,6 +73,26 @@ def evaluate_as(evaluated: Callable[[bytes], bytes], proof: Callable[[bytes], by
     )
 
 
+def listing(alter: Callable[[list[TableEntry]], list[TableEntry]]) -> Setup:
+    """Send other entries."""
+    return altering(
+        "ListTags",
+        lambda r: wire.parts_to(parts_of(alter([e for part in wire.parts_from(r) for e in part.entries()]))),
+    )
+
+
+def part_with(**columns: bytes) -> Setup:
+    """Send a page of one part with other columns."""
+
+    def alter(response: exchange_pb2.ListTagsResponse) -> exchange_pb2.ListTagsResponse:
+        (part,) = response.parts
+        for name, column in columns.items():
+            setattr(part, name, column)
+        return response
+
+    return altering("ListTags", alter)
+
+
 def same(value: bytes) -> bytes:
     return value
 
@@ -109,14 +130,16 @@ def flipped(value: bytes) -> bytes:
         ),
         pytest.param(evaluate_as(same, unreduced), "BAD_SCALAR", id="response-unreduced"),
         pytest.param(altering("ListTags", lambda r: type(r)()), "BAD_TABLE", id="empty-page"),
-        pytest.param(
-            altering("ListTags", lambda r: type(r)(entries=r.entries[:-1] + r.entries[-2:])),
-            "BAD_TABLE",
-            id="an-entry-too-many",
-        ),
-        pytest.param(
-            altering("ListTags", lambda r: type(r)(entries=r.entries[::-1])), "BAD_TABLE", id="unsorted"
-        ),
+        pytest.param(listing(lambda e: e[:-1] + e[-2:]), "BAD_TABLE", id="an-entry-too-many"),
+        pytest.param(listing(lambda e: e[::-1]), "BAD_TABLE", id="unsorted"),
+        pytest.param(listing(lambda e: e * 33), "BAD_LENGTH", id="a-page-too-long"),
+        pytest.param(part_with(operations=b"\x01" * 255), "BAD_TABLE", id="operations-short"),
+        pytest.param(part_with(operations=b"\x03" * 256), "BAD_TABLE", id="an-unknown-operation"),
+        pytest.param(part_with(operations=b"\x02" * 256), "BAD_TABLE", id="revocations-with-labels"),
+        pytest.param(part_with(tags=bytes(16 * 255)), "BAD_TABLE", id="tags-short"),
+        pytest.param(part_with(tags=bytes(16 * 256 + 1)), "BAD_TABLE", id="tags-with-a-tail"),
+        pytest.param(part_with(sealed_labels=bytes(272 * 257)), "BAD_TABLE", id="a-label-too-many"),
+        pytest.param(part_with(operations=b"", tags=b"", sealed_labels=b""), "BAD_TABLE", id="an-empty-part"),
         pytest.param(
             altering("Propose", lambda _: exchange_pb2.ProposeResponse()),
             "BAD_SIGNATURE",

@@ -83,6 +83,11 @@ class TestPlain:
         assert isinstance(row, IngestRow)
         assert row.label == label
 
+    def test_takes_the_group_that_was_given(self) -> None:
+        (row,) = read(b"aa\n", Format.PLAIN, RowDefaults("prompt-template", group="t1"))
+        assert isinstance(row, IngestRow)
+        assert row.group == "t1"
+
 
 @pytest.mark.parametrize("written_as", [Format.PLAIN, Format.CSV, Format.JSONL])
 class TestEveryFormatOfLines:
@@ -174,6 +179,11 @@ class TestCsv:
         )
         assert second == IngestRow(3, "mail-domain", "b.example", Label())
 
+    def test_reads_groups(self) -> None:
+        defaults = RowDefaults("prompt-template", group="t0")
+        rows = read(b"value,group\naa, t1 \nbb,\n", Format.CSV, defaults)
+        assert [row.group for row in rows if isinstance(row, IngestRow)] == ["t1", "t0"]
+
     @pytest.mark.parametrize(
         "header", [b"domain,type\n", b"value,value\n", b'"value\n', b"value,type,Type\n"]
     )
@@ -236,6 +246,11 @@ class TestJsonLines:
             IngestRow(1, "domain", "a.example", Label(confidence=70)),
             IngestRow(3, "mail-domain", "b.example", Label(expires=1_893_456_000, tlp=Tlp.RED)),
         ]
+
+    def test_reads_groups(self) -> None:
+        content = b'{"value": "aa", "group": "t1"}\n{"value": "bb", "group": 7}\n{"value": "cc"}\n'
+        rows = read(content, Format.JSONL)
+        assert [row.group for row in rows if isinstance(row, IngestRow)] == ["t1", "7", ""]
 
     @pytest.mark.parametrize(
         "bad",

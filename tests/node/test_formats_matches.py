@@ -42,6 +42,8 @@ def test_json_is_a_list_of_objects(values: list[str]) -> None:
                 "tlp": "green",
             },
             "round_id": "01" * 16,
+            "group": None,
+            "tokens": 1,
         }
         for value in values
     ]
@@ -68,6 +70,19 @@ def test_a_time_that_no_calendar_has_is_written_as_the_last() -> None:
     target = io.StringIO()
     write_json([replace(match("a.example"), label=peer_says)], target)
     assert json.loads(target.getvalue())[0]["label"]["expires"] == "9999-12-31T23:59:59Z"
+
+
+@pytest.mark.spec("4.5-5")
+def test_a_match_of_a_group_names_the_group_and_counts() -> None:
+    of_group = FoundMatch(
+        "prompt-template", "=t1", "birch", "shared", 1_800_000_000, LABEL, b"\x01" * 16, "=t1", 3
+    )
+    assert {"value": "=t1", "group": "=t1", "tokens": 3}.items() <= of_group.as_object().items()
+    target = io.StringIO(newline="")
+    write_csv([of_group], target)
+    (row,) = csv.DictReader(io.StringIO(target.getvalue(), newline=""))
+    assert (row["value"], row["group"], row["tokens"]) == ("'=t1", "'=t1", "3")
+    assert "t1" not in repr(of_group)
 
 
 def test_a_match_does_not_show_its_value() -> None:

@@ -18,7 +18,6 @@ from mandorla_node.home import Home
 from mandorla_node.store import (
     IndicatorSet,
     LabelledIndicator,
-    OwnTag,
     RoundState,
     StagedEntry,
     Store,
@@ -33,10 +32,10 @@ from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
 from mandorla_protocol.group import Element
 from mandorla_protocol.header import RoundId
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, LabelKey, Tag
+from mandorla_protocol.labels import Label, Tag
 from mandorla_protocol.log.entries import KeyEpochEnded
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 EPOCH = Epoch(ME, PEER, "infrastructure", 1)
@@ -192,7 +191,7 @@ def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     with pytest.raises(RoundError) as caught:
         store.holding.get(EPOCH)
     assert code(caught) is Code.EPOCH_RETIRED
-    assert store.holding.entries(held, 0, 10) == []
+    assert store.holding.entries(held, 0, 10) == ()
     assert later.epoch.number == 2
     store.close()
     assert all(sealed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
@@ -240,7 +239,7 @@ def test_only_a_changed_label_is_published_again(store: Store) -> None:
     store.holding.publish(held, held.frontier)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2, confidence=99)], None)
     again = store.holding.additions(held, 0, 10)
-    assert [a.flagged.label.confidence for a in again] == [99]
+    assert [a.label.confidence for a in again] == [99]
 
 
 def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock: Clock) -> None:
@@ -319,18 +318,17 @@ def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next
     frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
     reader = TableReader.resume(asked.verified, asked.frontier, TableCommitment(1, 3, frontier.root))
 
-    def ask(tags: list[OwnTag]) -> None:
-        asking.store_tags(asked, tags)
-        asking.stage_entries(asked, 0, entries)
+    def ask(numbers: list[int]) -> None:
+        asking.store_tags(asked, numbers, os.urandom(16 * len(numbers)), bytes(32 * len(numbers)))
+        asking.stage_entries(asked, 0, parts_of(entries))
 
-    tags = [OwnTag(Tag(os.urandom(16)), number, LabelKey(bytes(32))) for number in ids]
-    ask(tags[:3])
+    ask(ids[:3])
     again = asking.look_up(ASKED, KEY)
     assert asking.count_untagged(again, source) == (5, ids[-1])
     asked = asking.begin(again)
     assert [number for number, _ in asking.untagged(asked, source, 0, 99, 99)] == ids
-    ask(tags[:4])
-    asking.accept_table(asked, reader.accept(tuple(entries)))
+    ask(ids[:4])
+    asking.accept_table(asked, reader.accept(parts_of(entries)))
     with pytest.raises(RoundError) as caught:
         asking.begin(asked)
     assert code(caught) is Code.NOT_READY, "begun as it was looked up before, it would lose what is verified"

@@ -31,7 +31,7 @@ from mandorla_protocol.session.transcript import (
     request_digest,
 )
 from mandorla_protocol.sizes import CHUNK_SIZE, size_class
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "SPEC.md").read_text(encoding="utf-8")
@@ -240,7 +240,7 @@ def test_the_queriers_table_is_what_step_does() -> None:
         events.append(querier.ChunkBlinded(index, b""))
         events += [kind(index, b"", b"") for kind in (querier.ChunkAnswered, querier.ChunkFinalized)]
     other = replace(entries[2], tag=Tag(bytes([4]) * 16))
-    events += [querier.PageReceived(page) for page in (entries[:2], entries[2:], (other,), ())]
+    events += [querier.PageReceived(parts_of(page)) for page in (entries[:2], entries[2:], (other,), ())]
     accepted: set[Row] = set()
     refused: set[Row] = set()
     for verified in ((TableCommitment(), Frontier()), (committed, frontier)):

@@ -19,6 +19,7 @@ from mandorla_protocol.table import (
     TableEntry,
     TableReader,
     padding,
+    parts_of,
 )
 from tests.protocol.strategies import COMMITMENTS, exactly
 
@@ -53,7 +54,7 @@ def fresh(committed: TableCommitment = COMMITTED) -> TableReader:
 
 def assert_page_refused(reader: TableReader, page: list[TableEntry]) -> None:
     with pytest.raises(RoundError) as caught:
-        reader.accept(page)
+        reader.accept(parts_of(page))
     assert caught.value.code is Code.BAD_TABLE
 
 
@@ -69,7 +70,7 @@ def test_a_table_is_read_in_pages_of_any_size(cuts: list[int]) -> None:
     for start, end in itertools.pairwise([0, *sorted(cuts), len(TABLE)]):
         assert not reader.complete
         assert reader.position == start
-        reader = reader.accept(TABLE[start:end])
+        reader = reader.accept(parts_of(TABLE[start:end]))
     assert reader.complete
     reader.require_complete()
     assert (reader.frontier, reader.version) == (FRONTIER, 4)
@@ -80,7 +81,7 @@ def test_reading_goes_on_after_what_was_verified(read: int) -> None:
     verified, frontier = commit(TABLE[:read]) if read else (TableCommitment(), Frontier())
     reader = TableReader.resume(verified, frontier, COMMITTED)
     if read < len(TABLE):
-        reader = reader.accept(TABLE[read:])
+        reader = reader.accept(parts_of(TABLE[read:]))
     reader.require_complete()
 
 
@@ -112,10 +113,10 @@ def test_a_malformed_page_is_refused(page: list[TableEntry]) -> None:
 
 @pytest.mark.spec("7.3-2")
 def test_order_holds_across_pages() -> None:
-    reader = fresh().accept(TABLE[:2])
+    reader = fresh().accept(parts_of(TABLE[:2]))
     assert_page_refused(reader, [add(1, 5)])
     assert_page_refused(reader, [add(1, 4)])
-    assert_page_refused(reader.accept([add(2, 1)]), [add(1, 9)])
+    assert_page_refused(reader.accept(parts_of([add(2, 1)])), [add(1, 9)])
 
 
 @pytest.mark.spec("7.3-2")
@@ -125,13 +126,13 @@ def test_a_finished_version_is_not_added_to() -> None:
 
 
 def test_nothing_follows_the_end() -> None:
-    assert_page_refused(fresh().accept(TABLE), [add(4, 200)])
+    assert_page_refused(fresh().accept(parts_of(TABLE)), [add(4, 200)])
 
 
 def test_a_refused_page_changes_nothing() -> None:
-    reader = fresh().accept(TABLE[:2])
+    reader = fresh().accept(parts_of(TABLE[:2]))
     assert_page_refused(reader, [add(1, 1)])
-    reader.accept(TABLE[2:]).require_complete()
+    reader.accept(parts_of(TABLE[2:])).require_complete()
 
 
 @pytest.mark.parametrize("index", range(len(TABLE)))
@@ -147,25 +148,25 @@ def test_an_entry_that_was_not_committed_to_is_found(index: int, part: str) -> N
     }[part]
     assert other.leaf_hash() != entry.leaf_hash()
     with pytest.raises(RoundError) as caught:
-        fresh().accept([*TABLE[:index], other, *TABLE[index + 1 :]]).require_complete()
+        fresh().accept(parts_of([*TABLE[:index], other, *TABLE[index + 1 :]])).require_complete()
     assert caught.value.code in {Code.BAD_TABLE, Code.TABLE_MISMATCH}
 
 
 def test_a_table_that_stops_early_is_no_table() -> None:
-    assert_mismatch(fresh().accept(TABLE[:-1]).require_complete)
+    assert_mismatch(fresh().accept(parts_of(TABLE[:-1])).require_complete)
     assert_mismatch(fresh().require_complete)
 
 
 @pytest.mark.spec("7.3-3")
 def test_another_root_is_found() -> None:
     committed = replace(COMMITTED, root=b"\x01" * 32)
-    assert_mismatch(fresh(committed).accept(TABLE).require_complete)
+    assert_mismatch(fresh(committed).accept(parts_of(TABLE)).require_complete)
 
 
 @pytest.mark.spec("7.3-3")
 def test_a_version_that_was_promised_and_not_sent_is_found() -> None:
     committed = replace(COMMITTED, version=9)
-    assert_mismatch(fresh(committed).accept(TABLE).require_complete)
+    assert_mismatch(fresh(committed).accept(parts_of(TABLE)).require_complete)
 
 
 @pytest.mark.spec("7.3-3")
@@ -173,7 +174,7 @@ def test_rewritten_history_is_found_though_the_new_part_is_right() -> None:
     rewritten = [add(1, 0), add(1, 6), add(1, 9), *TABLE[3:]]
     committed, _ = commit(rewritten)
     reader = TableReader.resume(FIRST, FIRST_FRONTIER, committed)
-    assert_mismatch(reader.accept(TABLE[3:]).require_complete)
+    assert_mismatch(reader.accept(parts_of(TABLE[3:])).require_complete)
 
 
 @pytest.mark.spec("7.3-1")

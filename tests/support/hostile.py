@@ -12,7 +12,7 @@ from typing import TypeVar
 import grpc
 
 from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
-from mandorla_node import certificates
+from mandorla_node import certificates, wire
 from mandorla_node.clock import system_clock
 from mandorla_node.home import Home
 from mandorla_node.rounds import agreement
@@ -34,7 +34,7 @@ from mandorla_protocol.session.transcript import (
     half_digest,
     request_digest,
 )
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding, parts_of
 
 T = TypeVar("T")
 
@@ -179,13 +179,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
 
     async def ListTags(self, request, context):
         """Send the rest of the table."""
-        entries = [
-            exchange_pb2.TableEntry(
-                version=entry.version, operation=entry.operation, tag=entry.tag, sealed_label=entry.sealed
-            )
-            for entry in self.table.entries[request.start :]
-        ]
-        return self._send("ListTags", exchange_pb2.ListTagsResponse(entries=entries))
+        return self._send("ListTags", wire.parts_to(parts_of(self.table.entries[request.start :])))
 
     async def AddCheckpoint(self, request, context):
         """Cosign whatever comes."""

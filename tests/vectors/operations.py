@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
-from mandorla_protocol import labels, signatures, table
+from mandorla_protocol import fingerprints, labels, signatures, table
 from mandorla_protocol.audit import records
 from mandorla_protocol.audit.findings import Claim
 from mandorla_protocol.audit.joining import join
@@ -30,7 +30,7 @@ from mandorla_protocol.session.transcript import (
     request_digest,
 )
 from mandorla_protocol.sizes import chunk_counts, size_class
-from mandorla_protocol.table import TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import TableCommitment, TableEntry, TableReader, parts_of
 from tests.vectors.log_operations import STRUCTURES, LogOperations, build, plain, private_key
 
 WITHOUT_ENGINE = frozenset(
@@ -49,9 +49,12 @@ WITHOUT_ENGINE = frozenset(
         "judge-checkpoint",
         "leaf-hash",
         "merkle-root",
+        "mine-templates",
+        "normalise-prompt",
         "open",
         "open-checkpoint",
         "parse",
+        "prompt-values",
         "proof-nonce",
         "prove-consistency",
         "prove-inclusion",
@@ -74,6 +77,15 @@ WITHOUT_ENGINE = frozenset(
     }
 )
 """The operations that no engine has a part in."""
+
+
+PROMPT_TYPES = {
+    "prompt-minhash": fingerprints.minhash_values,
+    "prompt-minhash-pairs": fingerprints.minhash_pairs_values,
+    "prompt-minhash-wide": fingerprints.minhash_wide_values,
+    "prompt-sentence": fingerprints.sentence_values,
+    "prompt-template": fingerprints.template_values,
+}
 
 
 class Operations(LogOperations):
@@ -179,6 +191,20 @@ class Operations(LogOperations):
         assert Indicator.parse(one.type, one.value) == one
         return {"profile": one.profile, "value": one.value, "encoding": one.encode(), "token": one.token()}
 
+    # Prompts.
+
+    def normalise_prompt(self, given):
+        return {"text": fingerprints.normalise(given["prompt"])}
+
+    def prompt_values(self, given):
+        prompt = "".join(piece * times for piece, times in given["pieces"])
+        values = PROMPT_TYPES[given["type"]](prompt)
+        return {"values": sorted(values) if isinstance(values, frozenset) else list(values)}
+
+    def mine_templates(self, given):
+        groups = fingerprints.mine(given["prompts"], given["min_accounts"], given["common"])
+        return {"groups": {name: sorted(values) for name, values in groups.items()}}
+
     # Labels and tables.
 
     def split_output(self, given):
@@ -223,7 +249,7 @@ class Operations(LogOperations):
         frontier = Frontier.decode(bytes.fromhex(given["frontier"]))
         reader = TableReader.resume(verified, frontier, committed)
         for page in given["pages"]:
-            reader = reader.accept(build(tuple[table.TableEntry, ...], page))
+            reader = reader.accept(parts_of(build(tuple[table.TableEntry, ...], page)))
         reader.require_complete()
 
     # Rounds.

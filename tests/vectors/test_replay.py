@@ -42,6 +42,8 @@ def result(operations: Operations, case: Case) -> dict[str, Any]:
 @pytest.mark.spec(
     "4.1-1", "4.1-2", "4.1-3", "4.1-5", "4.2-1", "4.2-2", "4.2-3", "4.3-1", "4.3-2", "4.3-3", "4.3-4", "4.4-1"
 )
+@pytest.mark.spec("4.6-1", "4.6-2", "4.6-3", "4.6-4", "4.6-5", "4.6-6", "4.6-7", "4.6-8")
+@pytest.mark.spec("4.7-1", "4.7-2", "4.7-3", "4.7-4", "4.7-5", "4.7-6", "4.7-7")
 @pytest.mark.spec("5.4-2", "18.2-1", "18.3-1", "18.3-2", "18.4-1")
 @pytest.mark.parametrize(
     ("operations", "case"),

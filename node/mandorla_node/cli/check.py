@@ -28,6 +28,9 @@ def check(
 
     It says whether they are flagged here, and by which peers. What is asked about is recorded as observed, so
     that the next watch round compares it.
+
+    A fingerprint that belongs to a group is answered by the matches of the group. Where several of a group
+    must match, nothing is recorded: ingest them with their group.
     """
     from ..home import Home
 

@@ -77,6 +77,7 @@ def _installation() -> Iterator[Finding]:
     from importlib.metadata import PackageNotFoundError, version
 
     from mandorla_protocol.engine import load_engine
+    from mandorla_protocol.indicators import DATA_VERSIONS
 
     yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield Finding("cores", str(os.cpu_count() or 1))
@@ -89,6 +90,14 @@ def _installation() -> Iterator[Finding]:
         except PackageNotFoundError:
             # Run from its sources, mandorla itself is on no list of packages.
             yield Finding(package, "not installed as a package")
+    for package, wanted in DATA_VERSIONS.items():
+        found = version(package)
+        if found == wanted:
+            yield Finding(package, found)
+        else:
+            # Peers would be told profiles that this lab does not follow.
+            said = f"{found}, but indicators are canonicalised by {wanted}: install that version"
+            yield Finding(package, said, Code.PROFILE_MISMATCH)
 
 
 def _home(path: Path) -> Iterator[Finding]:

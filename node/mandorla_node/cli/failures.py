@@ -15,7 +15,7 @@ from mandorla_protocol.errors import Code, MandorlaError, NodeError
 ADVICE: Final = {
     Code.BAD_INPUT: "`mandorla COMMAND --help` shows what each option takes.",
     Code.BAD_INDICATOR: "Check the value against the type; `mandorla check TYPE VALUE` takes one type.",
-    Code.UNKNOWN_TYPE: "Name a type of the registry (SPEC 3).",
+    Code.UNKNOWN_TYPE: "Name a type of the registry (SPEC 4.1).",
     Code.BAD_FILE: "Check the path, and that the file is what the command reads.",
     Code.BAD_ROWS: "Nothing was stored. Mend the rows, or leave out --strict to take the others.",
     Code.BAD_HOME: "`mandorla doctor --home HOME` looks a home over.",
@@ -26,7 +26,7 @@ ADVICE: Final = {
     Code.MESSAGE_TOO_LARGE: "Ask for less at once.",
     Code.BAD_PROOF: "The peer's answers are not what its key gives. Tell the peer.",
     Code.HEADER_EXPIRED: "Compare this machine's clock with the peer's.",
-    Code.PROFILE_MISMATCH: "Agree with the peer on a version of mandorla.",
+    Code.PROFILE_MISMATCH: "Agree with the peer on a version of mandorla, and install what it asks for.",
     Code.TABLE_MISMATCH: "The peer took back what it published, or restored an old store. Ask the peer.",
     Code.BUDGET_EXCEEDED: "Wait for the next key epoch, or ask the peer to raise this lab's budget.",
     Code.CAP_EXCEEDED: "Ask the peer to raise its cap for a round.",

@@ -68,18 +68,25 @@ def ingest(
     tlp: Annotated[
         str, typer.Option(help="Label: clear, green, amber, amber-strict or red.", rich_help_panel="Label")
     ] = "",
+    group: Annotated[
+        str, typer.Option(help="Group of fingerprints whose rows do not say their own.", show_default=False)
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Take in a list: plain, CSV, JSON Lines, Parquet, a STIX 2.1 bundle or a MISP event.
 
     CSV (with a header), JSON Lines and Parquet have the fields value, type, reason, severity, confidence,
-    first_seen, expires and tlp; all but value may be left out. A .json file is STIX or MISP, by its content;
-    gzip is seen by its content too. A row that cannot be used is reported by position and reason, and the
-    rest goes in, except that what many share is held back from the flagged set, and counted. Works with a
-    running node and with a stopped one.
+    first_seen, expires, tlp and group; all but value may be left out. A .json file is STIX or MISP, by its
+    content; gzip is seen by its content too. A group is an id of this lab's own for what its fingerprints
+    were made from, such as one prompt: matches show it, and peers never see it. Types of which several must
+    match need one; types that are no fingerprints pass it over.
+
+    A row that cannot be used is reported by position and reason, and the rest goes in, except that what many
+    share is held back from the flagged set, and counted. Works with a running node and with a stopped one.
     """
     from ..formats import Format, RowDefaults, format_of
     from ..home import Home
+    from ..ingest import require_group
     from . import feeding
 
     given = {"reason": reason, "severity": severity, "confidence": confidence, "tlp": tlp, "expires": expires}
@@ -87,7 +94,9 @@ def ingest(
     if source_format is Format.PLAIN and not kind:
         raise InputError(Code.BAD_INPUT, "a plain list needs --type")
     _require_type(kind)
-    defaults = RowDefaults(kind, _label(given, target), target is IngestSet.OBSERVED)
+    if group:
+        require_group(group)
+    defaults = RowDefaults(kind, _label(given, target), group, target is IngestSet.OBSERVED)
     with feeding.opened(file) as source:
         report = feeding.feed(
             Home.open(home), target.value, strict, source, source_format, defaults, suppress

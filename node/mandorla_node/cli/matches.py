@@ -53,6 +53,10 @@ def matches(
 
     With what the peer says of them. `ingest` reads all but the table and the JSON again: CSV, JSON Lines,
     Parquet, a STIX 2.1 bundle, a MISP event. Works with a running node and with a stopped one.
+
+    Fingerprints that were ingested with a group make one match for the group, once as many of them match
+    with a peer as their type needs. Its value is the group's id; tokens says how many match, and the label is
+    the gravest of theirs. No indicator, it is not in STIX and MISP, and `ingest` rejects it.
     """
     from ..home import Home
 
@@ -117,7 +121,7 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
     rows = table("value", "type", "peer", "kind", "reason", "severity", "since", wide=("value",))
     for match in reversed(newest):
         rows.add_row(
-            safe(match.value, "bold"),
+            safe(match.value + (f" ({match.tokens} fingerprints)" if match.group else ""), "bold"),
             safe(match.type),
             safe(match.peer),
             match.kind,
@@ -190,11 +194,13 @@ def _from_store(home: Home, peer: str, kind: RoundKind | None) -> Generator[Foun
         for page in store.matches.all(peer or None, wanted):
             for record in page:
                 yield FoundMatch(
-                    type=record.indicator.type,
-                    value=record.indicator.value,
+                    type=record.type,
+                    value=record.value,
                     peer=record.peer_name,
                     kind=record.kind.name.lower(),
                     first_matched=record.first_matched,
                     label=record.label,
                     round_id=record.round_id,
+                    group=record.group,
+                    tokens=record.tokens,
                 )

@@ -9,7 +9,7 @@ from typing import NoReturn
 from mandorla_protocol.errors import Code
 
 from .lines import Line, Source, read_lines
-from .rows import FIELDS, IngestRow, RejectedRow, RowDefaults, make_row
+from .rows import FIELDS, MATCHED, IngestRow, RejectedRow, RowDefaults, make_row
 
 
 class _RefusedError(ValueError):
@@ -40,7 +40,9 @@ def _fields(text: str) -> dict[str, str]:
         raise _RefusedError("The line is not JSON.") from None
     if not isinstance(parsed, dict):
         raise _RefusedError("The line is not a JSON object.")
-    return {name: _text(name, parsed[name]) for name in FIELDS if name in parsed}
+    fields = {name: _text(name, parsed[name]) for name in FIELDS if name in parsed}
+    matched = parsed.get(MATCHED)
+    return fields | {MATCHED: matched} if isinstance(matched, str) else fields
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

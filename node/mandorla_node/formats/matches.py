@@ -11,15 +11,18 @@ from typing import Final, TextIO
 from mandorla_protocol.labels import Label
 
 from .delimited import guarded
-from .rows import LABEL_FIELDS, name_of, rfc3339
+from .rows import LABEL_FIELDS, MATCHED, name_of, rfc3339
 
-COLUMNS: Final = ("type", "value", "peer", "kind", "first_matched", *LABEL_FIELDS)
+COLUMNS: Final = ("type", "value", "peer", "kind", MATCHED, *LABEL_FIELDS, "group", "tokens")
 """What rows of matches are made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMatch:
-    """An indicator that a peer flagged too, and what the peer says of it."""
+    """An indicator that a peer flagged too, and what the peer says of it.
+
+    If it is a group of which `tokens` indicators match (SPEC 4.5), `group` is its id, and the value too.
+    """
 
     type: str
     value: str
@@ -28,12 +31,14 @@ class FoundMatch:
     first_matched: int
     label: Label
     round_id: bytes
+    group: str = ""
+    tokens: int = 1
 
     def __repr__(self) -> str:
         """Show the peer and the kind only: the value stays out of logs and tracebacks."""
         return f"FoundMatch(peer={self.peer}, kind={self.kind})"
 
-    def as_object(self) -> dict[str, str | dict[str, str | int | None]]:
+    def as_object(self) -> dict[str, str | int | dict[str, str | int | None] | None]:
         """Return the match as JSON has it."""
         return {
             "type": self.type,
@@ -43,6 +48,8 @@ class FoundMatch:
             "first_matched": rfc3339(self.first_matched),
             "label": label_object(self.label),
             "round_id": self.round_id.hex(),
+            "group": self.group or None,
+            "tokens": self.tokens,
         }
 
     def as_row(self) -> dict[str, str | int | None]:
@@ -52,8 +59,10 @@ class FoundMatch:
             "value": self.value,
             "peer": self.peer,
             "kind": self.kind,
-            "first_matched": rfc3339(self.first_matched),
+            MATCHED: rfc3339(self.first_matched),
             **label_object(self.label),
+            "group": self.group or None,
+            "tokens": self.tokens,
         }
 
 

@@ -62,14 +62,14 @@ class _Event:
             yield row if isinstance(row, RejectedRow) else self._labelled(row, common, defaults)
 
     def _labelled(self, row: _Held, common: dict[str, str], defaults: RowDefaults) -> IngestRow | RejectedRow:
+        fields = common | row.fields
         try:
-            label: Label = label_from(common | row.fields, defaults.label)
+            label: Label = label_from(fields, defaults.label)
         except MandorlaError as error:
             return RejectedRow(row.number, error.code, error.detail)
         level = strictest_tag([*self.tags, *row.tags])
-        return IngestRow(
-            row.number, row.type, row.value, label if level is None else replace(label, tlp=level)
-        )
+        marked = label if level is None else replace(label, tlp=level)
+        return IngestRow(row.number, row.type, row.value, marked, fields.get("group") or defaults.group)
 
 
 def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:

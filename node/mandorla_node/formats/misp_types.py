@@ -37,7 +37,10 @@ ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "email": ("email",),
         "email-src": ("email",),
         "email-dst": ("email",),
+        "email-reply-to": ("email",),
+        "whois-registrant-email": ("email",),
         "phone-number": ("phone",),
+        "whois-registrant-phone": ("phone",),
         "btc": ("wallet",),
         "user-agent": ("user-agent",),
     }
@@ -56,9 +59,21 @@ WRITTEN: Final[Mapping[str, Written]] = MappingProxyType(
         "phone": Written("phone-number", "Person"),
     }
 )
-"""How types are written that MISP has; every other type is an `other` with its name in a tag."""
+"""How types are written that MISP has; every other type is an `other` with its name in a tag.
+
+A canonical `user-agent` is a product and no User-Agent, for which MISP's attribute stands.
+"""
 
 OTHER: Final = Written("other", "Other")
+
+_BITCOIN: Final = Written("btc", "Financial fraud")
+
+
+def written_as(kind: str, value: str) -> Written:
+    """Return how a value of a type is written: of wallets, MISP has those of Bitcoin."""
+    if kind == "wallet":
+        return OTHER if value.startswith("0x") else _BITCOIN
+    return WRITTEN.get(kind, OTHER)
 
 
 def read_attribute(kind: str, value: str, tagged: str) -> list[Named | None]:

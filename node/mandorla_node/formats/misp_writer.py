@@ -11,7 +11,7 @@ from mandorla_protocol.labels import Tlp
 from .exports import Author
 from .json_stream import Json
 from .matches import FoundMatch
-from .misp_types import OTHER, TYPE_TAG, WRITTEN, read_attribute
+from .misp_types import OTHER, TYPE_TAG, read_attribute, written_as
 from .rows import name_of, rfc3339
 from .tlp import name_of_level
 
@@ -25,7 +25,8 @@ def write_misp(matches: Iterable[FoundMatch], target: TextIO, author: Author) ->
     """Write an event without holding it; return how many matches are not in it.
 
     It is marked with the strictest TLP level of its attributes, and meant for this organisation alone. A
-    match is left out if its attribute would not read back as the indicator that it is.
+    match is left out if it is a group's, which is no indicator and whose id only this lab understands, or if
+    its attribute would not read back as the indicator that it is.
     """
     head: dict[str, Json] = {
         "uuid": str(author.id_of("event", str(author.now))),
@@ -52,8 +53,10 @@ def write_misp(matches: Iterable[FoundMatch], target: TextIO, author: Author) ->
 
 
 def _attribute(match: FoundMatch, author: Author) -> dict[str, Json] | None:
+    if match.group:
+        return None
     label = match.label
-    written = WRITTEN.get(match.type, OTHER)
+    written = written_as(match.type, match.value)
     typed = match.type if written is OTHER else ""
     if read_attribute(written.type, match.value, typed) != [(match.type, match.value)]:
         return None

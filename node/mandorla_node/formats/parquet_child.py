@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from .lines import MAX_LINE
 from .parquet import BAD_COLUMNS, NOT_PARQUET, TOO_MANY_ROWS
-from .rows import FIELDS
+from .rows import FIELDS, MATCHED
 
 _BATCH: Final = 4_096
 _MAX_STRUCTURE: Final = 1 << 20
@@ -84,18 +84,26 @@ def columns_of(schema: pa.Schema) -> dict[str, str]:
             if field in columns.values() or not _readable(field, column.type):
                 raise StopError(BAD_COLUMNS)
             columns[column.name] = field
+        elif field == MATCHED and _is_text(column.type):
+            columns[column.name] = field
     if "value" not in columns.values():
         raise StopError(BAD_COLUMNS)
     return columns
 
 
 def _readable(field: str, kind: pa.DataType) -> bool:
+    if _is_text(kind):
+        return True
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return True
     numeric = pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
     return numeric and field not in ("type", "value")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _cells(column: pa.Array) -> list[bytes | int | None]:

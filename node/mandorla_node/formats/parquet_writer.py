@@ -8,16 +8,17 @@ from typing import BinaryIO, Final
 
 from .matches import COLUMNS, FoundMatch
 
-_GROUP: Final = 65_536
+_ROW_GROUP: Final = 65_536
 
 
 def write_parquet(matches: Iterable[FoundMatch], target: BinaryIO) -> None:
-    """Write Parquet, a row group at a time: texts, with times as RFC 3339, and the confidence as a number."""
+    """Write Parquet, a row group at a time: texts, times as RFC 3339 among them, and numbers."""
     import pyarrow as pa  # noqa: PLC0415  # an extra, which may be missing
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    schema = pa.schema([(name, pa.uint8() if name == "confidence" else pa.string()) for name in COLUMNS])
+    numbers = {"confidence": pa.uint8(), "tokens": pa.uint64()}
+    schema = pa.schema([(name, numbers.get(name, pa.string())) for name in COLUMNS])
     rows = iter(matches)
     with pq.ParquetWriter(target, schema) as writer:
-        while group := [match.as_row() for match in islice(rows, _GROUP)]:
+        while group := [match.as_row() for match in islice(rows, _ROW_GROUP)]:
             writer.write_table(pa.Table.from_pylist(group, schema))

@@ -11,7 +11,7 @@ from .rows import IngestRow, RejectedRow, RowDefaults
 
 
 def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-    """Read a plain list, whose values are all of the default type.
+    """Read a plain list, whose values are all of the default type and group.
 
     Raises InputError(BAD_INPUT) if there is no default type.
     """
@@ -23,4 +23,4 @@ def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | Rejected
             continue
         value = line.text.strip()
         if value and not value.startswith("#"):
-            yield IngestRow(line.number, defaults.type, value, defaults.label)
+            yield IngestRow(line.number, defaults.type, value, defaults.label, defaults.group)

@@ -15,7 +15,9 @@ from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 Name = TypeVar("Name", bound=IntEnum)
 
 LABEL_FIELDS: Final = ("reason", "severity", "confidence", "first_seen", "expires", "tlp")
-FIELDS: Final = ("type", "value", *LABEL_FIELDS)
+FIELDS: Final = ("type", "value", *LABEL_FIELDS, "group")
+MATCHED: Final = "first_matched"
+"""A column of what `matches` writes: there a group's own row has the group for its value."""
 
 NO_LABEL: Final = Label()
 _LAST_SECOND: Final = 253_402_300_799
@@ -24,12 +26,13 @@ _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class IngestRow:
-    """An indicator as it stood in its source: its line, its type and text, and what is said of it."""
+    """An indicator as it stood in its source: its line, its type and text, what is said of it, its group."""
 
     line: int
     type: str
     value: str
     label: Label = NO_LABEL
+    group: str = ""
 
     def __repr__(self) -> str:
         """Show the line only: the value stays out of logs and tracebacks."""
@@ -47,13 +50,14 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """The type and label of rows that do not say their own; no type means that each row must.
+    """The type, label and group of rows that do not say their own; no type means that each row must.
 
     `observed` says that rows go into the observed set: then what was merely seen is taken too.
     """
 
     type: str = ""
     label: Label = NO_LABEL
+    group: str = ""
     observed: bool = False
 
 
@@ -61,14 +65,19 @@ def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> Ing
     """Make a row of named fields; empty ones take their default, unknown ones are ignored."""
     kind = fields.get("type", "").strip() or defaults.type
     value = fields.get("value", "").strip()
+    group = fields.get("group", "").strip()
     if not value:
         return RejectedRow(line, Code.BAD_INPUT, "The row has no value.")
     if not kind:
         return RejectedRow(line, Code.BAD_INPUT, "The row has no type, and no --type was given.")
+    if group == value and fields.get(MATCHED, "").strip():
+        # An id may look like a fingerprint: 32 hexadecimal digits are a usual name for things.
+        return RejectedRow(line, Code.BAD_INPUT, "It is a match of a group, and names no indicator.")
     try:
-        return IngestRow(line, kind, value, label_from(fields, defaults.label))
+        label = label_from(fields, defaults.label)
     except MandorlaError as error:
         return RejectedRow(line, error.code, error.detail)
+    return IngestRow(line, kind, value, label, group or defaults.group)
 
 
 def label_from(fields: Mapping[str, str], default: Label) -> Label:

@@ -19,7 +19,7 @@ from .stix_patterns import CUSTOM, OBJECTS, PatternError, named, read_pattern
 from .tlp import strictest_marking
 
 LABEL_EXTENSION: Final = "extension-definition--7c1b0d4e-6d1f-4f4a-9d0c-0d7f0a3f5a11"
-"""Mandorla's own extension of indicators: the `reason` and `severity` of a label."""
+"""Mandorla's own extension: the `reason` and `severity` of a label, and the `group` of fingerprints."""
 
 CONTEXT: Final = frozenset(
     {
@@ -119,6 +119,7 @@ def _indicator(
     try:
         alternatives = read_pattern(pattern)
         label = _label(item, defaults)
+        group = _text(_extension(item), "group") or defaults.group
     except PatternError as error:
         yield RejectedRow(number, Code.BAD_INPUT, str(error))
         return
@@ -129,7 +130,7 @@ def _indicator(
         if alternative is None:
             yield RejectedRow(number, Code.UNKNOWN_TYPE, _NO_TYPE)
         else:
-            yield IngestRow(number, *alternative, label)
+            yield IngestRow(number, *alternative, label, group)
 
 
 def _observable(
@@ -142,7 +143,13 @@ def _observable(
     if not isinstance(value, str):
         return RejectedRow(number, Code.BAD_INPUT, "It has no value.")
     spelt = named(kind, value)
-    return IngestRow(number, *spelt) if spelt else RejectedRow(number, Code.UNKNOWN_TYPE, _NO_TYPE)
+    if spelt is None:
+        return RejectedRow(number, Code.UNKNOWN_TYPE, _NO_TYPE)
+    try:
+        group = _text(_extension(item), "group") or defaults.group
+    except InputError as error:
+        return RejectedRow(number, error.code, error.detail)
+    return IngestRow(number, *spelt, group=group)
 
 
 def _label(item: dict[str, Json], defaults: RowDefaults) -> Label:
@@ -158,17 +165,21 @@ def _label(item: dict[str, Json], defaults: RowDefaults) -> Label:
     }
     if (level := strictest_marking(_list(item, "object_marking_refs"))) is not None:
         fields["tlp"] = name_of(level)
-    extensions = item.get("extensions")
-    extension = extensions.get(LABEL_EXTENSION) if isinstance(extensions, dict) else None
-    if isinstance(extension, dict):
-        for name in ("reason", "severity"):
-            fields[name] = _text(extension, name) or fields.get(name, "")
+    extension = _extension(item)
+    for name in ("reason", "severity"):
+        fields[name] = _text(extension, name) or fields.get(name, "")
     if item.get("revoked") is True:
         if defaults.observed:
             raise InputError(Code.BAD_INPUT, "It was revoked.")
         # A label that has expired takes the indicator out of what peers are told.
         fields["expires"] = _text(item, "modified") or "1"
     return label_from(fields, defaults.label)
+
+
+def _extension(item: dict[str, Json]) -> dict[str, Json]:
+    extensions = item.get("extensions")
+    extension = extensions.get(LABEL_EXTENSION) if isinstance(extensions, dict) else None
+    return extension if isinstance(extension, dict) else {}
 
 
 def _confidence(item: dict[str, Json]) -> str:

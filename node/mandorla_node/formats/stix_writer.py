@@ -42,7 +42,8 @@ _VOCABULARY: Final[list[dict[str, Json]]] = [
         "created": _PUBLISHED,
         "modified": _PUBLISHED,
         "name": "Mandorla label",
-        "description": "Why a lab flagged an indicator (reason), and how much harm it saw (severity).",
+        "description": "Why a lab flagged an indicator (reason), how much harm it saw (severity), and which "
+        "thing it is a fingerprint of (group).",
         "schema": "docs/formats.md",
         "version": "1.0.0",
         "extension_types": ["property-extension"],
@@ -75,7 +76,8 @@ _KINDS: Final = {
 def write_stix(matches: Iterable[FoundMatch], target: TextIO, author: Author) -> int:
     """Write a bundle without holding it; return how many matches are not in it.
 
-    A match is left out if its pattern would not read back as the indicator that it is.
+    A match is left out if it is a group's, which is no indicator and whose id only this lab understands, or
+    if its pattern would not read back as the indicator that it is.
     """
     bundle = _Bundle(target, author)
     for thing in _VOCABULARY:
@@ -116,6 +118,8 @@ class _Bundle:
 
     def add(self, match: FoundMatch) -> bool:
         """Write what there is to say of a match; say whether it was."""
+        if match.group:
+            return False
         pattern = write_pattern(match.type, match.value)
         try:
             if read_pattern(pattern) != [(match.type, match.value)]:

@@ -17,7 +17,7 @@ from mandorla_protocol.session import holder
 from mandorla_protocol.session.holder import HolderState
 from mandorla_protocol.session.querier import Phase
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
-from mandorla_protocol.table import TableEntry
+from mandorla_protocol.table import TablePart
 
 from .. import wire, workers
 from ..client import PeerClient
@@ -201,13 +201,13 @@ class ActiveRound:
     async def page(self, start: int, now: int) -> exchange_pb2.ListTagsResponse:
         """Answer with a page of the table that the header commits to."""
         self._holder, effects = holder.step(self._holder, holder.PageRequested(start, now))
-        entries: list[TableEntry] = []
+        parts: tuple[TablePart, ...] = ()
         for effect in effects:
             if isinstance(effect, holder.ReplyPage):
-                entries = await asyncio.to_thread(
+                parts = await asyncio.to_thread(
                     self._store.holding.entries, self._ready.held, effect.start, effect.limit
                 )
-        return wire.entries_to(entries)
+        return wire.parts_to(parts)
 
     def count(self, request: Message, response: Message) -> None:
         """Count a call of the peer's into the round's traffic, which has this lab's own calls already."""

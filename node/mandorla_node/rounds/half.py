@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import Final
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import TOKEN_SIZE
@@ -19,8 +23,11 @@ from mandorla_protocol.table import TableReader
 
 from .. import wire, workers
 from ..client import PeerClient
-from ..store import AskedEpoch, IndicatorSet, OwnTag, Store
+from ..store import AskedEpoch, IndicatorSet, Store
 from ..workers import Workers
+
+_RECORDED: Final = 65_536
+"""Matches that are recorded at once."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the step's name, and how much of how much is done."""
@@ -68,6 +75,8 @@ class QuerierHalf:
         self._cursor = 0
         self._loading = asyncio.Lock()
         self._pending: dict[int, _Blinded] = {}
+        # The call for the page that comes next, and the leaf that it starts at.
+        self._ahead: tuple[int, asyncio.Task[exchange_pb2.ListTagsResponse]] | None = None
 
     async def open(self) -> None:
         """Plan the half, before the header is signed, and store nothing: the round may still be refused.
@@ -110,6 +119,7 @@ class QuerierHalf:
                 for task in done:
                     tasks |= await self._step(task.result())
         finally:
+            self._drop_ahead()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -122,8 +132,8 @@ class QuerierHalf:
         tasks = set()
         for effect in effects:
             match effect:
-                case querier.StageEntries(start, entries):
-                    await asyncio.to_thread(self._store.asking.stage_entries, self._asked, start, entries)
+                case querier.StageEntries(start, parts):
+                    await asyncio.to_thread(self._store.asking.stage_entries, self._asked, start, parts)
                 case querier.AcceptTable(reader):
                     await asyncio.to_thread(self._store.asking.accept_table, self._asked, reader)
                 case querier.Blind(index, count):
@@ -143,7 +153,7 @@ class QuerierHalf:
             )
             if rows:
                 self._cursor = rows[-1][0]
-        tokens = b"".join(indicator.token() for _, indicator in rows)
+        tokens = b"".join(token for _, token in rows)
         tokens += os.urandom(TOKEN_SIZE * (count - len(rows)))
         blinds, blinded = await self._pool.run(workers.blind, tokens)
         self._pending[index] = _Blinded([row[0] for row in rows], tokens, blinds, blinded)
@@ -157,7 +167,7 @@ class QuerierHalf:
 
     async def _finalize(self, effect: querier.Finalize) -> querier.Event:
         chunk = self._pending[effect.index]
-        tags = await self._pool.run(
+        tags, keys = await self._pool.run(
             workers.finalize_tags,
             self._holder.offer.public_key,
             chunk.tokens,
@@ -168,18 +178,32 @@ class QuerierHalf:
             len(chunk.indicator_ids),
         )
         del self._pending[effect.index]
-        own = [
-            OwnTag(tag, indicator_id, key)
-            for indicator_id, (tag, key) in zip(chunk.indicator_ids, tags, strict=True)
-        ]
-        await asyncio.to_thread(self._store.asking.store_tags, self._asked, own)
+        await asyncio.to_thread(self._store.asking.store_tags, self._asked, chunk.indicator_ids, tags, keys)
         return querier.ChunkFinalized(effect.index, effect.evaluated, effect.proof)
 
     async def _read(self, start: int) -> querier.Event:
-        response = await self._client.list_tags(
+        """Read a page, and have the next one on its way while this one is checked and stored."""
+        known, page = self._ahead or (start, None)
+        if page is None or known != start:
+            self._drop_ahead()
+            page = asyncio.create_task(self._page(start))
+            self._ahead = (start, page)
+        response = await page
+        following = start + sum(len(part.operations) for part in response.parts)
+        self._ahead = None
+        if start < following < self._holder.offer.table.size:
+            self._ahead = (following, asyncio.create_task(self._page(following)))
+        return querier.PageReceived(wire.parts_from(response))
+
+    async def _page(self, start: int) -> exchange_pb2.ListTagsResponse:
+        return await self._client.list_tags(
             exchange_pb2.ListTagsRequest(round_id=self._header.round_id, start=start)
         )
-        return querier.PageReceived(await asyncio.to_thread(wire.entries_from, response))
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead[1].cancel()
+            self._ahead = None
 
     def compare(self) -> Findings:
         """Compare own tags with the verified table, and record what matches.
@@ -189,23 +213,27 @@ class QuerierHalf:
         that the peer can see would tell it that this lab holds the indicator (SPEC 6.5).
         """
         peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
-        matches = new_matches = bad_labels = 0
-        for page in self._store.matches.candidates(self._asked, kind):
-            found: list[tuple[int, Label]] = []
-            for candidate in page:
-                entry = candidate.entry
+        matches = new_matches = 0
+        unopened: Counter[str] = Counter()
+        opened = self._opened(unopened)
+        # In the order of the store's index, which matches would otherwise visit at random.
+        while found := sorted(islice(opened, _RECORDED), key=itemgetter(0)):
+            alone, new = self._store.matches.record(peer, kind, collection, self._header.round_id, found)
+            matches, new_matches = matches + alone, new_matches + new
+        groups, new = self._store.matches.conclude(peer, kind, collection, self._header.round_id)
+        matches, new_matches = matches + groups, new_matches + new
+        return Findings(matches, new_matches, unopened["labels"])
+
+    def _opened(self, unopened: Counter[str]) -> Iterator[tuple[int, Label]]:
+        """Yield own indicators whose tag is in the table and whose label opens; count the other labels."""
+        for page in self._store.comparing.candidates(self._asked, self._header.kind):
+            for number, key, entry in page:
                 try:
-                    label = open_sealed(
-                        entry.sealed, candidate.label_key, entry.tag, self._asked.epoch, entry.version
-                    )
+                    label = open_sealed(entry.sealed, key, entry.tag, self._asked.epoch, entry.version)
                 except MandorlaError:
-                    bad_labels += 1
+                    unopened["labels"] += 1
                 else:
-                    found.append((candidate.indicator_id, label))
-            matches += len(found)
-            new_matches += self._store.matches.record(peer, kind, self._header.round_id, found)
-        self._store.matches.end_others(peer, kind, collection, self._header.round_id)
-        return Findings(matches, new_matches, bad_labels)
+                    yield number, label
 
     def _show(self) -> None:
         state = self._state

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from ..clock import Clock
 from ..vault import Vault
-from .asking import AskedEpoch, Asking, OwnTag
+from .asking import AskedEpoch, Asking
+from .comparing import Candidate, Comparing
 from .database import Database
-from .holding import Addition, HeldEpoch, Holding, StagedEntry
+from .holding import Addition, HeldEpoch, Holding
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator
 from .log import Log, Submitted, Witnessed
-from .matches import Candidate, Matches, MatchRecord
+from .matches import Matches, MatchRecord
 from .peers import Peer, Peers
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
+from .staging import StagedEntry
 
 __all__ = [
     "Addition",
@@ -27,7 +29,6 @@ __all__ = [
     "IngestCounts",
     "LabelledIndicator",
     "MatchRecord",
-    "OwnTag",
     "Peer",
     "RoundRecord",
     "RoundState",
@@ -48,6 +49,7 @@ class Store:
         self.indicators = Indicators(database, clock)
         self.holding = Holding(database, vault, clock)
         self.asking = Asking(database)
+        self.comparing = Comparing(database)
         self.rounds = Rounds(database, clock)
         self.matches = Matches(database, clock)
         self.log = Log(database, clock)

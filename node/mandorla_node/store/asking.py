@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 
+from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import LabelKey, Tag
+from mandorla_protocol.indicators import Indicator, Token, token_of
+from mandorla_protocol.labels import LABEL_KEY_SIZE, TAG_SIZE
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.table import TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import TableCommitment, TablePart, TableReader
 
+from .bulk import insert_rows
 from .database import Database
 from .indicators import IndicatorSet
-from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_ENTRIES
+from .pages import insert_parts
+from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,6 @@ class AskedEpoch:
     public_key: Element
     verified: TableCommitment
     frontier: Frontier
-
-
-@dataclass(frozen=True, slots=True)
-class OwnTag:
-    """The tag and label key of one of this lab's indicators in a peer's epoch."""
-
-    tag: Tag
-    indicator_id: int
-    label_key: LabelKey
 
 
 class Asking:
@@ -79,8 +73,8 @@ class Asking:
                 delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
             )
             connection.execute(
-                delete(PEER_ENTRIES).where(
-                    PEER_ENTRIES.c.epoch_id == asked.id, PEER_ENTRIES.c.leaf >= asked.frontier.size
+                delete(PEER_PAGES).where(
+                    PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf >= asked.frontier.size
                 )
             )
         return asked
@@ -105,8 +99,11 @@ class Asking:
 
     def untagged(
         self, asked: AskedEpoch, source: IndicatorSet, after: int, last: int, limit: int
-    ) -> list[tuple[int, Indicator]]:
-        """Return indicators that have no tag in an epoch that was begun, by id, `after` < id <= `last`."""
+    ) -> list[tuple[int, Token]]:
+        """Return indicators that have no tag in an epoch that was begun, by id, `after` < id <= `last`.
+
+        Each comes with its token.
+        """
         with self._database.read() as connection:
             rows = connection.execute(
                 self._members(asked, source)
@@ -114,43 +111,25 @@ class Asking:
                 .order_by(INDICATORS.c.id)
                 .limit(limit)
             ).all()
-        return [(row.id, Indicator(row.type, row.profile, row.value)) for row in rows]
+        return [(number, token_of(kind, profile, value)) for number, kind, profile, value in rows]
 
-    def store_tags(self, asked: AskedEpoch, tags: Sequence[OwnTag]) -> None:
-        """Keep tags of this lab's own indicators, pending until the half is done."""
-        if tags:
-            with self._database.write() as connection:
-                connection.execute(
-                    insert(OWN_TAGS),
-                    [
-                        {
-                            "epoch_id": asked.id,
-                            "tag": tag.tag,
-                            "indicator_id": tag.indicator_id,
-                            "label_key": tag.label_key,
-                            "pending": 1,
-                        }
-                        for tag in sorted(tags, key=lambda tag: tag.tag)
-                    ],
-                )
+    def store_tags(
+        self, asked: AskedEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
+    ) -> None:
+        """Keep tags and label keys of own indicators, both joined, pending until the half is done."""
+        columns = (split(tags, TAG_SIZE), split(label_keys, LABEL_KEY_SIZE))
+        rows = [
+            (asked.id, number, tag, key, 1) for number, tag, key in zip(indicator_ids, *columns, strict=True)
+        ]
+        with self._database.write() as connection:
+            insert_rows(
+                connection, OWN_TAGS, ("epoch_id", "indicator_id", "tag", "label_key", "pending"), rows
+            )
 
-    def stage_entries(self, asked: AskedEpoch, start: int, entries: Sequence[TableEntry]) -> None:
+    def stage_entries(self, asked: AskedEpoch, start: int, parts: Sequence[TablePart]) -> None:
         """Keep entries of the peer's table that are not verified yet: nothing matches them."""
         with self._database.write() as connection:
-            connection.execute(
-                insert(PEER_ENTRIES),
-                [
-                    {
-                        "epoch_id": asked.id,
-                        "leaf": leaf,
-                        "version": entry.version,
-                        "operation": int(entry.operation),
-                        "tag": entry.tag,
-                        "sealed": entry.sealed,
-                    }
-                    for leaf, entry in enumerate(entries, start)
-                ],
-            )
+            insert_parts(connection, PEER_PAGES, asked.id, start, parts)
 
     def accept_table(self, asked: AskedEpoch, reader: TableReader) -> None:
         """Take the staged entries for the committed table, and the pending tags with them.
@@ -163,9 +142,10 @@ class Asking:
             ASKED_EPOCHS.c.number < asked.epoch.number,
         )
         with self._database.write() as connection:
-            for table in (OWN_TAGS, PEER_ENTRIES):
+            for table in (OWN_TAGS, PEER_PAGES):
                 connection.execute(delete(table).where(table.c.epoch_id.in_(earlier)))
-            connection.execute(update(OWN_TAGS).where(OWN_TAGS.c.epoch_id == asked.id).values(pending=0))
+            pending = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
+            connection.execute(update(OWN_TAGS).where(pending).values(pending=0))
             connection.execute(
                 update(ASKED_EPOCHS)
                 .where(ASKED_EPOCHS.c.id == asked.id)
@@ -191,7 +171,7 @@ class Asking:
                 )
             ]
 
-    def _members(self, asked: AskedEpoch, source: IndicatorSet) -> Select[tuple[int, str, int, str]]:
+    def _members(self, asked: AskedEpoch, source: IndicatorSet) -> Select[int, str, int, str]:
         members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED
         tagged = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id == INDICATORS.c.id)
         return (

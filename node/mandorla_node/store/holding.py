@@ -4,25 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import RoundId
-from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, Reason, Severity, Tag, Tlp
+from mandorla_protocol.indicators import Token, token_of
+from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, KeyEpochEnded, TableVersionPublished
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry
+from mandorla_protocol.table import Operation, TableCommitment, TablePart
 
 from ..clock import Clock
 from ..vault import Vault
+from . import staging
+from .bulk import insert_rows
 from .database import Database
-from .indicators import LabelledIndicator
 from .log import append
+from .pages import insert_parts, read_parts
 from .rounds import RoundState
-from .schema import CHUNKS, FLAGGED, HELD_ENTRIES, HELD_EPOCHS, HELD_LIVE, HELD_STAGING, INDICATORS, ROUNDS
+from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_LIVE, HELD_PAGES, HELD_STAGING, INDICATORS, ROUNDS
+from .staging import StagedEntry
+
+_INDICATOR = (INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
+_LABEL = (
+    FLAGGED.c.reason,
+    FLAGGED.c.severity,
+    FLAGGED.c.confidence,
+    FLAGGED.c.first_seen,
+    FLAGGED.c.expires,
+    FLAGGED.c.tlp,
+)
+_LIVE = ("epoch_id", "indicator_id", "tag", "revision")
+_REPLACE_LIVE = upsert(HELD_LIVE)
+_REPLACE_LIVE = _REPLACE_LIVE.on_conflict_do_update(
+    index_elements=["epoch_id", "indicator_id"], set_={"revision": _REPLACE_LIVE.excluded.revision}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +60,20 @@ class HeldEpoch:
     frontier: Frontier
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """A flagged indicator that the table lacks, or holds with an old label."""
+class Addition(NamedTuple):
+    """A flagged indicator, by its token, that the table lacks or holds with an old label.
+
+    A tuple, because a table is made of millions.
+    """
 
     indicator_id: int
     revision: int
-    flagged: LabelledIndicator
+    token: Token
+    label: Label
 
-
-@dataclass(frozen=True, slots=True)
-class StagedEntry:
-    """An entry of the version that is being prepared; padding has no indicator."""
-
-    tag: Tag
-    operation: Operation
-    sealed: bytes
-    indicator_id: int | None = None
-    revision: int | None = None
+    def __repr__(self) -> str:
+        # A token is as good as its indicator to whoever can guess.
+        return f"Addition(indicator_id={self.indicator_id})"
 
 
 class Holding:
@@ -184,7 +201,7 @@ class Holding:
         current = and_(HELD_LIVE.c.epoch_id == held.id, HELD_LIVE.c.indicator_id == FLAGGED.c.indicator_id)
         with self._database.read() as connection:
             rows = connection.execute(
-                select(FLAGGED, INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
+                select(FLAGGED.c.indicator_id, FLAGGED.c.revision, *_INDICATOR, *_LABEL)
                 .join_from(FLAGGED, INDICATORS)
                 .outerjoin(HELD_LIVE, current)
                 .where(
@@ -197,31 +214,19 @@ class Holding:
                 .limit(limit)
             ).all()
         return [
-            Addition(
-                row.indicator_id,
-                row.revision,
-                LabelledIndicator(Indicator(row.type, row.profile, row.value), _label(row)),
-            )
-            for row in rows
+            Addition(number, revision, token_of(kind, profile, value), _label(*said))
+            for number, revision, kind, profile, value, *said in rows
         ]
 
     def stage(self, held: HeldEpoch, entries: Sequence[StagedEntry]) -> None:
         """Keep entries for the version that is being prepared."""
         if entries:
             with self._database.write() as connection:
-                connection.execute(
-                    insert(HELD_STAGING),
-                    [
-                        {
-                            "epoch_id": held.id,
-                            "tag": entry.tag,
-                            "operation": int(entry.operation),
-                            "sealed": entry.sealed,
-                            "indicator_id": entry.indicator_id,
-                            "revision": entry.revision,
-                        }
-                        for entry in entries
-                    ],
+                insert_rows(
+                    connection,
+                    HELD_STAGING,
+                    ("epoch_id", "bucket", "count", "records"),
+                    [(held.id, *row) for row in staging.rows_of(entries)],
                 )
 
     def stage_revocations(self, held: HeldEpoch) -> int:
@@ -230,112 +235,84 @@ class Holding:
             FLAGGED.c.indicator_id == HELD_LIVE.c.indicator_id,
             or_(FLAGGED.c.expires == 0, FLAGGED.c.expires > self._clock()),
         )
-        with self._database.write() as connection:
-            connection.execute(
-                insert(HELD_STAGING).from_select(
-                    ["epoch_id", "tag", "operation", "sealed", "indicator_id"],
-                    select(
-                        HELD_LIVE.c.epoch_id,
-                        HELD_LIVE.c.tag,
-                        literal(int(Operation.REVOKE)),
-                        literal(b""),
-                        HELD_LIVE.c.indicator_id,
-                    )
-                    .outerjoin(FLAGGED, flag)
-                    .where(HELD_LIVE.c.epoch_id == held.id, FLAGGED.c.indicator_id.is_(None)),
-                )
-            )
+        expired = (
+            select(HELD_LIVE.c.tag, HELD_LIVE.c.indicator_id)
+            .outerjoin(FLAGGED, flag)
+            .where(HELD_LIVE.c.epoch_id == held.id, FLAGGED.c.indicator_id.is_(None))
+        )
+        with self._database.read() as connection:
+            over = connection.execute(expired).all()
+        self.stage(held, [StagedEntry(tag, int(Operation.REVOKE), b"", number) for tag, number in over])
+        with self._database.read() as connection:
             staged = connection.scalar(
-                select(func.count()).select_from(HELD_STAGING).where(HELD_STAGING.c.epoch_id == held.id)
+                select(func.sum(HELD_STAGING.c.count)).where(
+                    HELD_STAGING.c.epoch_id == held.id, HELD_STAGING.c.bucket != staging.OWNERS
+                )
             )
         return int(staged or 0)
 
-    def staged(self, held: HeldEpoch, page: int) -> Iterator[list[TableEntry]]:
-        """Yield the staged entries in the order of their tags, as the entries of the next version."""
-        version = held.commitment.version + 1
-        after = b""
-        while True:
-            with self._database.read() as connection:
-                rows = connection.execute(
-                    select(HELD_STAGING.c.tag, HELD_STAGING.c.operation, HELD_STAGING.c.sealed)
-                    .where(HELD_STAGING.c.epoch_id == held.id, HELD_STAGING.c.tag > after)
-                    .order_by(HELD_STAGING.c.tag)
-                    .limit(page)
-                ).all()
-            if not rows:
-                return
-            after = rows[-1].tag
-            yield [TableEntry(version, Operation(row.operation), Tag(row.tag), row.sealed) for row in rows]
+    def staged(self, held: HeldEpoch, page: int) -> Iterator[TablePart]:
+        """Yield the staged entries in the order of their tags, as pages of the next version.
+
+        Raises NodeError(STORE_FAILED) if a tag was staged twice.
+        """
+        buckets = (self._staged(held, bucket) for bucket in range(staging.BUCKETS))
+        return staging.pages_of(buckets, held.commitment.version + 1, page)
+
+    def _staged(self, held: HeldEpoch, bucket: int) -> list[bytes]:
+        with self._database.read() as connection:
+            return list(
+                connection.scalars(
+                    select(HELD_STAGING.c.records)
+                    .where(HELD_STAGING.c.epoch_id == held.id, HELD_STAGING.c.bucket == bucket)
+                    .order_by(HELD_STAGING.c.id)
+                )
+            )
+
+    def add_page(self, held: HeldEpoch, leaf: int, part: TablePart) -> None:
+        """Keep a page of the version that is being prepared; it is in the table once that is published."""
+        with self._database.write() as connection:
+            insert_parts(connection, HELD_PAGES, held.id, leaf, [part])
 
     def publish(self, held: HeldEpoch, frontier: Frontier) -> None:
-        """Append the staged entries as the table's next version; raises RoundError(EPOCH_RETIRED)."""
+        """Let the pages that were added be the table's next version; raises RoundError(EPOCH_RETIRED)."""
         version = held.commitment.version + 1
-        mine = HELD_STAGING.c.epoch_id == held.id
-        leaf = held.frontier.size - 1 + func.row_number().over(order_by=HELD_STAGING.c.tag)
         with self._database.write() as connection:
             seed = select(HELD_EPOCHS.c.sealed_seed).where(HELD_EPOCHS.c.id == held.id)
             if connection.scalar(seed) is None:
                 raise RoundError(Code.EPOCH_RETIRED)
-            connection.execute(
-                insert(HELD_ENTRIES).from_select(
-                    ["epoch_id", "leaf", "version", "operation", "tag", "sealed"],
-                    select(
-                        HELD_STAGING.c.epoch_id,
-                        leaf,
-                        literal(version),
-                        HELD_STAGING.c.operation,
-                        HELD_STAGING.c.tag,
-                        HELD_STAGING.c.sealed,
-                    ).where(mine),
-                )
-            )
-            # What was staged replaces what lived: a revocation leaves nothing, a new label a new revision.
-            connection.execute(
-                delete(HELD_LIVE).where(
-                    HELD_LIVE.c.epoch_id == held.id,
-                    HELD_LIVE.c.tag.in_(select(HELD_STAGING.c.tag).where(mine)),
-                )
-            )
-            connection.execute(
-                insert(HELD_LIVE).from_select(
-                    ["epoch_id", "indicator_id", "tag", "revision"],
-                    select(
-                        HELD_STAGING.c.epoch_id,
-                        HELD_STAGING.c.indicator_id,
-                        HELD_STAGING.c.tag,
-                        HELD_STAGING.c.revision,
-                    ).where(mine, HELD_STAGING.c.revision.is_not(None)),
-                )
-            )
+            for owners in self._staged(held, staging.OWNERS):
+                self._update_live(connection, held, owners)
             connection.execute(
                 update(HELD_EPOCHS)
                 .where(HELD_EPOCHS.c.id == held.id)
                 .values(table_version=version, frontier=frontier.encode())
             )
-            connection.execute(delete(HELD_STAGING).where(mine))
+            connection.execute(delete(HELD_STAGING).where(HELD_STAGING.c.epoch_id == held.id))
             append(
                 connection,
                 TableVersionPublished(held.epoch, version, frontier.size, frontier.root, self._clock()),
             )
 
+    def _update_live(self, connection: Connection, held: HeldEpoch, owners: bytes) -> None:
+        """Let what was staged replace what lived: a revocation leaves nothing, a new label a new revision."""
+        live, dead = staging.owners_of(owners)
+        insert_rows(connection, _REPLACE_LIVE, _LIVE, [(held.id, *row) for row in live])
+        if dead:
+            mine = and_(HELD_LIVE.c.epoch_id == held.id, HELD_LIVE.c.indicator_id == bindparam("dead"))
+            connection.execute(delete(HELD_LIVE).where(mine), [{"dead": number} for number in dead])
+
     def discard_staged(self, held: HeldEpoch) -> None:
         """Forget a version whose preparation did not end."""
+        unpublished = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= held.frontier.size)
         with self._database.write() as connection:
             connection.execute(delete(HELD_STAGING).where(HELD_STAGING.c.epoch_id == held.id))
+            connection.execute(delete(HELD_PAGES).where(unpublished))
 
-    def entries(self, held: HeldEpoch, start: int, limit: int) -> list[TableEntry]:
-        """Return the table's entries from a leaf index on."""
+    def entries(self, held: HeldEpoch, start: int, limit: int) -> tuple[TablePart, ...]:
+        """Return at most `limit` of the table's entries from a leaf index on."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(HELD_ENTRIES)
-                .where(
-                    HELD_ENTRIES.c.epoch_id == held.id,
-                    HELD_ENTRIES.c.leaf >= start,
-                    HELD_ENTRIES.c.leaf < start + limit,
-                )
-                .order_by(HELD_ENTRIES.c.leaf)
-            ).all()
-        return [TableEntry(row.version, Operation(row.operation), Tag(row.tag), row.sealed) for row in rows]
+            return read_parts(connection, HELD_PAGES, held.id, start, limit)
 
     def indicators_behind(self, held: HeldEpoch, tags: Sequence[bytes]) -> list[int]:
         """Return the ids of the indicators behind tags that live in the table."""
@@ -361,7 +338,7 @@ class Holding:
             epoch = Epoch(holder, LabId(row.querier), row.collection, row.number)
             append(connection, KeyEpochEnded(epoch, now))
         connection.execute(update(HELD_EPOCHS).where(kept).values(sealed_seed=None))
-        for table in (HELD_ENTRIES, HELD_STAGING, HELD_LIVE):
+        for table in (HELD_PAGES, HELD_STAGING, HELD_LIVE):
             connection.execute(delete(table).where(table.c.epoch_id.in_(over)))
 
 
@@ -379,12 +356,7 @@ def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:
     )
 
 
-def _label(row: Row[tuple[object, ...]]) -> Label:
-    return Label(
-        reason=Reason(row.reason),
-        severity=Severity(row.severity),
-        confidence=row.confidence,
-        first_seen=row.first_seen,
-        expires=row.expires,
-        tlp=Tlp(row.tlp),
-    )
+# A lab says the same of many indicators.
+@lru_cache(maxsize=4096)
+def _label(reason: int, severity: int, confidence: int, first_seen: int, expires: int, tlp: int) -> Label:
+    return Label(Reason(reason), Severity(severity), confidence, first_seen, expires, Tlp(tlp))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sqlalchemy import case, func, insert, or_, select, text
@@ -13,6 +13,7 @@ from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label
 
 from ..clock import Clock
+from . import groups
 from .database import Database
 from .schema import FLAGGED, INDICATORS, INGESTS, OBSERVED
 
@@ -26,10 +27,14 @@ class IndicatorSet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelledIndicator:
-    """An indicator and what this lab says about it; observed indicators ignore the label."""
+    """An indicator and what this lab says about it; observed indicators ignore the label.
+
+    `group` names the group that it is a fingerprint of, if any (SPEC 4.5).
+    """
 
     indicator: Indicator
     label: Label
+    group: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ class Indicators:
     def add(self, target: IndicatorSet, rows: Sequence[LabelledIndicator], ingest_id: int | None) -> int:
         """Take rows into a set, as part of an ingest or as a new one; return the ingest's id.
 
-        A row that the same ingest already brought changes nothing.
+        A row that the same ingest already brought changes nothing, but that a group of its own is added:
+        an indicator belongs to every group that a row named for it.
         """
         now = self._clock()
         with self._database.write() as connection:
@@ -96,6 +102,7 @@ class Indicators:
                 connection.execute(_FLAG, [_indicator(row) | _label(row.label, now) | common for row in rows])
             else:
                 connection.execute(_OBSERVE, [_indicator(row) | common for row in rows])
+            groups.join(connection, target.value, [(row.indicator, row.group) for row in rows if row.group])
         return ingest_id
 
     def counts(self, target: IndicatorSet, ingest_id: int | None) -> IngestCounts:

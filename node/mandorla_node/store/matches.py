@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
-from sqlalchemy import Row, Select, func, select, tuple_, update
+from sqlalchemy import Column, Row, Select, Table, and_, exists, func, literal, select, tuple_, union, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, LabelKey, Tag
-from mandorla_protocol.table import Operation, TableEntry
+from mandorla_protocol.labels import Label, Tag
 
 from ..clock import Clock
+from . import groups
 from .asking import AskedEpoch
+from .bulk import insert_rows
 from .database import Database
+from .indicators import IndicatorSet
 from .schema import (
-    FLAGGED,
+    GROUP_MATCHES,
+    GROUP_MEMBERS,
+    GROUPS,
     INDICATORS,
     MATCHES,
-    OBSERVED,
     OWN_TAGS,
-    PEER_ENTRIES,
+    PARTIAL_MATCHES,
     PEERS,
     SIGHTINGS,
 )
 
 _PAGE = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """The newest entry of a verified table whose tag is that of an own indicator."""
-
-    indicator_id: int
-    label_key: LabelKey
-    entry: TableEntry
+_STREAM_PAGE = 512
+_KINDS = [int(kind) for kind in Kind]
+_MATCH = ("indicator_id", "label", "peer", "kind", "round_id", "first_matched", "ended_at")
+_MATCH_AGAIN = upsert(MATCHES)
+_MATCH_AGAIN = _MATCH_AGAIN.on_conflict_do_update(
+    index_elements=["peer", "kind", "indicator_id"],
+    set_={name: _MATCH_AGAIN.excluded[name] for name in ("label", "round_id", "ended_at")},
+)
 
 
 @dataclass(frozen=True, slots=True)
 class MatchRecord:
-    """An indicator that a peer flagged too, with what the peer says of it. Times are Unix seconds."""
+    """What a peer flagged too, with what the peer says of it. Times are Unix seconds.
 
-    indicator: Indicator
+    It is one indicator, or a group of which `tokens` indicators match (SPEC 4.5): then `group` is its name,
+    and the value too.
+    """
+
+    type: str
+    value: str = field(repr=False)
     peer: LabId
     peer_name: str
     kind: Kind
     label: Label
     round_id: RoundId
     first_matched: int
+    group: str = field(repr=False)
+    tokens: int
 
 
 class Matches:
@@ -60,91 +71,52 @@ class Matches:
         self._database = database
         self._clock = clock
 
-    def candidates(self, asked: AskedEpoch, kind: Kind) -> Iterator[list[Candidate]]:
-        """Yield, by page, what the verified table says of this lab's flagged or observed indicators.
-
-        An indicator whose newest entry is a revocation is left out.
-        """
-        members = FLAGGED if kind is Kind.SHARED else OBSERVED
-        own = (
-            select(OWN_TAGS.c.tag, OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key)
-            .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
-            .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 0)
-            .order_by(OWN_TAGS.c.tag)
-            .limit(_PAGE)
-        )
-        after = b""
-        while True:
-            # Two plain look-ups, without an order: SQLite would rather walk the table than use its index.
-            with self._database.read() as connection:
-                mine = connection.execute(own.where(OWN_TAGS.c.tag > after)).all()
-                theirs = connection.execute(
-                    select(PEER_ENTRIES).where(
-                        PEER_ENTRIES.c.epoch_id == asked.id,
-                        PEER_ENTRIES.c.tag.in_([row.tag for row in mine]),
-                    )
-                ).all()
-            if not mine:
-                return
-            after = mine[-1].tag
-            newest = {row.tag: row for row in sorted(theirs, key=lambda row: row.leaf)}
-            yield [
-                Candidate(
-                    row.indicator_id,
-                    LabelKey(row.label_key),
-                    TableEntry(entry.version, Operation(entry.operation), Tag(entry.tag), entry.sealed),
-                )
-                for row in mine
-                if (entry := newest.get(row.tag)) and entry.operation == Operation.ADD
-            ]
-
     def record(
         self,
         peer: LabId,
         kind: Kind,
+        collection: str,
         round_id: RoundId,
         found: Sequence[tuple[int, Label]],
-    ) -> int:
-        """Record that indicators match, or match again; return how many did not match before."""
-        if not found:
-            return 0
-        statement = upsert(MATCHES)
-        statement = statement.on_conflict_do_update(
-            index_elements=["peer", "kind", "indicator_id"],
-            set_={
-                "label": statement.excluded.label,
-                "round_id": statement.excluded.round_id,
-                "ended_at": 0,
-            },
-        )
-        now = self._clock()
-        standing = (
-            select(func.count())
-            .select_from(MATCHES)
-            .where(MATCHES.c.peer == peer, MATCHES.c.kind == int(kind), MATCHES.c.ended_at == 0)
-        )
-        with self._database.write() as connection:
-            before = connection.scalar(standing) or 0
-            connection.execute(
-                statement,
-                [
-                    {
-                        "peer": peer,
-                        "kind": int(kind),
-                        "indicator_id": indicator_id,
-                        "round_id": round_id,
-                        "label": label.encode(),
-                        "first_matched": now,
-                        "ended_at": 0,
-                    }
-                    for indicator_id, label in found
-                ],
-            )
-            return int(connection.scalar(standing) or 0) - int(before)
+    ) -> tuple[int, int]:
+        """Record that indicators match, or match again; those that only count in groups wait for `conclude`.
 
-    def end_others(self, peer: LabId, kind: Kind, collection: str, round_id: RoundId) -> None:
-        """End the matches of a collection that a round did not find again."""
-        ours = select(INDICATORS.c.id).where(INDICATORS.c.collection == collection)
+        Return how many match by themselves, and how many of them did not before.
+        """
+        if not found:
+            return 0, 0
+        now = self._clock()
+        with self._database.write() as connection:
+            ids = [indicator_id for indicator_id, _ in found]
+            parts = groups.parts(connection, _target(kind), collection, ids)
+            groups.record_parts(connection, peer, kind, round_id, [one for one in found if one[0] in parts])
+            alone = [one for one in found if one[0] not in parts]
+            if not alone:
+                return 0, 0
+            before = connection.scalar(
+                select(func.count())
+                .select_from(MATCHES)
+                .where(
+                    MATCHES.c.peer == peer,
+                    MATCHES.c.kind == int(kind),
+                    MATCHES.c.indicator_id.in_([indicator_id for indicator_id, _ in alone]),
+                    MATCHES.c.ended_at == 0,
+                )
+            )
+            said = (peer, int(kind), round_id, now, 0)
+            rows = [(number, label.encode(), *said) for number, label in alone]
+            insert_rows(connection, _MATCH_AGAIN, _MATCH, rows)
+        return len(alone), len(alone) - int(before or 0)
+
+    def conclude(self, peer: LabId, kind: Kind, collection: str, round_id: RoundId) -> tuple[int, int]:
+        """Match groups, and end the matches of a collection that a round did not find again.
+
+        Return how many groups match, and how many of them did not before.
+        """
+        now = self._clock()
+        ours = exists().where(
+            INDICATORS.c.id == MATCHES.c.indicator_id, INDICATORS.c.collection == collection
+        )
         with self._database.write() as connection:
             connection.execute(
                 update(MATCHES)
@@ -153,68 +125,99 @@ class Matches:
                     MATCHES.c.kind == int(kind),
                     MATCHES.c.round_id != round_id,
                     MATCHES.c.ended_at == 0,
-                    MATCHES.c.indicator_id.in_(ours),
+                    ours,
                 )
-                .values(ended_at=self._clock())
+                .values(ended_at=now)
             )
+            return groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
 
-    def count(self, peer: LabId, kind: Kind | None = None, collection: str | None = None) -> int:
+    def count(self, peer: LabId) -> int:
         """Count the matches with a peer that hold."""
-        statement = (
-            select(func.count())
-            .select_from(MATCHES)
-            .join(INDICATORS)
-            .where(MATCHES.c.peer == peer, MATCHES.c.ended_at == 0)
-        )
-        if kind is not None:
-            statement = statement.where(MATCHES.c.kind == int(kind))
-        if collection is not None:
-            statement = statement.where(INDICATORS.c.collection == collection)
+        total = 0
         with self._database.read() as connection:
-            return int(connection.scalar(statement) or 0)
+            for table in (MATCHES, GROUP_MATCHES):
+                statement = select(func.count()).where(table.c.peer == peer, table.c.ended_at == 0)
+                total += int(connection.scalar(statement) or 0)
+        return total
 
     def all(self, peer: str | None = None, kind: Kind | None = None) -> Iterator[list[MatchRecord]]:
         """Yield the matches with pinned peers that hold, by page, oldest first."""
-        after: tuple[object, ...] | None = None
-        order = (MATCHES.c.first_matched, MATCHES.c.indicator_id, MATCHES.c.peer, MATCHES.c.kind)
+        pinned = select(PEERS.c.lab).order_by(PEERS.c.name)
+        if peer is not None:
+            pinned = pinned.where(PEERS.c.name == peer)
+        with self._database.read() as connection:
+            labs = connection.scalars(pinned).all()
+        # An index has each of these in its order, and none has them all.
+        streams = [
+            self._stream(
+                records.where(table.c.peer == lab, table.c.kind == one), table.c.first_matched, member
+            )
+            for lab in labs
+            for one in ([int(kind)] if kind else _KINDS)
+            for records, table, member in (
+                (_alone(), MATCHES, MATCHES.c.indicator_id),
+                (_grouped(), GROUP_MATCHES, GROUP_MATCHES.c.group_id),
+            )
+        ]
+        merged = heapq.merge(*streams, key=lambda row: (row.first_matched, row.id))
+        while page := list(islice(merged, _PAGE)):
+            yield [_record(row) for row in page]
+
+    def _stream(
+        self, records: Select[tuple[object, ...]], moment: Column[int], member: Column[int]
+    ) -> Iterator[Row[tuple[object, ...]]]:
+        statement = records.order_by(moment, member).limit(_STREAM_PAGE)
+        after: tuple[int, int] = (-1, -1)
         while True:
-            statement = self._records().order_by(*order).limit(_PAGE)
-            if peer is not None:
-                statement = statement.where(PEERS.c.name == peer)
-            if kind is not None:
-                statement = statement.where(MATCHES.c.kind == int(kind))
-            if after is not None:
-                statement = statement.where(tuple_(*order) > after)
             with self._database.read() as connection:
-                rows = connection.execute(statement).all()
+                rows = connection.execute(statement.where(tuple_(moment, member) > after)).all()
             if not rows:
                 return
-            last = rows[-1]
-            after = (last.first_matched, last.indicator_id, last.peer, last.kind)
-            yield [_record(row) for row in rows]
+            yield from rows
+            after = (rows[-1].first_matched, rows[-1].id)
 
     def of(self, indicator: Indicator) -> list[MatchRecord]:
-        """Return the matches of one indicator that hold."""
-        statement = self._records().where(
-            INDICATORS.c.value == indicator.value,
-            INDICATORS.c.type == indicator.type,
-            INDICATORS.c.profile == indicator.profile,
+        """Return the matches that hold of one indicator, or of groups that it matches as a part of."""
+        this = (
+            select(INDICATORS.c.id)
+            .where(
+                INDICATORS.c.value == indicator.value,
+                INDICATORS.c.type == indicator.type,
+                INDICATORS.c.profile == indicator.profile,
+            )
+            .scalar_subquery()
+        )
+        part_of = exists().where(
+            PARTIAL_MATCHES.c.peer == GROUP_MATCHES.c.peer,
+            PARTIAL_MATCHES.c.kind == GROUP_MATCHES.c.kind,
+            PARTIAL_MATCHES.c.indicator_id == this,
+        )
+        its_groups = select(GROUP_MEMBERS.c.group_id).where(GROUP_MEMBERS.c.indicator_id == this)
+        statements = (
+            _of_anyone(_alone(), MATCHES).where(MATCHES.c.indicator_id == this),
+            _of_anyone(_grouped(), GROUP_MATCHES).where(GROUP_MATCHES.c.group_id.in_(its_groups), part_of),
         )
         with self._database.read() as connection:
-            return [_record(row) for row in connection.execute(statement.order_by(PEERS.c.name))]
+            rows = [row for statement in statements for row in connection.execute(statement)]
+        return sorted(map(_record, rows), key=lambda one: (one.peer_name, one.kind, one.group))
 
     def tags_of(self, asked: AskedEpoch, round_id: RoundId) -> list[Tag]:
-        """Return the tags that a round matched, in the order of their values."""
+        """Return the tags that a round matched, those of groups that match included, by their values."""
+        alone, parts, matching = (
+            and_(table.c.peer == asked.epoch.holder, table.c.kind.in_(_KINDS), table.c.round_id == round_id)
+            for table in (MATCHES, PARTIAL_MATCHES, GROUP_MATCHES)
+        )
+        counted = (
+            select(PARTIAL_MATCHES.c.indicator_id)
+            .join(GROUP_MEMBERS, GROUP_MEMBERS.c.indicator_id == PARTIAL_MATCHES.c.indicator_id)
+            .where(parts, exists().where(matching, GROUP_MATCHES.c.group_id == GROUP_MEMBERS.c.group_id))
+        )
+        found = union(select(MATCHES.c.indicator_id).where(alone), counted)
+        own = select(OWN_TAGS.c.tag).where(
+            OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id.in_(found)
+        )
         with self._database.read() as connection:
-            return [
-                Tag(tag)
-                for tag in connection.scalars(
-                    select(OWN_TAGS.c.tag)
-                    .join(MATCHES, MATCHES.c.indicator_id == OWN_TAGS.c.indicator_id)
-                    .where(OWN_TAGS.c.epoch_id == asked.id, MATCHES.c.round_id == round_id)
-                    .order_by(OWN_TAGS.c.tag)
-                )
-            ]
+            return [Tag(tag) for tag in connection.scalars(own.order_by(OWN_TAGS.c.tag))]
 
     def record_sightings(self, peer: LabId, round_id: RoundId, indicator_ids: Sequence[int]) -> None:
         """Record that a peer reported to have met indicators that this lab flagged."""
@@ -237,22 +240,62 @@ class Matches:
                 or 0
             )
 
-    def _records(self) -> Select[tuple[object, ...]]:
-        return (
-            select(MATCHES, INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value, PEERS.c.name)
-            .join_from(MATCHES, INDICATORS)
-            .join(PEERS, PEERS.c.lab == MATCHES.c.peer)
-            .where(MATCHES.c.ended_at == 0)
+
+def _target(kind: Kind) -> str:
+    """Return the set whose indicators a kind of round compares."""
+    return (IndicatorSet.FLAGGED if kind is Kind.SHARED else IndicatorSet.OBSERVED).value
+
+
+def _alone() -> Select[tuple[object, ...]]:
+    """Select the indicators that match by themselves."""
+    return (
+        select(
+            MATCHES,
+            MATCHES.c.indicator_id.label("id"),
+            INDICATORS.c.type,
+            INDICATORS.c.value,
+            literal("").label("group_name"),
+            literal(1).label("tokens"),
+            PEERS.c.name.label("peer_name"),
         )
+        .join_from(MATCHES, INDICATORS)
+        .join(PEERS, PEERS.c.lab == MATCHES.c.peer)
+        .where(MATCHES.c.ended_at == 0)
+    )
+
+
+def _grouped() -> Select[tuple[object, ...]]:
+    """Select the groups that match, in the columns of `_alone`."""
+    return (
+        select(
+            GROUP_MATCHES,
+            GROUP_MATCHES.c.group_id.label("id"),
+            GROUPS.c.type,
+            GROUPS.c.name.label("value"),
+            GROUPS.c.name.label("group_name"),
+            PEERS.c.name.label("peer_name"),
+        )
+        .join_from(GROUP_MATCHES, GROUPS)
+        .join(PEERS, PEERS.c.lab == GROUP_MATCHES.c.peer)
+        .where(GROUP_MATCHES.c.ended_at == 0)
+    )
+
+
+def _of_anyone(records: Select[tuple[object, ...]], table: Table) -> Select[tuple[object, ...]]:
+    """Name all peers and kinds, so that a look-up by the third column of the primary key uses it."""
+    return records.where(table.c.peer.in_(select(PEERS.c.lab)), table.c.kind.in_(_KINDS))
 
 
 def _record(row: Row[tuple[object, ...]]) -> MatchRecord:
     return MatchRecord(
-        indicator=Indicator(row.type, row.profile, row.value),
+        type=row.type,
+        value=row.value,
         peer=LabId(row.peer),
-        peer_name=row.name,
+        peer_name=row.peer_name,
         kind=Kind(row.kind),
         label=Label.decode(row.label),
         round_id=RoundId(row.round_id),
         first_matched=row.first_matched,
+        group=row.group_name,
+        tokens=row.tokens,
     )

@@ -80,6 +80,25 @@ OBSERVED = Table(
     Column("touched_by", ForeignKey("ingests.id"), nullable=False),
 )
 
+# Groups of fingerprints, by the set that their members are in and the lab's own name for them.
+GROUPS = Table(
+    "groups",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("name", "type", "target"),
+)
+
+GROUP_MEMBERS = Table(
+    "group_members",
+    METADATA,
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("group_id", ForeignKey("groups.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 HELD_EPOCHS = Table(
     "held_epochs",
     METADATA,
@@ -97,28 +116,29 @@ HELD_EPOCHS = Table(
     UniqueConstraint("querier", "collection", "number"),
 )
 
-HELD_ENTRIES = Table(
-    "held_entries",
+# Tables, in the columns in which they travel (SPEC 9): a row holds entries of one version, up to a page.
+HELD_PAGES = Table(
+    "held_pages",
     METADATA,
     Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
-    Column("leaf", BigInteger, primary_key=True),
+    Column("leaf", BigInteger, primary_key=True),  # of its first entry
     Column("version", BigInteger, nullable=False),
-    Column("operation", SmallInteger, nullable=False),
-    Column("tag", LargeBinary, nullable=False),
+    Column("operations", LargeBinary, nullable=False),
+    Column("tags", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
 
-# With row ids: random tags are appended, and only the index is kept in order.
+# The version that is being prepared: its entries, sorted as far as into buckets; and whose they are.
 HELD_STAGING = Table(
     "held_staging",
     METADATA,
-    Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
-    Column("tag", LargeBinary, primary_key=True),
-    Column("operation", SmallInteger, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    Column("indicator_id", Integer, nullable=True),  # null for padding
-    Column("revision", Integer, nullable=True),
+    Column("id", Integer, primary_key=True),
+    Column("epoch_id", ForeignKey("held_epochs.id"), nullable=False),
+    Column("bucket", SmallInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("records", LargeBinary, nullable=False),
 )
+Index(None, HELD_STAGING.c.epoch_id, HELD_STAGING.c.bucket)
 
 HELD_LIVE = Table(
     "held_live",
@@ -148,26 +168,24 @@ OWN_TAGS = Table(
     "own_tags",
     METADATA,
     Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
-    Column("tag", LargeBinary, primary_key=True),
-    Column("indicator_id", ForeignKey("indicators.id"), nullable=False),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("tag", LargeBinary, nullable=False),
     Column("label_key", LargeBinary, nullable=False),
     # 1 until the whole half is done: a peer that fails on purpose must not learn how far this lab came.
     Column("pending", SmallInteger, nullable=False),
-    UniqueConstraint("epoch_id", "indicator_id"),
     sqlite_with_rowid=False,
 )
 
-PEER_ENTRIES = Table(
-    "peer_entries",
+PEER_PAGES = Table(
+    "peer_pages",
     METADATA,
     Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
     Column("leaf", BigInteger, primary_key=True),
     Column("version", BigInteger, nullable=False),
-    Column("operation", SmallInteger, nullable=False),
-    Column("tag", LargeBinary, nullable=False),
+    Column("operations", LargeBinary, nullable=False),
+    Column("tags", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
 )
-Index(None, PEER_ENTRIES.c.epoch_id, PEER_ENTRIES.c.tag, PEER_ENTRIES.c.leaf)
 
 ROUNDS = Table(
     "rounds",
@@ -260,6 +278,36 @@ MATCHES = Table(
     Column("first_matched", BigInteger, nullable=False),
     Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
 )
+
+# Indicators that the last round found and that count with others of their group only.
+PARTIAL_MATCHES = Table(
+    "partial_matches",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("severity", SmallInteger, nullable=False),  # of the label, to find the gravest of a group
+    Column("confidence", SmallInteger, nullable=False),
+    Column("label", LargeBinary, nullable=False),
+)
+
+GROUP_MATCHES = Table(
+    "group_matches",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("group_id", ForeignKey("groups.id"), primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("label", LargeBinary, nullable=False),
+    Column("tokens", Integer, nullable=False),  # members of the group that match
+    Column("first_matched", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
+)
+
+# Matches are listed by the time, a peer and a kind of round at a time.
+for _table, _id in ((MATCHES, MATCHES.c.indicator_id), (GROUP_MATCHES, GROUP_MATCHES.c.group_id)):
+    Index(None, _table.c.peer, _table.c.kind, _table.c.first_matched, _id)
 
 SIGHTINGS = Table(
     "sightings",

@@ -204,49 +204,54 @@ Global___ListTagsRequest: _TypeAlias = ListTagsRequest  # noqa: Y015
 class ListTagsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    ENTRIES_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableEntry]: ...
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TablePart]: ...
     def __init__(
         self,
         *,
-        entries: _abc.Iterable[Global___TableEntry] | None = ...,
+        parts: _abc.Iterable[Global___TablePart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTagsResponse: _TypeAlias = ListTagsResponse  # noqa: Y015
 
 @_typing.final
-class TableEntry(_message.Message):
+class TablePart(_message.Message):
+    """Entries of one version that follow each other, in columns: a message for each would cost more than it carries."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
-    OPERATION_FIELD_NUMBER: _builtins.int
-    TAG_FIELD_NUMBER: _builtins.int
-    SEALED_LABEL_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    SEALED_LABELS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    operation: _builtins.int
-    tag: _builtins.bytes
-    sealed_label: _builtins.bytes
+    operations: _builtins.bytes
+    """A byte for each entry: 1 adds, 2 revokes."""
+    tags: _builtins.bytes
+    """16 bytes for each entry."""
+    sealed_labels: _builtins.bytes
+    """272 bytes for each addition, in order."""
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
-        operation: _builtins.int = ...,
-        tag: _builtins.bytes = ...,
-        sealed_label: _builtins.bytes = ...,
+        operations: _builtins.bytes = ...,
+        tags: _builtins.bytes = ...,
+        sealed_labels: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "sealed_label", b"sealed_label", "tag", b"tag", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operations", b"operations", "sealed_labels", b"sealed_labels", "tags", b"tags", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___TableEntry: _TypeAlias = TableEntry  # noqa: Y015
+Global___TablePart: _TypeAlias = TablePart  # noqa: Y015
 
 @_typing.final
 class CloseRequest(_message.Message):

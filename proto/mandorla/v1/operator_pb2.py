@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amandorla/v1/operator.proto\x12\x0bmandorla.v1\"o\n\x05Label\x12\x0e\n\x06reason\x18\x01 \x01(\r\x12\x10\n\x08severity\x18\x02 \x01(\r\x12\x12\n\nconfidence\x18\x03 \x01(\r\x12\x12\n\nfirst_seen\x18\x04 \x01(\x04\x12\x0f\n\x07\x65xpires\x18\x05 \x01(\x04\x12\x0b\n\x03tlp\x18\x06 \x01(\r\"r\n\rIngestRequest\x12-\n\x07options\x18\x01 \x01(\x0b\x32\x1a.mandorla.v1.IngestOptionsH\x00\x12\'\n\x04rows\x18\x02 \x01(\x0b\x32\x17.mandorla.v1.IngestRowsH\x00\x42\t\n\x07\x63ontent\"a\n\rIngestOptions\x12\x1d\n\x03set\x18\x01 \x01(\x0e\x32\x10.mandorla.v1.Set\x12\x0e\n\x06strict\x18\x02 \x01(\x08\x12\x13\n\x0bno_suppress\x18\x03 \x01(\x08\x12\x0c\n\x04unit\x18\x04 \x01(\t\"2\n\nIngestRows\x12$\n\x04rows\x18\x01 \x03(\x0b\x32\x16.mandorla.v1.IngestRow\"Y\n\tIngestRow\x12\x0c\n\x04line\x18\x01 \x01(\x04\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12!\n\x05label\x18\x04 \x01(\x0b\x32\x12.mandorla.v1.Label\"\x82\x02\n\x0eIngestResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x04\x12\r\n\x05known\x18\x02 \x01(\x04\x12\x12\n\nduplicates\x18\x03 \x01(\x04\x12*\n\x08rejected\x18\x04 \x03(\x0b\x32\x18.mandorla.v1.RejectedRow\x12\x16\n\x0erejected_total\x18\x05 \x01(\x04\x12\x11\n\theld_back\x18\x06 \x01(\x04\x12\x38\n\x07held_by\x18\x07 \x03(\x0b\x32\'.mandorla.v1.IngestResponse.HeldByEntry\x1a-\n\x0bHeldByEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"9\n\x0bRejectedRow\x12\x0c\n\x04line\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"V\n\x11StartRoundRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.mandorla.v1.Kind\x12\x12\n\ncollection\x18\x03 \x01(\t\"d\n\rRoundProgress\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04\x12(\n\x06result\x18\x04 \x01(\x0b\x32\x18.mandorla.v1.RoundResult\"\x83\x02\n\x0bRoundResult\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0f\n\x07matches\x18\x04 \x01(\x04\x12\x13\n\x0bnew_matches\x18\x05 \x01(\x04\x12\x19\n\x11\x65valuated_by_peer\x18\x06 \x01(\x04\x12\x1a\n\x12\x65valuated_for_peer\x18\x07 \x01(\x04\x12\x15\n\rtable_entries\x18\x08 \x01(\x04\x12\x12\n\nbytes_sent\x18\t \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\n \x01(\x04\x12\x0f\n\x07seconds\x18\x0b \x01(\x01\x12\x12\n\nbad_labels\x18\x0c \x01(\x04\":\n\x0c\x43heckRequest\x12*\n\nindicators\x18\x01 \x03(\x0b\x32\x16.mandorla.v1.Indicator\"(\n\tIndicator\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\":\n\rCheckResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.mandorla.v1.CheckResult\"\x8a\x01\n\x0b\x43heckResult\x12)\n\tindicator\x18\x01 \x01(\x0b\x32\x16.mandorla.v1.Indicator\x12\x14\n\x0c\x66lagged_here\x18\x02 \x01(\x08\x12#\n\x07matches\x18\x03 \x03(\x0b\x32\x12.mandorla.v1.Match\x12\x15\n\rcompared_with\x18\x04 \x03(\t\"?\n\x0eMatchesRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.mandorla.v1.Kind\"\xad\x01\n\x05Match\x12)\n\tindicator\x18\x01 \x01(\x0b\x32\x16.mandorla.v1.Indicator\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x1f\n\x04kind\x18\x03 \x01(\x0e\x32\x11.mandorla.v1.Kind\x12\x15\n\rfirst_matched\x18\x04 \x01(\x04\x12!\n\x05label\x18\x05 \x01(\x0b\x32\x12.mandorla.v1.Label\x12\x10\n\x08round_id\x18\x06 \x01(\x0c\"\x0f\n\rStatusRequest\"\xc6\x01\n\x0eStatusResponse\x12\x0b\n\x03lab\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x0f\n\x07started\x18\x04 \x01(\x04\x12\"\n\x04sets\x18\x05 \x03(\x0b\x32\x14.mandorla.v1.SetSize\x12&\n\x05peers\x18\x06 \x03(\x0b\x32\x17.mandorla.v1.PeerStatus\x12(\n\x06rounds\x18\x07 \x03(\x0b\x32\x18.mandorla.v1.RoundStatus\"E\n\x07SetSize\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x1d\n\x03set\x18\x02 \x01(\x0e\x32\x10.mandorla.v1.Set\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"\xb4\x01\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x14\n\x0clast_contact\x18\x03 \x01(\x04\x12\x0f\n\x07matches\x18\x04 \x01(\x04\x12\x11\n\tsightings\x18\x05 \x01(\x04\x12*\n\x07\x62udgets\x18\x06 \x03(\x0b\x32\x19.mandorla.v1.BudgetStatus\x12\x10\n\x08\x63osigned\x18\x07 \x01(\x04\x12\x0e\n\x06\x63\x61ught\x18\x08 \x01(\x08\"P\n\x0c\x42udgetStatus\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\r\n\x05spent\x18\x03 \x01(\x04\x12\x0e\n\x06\x62udget\x18\x04 \x01(\x04\"\xa0\x01\n\x0bRoundStatus\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x1f\n\x04kind\x18\x03 \x01(\x0e\x32\x11.mandorla.v1.Kind\x12\x12\n\ncollection\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0f\n\x07\x63reated\x18\x07 \x01(\x04\x12\x0e\n\x06\x63losed\x18\x08 \x01(\x04*=\n\x03Set\x12\x13\n\x0fSET_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSET_FLAGGED\x10\x01\x12\x10\n\x0cSET_OBSERVED\x10\x02*=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_SHARED\x10\x01\x12\x0e\n\nKIND_WATCH\x10\x02\x32\xdc\x02\n\x08Operator\x12\x43\n\x06Ingest\x12\x1a.mandorla.v1.IngestRequest\x1a\x1b.mandorla.v1.IngestResponse(\x01\x12J\n\nStartRound\x12\x1e.mandorla.v1.StartRoundRequest\x1a\x1a.mandorla.v1.RoundProgress0\x01\x12>\n\x05\x43heck\x12\x19.mandorla.v1.CheckRequest\x1a\x1a.mandorla.v1.CheckResponse\x12<\n\x07Matches\x12\x1b.mandorla.v1.MatchesRequest\x1a\x12.mandorla.v1.Match0\x01\x12\x41\n\x06Status\x12\x1a.mandorla.v1.StatusRequest\x1a\x1b.mandorla.v1.StatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amandorla/v1/operator.proto\x12\x0bmandorla.v1\"o\n\x05Label\x12\x0e\n\x06reason\x18\x01 \x01(\r\x12\x10\n\x08severity\x18\x02 \x01(\r\x12\x12\n\nconfidence\x18\x03 \x01(\r\x12\x12\n\nfirst_seen\x18\x04 \x01(\x04\x12\x0f\n\x07\x65xpires\x18\x05 \x01(\x04\x12\x0b\n\x03tlp\x18\x06 \x01(\r\"r\n\rIngestRequest\x12-\n\x07options\x18\x01 \x01(\x0b\x32\x1a.mandorla.v1.IngestOptionsH\x00\x12\'\n\x04rows\x18\x02 \x01(\x0b\x32\x17.mandorla.v1.IngestRowsH\x00\x42\t\n\x07\x63ontent\"a\n\rIngestOptions\x12\x1d\n\x03set\x18\x01 \x01(\x0e\x32\x10.mandorla.v1.Set\x12\x0e\n\x06strict\x18\x02 \x01(\x08\x12\x13\n\x0bno_suppress\x18\x03 \x01(\x08\x12\x0c\n\x04unit\x18\x04 \x01(\t\"2\n\nIngestRows\x12$\n\x04rows\x18\x01 \x03(\x0b\x32\x16.mandorla.v1.IngestRow\"h\n\tIngestRow\x12\x0c\n\x04line\x18\x01 \x01(\x04\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12!\n\x05label\x18\x04 \x01(\x0b\x32\x12.mandorla.v1.Label\x12\r\n\x05group\x18\x05 \x01(\t\"\x82\x02\n\x0eIngestResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x04\x12\r\n\x05known\x18\x02 \x01(\x04\x12\x12\n\nduplicates\x18\x03 \x01(\x04\x12*\n\x08rejected\x18\x04 \x03(\x0b\x32\x18.mandorla.v1.RejectedRow\x12\x16\n\x0erejected_total\x18\x05 \x01(\x04\x12\x11\n\theld_back\x18\x06 \x01(\x04\x12\x38\n\x07held_by\x18\x07 \x03(\x0b\x32\'.mandorla.v1.IngestResponse.HeldByEntry\x1a-\n\x0bHeldByEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"9\n\x0bRejectedRow\x12\x0c\n\x04line\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"V\n\x11StartRoundRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.mandorla.v1.Kind\x12\x12\n\ncollection\x18\x03 \x01(\t\"d\n\rRoundProgress\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04\x12(\n\x06result\x18\x04 \x01(\x0b\x32\x18.mandorla.v1.RoundResult\"\x83\x02\n\x0bRoundResult\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0f\n\x07matches\x18\x04 \x01(\x04\x12\x13\n\x0bnew_matches\x18\x05 \x01(\x04\x12\x19\n\x11\x65valuated_by_peer\x18\x06 \x01(\x04\x12\x1a\n\x12\x65valuated_for_peer\x18\x07 \x01(\x04\x12\x15\n\rtable_entries\x18\x08 \x01(\x04\x12\x12\n\nbytes_sent\x18\t \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\n \x01(\x04\x12\x0f\n\x07seconds\x18\x0b \x01(\x01\x12\x12\n\nbad_labels\x18\x0c \x01(\x04\":\n\x0c\x43heckRequest\x12*\n\nindicators\x18\x01 \x03(\x0b\x32\x16.mandorla.v1.Indicator\"(\n\tIndicator\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\":\n\rCheckResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.mandorla.v1.CheckResult\"\x8a\x01\n\x0b\x43heckResult\x12)\n\tindicator\x18\x01 \x01(\x0b\x32\x16.mandorla.v1.Indicator\x12\x14\n\x0c\x66lagged_here\x18\x02 \x01(\x08\x12#\n\x07matches\x18\x03 \x03(\x0b\x32\x12.mandorla.v1.Match\x12\x15\n\rcompared_with\x18\x04 \x03(\t\"?\n\x0eMatchesRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x1f\n\x04kind\x18\x02 \x01(\x0e\x32\x11.mandorla.v1.Kind\"\xcc\x01\n\x05Match\x12)\n\tindicator\x18\x01 \x01(\x0b\x32\x16.mandorla.v1.Indicator\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x1f\n\x04kind\x18\x03 \x01(\x0e\x32\x11.mandorla.v1.Kind\x12\x15\n\rfirst_matched\x18\x04 \x01(\x04\x12!\n\x05label\x18\x05 \x01(\x0b\x32\x12.mandorla.v1.Label\x12\x10\n\x08round_id\x18\x06 \x01(\x0c\x12\r\n\x05group\x18\x07 \x01(\t\x12\x0e\n\x06tokens\x18\x08 \x01(\x04\"\x0f\n\rStatusRequest\"\xc6\x01\n\x0eStatusResponse\x12\x0b\n\x03lab\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x0f\n\x07started\x18\x04 \x01(\x04\x12\"\n\x04sets\x18\x05 \x03(\x0b\x32\x14.mandorla.v1.SetSize\x12&\n\x05peers\x18\x06 \x03(\x0b\x32\x17.mandorla.v1.PeerStatus\x12(\n\x06rounds\x18\x07 \x03(\x0b\x32\x18.mandorla.v1.RoundStatus\"E\n\x07SetSize\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x1d\n\x03set\x18\x02 \x01(\x0e\x32\x10.mandorla.v1.Set\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"\xb4\x01\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x14\n\x0clast_contact\x18\x03 \x01(\x04\x12\x0f\n\x07matches\x18\x04 \x01(\x04\x12\x11\n\tsightings\x18\x05 \x01(\x04\x12*\n\x07\x62udgets\x18\x06 \x03(\x0b\x32\x19.mandorla.v1.BudgetStatus\x12\x10\n\x08\x63osigned\x18\x07 \x01(\x04\x12\x0e\n\x06\x63\x61ught\x18\x08 \x01(\x08\"P\n\x0c\x42udgetStatus\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\r\n\x05spent\x18\x03 \x01(\x04\x12\x0e\n\x06\x62udget\x18\x04 \x01(\x04\"\xa0\x01\n\x0bRoundStatus\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x1f\n\x04kind\x18\x03 \x01(\x0e\x32\x11.mandorla.v1.Kind\x12\x12\n\ncollection\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0f\n\x07\x63reated\x18\x07 \x01(\x04\x12\x0e\n\x06\x63losed\x18\x08 \x01(\x04*=\n\x03Set\x12\x13\n\x0fSET_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSET_FLAGGED\x10\x01\x12\x10\n\x0cSET_OBSERVED\x10\x02*=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_SHARED\x10\x01\x12\x0e\n\nKIND_WATCH\x10\x02\x32\xdc\x02\n\x08Operator\x12\x43\n\x06Ingest\x12\x1a.mandorla.v1.IngestRequest\x1a\x1b.mandorla.v1.IngestResponse(\x01\x12J\n\nStartRound\x12\x1e.mandorla.v1.StartRoundRequest\x1a\x1a.mandorla.v1.RoundProgress0\x01\x12>\n\x05\x43heck\x12\x19.mandorla.v1.CheckRequest\x1a\x1a.mandorla.v1.CheckResponse\x12<\n\x07Matches\x12\x1b.mandorla.v1.MatchesRequest\x1a\x12.mandorla.v1.Match0\x01\x12\x41\n\x06Status\x12\x1a.mandorla.v1.StatusRequest\x1a\x1b.mandorla.v1.StatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INGESTRESPONSE_HELDBYENTRY']._loaded_options = None
   _globals['_INGESTRESPONSE_HELDBYENTRY']._serialized_options = b'8\001'
-  _globals['_SET']._serialized_start=2547
-  _globals['_SET']._serialized_end=2608
-  _globals['_KIND']._serialized_start=2610
-  _globals['_KIND']._serialized_end=2671
+  _globals['_SET']._serialized_start=2593
+  _globals['_SET']._serialized_end=2654
+  _globals['_KIND']._serialized_start=2656
+  _globals['_KIND']._serialized_end=2717
   _globals['_LABEL']._serialized_start=43
   _globals['_LABEL']._serialized_end=154
   _globals['_INGESTREQUEST']._serialized_start=156
@@ -46,43 +46,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTROWS']._serialized_start=371
   _globals['_INGESTROWS']._serialized_end=421
   _globals['_INGESTROW']._serialized_start=423
-  _globals['_INGESTROW']._serialized_end=512
-  _globals['_INGESTRESPONSE']._serialized_start=515
-  _globals['_INGESTRESPONSE']._serialized_end=773
-  _globals['_INGESTRESPONSE_HELDBYENTRY']._serialized_start=728
-  _globals['_INGESTRESPONSE_HELDBYENTRY']._serialized_end=773
-  _globals['_REJECTEDROW']._serialized_start=775
-  _globals['_REJECTEDROW']._serialized_end=832
-  _globals['_STARTROUNDREQUEST']._serialized_start=834
-  _globals['_STARTROUNDREQUEST']._serialized_end=920
-  _globals['_ROUNDPROGRESS']._serialized_start=922
-  _globals['_ROUNDPROGRESS']._serialized_end=1022
-  _globals['_ROUNDRESULT']._serialized_start=1025
-  _globals['_ROUNDRESULT']._serialized_end=1284
-  _globals['_CHECKREQUEST']._serialized_start=1286
-  _globals['_CHECKREQUEST']._serialized_end=1344
-  _globals['_INDICATOR']._serialized_start=1346
-  _globals['_INDICATOR']._serialized_end=1386
-  _globals['_CHECKRESPONSE']._serialized_start=1388
-  _globals['_CHECKRESPONSE']._serialized_end=1446
-  _globals['_CHECKRESULT']._serialized_start=1449
-  _globals['_CHECKRESULT']._serialized_end=1587
-  _globals['_MATCHESREQUEST']._serialized_start=1589
-  _globals['_MATCHESREQUEST']._serialized_end=1652
-  _globals['_MATCH']._serialized_start=1655
-  _globals['_MATCH']._serialized_end=1828
-  _globals['_STATUSREQUEST']._serialized_start=1830
-  _globals['_STATUSREQUEST']._serialized_end=1845
-  _globals['_STATUSRESPONSE']._serialized_start=1848
-  _globals['_STATUSRESPONSE']._serialized_end=2046
-  _globals['_SETSIZE']._serialized_start=2048
-  _globals['_SETSIZE']._serialized_end=2117
-  _globals['_PEERSTATUS']._serialized_start=2120
-  _globals['_PEERSTATUS']._serialized_end=2300
-  _globals['_BUDGETSTATUS']._serialized_start=2302
-  _globals['_BUDGETSTATUS']._serialized_end=2382
-  _globals['_ROUNDSTATUS']._serialized_start=2385
-  _globals['_ROUNDSTATUS']._serialized_end=2545
-  _globals['_OPERATOR']._serialized_start=2674
-  _globals['_OPERATOR']._serialized_end=3022
+  _globals['_INGESTROW']._serialized_end=527
+  _globals['_INGESTRESPONSE']._serialized_start=530
+  _globals['_INGESTRESPONSE']._serialized_end=788
+  _globals['_INGESTRESPONSE_HELDBYENTRY']._serialized_start=743
+  _globals['_INGESTRESPONSE_HELDBYENTRY']._serialized_end=788
+  _globals['_REJECTEDROW']._serialized_start=790
+  _globals['_REJECTEDROW']._serialized_end=847
+  _globals['_STARTROUNDREQUEST']._serialized_start=849
+  _globals['_STARTROUNDREQUEST']._serialized_end=935
+  _globals['_ROUNDPROGRESS']._serialized_start=937
+  _globals['_ROUNDPROGRESS']._serialized_end=1037
+  _globals['_ROUNDRESULT']._serialized_start=1040
+  _globals['_ROUNDRESULT']._serialized_end=1299
+  _globals['_CHECKREQUEST']._serialized_start=1301
+  _globals['_CHECKREQUEST']._serialized_end=1359
+  _globals['_INDICATOR']._serialized_start=1361
+  _globals['_INDICATOR']._serialized_end=1401
+  _globals['_CHECKRESPONSE']._serialized_start=1403
+  _globals['_CHECKRESPONSE']._serialized_end=1461
+  _globals['_CHECKRESULT']._serialized_start=1464
+  _globals['_CHECKRESULT']._serialized_end=1602
+  _globals['_MATCHESREQUEST']._serialized_start=1604
+  _globals['_MATCHESREQUEST']._serialized_end=1667
+  _globals['_MATCH']._serialized_start=1670
+  _globals['_MATCH']._serialized_end=1874
+  _globals['_STATUSREQUEST']._serialized_start=1876
+  _globals['_STATUSREQUEST']._serialized_end=1891
+  _globals['_STATUSRESPONSE']._serialized_start=1894
+  _globals['_STATUSRESPONSE']._serialized_end=2092
+  _globals['_SETSIZE']._serialized_start=2094
+  _globals['_SETSIZE']._serialized_end=2163
+  _globals['_PEERSTATUS']._serialized_start=2166
+  _globals['_PEERSTATUS']._serialized_end=2346
+  _globals['_BUDGETSTATUS']._serialized_start=2348
+  _globals['_BUDGETSTATUS']._serialized_end=2428
+  _globals['_ROUNDSTATUS']._serialized_start=2431
+  _globals['_ROUNDSTATUS']._serialized_end=2591
+  _globals['_OPERATOR']._serialized_start=2720
+  _globals['_OPERATOR']._serialized_end=3068
 # @@protoc_insertion_point(module_scope)

@@ -173,10 +173,13 @@ class IngestRow(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
     line: _builtins.int
     """Where the row stands in its file, for reports."""
     type: _builtins.str
     value: _builtins.str
+    group: _builtins.str
+    """What it is a fingerprint of, by this lab's own name (SPEC 4.5); empty for none."""
     @_builtins.property
     def label(self) -> Global___Label: ...
     def __init__(
@@ -186,10 +189,11 @@ class IngestRow(_message.Message):
         type: _builtins.str = ...,
         value: _builtins.str = ...,
         label: Global___Label | None = ...,
+        group: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["label", b"label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "line", b"line", "type", b"type", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "label", b"label", "line", b"line", "type", b"type", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -517,12 +521,19 @@ class Match(_message.Message):
     FIRST_MATCHED_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     ROUND_ID_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
     peer: _builtins.str
     kind: Global___Kind.ValueType
     first_matched: _builtins.int
     round_id: _builtins.bytes
+    group: _builtins.str
+    """The group that matches, and how many of its indicators do; empty and 1 for one indicator (SPEC 4.5)."""
+    tokens: _builtins.int
     @_builtins.property
-    def indicator(self) -> Global___Indicator: ...
+    def indicator(self) -> Global___Indicator:
+        """For a match of a group, its value is the group's name."""
+
     @_builtins.property
     def label(self) -> Global___Label: ...
     def __init__(
@@ -534,10 +545,12 @@ class Match(_message.Message):
         first_matched: _builtins.int = ...,
         label: Global___Label | None = ...,
         round_id: _builtins.bytes = ...,
+        group: _builtins.str = ...,
+        tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["indicator", b"indicator", "label", b"label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_matched", b"first_matched", "indicator", b"indicator", "kind", b"kind", "label", b"label", "peer", b"peer", "round_id", b"round_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_matched", b"first_matched", "group", b"group", "indicator", b"indicator", "kind", b"kind", "label", b"label", "peer", b"peer", "round_id", b"round_id", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

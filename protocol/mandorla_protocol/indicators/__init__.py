@@ -4,7 +4,17 @@ An indicator is a type of the closed registry, the profile of its canonicalisati
 value. Its token is what the OPRF takes as input. The value and the token never leave the lab.
 """
 
-from .indicator import Indicator, Token
+from .indicator import Indicator, Token, token_of
 from .registry import REGISTRY, Collection, IndicatorType, profiles
+from .versions import DATA_VERSIONS
 
-__all__ = ["REGISTRY", "Collection", "Indicator", "IndicatorType", "Token", "profiles"]
+__all__ = [
+    "DATA_VERSIONS",
+    "REGISTRY",
+    "Collection",
+    "Indicator",
+    "IndicatorType",
+    "Token",
+    "profiles",
+    "token_of",
+]

@@ -1,10 +1,10 @@
-"""IP addresses (SPEC 4.4): one address, one spelling, one type."""
+"""IP addresses (SPEC 4.4) and their networks (SPEC 4.7): one address, one spelling, one type."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 from .text import clean, refused
@@ -44,3 +44,33 @@ def ipv6(text: str) -> str:
     if address.ipv4_mapped is not None:
         raise refused("It is an IPv4-mapped address: give the IPv4 address, as ipv4.")
     return str(address)
+
+
+def ipv4_net24(text: str) -> str:
+    """Return the canonical form of the /24 of an IPv4 address (SPEC 4.7), such as `198.51.100.0/24`.
+
+    The text is an address, or that very prefix: with bits behind the 24, it may have meant another length.
+
+    Raises InputError(BAD_INDICATOR).
+    """
+    prefix = clean(text)
+    network = f"{ipv4(prefix.removesuffix('/24')).rpartition('.')[0]}.0/24"
+    if "/" in prefix and prefix != network:
+        raise refused("It is neither an address nor a prefix of 24 bits.")
+    return network
+
+
+def ipv6_net64(text: str) -> str:
+    """Return the canonical form of the /64 of an IPv6 address (SPEC 4.7), such as `2001:db8::/64`.
+
+    The text is an address, or that prefix with its address in any spelling.
+
+    Raises InputError(BAD_INDICATOR).
+    """
+    prefix = clean(text)
+    spelt = prefix.removesuffix("/64")
+    address = ipv6(spelt)
+    network = IPv6Network((address, 64), strict=False)
+    if spelt != prefix and (str(network.network_address) != address or clean(spelt) != spelt):
+        raise refused("It is neither an address nor a prefix of 64 bits.")
+    return str(network)

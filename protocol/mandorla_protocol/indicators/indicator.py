@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NewType
 
-from ..encoding import Reader, Writer
+from ..encoding import Reader, Writer, encoded_text
 from ..errors import Code, EncodingError, InputError
 from .registry import REGISTRY, IndicatorType
 
@@ -43,7 +44,7 @@ class Indicator:
 
     def encode(self) -> bytes:
         """Return the canonical encoding (SPEC 4.1)."""
-        return Writer(_DOMAIN).text(self.type).uint(self.profile, 2).text(self.value).finish()
+        return _encoding_of_type(self.type, self.profile) + encoded_text(self.value)
 
     @classmethod
     def decode(cls, encoded: bytes) -> Indicator:
@@ -66,7 +67,18 @@ class Indicator:
 
     def token(self) -> Token:
         """Return the OPRF's input: SHA-256 of the encoding (SPEC 4.1)."""
-        return Token(hashlib.sha256(self.encode()).digest())
+        return token_of(self.type, self.profile, self.value)
+
+
+def token_of(type_name: str, profile: int, value: str) -> Token:
+    """Return the token of an indicator by its parts, which a store has checked."""
+    encoded = _encoding_of_type(type_name, profile) + encoded_text(value)
+    return Token(hashlib.sha256(encoded).digest())
+
+
+@lru_cache(maxsize=256)
+def _encoding_of_type(name: str, profile: int) -> bytes:
+    return Writer(_DOMAIN).text(name).uint(profile, 2).finish()
 
 
 def _is_canonical(kind: IndicatorType, value: str) -> bool:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from . import addresses, mail, names
+from . import addresses, clients, digests, mail, names, payments, phones, scoped, urls, wallets
 
 
 class Collection(StrEnum):
@@ -35,14 +35,35 @@ class IndicatorType:
     canonicalise: Callable[[str], str]
     needed: int = 1
 
+    @property
+    def grouped(self) -> bool:
+        """Whether its values are fingerprints, which belong to groups (SPEC 4.5)."""
+        return self.canonicalise is digests.digest
+
 
 _TYPES: Final = (
     IndicatorType("email", Collection.ACCOUNTS, 1, mail.email),
     IndicatorType("mail-domain", Collection.ACCOUNTS, 1, mail.mail_domain),
     IndicatorType("mailbox", Collection.ACCOUNTS, 1, mail.mailbox),
+    IndicatorType("phone", Collection.ACCOUNTS, 1, phones.phone),
+    IndicatorType("payment-par", Collection.ACCOUNTS, 1, payments.payment_par),
+    IndicatorType("payment-fingerprint", Collection.ACCOUNTS, 1, payments.payment_fingerprint),
+    IndicatorType("device-id", Collection.ACCOUNTS, 1, scoped.device_id),
+    IndicatorType("wallet", Collection.ACCOUNTS, 1, wallets.wallet),
     IndicatorType("domain", Collection.INFRASTRUCTURE, 1, names.domain),
     IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
     IndicatorType("ipv6", Collection.INFRASTRUCTURE, 1, addresses.ipv6),
+    IndicatorType("ipv4-net24", Collection.INFRASTRUCTURE, 1, addresses.ipv4_net24),
+    IndicatorType("ipv6-net64", Collection.INFRASTRUCTURE, 1, addresses.ipv6_net64),
+    IndicatorType("url", Collection.INFRASTRUCTURE, 1, urls.url),
+    IndicatorType("ja4", Collection.INFRASTRUCTURE, 1, clients.ja4),
+    IndicatorType("user-agent", Collection.INFRASTRUCTURE, 1, clients.user_agent),
+    IndicatorType("watermark", Collection.PROMPTS, 1, scoped.watermark),
+    IndicatorType("prompt-template", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash", Collection.PROMPTS, 1, digests.digest),
+    IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash-pairs", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-sentence", Collection.PROMPTS, 1, digests.digest, needed=2),
 )
 
 REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})

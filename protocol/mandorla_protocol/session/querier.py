@@ -17,7 +17,7 @@ from ..epochs import LabId
 from ..errors import Code, RoundError
 from ..header import RoundHeader
 from ..sizes import chunk_counts, size_class
-from ..table import TableEntry, TableReader
+from ..table import TablePart, TableReader
 from .transcript import answer_digest, half_digest, request_digest
 
 CHUNKS_IN_FLIGHT: Final = 2
@@ -99,7 +99,7 @@ class ChunkFinalized:
 class PageReceived:
     """The holder sent the next entries of its table."""
 
-    entries: tuple[TableEntry, ...]
+    parts: tuple[TablePart, ...]
 
 
 Event: TypeAlias = Started | ChunkBlinded | ChunkAnswered | ChunkFinalized | PageReceived
@@ -139,10 +139,10 @@ class RequestPage:
 
 @dataclass(frozen=True, slots=True)
 class StageEntries:
-    """Store entries as unverified."""
+    """Store entries as unverified, from a leaf index on."""
 
     start: int
-    entries: tuple[TableEntry, ...]
+    parts: tuple[TablePart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +192,11 @@ def step(state: QuerierState, event: Event) -> tuple[QuerierState, tuple[Effect,
             if len(state.answers) < len(state.counts):
                 return _blind_more(state, 1)
             return _read_more(state)
-        case PageReceived(entries) if state.phase is Phase.READING:
+        case PageReceived(parts) if state.phase is Phase.READING:
             start = state.reader.position
-            state = replace(state, reader=state.reader.accept(entries))
+            state = replace(state, reader=state.reader.accept(parts))
             state, effects = _read_more(state)
-            return state, (StageEntries(start, entries), *effects)
+            return state, (StageEntries(start, parts), *effects)
         case _:
             raise RoundError(Code.WRONG_STATE, f"{type(event).__name__} while {state.phase.value}")
 

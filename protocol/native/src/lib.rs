@@ -1,5 +1,7 @@
 //! The OPRF of Mandorla over whole batches: RFC 9497, ristretto255-SHA512, mode VOPRF.
 //!
+//! Beside it, what a round does for each entry of a table: tags and label keys, sealed labels, leaf hashes.
+//!
 //! Secrets are handled in constant time and zeroised; the composites of a proof, which are public, in
 //! variable time. Nothing that a peer sends panics. The last argument of a batch function is how many
 //! threads it uses: 0 for every core, 1 for the caller's own.
@@ -12,6 +14,8 @@ mod blocks;
 mod dleq;
 pub mod fault;
 mod fixed_base;
+pub mod labels;
 #[cfg(feature = "python")]
 mod python;
 mod suite;
+pub mod tree;

@@ -2,7 +2,7 @@
 
 use pyo3::{create_exception, exceptions::PyValueError, prelude::*, types::PyBytes};
 
-use crate::{batch, fault::Fault};
+use crate::{batch, fault::Fault, labels, tree};
 
 create_exception!(
     _native,
@@ -22,7 +22,7 @@ type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 /// The OPRF over whole batches.
 #[pymodule]
 mod _native {
-    use super::{Bound, Pair, PyBytes, PyResult, Python, batch, pyfunction};
+    use super::{Bound, Pair, PyBytes, PyResult, Python, batch, labels, pyfunction, tree};
 
     #[pymodule_export]
     use super::Refused;
@@ -104,5 +104,38 @@ mod _native {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let outputs = py.detach(|| batch::evaluate(secret, tokens, threads))?;
         Ok(PyBytes::new(py, &outputs))
+    }
+
+    #[pyfunction]
+    fn split_outputs<'py>(py: Python<'py>, outputs: &[u8], info: &[u8]) -> PyResult<Pair<'py>> {
+        let (tags, keys) = py.detach(|| labels::split(outputs, info))?;
+        Ok((PyBytes::new(py, &tags), PyBytes::new(py, &keys)))
+    }
+
+    #[pyfunction]
+    fn seal_labels<'py>(
+        py: Python<'py>,
+        keys: &[u8],
+        tags: &[u8],
+        labels: &[u8],
+        nonce: &[u8],
+        aad: (&[u8], &[u8]),
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let sealed = py.detach(|| labels::seal(keys, tags, labels, nonce, aad))?;
+        Ok(PyBytes::new(py, &sealed))
+    }
+
+    #[pyfunction]
+    fn append_entries<'py>(
+        py: Python<'py>,
+        tree: (u64, &[u8]),
+        start: &[u8],
+        operations: &[u8],
+        tags: &[u8],
+        sealed: &[u8],
+    ) -> PyResult<(u64, Bound<'py, PyBytes>)> {
+        let (size, subtrees) =
+            py.detach(|| tree::append_entries(tree, start, operations, tags, sealed))?;
+        Ok((size, PyBytes::new(py, &subtrees)))
     }
 }

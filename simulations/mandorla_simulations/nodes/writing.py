@@ -26,9 +26,9 @@ def written(resource: Resource) -> Written:
     serial = serial_of(resource)
     match kind_of(resource):
         case Kind.PAYMENT:
-            return "mailbox", f"payer{serial}@payment.example.net"
+            return "payment-par", f"SIMU{serial:025}"
         case Kind.DEVICE:
-            return "email", f"device{serial}@device.example.net"
+            return "device-id", f"simulation:{serial:032x}"
         case Kind.MAIL_DOMAIN:
             return "mail-domain", f"mail{serial}.example.net"
         case Kind.ADDRESS:

@@ -103,6 +103,16 @@ def test_doctor_sees_a_home_that_others_can_read(run: Run, home: Home) -> None:
     assert "identity.key" in ran.out
 
 
+@pytest.mark.spec("4.1-8")
+def test_doctor_sees_data_of_another_version_than_the_profiles(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mandorla_protocol.indicators.DATA_VERSIONS", {"idna": "0"})
+    ran = run("doctor")
+    assert ran.status == Code.PROFILE_MISMATCH.info.exit_status
+    assert "canonicalised by 0" in ran.out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mandorla_protocol.errors import Code, EncodingError, InputError
-from mandorla_protocol.indicators import REGISTRY, Collection, Indicator, IndicatorType, mail, names, profiles
+from mandorla_protocol.indicators import REGISTRY, Indicator, IndicatorType, mail, names
 
 TYPES = pytest.mark.parametrize("kind", REGISTRY.values(), ids=REGISTRY.keys())
 
@@ -208,6 +208,8 @@ def test_an_indicator_prints_without_its_value() -> None:
     ],
 )
 def test_an_error_says_nothing_of_the_value(type_name: str, text: str) -> None:
+    if type_name == "user-agent":
+        text = f"({text}"  # a comment: any word outside of one may be a product
     with pytest.raises(InputError) as caught:
         Indicator.parse(type_name, text)
     error = caught.value
@@ -221,12 +223,6 @@ def test_an_error_says_nothing_of_the_value(type_name: str, text: str) -> None:
 
 def test_the_registry_is_read_only() -> None:
     assert not hasattr(REGISTRY, "__setitem__")
-
-
-def test_profiles_of_a_collection_are_sorted_by_type() -> None:
-    assert profiles(Collection.ACCOUNTS) == (("email", 1), ("mail-domain", 1), ("mailbox", 1))
-    assert profiles(Collection.INFRASTRUCTURE) == (("domain", 1), ("ipv4", 1), ("ipv6", 1))
-    assert profiles(Collection.PROMPTS) == ()
 
 
 def test_every_type_is_registered_under_its_name_with_a_name_that_decodes() -> None:

@@ -23,7 +23,15 @@ from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.oprf import KeyPair
 from mandorla_protocol.session import holder, querier
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, padding
+from mandorla_protocol.table import (
+    Operation,
+    TableCommitment,
+    TableEntry,
+    TablePart,
+    TableReader,
+    padding,
+    parts_of,
+)
 
 NOW: Final = 1_700_000_000
 
@@ -140,10 +148,10 @@ class HolderHalf:
                 return outcome
             effects = self._step(outcome)
 
-    def page(self, start: int, limit: int) -> tuple[TableEntry, ...]:
+    def page(self, start: int, limit: int) -> tuple[TablePart, ...]:
         (reply,) = self._step(holder.PageRequested(start, NOW))
         committed = self.lab.table.entries[: self.state.header.party(self.lab.id).offer.table.size]
-        return tuple(committed[start : start + min(limit, reply.limit)])
+        return parts_of(committed[start : start + min(limit, reply.limit)])
 
     def _step(self, event: holder.Event) -> tuple[holder.Effect, ...]:
         self.state, effects = holder.step(self.state, event)
@@ -205,8 +213,8 @@ class QuerierHalf:
             case querier.RequestPage(start):
                 self.sent.append(start)
                 return querier.PageReceived(self.peer.page(start, page_size))
-            case querier.StageEntries(start, entries):
-                self._staged[start:] = entries
+            case querier.StageEntries(start, parts):
+                self._staged[start:] = [entry for part in parts for entry in part.entries()]
             case querier.AcceptTable(reader):
                 asked = self.lab.asked
                 asked.verified, asked.frontier, asked.entries = (

@@ -30,7 +30,7 @@ from mandorla_protocol.session.querier import (
 )
 from mandorla_protocol.session.transcript import answer_digest, half_digest, request_digest
 from mandorla_protocol.sizes import CHUNK_SIZE, size_class
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
 from tests.protocol.test_header import HEADER
 
 QUERIER = HEADER.initiator.lab
@@ -103,10 +103,10 @@ def test_a_chunk_is_blinded_sent_finalized_and_then_the_table_is_read() -> None:
     state, effects = step(state, finalized)
     assert effects == (RequestPage(0),)
     assert state.phase is Phase.READING
-    state, effects = step(state, PageReceived(ENTRIES[:3]))
-    assert effects == (StageEntries(0, ENTRIES[:3]), RequestPage(3))
-    state, effects = step(state, PageReceived(ENTRIES[3:]))
-    assert effects == (StageEntries(3, ENTRIES[3:]), AcceptTable(state.reader))
+    state, effects = step(state, PageReceived(parts_of(ENTRIES[:3])))
+    assert effects == (StageEntries(0, parts_of(ENTRIES[:3])), RequestPage(3))
+    state, effects = step(state, PageReceived(parts_of(ENTRIES[3:])))
+    assert effects == (StageEntries(3, parts_of(ENTRIES[3:])), AcceptTable(state.reader))
     assert state.phase is Phase.COMPLETE
 
 
@@ -134,10 +134,10 @@ def test_a_few_chunks_are_in_flight_at_a_time() -> None:
 
 def test_no_tag_is_compared_before_the_last_chunk_and_the_last_page() -> None:
     state = advance(opened(2 * CHUNK_SIZE), Started(), *chunk(0), *chunk(1)[:2])
-    assert_refused(state, PageReceived(ENTRIES))
+    assert_refused(state, PageReceived(parts_of(ENTRIES)))
     state = advance(state, chunk(1)[2])
     assert state.phase is Phase.READING
-    assert advance(state, PageReceived(ENTRIES)).phase is Phase.COMPLETE
+    assert advance(state, PageReceived(parts_of(ENTRIES))).phase is Phase.COMPLETE
 
 
 BLINDED, ANSWERED, FINALIZED = chunk(0)
@@ -146,9 +146,9 @@ EVENTS: dict[str, Event] = {
     "blinded": BLINDED,
     "answered": ANSWERED,
     "finalized": FINALIZED,
-    "page": PageReceived(ENTRIES),
+    "page": PageReceived(parts_of(ENTRIES)),
 }
-HISTORY = [Started(), BLINDED, ANSWERED, FINALIZED, PageReceived(ENTRIES)]
+HISTORY = [Started(), BLINDED, ANSWERED, FINALIZED, PageReceived(parts_of(ENTRIES))]
 # The one more event that fits: an answer that comes twice is finalized twice, and the second time refused.
 ALLOWED = [{"started"}, {"blinded"}, {"answered", "finalized"}, {"answered", "finalized"}, {"page"}, set()]
 
@@ -182,7 +182,7 @@ def test_a_chunk_that_was_not_begun_is_refused(kind: int, index: int) -> None:
     ],
 )
 def test_a_table_that_was_not_committed_to_is_refused(page: tuple[TableEntry, ...], code: Code) -> None:
-    assert_refused(advance(opened(), *HISTORY[:4]), PageReceived(page), code)
+    assert_refused(advance(opened(), *HISTORY[:4]), PageReceived(parts_of(page)), code)
 
 
 def test_the_digest_covers_every_answer_in_the_order_of_indices() -> None:

@@ -1,0 +1,183 @@
+"""Groups of fingerprints (SPEC 4.5): what belongs to them, and which of them match.
+
+An indicator of a group is no match by itself: it is kept as a part, and at the end of a round the groups of
+which enough parts were found are matches. What is here works within the transactions of its callers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, and_, case, delete, exists, func, literal, or_, select, text, update
+from sqlalchemy.dialects.sqlite import Insert
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.header import Kind, RoundId
+from mandorla_protocol.indicators import REGISTRY, Indicator
+from mandorla_protocol.labels import Label
+
+from .bulk import insert_rows
+from .schema import GROUP_MATCHES, GROUP_MEMBERS, GROUPS, INDICATORS, PARTIAL_MATCHES
+
+_NEEDED: Final = {kind.name: kind.needed for kind in REGISTRY.values() if kind.grouped}
+_SEVERAL: Final = [name for name, needed in _NEEDED.items() if needed > 1]
+
+_PART = ("indicator_id", "severity", "confidence", "label", "peer", "kind", "round_id")
+_PART_AGAIN = upsert(PARTIAL_MATCHES)
+_PART_AGAIN = _PART_AGAIN.on_conflict_do_update(
+    index_elements=["peer", "kind", "indicator_id"],
+    set_={name: _PART_AGAIN.excluded[name] for name in ("round_id", "severity", "confidence", "label")},
+)
+
+_JOIN = text("""
+    INSERT INTO group_members (indicator_id, group_id)
+    SELECT indicators.id, groups.id FROM indicators, groups
+    WHERE indicators.value = :value AND indicators.type = :type AND indicators.profile = :profile
+        AND groups.name = :name AND groups.type = :type AND groups.target = :target
+    ON CONFLICT DO NOTHING
+""")
+
+
+def join(connection: Connection, target: str, members: Sequence[tuple[Indicator, str]]) -> None:
+    """Put indicators of a set into groups, by name; those that they are in already stay as they are."""
+    if not members:
+        return
+    names = {(indicator.type, name) for indicator, name in members}
+    connection.execute(
+        upsert(GROUPS).on_conflict_do_nothing(),
+        [{"target": target, "type": kind, "name": name} for kind, name in sorted(names)],
+    )
+    connection.execute(
+        _JOIN,
+        [
+            {
+                "value": indicator.value,
+                "type": indicator.type,
+                "profile": indicator.profile,
+                "name": name,
+                "target": target,
+            }
+            for indicator, name in members
+        ],
+    )
+
+
+def parts(connection: Connection, target: str, collection: str, indicator_ids: Sequence[int]) -> set[int]:
+    """Return those of some indicators that match with others of their group only."""
+    if not _grouped_types(collection):
+        return set()
+    grouped = exists().where(
+        GROUP_MEMBERS.c.indicator_id == INDICATORS.c.id,
+        GROUPS.c.id == GROUP_MEMBERS.c.group_id,
+        GROUPS.c.target == target,
+    )
+    return set(
+        connection.scalars(
+            select(INDICATORS.c.id).where(
+                INDICATORS.c.id.in_(indicator_ids), or_(INDICATORS.c.type.in_(_SEVERAL), grouped)
+            )
+        )
+    )
+
+
+def record_parts(
+    connection: Connection, peer: LabId, kind: Kind, round_id: RoundId, found: Sequence[tuple[int, Label]]
+) -> None:
+    """Keep what a round found of groups, and what the peer says of it."""
+    if not found:
+        return
+    said = (peer, int(kind), round_id)
+    rows = [(number, int(label.severity), label.confidence, label.encode(), *said) for number, label in found]
+    insert_rows(connection, _PART_AGAIN, _PART, rows)
+
+
+def settle(
+    connection: Connection, peer: LabId, kind: Kind, target: str, collection: str, round_id: RoundId, now: int
+) -> tuple[int, int]:
+    """Match the groups of which a round found enough, and end the other matches of the collection.
+
+    Return how many groups match, and how many of them did not before.
+    """
+    types = _grouped_types(collection)
+    if not types:
+        return 0, 0
+    standing = and_(
+        GROUP_MATCHES.c.peer == peer,
+        GROUP_MATCHES.c.kind == int(kind),
+        GROUP_MATCHES.c.ended_at == 0,
+        exists().where(GROUPS.c.id == GROUP_MATCHES.c.group_id, GROUPS.c.type.in_(types)),
+    )
+    count = select(func.count()).select_from(GROUP_MATCHES).where(standing)
+    before = int(connection.scalar(count) or 0)
+    connection.execute(_match_groups(peer, kind, target, round_id, now))
+    held = int(connection.scalar(count) or 0)
+    ended = connection.execute(
+        update(GROUP_MATCHES).where(standing, GROUP_MATCHES.c.round_id != round_id).values(ended_at=now)
+    ).rowcount
+    connection.execute(
+        delete(PARTIAL_MATCHES).where(
+            PARTIAL_MATCHES.c.peer == peer,
+            PARTIAL_MATCHES.c.kind == int(kind),
+            PARTIAL_MATCHES.c.round_id != round_id,
+            exists().where(INDICATORS.c.id == PARTIAL_MATCHES.c.indicator_id, INDICATORS.c.type.in_(types)),
+        )
+    )
+    return held - ended, held - before
+
+
+def _grouped_types(collection: str) -> list[str]:
+    return [name for name in _NEEDED if REGISTRY[name].collection == collection]
+
+
+def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: int) -> Insert:
+    """Say that the groups match of which the round found as many parts as their type needs.
+
+    A match that held before keeps its time; one that ended begins anew under its old time, like any other.
+    """
+    found = PARTIAL_MATCHES.alias()
+    # The gravest label speaks for the group. Labels are long, so they are fetched once it is known which.
+    gravest = (found.c.severity.desc(), found.c.confidence.desc(), found.c.indicator_id)
+    counted = (
+        select(
+            GROUPS.c.id.label("group_id"),
+            found.c.indicator_id,
+            case(_NEEDED, value=GROUPS.c.type).label("needed"),
+            func.count().over(partition_by=GROUPS.c.id).label("tokens"),
+            func.row_number().over(partition_by=GROUPS.c.id, order_by=gravest).label("place"),
+        )
+        .select_from(found)
+        .join(GROUP_MEMBERS, GROUP_MEMBERS.c.indicator_id == found.c.indicator_id)
+        .join(GROUPS, GROUPS.c.id == GROUP_MEMBERS.c.group_id)
+        .where(
+            found.c.peer == peer,
+            found.c.kind == int(kind),
+            found.c.round_id == round_id,
+            GROUPS.c.target == target,
+        )
+        .subquery()
+    )
+    matching = (
+        select(
+            PARTIAL_MATCHES.c.peer,
+            PARTIAL_MATCHES.c.kind,
+            counted.c.group_id,
+            PARTIAL_MATCHES.c.round_id,
+            PARTIAL_MATCHES.c.label,
+            counted.c.tokens,
+            literal(now),
+            literal(0),
+        )
+        .join_from(counted, PARTIAL_MATCHES, PARTIAL_MATCHES.c.indicator_id == counted.c.indicator_id)
+        .where(
+            PARTIAL_MATCHES.c.peer == peer,
+            PARTIAL_MATCHES.c.kind == int(kind),
+            counted.c.place == 1,
+            counted.c.tokens >= counted.c.needed,
+        )
+    )
+    columns = ["peer", "kind", "group_id", "round_id", "label", "tokens", "first_matched", "ended_at"]
+    statement = upsert(GROUP_MATCHES).from_select(columns, matching)
+    changed = {name: statement.excluded[name] for name in ("round_id", "label", "tokens", "ended_at")}
+    return statement.on_conflict_do_update(index_elements=["peer", "kind", "group_id"], set_=changed)

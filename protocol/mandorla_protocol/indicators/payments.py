@@ -1,0 +1,45 @@
+"""Payment instruments (SPEC 4.6), by what stands for a card and never by its number."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .scoped import split_scope
+from .text import clean, refused
+
+_PAR: Final = re.compile(r"[0-9A-Z]{29}")
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
+# Decimal digits, with any one letter as padding at either end: so card numbers are written into fields.
+_CARD_NUMBER: Final = re.compile(r"([a-f]?)\1*[0-9]+([a-f]?)\2*")
+
+
+def payment_par(text: str) -> str:
+    """Return the canonical form of an EMV payment account reference (SPEC 4.6).
+
+    It has 29 characters, and a card number at most 19 digits.
+
+    Raises InputError(BAD_INDICATOR).
+    """
+    reference = clean(text)
+    # Uppercasing would make an ASCII letter of others.
+    if not reference.isascii() or not _PAR.fullmatch(reference.upper()):
+        raise refused("It is not a payment account reference of 29 letters and digits.")
+    return reference.upper()
+
+
+def payment_fingerprint(text: str) -> str:
+    """Return the canonical form of a consortium's fingerprint of a payment instrument (SPEC 4.6).
+
+    A card number is refused by its form, whether or not its check digit is right: what stands here goes into
+    stores and exports that must not hold one.
+
+    Raises InputError(BAD_INDICATOR).
+    """
+    scope, digits = split_scope(text)
+    lowered = digits.lower()
+    if not _FINGERPRINT.fullmatch(lowered):
+        raise refused("It is not a consortium's name and a fingerprint of 64 hexadecimal digits.")
+    if _CARD_NUMBER.fullmatch(lowered):
+        raise refused("The fingerprint may be a card number.")
+    return f"{scope}:{lowered}"

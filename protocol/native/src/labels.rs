@@ -1,0 +1,97 @@
+//! Tags, label keys and sealed labels of a whole batch (SPEC 6).
+
+use chacha20poly1305::{
+    AeadInPlace, ChaCha20Poly1305, KeyInit,
+    aead::generic_array::{GenericArray, typenum::Unsigned},
+};
+use hmac::{Hmac, Mac};
+use sha2::Sha512;
+use zeroize::Zeroizing;
+
+use crate::{fault::Fault, suite::OUTPUT_SIZE};
+
+pub const TAG_SIZE: usize = 16;
+pub const KEY_SIZE: usize = 32;
+pub const LABEL_SIZE: usize = 256;
+pub const SEALED_SIZE: usize =
+    LABEL_SIZE + <ChaCha20Poly1305 as chacha20poly1305::AeadCore>::TagSize::USIZE;
+const NONCE_SIZE: usize = 12;
+
+/// Split outputs into tags, and label keys by HKDF-Expand (RFC 5869 section 2.3) with SHA-512 and `info`.
+///
+/// # Errors
+///
+/// `BadLength` for a cut output.
+pub fn split(outputs: &[u8], info: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), Fault> {
+    if !outputs.len().is_multiple_of(OUTPUT_SIZE) {
+        return Err(Fault::BadLength);
+    }
+    let count = outputs.len() / OUTPUT_SIZE;
+    let mut tags = Vec::with_capacity(count * TAG_SIZE);
+    let mut keys = Zeroizing::new(Vec::with_capacity(count * KEY_SIZE));
+    for output in outputs.chunks_exact(OUTPUT_SIZE) {
+        let (tag, secret) = output.split_at(TAG_SIZE);
+        tags.extend_from_slice(tag);
+        let mut first_block =
+            <Hmac<Sha512> as Mac>::new_from_slice(secret).map_err(|_| Fault::BadLength)?;
+        first_block.update(info);
+        first_block.update(&[1]);
+        keys.extend_from_slice(&first_block.finalize().into_bytes()[..KEY_SIZE]);
+    }
+    Ok((tags, keys))
+}
+
+/// Seal labels of 256 bytes, each under its own key; the associated data is a tag between two parts.
+///
+/// # Errors
+///
+/// `BadLength` unless there is a key of 32 bytes, a tag of 16 and a label of 256 for each, and a nonce of 12.
+pub fn seal(
+    keys: &[u8],
+    tags: &[u8],
+    labels: &[u8],
+    nonce: &[u8],
+    (before, after): (&[u8], &[u8]),
+) -> Result<Vec<u8>, Fault> {
+    let count = keys.len() / KEY_SIZE;
+    let sizes = (count * KEY_SIZE, count * TAG_SIZE, count * LABEL_SIZE);
+    if (keys.len(), tags.len(), labels.len()) != sizes || nonce.len() != NONCE_SIZE {
+        return Err(Fault::BadLength);
+    }
+    let nonce = GenericArray::from_slice(nonce);
+    let mut sealed = Vec::with_capacity(count * SEALED_SIZE);
+    for ((key, tag), label) in keys
+        .chunks_exact(KEY_SIZE)
+        .zip(tags.chunks_exact(TAG_SIZE))
+        .zip(labels.chunks_exact(LABEL_SIZE))
+    {
+        let start = sealed.len();
+        sealed.extend_from_slice(label);
+        let aad = [before, tag, after].concat();
+        let mac = ChaCha20Poly1305::new(GenericArray::from_slice(key))
+            .encrypt_in_place_detached(nonce, &aad, &mut sealed[start..])
+            .map_err(|_| Fault::BadLength)?;
+        sealed.extend_from_slice(&mac);
+    }
+    Ok(sealed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_uneven_sizes_are_refused() {
+        assert_eq!(split(&[0; 65], b"").unwrap_err(), Fault::BadLength);
+        for (keys, tags, labels, nonce) in [
+            (31, 16, 256, 12),
+            (32, 15, 256, 12),
+            (32, 16, 255, 12),
+            (32, 16, 256, 11),
+        ] {
+            let [keys, tags, labels, nonce] = [keys, tags, labels, nonce].map(|size| vec![0; size]);
+            let outcome = seal(&keys, &tags, &labels, &nonce, (b"", b""));
+            assert_eq!(outcome.unwrap_err(), Fault::BadLength);
+        }
+    }
+}
