@@ -134,8 +134,9 @@ class TestPatterns:
 
     @given(st.sampled_from(sorted(REGISTRY)), st.text(min_size=1))
     def test_a_value_cannot_get_out_of_its_literal(self, kind: str, value: str) -> None:
-        read_back = read_pattern(write_pattern(kind, value))
-        assert read_back in ([(kind, value)], [None]) or "/" in value
+        (read_back,) = read_pattern(write_pattern(kind, value))
+        # An address may lose its prefix, which says its type.
+        assert read_back is None or read_back[1] == value or "/" in value
 
 
 class TestReading:
