@@ -17,7 +17,7 @@ from mandorla.v1 import operator_pb2
 from mandorla_node.formats import IngestRow
 from mandorla_node.home import Home
 from mandorla_node.ingest import Ingestor, IngestReport
-from mandorla_node.store import IndicatorSet, LabelledIndicator, MatchRecord, OwnTag, Store, groups
+from mandorla_node.store import IndicatorSet, LabelledIndicator, MatchRecord, Store, groups
 from mandorla_node.store.schema import INDICATORS
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.card import Card
@@ -26,7 +26,7 @@ from mandorla_protocol.errors import Code
 from mandorla_protocol.group import Element
 from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, LabelKey, Severity, Tag
+from mandorla_protocol.labels import Label, Severity, Tag
 from tests.support.labs import WATCH, make_home, make_labs, matched, run_round, serving
 
 TYPE = "prompt-template"
@@ -269,7 +269,7 @@ class TestMatch:
         ids = lab.ids()
         tags = {name: Tag(name.encode() * 16) for name in "abcde"}
         asking.store_tags(
-            asked, [OwnTag(tags[name], ids[value(name)], LabelKey(bytes(32))) for name in "abcde"]
+            asked, [ids[value(name)] for name in "abcde"], b"".join(tags.values()), bytes(5 * 32)
         )
         lab.round("b", "a", "c", "e")
         assert lab.store.matches.tags_of(asked, lab.round_id) == [tags["a"], tags["b"], tags["e"]]
