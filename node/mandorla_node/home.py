@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -17,8 +18,10 @@ from mandorla_protocol.signatures import lab_id
 from . import certificates
 from .clock import Clock, system_clock
 from .settings import Settings, initial_toml, load_settings
-from .store import Store
 from .vault import Vault, new_key
+
+if TYPE_CHECKING:
+    from .store import Store
 
 _CONFIG = "mandorla.toml"
 _IDENTITY = "identity.key"
@@ -119,6 +122,9 @@ class Home:
 
     def open_store(self, clock: Clock = system_clock) -> Store:
         """Open the store, and bring its schema up to date."""
+        # The database takes half a second to load, and commands that ask a running node do without.
+        from .store import Store  # noqa: PLC0415
+
         return Store.open(self.path / _STORE, self.vault, clock)
 
 

@@ -204,9 +204,13 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                     caught=peer.caught,
                     budgets=[
                         operator_pb2.BudgetStatus(
-                            collection=collection, epoch=number, spent=spent, budget=budget
+                            collection=collection,
+                            epoch=number,
+                            spent=spent,
+                            budget=budget,
+                            table_version=version,
                         )
-                        for collection, number, spent, budget in store.holding.budgets(peer.lab)
+                        for collection, number, spent, budget, version in store.holding.living(peer.lab)
                     ],
                 )
                 for peer in peers

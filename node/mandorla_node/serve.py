@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ from .home import Home
 from .limits import PeerLimits
 from .logs import configure_logs
 from .operator_service import Operator
+from .preparing import Preparing
 from .rounds.initiator import Initiator
 from .rounds.open_rounds import OpenRounds
 from .rounds.responder import Responder
@@ -36,6 +38,7 @@ from .witness import Witness
 from .workers import Workers
 
 _LOG = structlog.get_logger()
+_COLLECT_EVERY = 200_000
 _GRACE = 10.0
 _SWEEP_INTERVAL = 600.0
 _OPERATOR_MESSAGE_SIZE = 64 << 20
@@ -47,17 +50,24 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
     Raises NodeError: BAD_HOME if another node serves this home, BAD_CONFIG if the address cannot be used.
     """
     configure_logs(home.settings.log_level)
+    # What is loaded by now stays; and thousands of rows, which hold no cycles, are no reason to look for any.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(home):
+    async with running(home, ahead=True):
         await stop.wait()
 
 
 @asynccontextmanager
-async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None]:
-    """Keep a node running for as long as the context is open; a simulation brings its own clock."""
+async def running(home: Home, clock: Clock = system_clock, ahead: bool = False) -> AsyncIterator[None]:
+    """Keep a node running for as long as the context is open.
+
+    A simulation brings its own clock. `ahead` lets the node prepare tables before they are asked for, by the
+    clock of this machine.
+    """
     settings = home.settings
     _refuse_second_node(home)
     async with contextlib.AsyncExitStack() as stack:
@@ -73,6 +83,9 @@ async def running(home: Home, clock: Clock = system_clock) -> AsyncIterator[None
             return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
+        if ahead and (every := settings.rounds.prepare_every):
+            preparing = asyncio.create_task(Preparing(store, tables, every).run())
+            stack.callback(preparing.cancel)
         witness = Witness(home, store, clock)
         rounds = OpenRounds(home, store, pool, witness, client, clock)
         initiator, responder = Initiator(rounds, tables), Responder(rounds, tables)

@@ -33,6 +33,7 @@ class RoundPolicy(BaseModel):
     epoch_lifetime: Annotated[int, Field(ge=3600)] = 30 * 24 * 3600
     report_sightings: bool = False
     max_table: Positive = 2**26
+    prepare_every: Annotated[int, Field(ge=0)] = 600
     accepted_purposes: tuple[Text, ...] = ()
     accepted_legal_bases: tuple[Text, ...] = ()
 
@@ -150,6 +151,7 @@ legal_basis = "{policy.legal_basis}"
 # lifetime = {policy.lifetime}
 # epoch_lifetime = {policy.epoch_lifetime}
 # report_sightings = false
+# prepare_every = {policy.prepare_every}     # how often tables are brought up to date unasked; 0: never
 # max_table = {policy.max_table}      # entries of a peer's tag table, at most
 # accepted_purposes = []     # other labs' wordings that this lab signs, beside its own
 # accepted_legal_bases = []

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TypeVar, TypeVarTuple
 
-from mandorla_protocol.engine import OUTPUT_SIZE, Engine, load_engine
+from mandorla_protocol.engine import OUTPUT_SIZE, Batch, Engine, load_engine
 from mandorla_protocol.epochs import Epoch
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.group import Element
@@ -74,17 +74,17 @@ def derive_keys(engine: Engine, seed: bytes, epoch: Epoch) -> KeyPair:
     return engine.derive_key_pair(seed, epoch.encode())
 
 
-def blind(engine: Engine, tokens: bytes) -> tuple[bytes, bytes]:
+def blind(engine: Engine, tokens: bytes) -> tuple[bytes, Batch]:
     """Blind tokens with fresh randomness; return blinding scalars and blinded elements."""
     return engine.blind(tokens, os.urandom(2 * len(tokens)))
 
 
-def check_elements(engine: Engine, elements: bytes) -> None:
-    """Refuse elements that are not canonical, or the identity."""
-    engine.check_elements(elements)
+def decode_elements(engine: Engine, elements: bytes) -> Batch:
+    """Decode elements; refuse those that are not canonical, or the identity."""
+    return engine.decode_elements(elements)
 
 
-def evaluate_and_prove(engine: Engine, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+def evaluate_and_prove(engine: Engine, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
     """Evaluate a chunk; return evaluated elements and the proof."""
     return engine.evaluate_and_prove(keys, blinded, nonce)
 
@@ -94,7 +94,7 @@ def finalize_tags(
     public_key: Element,
     tokens: bytes,
     blinds: bytes,
-    blinded: bytes,
+    blinded: Batch,
     evaluated: bytes,
     proof: bytes,
     wanted: int,

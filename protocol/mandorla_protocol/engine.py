@@ -8,7 +8,7 @@ the buffers as they are. Every engine gives the same bytes for the same argument
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from . import dleq, oprf
 from .errors import Code, CryptoError, InputError
@@ -18,6 +18,18 @@ from .oprf import KeyPair, Mode
 TOKEN_SIZE: Final = 32
 UNIFORM_SIZE: Final = 64
 OUTPUT_SIZE: Final = 64
+
+
+class Decoded(Protocol):
+    """Elements that an engine has decoded, in whatever form it keeps them."""
+
+    def __bytes__(self) -> bytes:
+        """Return their encoding."""
+        ...
+
+
+Batch: TypeAlias = bytes | Decoded
+"""A batch of elements: encoded, or as the engine that is given it has decoded it before."""
 
 
 class Engine(Protocol):
@@ -37,15 +49,18 @@ class Engine(Protocol):
         """Derive an epoch's key pair from its 32-byte seed."""
         ...
 
-    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
+    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, Batch]:
         """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
         ...
 
-    def check_elements(self, elements: bytes) -> None:
-        """Raise CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity."""
+    def decode_elements(self, elements: bytes) -> Batch:
+        """Decode elements strictly, and return them to be given to this engine in the place of the bytes.
+
+        Raises CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity.
+        """
         ...
 
-    def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+    def evaluate_and_prove(self, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof.
 
         `nonce` is 64 secret uniform bytes, never used with another batch.
@@ -64,7 +79,7 @@ class Engine(Protocol):
         public_key: Element,
         tokens: bytes,
         blinds: bytes,
-        blinded: bytes,
+        blinded: Batch,
         evaluated: bytes,
         proof: bytes,
     ) -> bytes:
@@ -110,15 +125,16 @@ class PortableEngine:
         ]
         return b"".join(blinds), b"".join(blinded)
 
-    def check_elements(self, elements: bytes) -> None:
-        """Raise CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity."""
+    def decode_elements(self, elements: bytes) -> Batch:
+        """Check that all elements are canonical and none is the identity; this engine keeps the bytes."""
         self._decode(elements)
+        return elements
 
-    def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+    def evaluate_and_prove(self, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
         secret = self._decode_nonzero(keys.secret)
         public_key = self._group.decode_element(keys.public)
-        elements = self._decode(blinded)
+        elements = self._decode(bytes(blinded))
         evaluated = [oprf.blind_evaluate(self._group, secret, element) for element in elements]
         proof = dleq.prove(
             self._group,
@@ -137,7 +153,7 @@ class PortableEngine:
         public_key: Element,
         tokens: bytes,
         blinds: bytes,
-        blinded: bytes,
+        blinded: Batch,
         evaluated: bytes,
         proof: bytes,
     ) -> bytes:
@@ -145,9 +161,9 @@ class PortableEngine:
         group = self._group
         public_key = group.decode_element(public_key)
         count = len(tokens) // TOKEN_SIZE
-        if (len(blinds) // group.scalar_size, len(blinded) // group.element_size) != (count, count):
+        if (len(blinds) // group.scalar_size, len(bytes(blinded)) // group.element_size) != (count, count):
             raise CryptoError(Code.BAD_LENGTH, "a batch has as many blinds and blinded elements as tokens")
-        elements = self._verified(public_key, blinded, evaluated, proof)
+        elements = self._verified(public_key, bytes(blinded), evaluated, proof)
         values = split(tokens, TOKEN_SIZE)
         scalars = [self._decode_nonzero(blinding) for blinding in split(blinds, group.scalar_size)]
         return b"".join(

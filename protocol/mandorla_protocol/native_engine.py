@@ -6,6 +6,7 @@ from typing import Final
 
 from . import _native
 from .accelerated import typed_errors
+from .engine import Batch
 from .group import Element, Scalar
 from .oprf import KeyPair
 
@@ -25,20 +26,20 @@ class NativeEngine:
             secret, public = _native.derive_key_pair(seed, info)
         return KeyPair(Scalar(secret), Element(public))
 
-    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
+    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, Batch]:
         """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
         with typed_errors():
             return _native.blind(tokens, uniform, self._threads)
 
-    def check_elements(self, elements: bytes) -> None:
-        """Raise CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity."""
+    def decode_elements(self, elements: bytes) -> Batch:
+        """Decode elements strictly; each is decompressed once, however often the batch is used."""
         with typed_errors():
-            _native.check_elements(elements, self._threads)
+            return _native.decode(elements, self._threads)
 
-    def evaluate_and_prove(self, keys: KeyPair, blinded: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+    def evaluate_and_prove(self, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
         with typed_errors():
-            return _native.evaluate_and_prove(keys.secret, keys.public, blinded, nonce, self._threads)
+            return _native.evaluate_and_prove(keys.secret, keys.public, _own(blinded), nonce, self._threads)
 
     def verify(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> None:
         """Verify a batch's proof (RFC 9497 section 2.2.2)."""
@@ -50,17 +51,22 @@ class NativeEngine:
         public_key: Element,
         tokens: bytes,
         blinds: bytes,
-        blinded: bytes,
+        blinded: Batch,
         evaluated: bytes,
         proof: bytes,
     ) -> bytes:
         """Verify the batch's proof, unblind, and return n outputs (RFC 9497 section 3.3.2)."""
         with typed_errors():
             return _native.verify_and_finalize(
-                public_key, tokens, blinds, blinded, evaluated, proof, self._threads
+                public_key, tokens, blinds, _own(blinded), evaluated, proof, self._threads
             )
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
         """Return the outputs of the holder's own n tokens."""
         with typed_errors():
             return _native.evaluate(keys.secret, tokens, self._threads)
+
+
+def _own(batch: Batch) -> bytes | _native.Elements:
+    """Take what another engine decoded by its encoding."""
+    return batch if isinstance(batch, _native.Elements) else bytes(batch)

@@ -153,7 +153,7 @@ GENERATOR = Ristretto255.generator
 )
 def test_both_refuse_the_same_elements(encoded: bytes) -> None:
     with pytest.raises(CryptoError) as caught:
-        ENGINE.check_elements(encoded)
+        ENGINE.decode_elements(encoded)
     assert caught.value.code is Code.BAD_ELEMENT
     with pytest.raises(ValueError, match=r"."):
         ristretto.BlindedInput.deserialize(encoded)

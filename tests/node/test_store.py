@@ -132,7 +132,7 @@ def test_a_chunk_is_charged_once_and_a_budget_never_passed(store: Store) -> None
         store.holding.charge(held, ROUND, 1, REQUESTS[1], 5)
     assert code(caught) is Code.BUDGET_EXCEEDED
     store.holding.charge(held, ROUND, 1, REQUESTS[1], 4)
-    assert store.holding.budgets(PEER) == [("infrastructure", 1, 10, 10)]
+    assert store.holding.living(PEER) == [("infrastructure", 1, 10, 10, 0)]
 
 
 def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> None:
@@ -150,7 +150,7 @@ def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> N
     with pytest.raises(RoundError) as caught:
         store.holding.charge(held, ROUND, 1, REQUESTS[1], 1)
     assert code(caught) is Code.UNKNOWN_ROUND
-    assert store.holding.budgets(PEER) == [("infrastructure", 1, 6, 10)]
+    assert store.holding.living(PEER) == [("infrastructure", 1, 6, 10, 0)]
 
 
 @pytest.mark.spec("5.2-3")

@@ -130,7 +130,7 @@ def test_elements_that_are_none_are_refused_in_every_place(bad: bytes, index: in
 
     assert_refused(replace(ANSWER, evaluated=spoil(ANSWER.evaluated)), Code.BAD_ELEMENT)
     for check in (
-        lambda: ANSWER.engine.check_elements(spoil(ANSWER.blinded)),
+        lambda: ANSWER.engine.decode_elements(spoil(ANSWER.blinded)),
         lambda: ANSWER.engine.evaluate_and_prove(ANSWER.keys, spoil(ANSWER.blinded), UNIFORM),
     ):
         with pytest.raises(CryptoError) as caught:
@@ -142,7 +142,7 @@ def test_elements_that_are_none_are_refused_in_every_place(bad: bytes, index: in
 def test_buffers_that_are_cut_within_an_element_are_refused(length: int) -> None:
     assert_refused(replace(ANSWER, evaluated=ANSWER.evaluated[:length]), Code.BAD_LENGTH)
     with pytest.raises(CryptoError) as caught:
-        ANSWER.engine.check_elements(ANSWER.blinded[:length])
+        ANSWER.engine.decode_elements(ANSWER.blinded[:length])
     assert caught.value.code is Code.BAD_LENGTH
 
 
@@ -274,7 +274,7 @@ def test_who_verifies_takes_no_question_that_is_not_canonical(
     """An auditor's file may hold what no holder answers, under a proof made for those bytes."""
     engine = load_engine(choice)
     keys = engine.derive_key_pair(SEED, b"")
-    _, blinded = engine.blind(bytes(64), UNIFORM[:64] * 2)
+    blinded = bytes(engine.blind(bytes(64), UNIFORM[:64] * 2)[1])
     evaluated, proof = engine.evaluate_and_prove(keys, blinded, UNIFORM[:64])
     engine.verify(keys.public, blinded, evaluated, proof)
     with pytest.raises(CryptoError) as caught:

@@ -77,14 +77,31 @@ EVALUATED, PROOF = PORTABLE.evaluate_and_prove(KEYS, BLINDED, UNIFORM)
 @settings(max_examples=60, deadline=None)
 @given(spoilt(TOKENS), spoilt(RANDOM) | st.just(bytes(192)))
 def test_blinding_is_the_same(tokens: bytes, uniform: bytes) -> None:
-    assert_same(lambda engine: engine.blind(tokens, uniform))
+    assert_same(lambda engine: [bytes(part) for part in engine.blind(tokens, uniform)])
 
 
 @settings(max_examples=60, deadline=None)
 @given(spoilt(BLINDED), st.sampled_from([UNIFORM, bytes(64), b"", bytes(63)]))
 def test_evaluation_with_its_proof_is_the_same(blinded: bytes, nonce: bytes) -> None:
     assert_same(lambda engine: engine.evaluate_and_prove(KEYS, blinded, nonce))
-    assert_same(lambda engine: engine.check_elements(blinded))
+    assert_same(lambda engine: bytes(engine.decode_elements(blinded)))
+    assert_same(lambda engine: engine.evaluate_and_prove(KEYS, engine.decode_elements(blinded), nonce))
+
+
+@settings(max_examples=60, deadline=None)
+@given(spoilt(BLINDED), spoilt(EVALUATED))
+def test_what_was_decoded_is_verified_as_its_encoding_is(blinded: bytes, evaluated: bytes) -> None:
+    def unblinded(engine: Engine) -> bytes:
+        own = engine.decode_elements(blinded)
+        return engine.verify_and_finalize(KEYS.public, TOKENS, BLINDS, own, evaluated, PROOF)
+
+    assert_same(unblinded)
+
+
+def test_an_engine_takes_what_another_has_decoded() -> None:
+    for one, other in ((native(1), PORTABLE), (PORTABLE, native(1))):
+        decoded = one.decode_elements(BLINDED)
+        assert other.evaluate_and_prove(KEYS, decoded, UNIFORM) == (EVALUATED, PROOF)
 
 
 NOT_SCALARS = [bytes(32), bytes(31) + b"\x80", b"\xff" * 32, b"", bytes(31), bytes(33)]
@@ -174,7 +191,7 @@ def test_batches_of_several_blocks_are_the_same() -> None:
     tokens = b"".join(index.to_bytes(32, "big") for index in range(600))
     engine = native(2)
     blinds, blinded = engine.blind(tokens, UNIFORM * 600)
-    assert (blinds, blinded) == PORTABLE.blind(tokens, UNIFORM * 600)
+    assert (blinds, bytes(blinded)) == PORTABLE.blind(tokens, UNIFORM * 600)
     evaluated, proof = engine.evaluate_and_prove(KEYS, blinded, UNIFORM)
     assert (evaluated, proof) == PORTABLE.evaluate_and_prove(KEYS, blinded, UNIFORM)
     outputs = engine.verify_and_finalize(KEYS.public, tokens, blinds, blinded, evaluated, proof)

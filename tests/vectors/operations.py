@@ -106,10 +106,11 @@ class Operations(LogOperations):
         return {"secret": keys.secret, "public_key": keys.public}
 
     def blind(self, given):
-        return dict(zip(("blinds", "blinded"), self.engine.blind(**_bytes(given)), strict=True))
+        blinds, blinded = self.engine.blind(**_bytes(given))
+        return {"blinds": blinds, "blinded": bytes(blinded)}
 
     def check_elements(self, given):
-        self.engine.check_elements(**_bytes(given))
+        self.engine.decode_elements(**_bytes(given))
 
     def evaluate_and_prove(self, given):
         secret, public_key, blinded, nonce = (

@@ -165,6 +165,7 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
                             "epoch": budget.epoch,
                             "spent": budget.spent,
                             "budget": budget.budget,
+                            "table_version": budget.table_version,
                         }
                         for budget in peer.budgets
                     ],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from mandorla.v1 import exchange_pb2
+from mandorla_protocol.engine import Batch
 from mandorla_protocol.epochs import LabId, proof_nonce
 from mandorla_protocol.errors import Code, NodeError, RoundError
 from mandorla_protocol.header import RoundHeader
@@ -73,6 +74,7 @@ class ActiveRound:
         self._holder = HolderState(header, lab)
         # The chunks that are being answered: their elements are kept with the answer, for an auditor.
         self._asked: dict[int, bytes] = {}
+        self._decoded: dict[int, Batch] = {}
         self._answering: set[asyncio.Task[Answer]] = set()
 
     @property
@@ -173,19 +175,20 @@ class ActiveRound:
             raise
         finally:
             self._asked.pop(index, None)
+            self._decoded.pop(index, None)
 
     async def _perform(self, effect: holder.Effect) -> holder.Event | Answer | None:
         """Do what the state machine asks for; return what comes of it."""
         match effect:
-            case holder.CheckElements(_, blinded):
-                await self._pool.run(workers.check_elements, blinded)
+            case holder.CheckElements(index, blinded):
+                self._decoded[index] = await self._pool.run(workers.decode_elements, blinded)
             case holder.Charge(index, request, count):
                 charge = self._store.holding.charge
                 await asyncio.to_thread(charge, self._ready.held, self.header.round_id, index, request, count)
-            case holder.Evaluate(index, request, blinded):
+            case holder.Evaluate(index, request, _):
                 nonce = proof_nonce(self._ready.seed, self._ready.held.epoch, request)
                 evaluated, proof = await self._pool.run(
-                    workers.evaluate_and_prove, self._ready.keys, blinded, nonce
+                    workers.evaluate_and_prove, self._ready.keys, self._decoded.pop(index), nonce
                 )
                 return holder.ChunkEvaluated(index, evaluated, proof)
             case holder.StoreAnswer(index, request, evaluated, proof):

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Final
 
 from mandorla.v1 import exchange_pb2
-from mandorla_protocol.engine import TOKEN_SIZE
+from mandorla_protocol.engine import TOKEN_SIZE, Batch
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, RoundError
 from mandorla_protocol.header import Kind, RoundHeader
@@ -47,7 +47,7 @@ class _Blinded:
     indicator_ids: list[int]
     tokens: bytes
     blinds: bytes
-    blinded: bytes
+    blinded: Batch
 
 
 class QuerierHalf:
@@ -86,7 +86,7 @@ class QuerierHalf:
         """
         offer = self._holder.offer
         epoch = self._header.epoch(self._holder.lab)
-        await self._pool.run(workers.check_elements, offer.public_key)
+        await self._pool.run(workers.decode_elements, offer.public_key)
         self._asked = await asyncio.to_thread(self._store.asking.look_up, epoch, offer.public_key)
         if offer.table.size > self._max_table:
             raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
@@ -157,7 +157,7 @@ class QuerierHalf:
         tokens += os.urandom(TOKEN_SIZE * (count - len(rows)))
         blinds, blinded = await self._pool.run(workers.blind, tokens)
         self._pending[index] = _Blinded([row[0] for row in rows], tokens, blinds, blinded)
-        return querier.ChunkBlinded(index, blinded)
+        return querier.ChunkBlinded(index, bytes(blinded))
 
     async def _evaluate(self, index: int, blinded: bytes) -> querier.Event:
         response = await self._client.evaluate(

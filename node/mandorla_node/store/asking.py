@@ -160,7 +160,7 @@ class Asking:
                 for holder in connection.scalars(
                     select(ASKED_EPOCHS.c.holder)
                     .join_from(OWN_TAGS, ASKED_EPOCHS)
-                    .join(INDICATORS)
+                    .join(INDICATORS, INDICATORS.c.id == OWN_TAGS.c.indicator_id)
                     .where(
                         INDICATORS.c.value == indicator.value,
                         INDICATORS.c.type == indicator.type,

@@ -148,15 +148,15 @@ class Holding:
         """Return the epoch's seed."""
         return self._vault.open(held.sealed_seed)
 
-    def budgets(self, querier: LabId) -> list[tuple[str, int, int, int]]:
-        """Return collection, epoch number, evaluations spent and budget, for epochs that still live."""
+    def living(self, querier: LabId) -> list[tuple[str, int, int, int, int]]:
+        """Return collection, epoch, evaluations spent, budget and table version of epochs that still live."""
         with self._database.read() as connection:
             rows = connection.execute(
                 select(HELD_EPOCHS)
                 .where(HELD_EPOCHS.c.querier == querier, HELD_EPOCHS.c.sealed_seed.is_not(None))
                 .order_by(HELD_EPOCHS.c.collection, HELD_EPOCHS.c.number)
             ).all()
-        return [(row.collection, row.number, row.spent, row.budget) for row in rows]
+        return [(row.collection, row.number, row.spent, row.budget, row.table_version) for row in rows]
 
     def charge(self, held: HeldEpoch, round_id: bytes, index: int, request: bytes, count: int) -> None:
         """Charge a chunk, durably, once for its round, index and request.

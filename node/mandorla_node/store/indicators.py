@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import case, func, insert, or_, select, text
+from sqlalchemy import bindparam, case, exists, func, insert, or_, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mandorla_protocol.indicators import REGISTRY, Indicator
+from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
 from mandorla_protocol.labels import Label
 
 from ..clock import Clock
@@ -130,6 +130,19 @@ class Indicators:
                     .order_by(INDICATORS.c.type)
                 )
             ]
+
+    def last_ingest(self) -> int:
+        """Return the id of the last ingest, 0 before the first."""
+        with self._database.read() as connection:
+            return int(connection.scalar(select(func.coalesce(func.max(INGESTS.c.id), 0))) or 0)
+
+    def flagged_collections(self) -> list[str]:
+        """Return the collections in which something is flagged."""
+        member = exists().where(
+            FLAGGED.c.indicator_id == INDICATORS.c.id, INDICATORS.c.collection == bindparam("collection")
+        )
+        with self._database.read() as connection:
+            return [one.value for one in Collection if connection.scalar(select(member), {"collection": one})]
 
     def is_flagged(self, indicator: Indicator) -> bool:
         """Say whether this lab flagged an indicator, with a label that has not expired."""

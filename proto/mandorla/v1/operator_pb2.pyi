@@ -687,10 +687,13 @@ class BudgetStatus(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SPENT_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
+    TABLE_VERSION_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     epoch: _builtins.int
     spent: _builtins.int
     budget: _builtins.int
+    table_version: _builtins.int
+    """The last version of the table that this lab prepared for the peer; 0 for none."""
     def __init__(
         self,
         *,
@@ -698,10 +701,11 @@ class BudgetStatus(_message.Message):
         epoch: _builtins.int = ...,
         spent: _builtins.int = ...,
         budget: _builtins.int = ...,
+        table_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "collection", b"collection", "epoch", b"epoch", "spent", b"spent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "collection", b"collection", "epoch", b"epoch", "spent", b"spent", "table_version", b"table_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,8 @@
 //! Checks come in the order in which the portable engine makes them, so that both refuse the same input with
 //! the same code.
 
+use std::borrow::Cow;
+
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoPoint},
     scalar::Scalar,
@@ -44,6 +46,55 @@ pub fn derive_key_pair(
     Err(Fault::BadScalar)
 }
 
+/// A batch of elements that were decoded: canonical, and none the identity.
+pub struct Elements {
+    encoded: Vec<u8>,
+    points: Vec<RistrettoPoint>,
+}
+
+impl Elements {
+    /// Decode a batch.
+    ///
+    /// # Errors
+    ///
+    /// `BadLength` for a cut element, `BadElement` for one that is none.
+    pub fn decode(encoded: &[u8], threads: usize) -> Result<Self, Fault> {
+        Ok(Self {
+            encoded: encoded.to_vec(),
+            points: decode_all(encoded, threads)?,
+        })
+    }
+
+    /// The encoding of all elements.
+    #[must_use]
+    pub fn encoded(&self) -> &[u8] {
+        &self.encoded
+    }
+}
+
+/// A batch as it came, or as it was decoded before.
+#[derive(Clone, Copy)]
+pub enum Batch<'a> {
+    Encoded(&'a [u8]),
+    Decoded(&'a Elements),
+}
+
+impl<'a> Batch<'a> {
+    fn encoded(self) -> &'a [u8] {
+        match self {
+            Self::Encoded(encoded) => encoded,
+            Self::Decoded(elements) => &elements.encoded,
+        }
+    }
+
+    fn points(self, threads: usize) -> Result<Cow<'a, [RistrettoPoint]>, Fault> {
+        match self {
+            Self::Encoded(encoded) => decode_all(encoded, threads).map(Cow::Owned),
+            Self::Decoded(elements) => Ok(Cow::Borrowed(&elements.points)),
+        }
+    }
+}
+
 /// Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements.
 ///
 /// # Errors
@@ -54,7 +105,7 @@ pub fn blind(
     tokens: &[u8],
     uniform: &[u8],
     threads: usize,
-) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), Fault> {
+) -> Result<(Zeroizing<Vec<u8>>, Elements), Fault> {
     if uniform.len() / UNIFORM_SIZE != tokens.len() / TOKEN_SIZE {
         return Err(Fault::BadLength);
     }
@@ -73,20 +124,12 @@ pub fn blind(
     for scalar in scalars.iter() {
         blinds.extend_from_slice(scalar.as_bytes());
     }
-    Ok((blinds, join(&blinded)))
-}
-
-/// Check that all elements are canonical and none is the identity.
-///
-/// # Errors
-///
-/// `BadLength` for a cut element, `BadElement` for one that is none.
-pub fn check_elements(elements: &[u8], threads: usize) -> Result<(), Fault> {
-    let count = whole(elements, ELEMENT_SIZE)?;
-    blocks::map(count, BLOCK, threads, |mut range| {
-        range.try_for_each(|index| decode_element(at(elements, index)).map(drop))
-    })?;
-    Ok(())
+    let (points, encodings): (Vec<_>, Vec<_>) = blinded.into_iter().flatten().unzip();
+    let encoded = encodings
+        .iter()
+        .flat_map(CompressedRistretto::to_bytes)
+        .collect();
+    Ok((blinds, Elements { encoded, points }))
 }
 
 /// Evaluate n blinded elements; return n evaluated elements and one proof.
@@ -98,13 +141,14 @@ pub fn check_elements(elements: &[u8], threads: usize) -> Result<(), Fault> {
 pub fn evaluate_and_prove(
     secret: &[u8],
     public_key: &[u8],
-    blinded: &[u8],
+    blinded: Batch<'_>,
     nonce: &[u8],
     threads: usize,
 ) -> Result<(Vec<u8>, [u8; PROOF_SIZE]), Fault> {
     let secret = decode_nonzero(secret)?;
     decode_element(public_key)?;
-    let points = decode_all(blinded, threads, decode_element)?;
+    let points = blinded.points(threads)?;
+    let blinded = blinded.encoded();
     let nonce = random_scalar(nonce)?;
     dleq::require_batch(points.len(), points.len())?;
     let half = halve(&secret);
@@ -128,14 +172,14 @@ pub fn verify_and_finalize(
     public_key: &[u8],
     tokens: &[u8],
     blinds: &[u8],
-    blinded: &[u8],
+    blinded: Batch<'_>,
     evaluated: &[u8],
     proof: &[u8],
     threads: usize,
 ) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let public_point = decode_element(public_key)?;
     let count = tokens.len() / TOKEN_SIZE;
-    if blinds.len() / SCALAR_SIZE != count || blinded.len() / ELEMENT_SIZE != count {
+    if blinds.len() / SCALAR_SIZE != count || blinded.encoded().len() / ELEMENT_SIZE != count {
         return Err(Fault::BadLength);
     }
     let answers = verified(
@@ -179,7 +223,7 @@ pub fn verify(
     verified(
         public_key,
         &public_point,
-        blinded,
+        Batch::Encoded(blinded),
         evaluated,
         proof,
         threads,
@@ -191,15 +235,16 @@ pub fn verify(
 fn verified(
     public_key: &[u8],
     public_point: &RistrettoPoint,
-    blinded: &[u8],
+    blinded: Batch<'_>,
     evaluated: &[u8],
     proof: &[u8],
     threads: usize,
 ) -> Result<Vec<RistrettoPoint>, Fault> {
-    let answers = decode_all(evaluated, threads, decode_element)?;
+    let answers = decode_all(evaluated, threads)?;
     let proof = Proof::decode(proof)?;
-    dleq::require_batch(whole(blinded, ELEMENT_SIZE)?, answers.len())?;
-    let own = decode_all(blinded, threads, decode_element)?;
+    dleq::require_batch(whole(blinded.encoded(), ELEMENT_SIZE)?, answers.len())?;
+    let own = blinded.points(threads)?;
+    let blinded = blinded.encoded();
 
     let seed = dleq::batch_seed(public_key, blinded, evaluated)?;
     let weights = dleq::weights(&seed, blinded, evaluated, threads)?;
@@ -233,12 +278,12 @@ pub fn evaluate(secret: &[u8], tokens: &[u8], threads: usize) -> Result<Zeroizin
 }
 
 /// Blind a token by adding the generator times the blind: all the work is on a fixed base.
-fn blind_one(token: &[u8], blind: &Scalar) -> Result<CompressedRistretto, Fault> {
+fn blind_one(token: &[u8], blind: &Scalar) -> Result<(RistrettoPoint, CompressedRistretto), Fault> {
     let blinded = hash_to_group(token)? + RistrettoPoint::mul_base(blind);
     if blinded.is_identity() {
         return Err(Fault::BadElement);
     }
-    Ok(blinded.compress())
+    Ok((blinded, blinded.compress()))
 }
 
 /// Subtract the public key times the blind, which leaves the key times the hashed token.
@@ -255,15 +300,11 @@ fn decode_blinds(blinds: &[u8]) -> Result<Zeroizing<Vec<Scalar>>, Fault> {
     Ok(scalars)
 }
 
-fn decode_all(
-    elements: &[u8],
-    threads: usize,
-    decode: impl Fn(&[u8]) -> Result<RistrettoPoint, Fault> + Sync + Send,
-) -> Result<Vec<RistrettoPoint>, Fault> {
+fn decode_all(elements: &[u8], threads: usize) -> Result<Vec<RistrettoPoint>, Fault> {
     let count = whole(elements, ELEMENT_SIZE)?;
     let points = blocks::map(count, BLOCK, threads, |range| {
         range
-            .map(|index| decode(at(elements, index)))
+            .map(|index| decode_element(at(elements, index)))
             .collect::<Result<Vec<_>, Fault>>()
     })?;
     Ok(points.concat())
@@ -345,8 +386,14 @@ mod tests {
         assert_eq!(secret.to_vec(), hex(SECRET));
         assert_eq!(public.to_vec(), hex(PUBLIC));
         let nonce = [hex(NONCE), vec![0; 32]].concat();
-        let (evaluated, _) =
-            evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), &hex(BLINDED), &nonce, 1).unwrap();
+        let (evaluated, _) = evaluate_and_prove(
+            &hex(SECRET),
+            &hex(PUBLIC),
+            Batch::Encoded(&hex(BLINDED)),
+            &nonce,
+            1,
+        )
+        .unwrap();
         assert_eq!(evaluated, hex(EVALUATED));
 
         let weights = dleq::weights(&rfc_seed(), &hex(BLINDED), &evaluated, 1).unwrap();
@@ -363,8 +410,14 @@ mod tests {
     #[test]
     fn what_is_proved_is_verified_and_the_rfcs_proof_is_not_ours() {
         let nonce = [hex(NONCE), vec![0; 32]].concat();
-        let (evaluated, proof) =
-            evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), &hex(BLINDED), &nonce, 1).unwrap();
+        let (evaluated, proof) = evaluate_and_prove(
+            &hex(SECRET),
+            &hex(PUBLIC),
+            Batch::Encoded(&hex(BLINDED)),
+            &nonce,
+            1,
+        )
+        .unwrap();
         verify(&hex(PUBLIC), &hex(BLINDED), &evaluated, &proof, 1).unwrap();
         let outcome = verify(&hex(PUBLIC), &hex(BLINDED), &evaluated, &hex(PROOF), 1);
         assert_eq!(outcome.unwrap_err(), Fault::BadProof);
@@ -381,6 +434,29 @@ mod tests {
     }
 
     #[test]
+    fn elements_that_were_decoded_serve_as_their_encodings_do() {
+        let tokens: Vec<u8> = (0..96).collect();
+        let uniform: Vec<u8> = (0..192).collect();
+        let (blinds, blinded) = blind(&tokens, &uniform, 1).unwrap();
+        let decoded = Elements::decode(blinded.encoded(), 1).unwrap();
+        assert_eq!(decoded.encoded(), blinded.encoded());
+        assert_eq!(decoded.points, blinded.points);
+        let nonce = [hex(NONCE), vec![0; 32]].concat();
+        let answer = |batch| evaluate_and_prove(&hex(SECRET), &hex(PUBLIC), batch, &nonce, 1);
+        let (evaluated, proof) = answer(Batch::Decoded(&blinded)).unwrap();
+        let again = answer(Batch::Encoded(blinded.encoded())).unwrap();
+        assert_eq!((evaluated.clone(), proof), again);
+        let outputs = |batch| {
+            verify_and_finalize(&hex(PUBLIC), &tokens, &blinds, batch, &evaluated, &proof, 1)
+        };
+        assert_eq!(
+            outputs(Batch::Decoded(&blinded)).unwrap(),
+            evaluate(&hex(SECRET), &tokens, 1).unwrap()
+        );
+        assert!(outputs(Batch::Encoded(blinded.encoded())).is_ok());
+    }
+
+    #[test]
     fn an_altered_proof_is_refused() {
         let mut proof = hex(PROOF);
         proof[40] ^= 1;
@@ -389,7 +465,7 @@ mod tests {
             &hex(PUBLIC),
             &token,
             &blind,
-            &hex(BLINDED),
+            Batch::Encoded(&hex(BLINDED)),
             &hex(EVALUATED),
             &proof,
             1,

@@ -1,8 +1,10 @@
 //! The module `mandorla_protocol._native`. The GIL is released while a batch is computed.
 
-use pyo3::{create_exception, exceptions::PyValueError, prelude::*, types::PyBytes};
+use pyo3::{
+    create_exception, exceptions::PyValueError, prelude::*, pybacked::PyBackedBytes, types::PyBytes,
+};
 
-use crate::{batch, fault::Fault, labels, tree};
+use crate::{batch, batch::Batch, fault::Fault, labels, tree};
 
 create_exception!(
     _native,
@@ -19,11 +21,40 @@ impl From<Fault> for PyErr {
 
 type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
+/// A batch of elements that was decoded, to be given in the place of its encoding.
+#[pyclass(frozen)]
+pub struct Elements(batch::Elements);
+
+#[pymethods]
+impl Elements {
+    fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.encoded())
+    }
+}
+
+/// Elements as bytes, or as they were decoded.
+#[derive(FromPyObject)]
+enum Given<'py> {
+    Encoded(PyBackedBytes),
+    Decoded(Bound<'py, Elements>),
+}
+
+impl Given<'_> {
+    fn batch(&self) -> Batch<'_> {
+        match self {
+            Self::Encoded(encoded) => Batch::Encoded(encoded),
+            Self::Decoded(elements) => Batch::Decoded(&elements.get().0),
+        }
+    }
+}
+
 /// The OPRF over whole batches.
 #[pymodule]
 mod _native {
-    use super::{Bound, Pair, PyBytes, PyResult, Python, batch, labels, pyfunction, tree};
+    use super::{Bound, Given, Pair, PyBytes, PyResult, Python, batch, labels, pyfunction, tree};
 
+    #[pymodule_export]
+    use super::Elements;
     #[pymodule_export]
     use super::Refused;
 
@@ -39,27 +70,34 @@ mod _native {
         tokens: &[u8],
         uniform: &[u8],
         threads: usize,
-    ) -> PyResult<Pair<'py>> {
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, Elements>)> {
         let (blinds, blinded) = py.detach(|| batch::blind(tokens, uniform, threads))?;
-        Ok((PyBytes::new(py, &blinds), PyBytes::new(py, &blinded)))
+        Ok((
+            PyBytes::new(py, &blinds),
+            Bound::new(py, Elements(blinded))?,
+        ))
     }
 
     #[pyfunction]
-    fn check_elements(py: Python<'_>, elements: &[u8], threads: usize) -> PyResult<()> {
-        Ok(py.detach(|| batch::check_elements(elements, threads))?)
+    fn decode(py: Python<'_>, elements: &[u8], threads: usize) -> PyResult<Elements> {
+        Ok(Elements(
+            py.detach(|| batch::Elements::decode(elements, threads))?,
+        ))
     }
 
     #[pyfunction]
+    #[allow(clippy::needless_pass_by_value)] // the caller's objects are extracted to values
     fn evaluate_and_prove<'py>(
         py: Python<'py>,
         secret: &[u8],
         public_key: &[u8],
-        blinded: &[u8],
+        blinded: Given<'py>,
         nonce: &[u8],
         threads: usize,
     ) -> PyResult<Pair<'py>> {
+        let batch = blinded.batch();
         let (evaluated, proof) =
-            py.detach(|| batch::evaluate_and_prove(secret, public_key, blinded, nonce, threads))?;
+            py.detach(|| batch::evaluate_and_prove(secret, public_key, batch, nonce, threads))?;
         Ok((PyBytes::new(py, &evaluated), PyBytes::new(py, &proof)))
     }
 
@@ -76,21 +114,20 @@ mod _native {
     }
 
     #[pyfunction]
-    #[allow(clippy::too_many_arguments)] // they are the engine's
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // they are the engine's
     fn verify_and_finalize<'py>(
         py: Python<'py>,
         public_key: &[u8],
         tokens: &[u8],
         blinds: &[u8],
-        blinded: &[u8],
+        blinded: Given<'py>,
         evaluated: &[u8],
         proof: &[u8],
         threads: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        let batch = blinded.batch();
         let outputs = py.detach(|| {
-            batch::verify_and_finalize(
-                public_key, tokens, blinds, blinded, evaluated, proof, threads,
-            )
+            batch::verify_and_finalize(public_key, tokens, blinds, batch, evaluated, proof, threads)
         })?;
         Ok(PyBytes::new(py, &outputs))
     }

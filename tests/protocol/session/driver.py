@@ -161,7 +161,7 @@ class HolderHalf:
         lab, header = self.lab, self.state.header
         match effect:
             case holder.CheckElements(_, blinded):
-                lab.engine.check_elements(blinded)
+                lab.engine.decode_elements(blinded)
             case holder.Charge(_, _, count):
                 lab.charged += count
             case holder.Evaluate(index, request, blinded):
@@ -230,7 +230,7 @@ class QuerierHalf:
         tokens = b"".join(map(token, mine)) + self.lab.random(TOKEN_SIZE * (count - len(mine)))
         blinds, blinded = self.lab.engine.blind(tokens, self.lab.random(2 * len(tokens)))
         self._blinded[index] = (mine, tokens, blinds, blinded)
-        return querier.ChunkBlinded(index, blinded)
+        return querier.ChunkBlinded(index, bytes(blinded))
 
     def _finalize(self, index: int, evaluated: bytes, proof: bytes) -> None:
         mine, tokens, blinds, blinded = self._blinded.pop(index)

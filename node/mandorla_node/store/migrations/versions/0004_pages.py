@@ -90,9 +90,6 @@ def _own_tags() -> None:
         sa.ForeignKeyConstraint(
             ["epoch_id"], ["asked_epochs.id"], name=op.f("fk_own_tags_epoch_id_asked_epochs")
         ),
-        sa.ForeignKeyConstraint(
-            ["indicator_id"], ["indicators.id"], name=op.f("fk_own_tags_indicator_id_indicators")
-        ),
         sa.PrimaryKeyConstraint("epoch_id", "indicator_id", name=op.f("pk_own_tags")),
         sqlite_with_rowid=False,
     )
