@@ -303,7 +303,7 @@ def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             steps = [row[3] for row in plan]
             assert not [one for one in steps if "SCAN" in one and "SCAN peers" not in one], steps
-            # The tags of a round's own matches are sorted: there are not many, and no other order is promised.
+            # The tags of one round are sorted: there are not many, and no other order is promised.
             assert "own_tags" in statement or not [one for one in steps if "ORDER BY" in one], steps
 
 
