@@ -20,7 +20,8 @@ MATCHED: Final = "first_matched"
 """A column of what `matches` writes: there a group's own row has the group for its value."""
 
 NO_LABEL: Final = Label()
-_LAST_SECOND: Final = 253_402_300_799
+LAST_SECOND: Final = 253_402_300_799
+"""The end of the year 9999 in Unix seconds, the last time that RFC 3339 can write."""
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 
 
@@ -144,7 +145,7 @@ def unix_time(field: str, text: str) -> int:
 
 def rfc3339(seconds: int) -> str:
     """Write Unix seconds as RFC 3339 in UTC; what is after the year 9999, as a label may be, as its end."""
-    return datetime.fromtimestamp(min(seconds, _LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(seconds, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _number(field: str, text: str) -> int:

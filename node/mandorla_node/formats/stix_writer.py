@@ -16,7 +16,7 @@ from mandorla_protocol.labels import Reason
 from .exports import Author
 from .json_stream import Json
 from .matches import FoundMatch
-from .rows import name_of, rfc3339
+from .rows import LAST_SECOND, name_of, rfc3339
 from .stix import LABEL_EXTENSION
 from .stix_patterns import PatternError, read_pattern, write_pattern
 from .tlp import STIX_MARKINGS, marking_definition
@@ -166,8 +166,9 @@ class _Bundle:
         until: dict[str, Json] = {}
         if label.expires:
             # STIX wants an end after its start, whatever a peer's label says.
-            start = max(0, min(start, label.expires - 1))
-            until = {"valid_until": _time(max(label.expires, start + 1))}
+            end = min(label.expires, LAST_SECOND)
+            start = max(0, min(start, end - 1))
+            until = {"valid_until": _time(max(end, start + 1))}
         return (
             self._common("indicator", match, peer)
             | {

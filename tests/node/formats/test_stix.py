@@ -7,7 +7,7 @@ import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stix2validator import ValidationOptions, validate_instance
 
@@ -264,6 +264,7 @@ class TestWriting:
 
     @settings(max_examples=25, deadline=None)
     @given(LABELS)
+    @example(Label(first_seen=253_402_300_799, expires=2**40 - 1))
     def test_whatever_a_peer_says_in_a_label_validates(self, label: Label) -> None:
         content = json.loads(written(match("domain", "a.example", label)))
         content["objects"] = [one for one in content["objects"] if one["type"] == "indicator"]
