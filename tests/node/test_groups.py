@@ -139,7 +139,7 @@ class TestIngest:
         assert ingestor.finish().added == 1
         (indicator_id,) = lab.ids().values()
         with lab.store._database.read() as connection:
-            assert groups.parts(connection, FLAGGED.value, [indicator_id]) == set()
+            assert groups.parts(connection, FLAGGED.value, "infrastructure", [indicator_id]) == set()
 
     def test_adds_a_group_to_what_is_known(self, lab: Lab) -> None:
         report = ingest(lab.store, [("a", "t1"), ("a", "t2"), ("a", "t2"), ("b", "t1")])
