@@ -46,7 +46,7 @@ PROFILES: Mapping[str, Callable[[str], tuple[str, ...] | frozenset[str]]] = {
     "prompt-minhash": minhash_values,
     "prompt-minhash-wide": minhash_wide_values,
     "prompt-minhash-wide, 1": minhash_wide_values,
-    "prompt-minhash-wide, 3": minhash_wide_values,
+    "prompt-minhash-wide, 2": minhash_wide_values,
     "prompt-minhash-pairs": minhash_pairs_values,
     "prompt-sentence": sentence_values,
     "prompt-template, unmined": template_values,

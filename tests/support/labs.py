@@ -86,12 +86,17 @@ def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
 
 
 @asynccontextmanager
-async def serving(*homes: Home) -> AsyncIterator[list[operator_pb2_grpc.OperatorAsyncStub]]:
-    """Run nodes in this process; yields a stub of each one's operator service."""
+async def serving(
+    *homes: Home, ahead: bool = False
+) -> AsyncIterator[list[operator_pb2_grpc.OperatorAsyncStub]]:
+    """Run nodes in this process; yields a stub of each one's operator service.
+
+    With `ahead` they prepare tables before they are asked for.
+    """
     async with AsyncExitStack() as stack:
         stubs: list[operator_pb2_grpc.OperatorAsyncStub] = []
         for home in homes:
-            await stack.enter_async_context(running(home))
+            await stack.enter_async_context(running(home, ahead=ahead))
             channel = grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
             await stack.enter_async_context(channel)
             stubs.append(operator_pb2_grpc.OperatorStub(channel))

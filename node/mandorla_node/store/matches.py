@@ -217,7 +217,7 @@ class Matches:
             OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id.in_(found)
         )
         with self._database.read() as connection:
-            return [Tag(tag) for tag in connection.scalars(own.order_by(OWN_TAGS.c.tag))]
+            return sorted(Tag(tag) for tag in connection.scalars(own))
 
     def record_sightings(self, peer: LabId, round_id: RoundId, indicator_ids: Sequence[int]) -> None:
         """Record that a peer reported to have met indicators that this lab flagged."""

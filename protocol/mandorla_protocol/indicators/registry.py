@@ -61,7 +61,7 @@ _TYPES: Final = (
     IndicatorType("watermark", Collection.PROMPTS, 1, scoped.watermark),
     IndicatorType("prompt-template", Collection.PROMPTS, 1, digests.digest, needed=2),
     IndicatorType("prompt-minhash", Collection.PROMPTS, 1, digests.digest),
-    IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=3),
     IndicatorType("prompt-minhash-pairs", Collection.PROMPTS, 1, digests.digest, needed=2),
     IndicatorType("prompt-sentence", Collection.PROMPTS, 1, digests.digest, needed=2),
 )

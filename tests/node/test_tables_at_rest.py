@@ -1,0 +1,213 @@
+"""Tables in the store: versions sorted by buckets, pages of columns, and what they say of own tags."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
+
+import mandorla_node.store
+from mandorla_node.store import IndicatorSet, LabelledIndicator, StagedEntry, Store, staging
+from mandorla_node.vault import Vault, new_key
+from mandorla_protocol.epochs import Epoch, LabId
+from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.group import Element
+from mandorla_protocol.header import Kind
+from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Tag
+from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TablePart, TableReader, parts_of
+
+ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
+HELD, ASKED = Epoch(ME, PEER, "infrastructure", 1), Epoch(PEER, ME, "infrastructure", 1)
+MIGRATIONS = Path(mandorla_node.store.__file__).parent / "migrations"
+TAGS = st.binary(min_size=16, max_size=16)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    folder = Path(tempfile.mkdtemp(prefix="md-"))
+    opened = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
+    yield opened
+    opened.close()
+    shutil.rmtree(folder)
+
+
+def sealed(tag: bytes) -> bytes:
+    return tag * (SEALED_LABEL_SIZE // len(tag))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(TAGS, st.sampled_from(Operation), max_size=40), st.integers(1, 9), st.integers(1, 5))
+def test_a_version_is_its_entries_in_the_order_of_their_tags(
+    entries: dict[bytes, Operation], page: int, batches: int
+) -> None:
+    staged = [
+        StagedEntry(Tag(tag), int(what), sealed(tag) if what is Operation.ADD else b"")
+        for tag, what in entries.items()
+    ]
+    buckets: dict[int, list[bytes]] = {}
+    for batch in range(batches):
+        for bucket, _, records in staging.rows_of(staged[batch::batches]):
+            buckets.setdefault(bucket, []).append(records)
+    parts = list(staging.pages_of((buckets.get(n, []) for n in range(staging.BUCKETS)), 7, page))
+    expected = [
+        TableEntry(7, what, Tag(tag), sealed(tag) if what is Operation.ADD else b"")
+        for tag, what in sorted(entries.items())
+    ]
+    assert list(chain.from_iterable(part.entries() for part in parts)) == expected
+    assert [len(part) for part in parts] == [page] * (len(entries) // page) + [len(entries) % page] * bool(
+        len(entries) % page
+    )
+
+
+def test_a_tag_that_is_staged_twice_is_refused() -> None:
+    rows = list(staging.rows_of([StagedEntry(Tag(bytes(16)), 1, sealed(bytes(16)))] * 2))
+    with pytest.raises(NodeError) as caught:
+        list(staging.pages_of([[records] for _, _, records in rows], 1, 8))
+    assert caught.value.code is Code.STORE_FAILED
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.data())
+def test_any_range_of_a_table_is_read_as_it_was_published(
+    store: Store, sizes: list[int], data: st.DataObject
+) -> None:
+    number = store.holding.next_number(PEER, "infrastructure")
+    held = store.holding.create(
+        Epoch(ME, PEER, "infrastructure", number), os.urandom(32), bytes(32), 10, 3600
+    )
+    published: list[TableEntry] = []
+    for version, size in enumerate(sizes, 1):
+        entries = [StagedEntry(Tag(os.urandom(16)), 1, os.urandom(SEALED_LABEL_SIZE)) for _ in range(size)]
+        store.holding.stage(held, entries)
+        frontier = held.frontier
+        for part in store.holding.staged(held, 4):
+            store.holding.add_page(held, frontier.size, part)
+            frontier = part.append_to(frontier)
+        store.holding.publish(held, frontier)
+        published += [TableEntry(version, Operation.ADD, e.tag, e.sealed) for e in sorted(entries)]
+        held = store.holding.get(held.epoch)
+        assert held.commitment == TableCommitment(version, len(published), frontier.root)
+    start = data.draw(st.integers(0, len(published)))
+    limit = data.draw(st.integers(1, len(published) + 1))
+    read = store.holding.entries(held, start, limit)
+    assert [entry for part in read for entry in part.entries()] == published[start : start + limit]
+
+
+def test_pages_that_were_not_published_are_forgotten(store: Store) -> None:
+    number = store.holding.next_number(PEER, "accounts")
+    held = store.holding.create(Epoch(ME, PEER, "accounts", number), os.urandom(32), bytes(32), 10, 3600)
+    store.holding.add_page(held, 0, TablePart(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE)))
+    store.holding.discard_staged(held)
+    assert store.holding.entries(held, 0, 10) == ()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(data: st.DataObject) -> None:
+    """Against a plain loop over the entries, with tags that differ in their last bytes only."""
+    tags = [bytes(14) + bytes([a, b]) for a in (0, 255) for b in (0, 1, 255)]
+    own = data.draw(st.lists(st.sampled_from(tags), unique=True))
+    versions = data.draw(
+        st.lists(st.dictionaries(st.sampled_from(tags), st.sampled_from(Operation), min_size=1), max_size=4)
+    )
+    entries = [
+        TableEntry(version, what, Tag(tag), sealed(tag) if what is Operation.ADD else b"")
+        for version, said in enumerate(versions, 1)
+        for tag, what in sorted(said.items())
+    ]
+    newest = {entry.tag: entry for entry in entries}
+    folder = Path(tempfile.mkdtemp(prefix="md-"))
+    store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
+    try:
+        indicators = [Indicator.parse("ipv4", f"198.18.0.{n}") for n in range(len(own))]
+        rows = [LabelledIndicator(indicator, Label()) for indicator in indicators]
+        if rows:
+            store.indicators.add(IndicatorSet.FLAGGED, rows, None)
+        asking, asked = store.asking, None
+        asked = asking.begin(asking.look_up(ASKED, Element(bytes(32))))
+        ids = [number for number, _ in asking.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)]
+        asking.store_tags(asked, ids, b"".join(own), b"".join(tag * 2 for tag in own))
+        frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
+        committed = TableCommitment(len(versions), len(entries), frontier.root)
+        reader = TableReader.resume(asked.verified, asked.frontier, committed)
+        for start in range(0, len(entries), 2):
+            parts = parts_of(entries[start : start + 2])
+            reader = reader.accept(parts)
+            asking.stage_entries(asked, start, parts)
+        assert list(store.comparing.candidates(asked, Kind.SHARED)) == [], "nothing is verified yet"
+        asking.accept_table(asked, reader)
+        found = {
+            candidate.label_key[:16]: (candidate.indicator_id, candidate.entry)
+            for page in store.comparing.candidates(asked, Kind.SHARED)
+            for candidate in page
+        }
+        assert found == {
+            tag: (number, newest[Tag(tag)])
+            for number, tag in zip(ids, own, strict=True)
+            if tag in newest and newest[Tag(tag)].operation is Operation.ADD
+        }
+    finally:
+        store.close()
+        shutil.rmtree(folder)
+
+
+def test_an_older_home_keeps_its_tables(folder: Path) -> None:
+    """Migration 0004 on what a node of before it had in its store."""
+    path = folder / "mandorla.db"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+    engine.dispose()
+    entries = [
+        TableEntry(version, what, Tag(os.urandom(16)), os.urandom(272) if what is Operation.ADD else b"")
+        for version, what in (
+            (1, Operation.ADD),
+            (1, Operation.ADD),
+            (2, Operation.REVOKE),
+            (2, Operation.ADD),
+        )
+    ]
+    frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
+    seed = Vault(new_key())
+    old = sqlite3.connect(path)
+    old.execute(
+        "INSERT INTO held_epochs VALUES (1, ?, 'infrastructure', 1, ?, 10, 0, 0, 2000000000, 2, ?)",
+        (PEER, seed.seal(bytes(32)), frontier.encode()),
+    )
+    old.execute(
+        "INSERT INTO asked_epochs VALUES (1, ?, 'infrastructure', 1, ?, 2, ?)",
+        (PEER, bytes(32), frontier.encode()),
+    )
+    for table in ("held_entries", "peer_entries"):
+        rows = [(1, leaf, e.version, int(e.operation), e.tag, e.sealed) for leaf, e in enumerate(entries)]
+        old.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?)", rows)
+    old.execute("INSERT INTO ingests VALUES (1, 0, 'flagged')")
+    old.execute("INSERT INTO indicators VALUES (5, 'ipv4', 1, '198.18.0.1', 'infrastructure')")
+    old.execute("INSERT INTO flagged VALUES (5, 0, 2, 50, 1, 0, 2, 1, 1, 1)")
+    old.execute("INSERT INTO own_tags VALUES (1, ?, 5, ?, 0)", (entries[3].tag, bytes(32)))
+    old.commit()
+    old.close()
+
+    store = Store.open(path, seed, lambda: 1_800_000_000)
+    held = store.holding.get(HELD)
+    assert [entry for part in store.holding.entries(held, 0, 9) for entry in part.entries()] == entries
+    asked = store.asking.look_up(ASKED, Element(bytes(32)))
+    ((candidate,),) = store.comparing.candidates(asked, Kind.SHARED)
+    assert (candidate.indicator_id, candidate.entry) == (5, entries[3])
+    store.close()
