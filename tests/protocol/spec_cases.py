@@ -18,6 +18,8 @@ from mandorla_protocol import signatures
 from mandorla_protocol.audit import records
 from mandorla_protocol.card import issue_card
 from mandorla_protocol.epochs import epoch_keys, proof_nonce
+from mandorla_protocol.fingerprints.behaviour import cell_value
+from mandorla_protocol.fingerprints.sequence import gram_value
 from mandorla_protocol.header import Kind
 from mandorla_protocol.labels import split_output
 from mandorla_protocol.log import entries
@@ -46,6 +48,10 @@ from tests.protocol.test_spec import (
 
 def sha256(encoded: bytes) -> bytes:
     return hashlib.sha256(encoded).digest()
+
+
+def truncated(encoded: bytes) -> bytes:
+    return sha256(encoded)[:16]
 
 
 def same(encoded: bytes) -> bytes:
@@ -125,6 +131,8 @@ Case: TypeAlias = tuple[dict[str, Any], Callable[[bytes], bytes], bytes]
 
 CASES: dict[str, Case] = {
     "indicator": ({"type": "ipv4", "profile": 1, "value": "198.51.100.7"}, sha256, INDICATOR.token()),
+    "behaviour": ({"cell": bytes(range(6))}, truncated, bytes.fromhex(cell_value(range(6)))),
+    "request sequence": ({"steps": bytes(range(30))}, truncated, gram_value(bytes(range(30)))),
     "key epoch": (EPOCH_VALUES, same, EPOCH.encode()),
     "label key": ({}, label_key_of, split_output(OUTPUT)[1]),
     "sealed label": ({"tag": TAG, "epoch": EPOCH.encode(), "version": 1}, opened_with, LABEL.encode()),

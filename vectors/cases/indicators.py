@@ -65,6 +65,8 @@ VALID: list[tuple[str, str, list[str]]] = [
     ("ipv6", "::", ["::", "0:0:0:0:0:0:0:0"]),
     ("ipv6", "64:ff9b::102:304", ["64:ff9b::1.2.3.4", "64:FF9B::0102:0304"]),
     ("ipv6", "::102:304", ["::1.2.3.4"]),
+    ("behaviour", "0123456789abcdef" * 2, [" 0123456789ABCDEF0123456789abcdef\n"]),
+    ("request-sequence", "0" * 32, ["0" * 32]),
 ]
 
 BAD = "BAD_INDICATOR"
@@ -152,6 +154,16 @@ IPV4_FAULTS = {
     "lone_surrogate": "192.0.2.\ud800",
     "input_of_1025_characters": " " * 1016 + "192.0.2.1",
 }
+BEHAVIOUR_FAULTS = {
+    "empty": "",
+    "digit_short": "0" * 31,
+    "digit_long": "0" * 33,
+    "no_digit": "0" * 31 + "g",
+    "prefix": "0x" + "0" * 32,
+    "uuid": "01234567-89ab-cdef-0123-456789abcdef",
+    "fullwidth_digit": "0" * 31 + "\uff10",
+}
+
 IPV6_FAULTS = {
     "empty": "",
     "ipv4": "192.0.2.1",
@@ -178,6 +190,8 @@ FAULTS = [
     ("domain", NAME_FAULTS),
     ("ipv4", IPV4_FAULTS),
     ("ipv6", IPV6_FAULTS),
+    ("behaviour", BEHAVIOUR_FAULTS),
+    ("request-sequence", BEHAVIOUR_FAULTS),
 ]
 
 

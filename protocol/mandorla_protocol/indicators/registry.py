@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from . import addresses, mail, names
+from . import addresses, digests, mail, names
 
 
 class Collection(StrEnum):
@@ -43,6 +43,10 @@ _TYPES: Final = (
     IndicatorType("domain", Collection.INFRASTRUCTURE, 1, names.domain),
     IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
     IndicatorType("ipv6", Collection.INFRASTRUCTURE, 1, addresses.ipv6),
+    # Two accounts whose cells touch share 4 of their 16 values or more; fewer are cells that only come near.
+    IndicatorType("behaviour", Collection.BEHAVIOUR, 1, digests.digest, needed=4),
+    # One n-gram of five steps can be anybody's; three of them are seven requests in one order, or more.
+    IndicatorType("request-sequence", Collection.BEHAVIOUR, 1, digests.digest, needed=3),
 )
 
 REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})
