@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator clean
+.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator bench-signatures clean
 
 install: $(VENV)/.installed
 
@@ -63,6 +63,10 @@ proto: install
 
 bench-simulator: install
 	$(BIN)/python benchmarks/simulator.py
+
+# What fingerprints find and what they find falsely, on real data where it is there, and on what is generated.
+bench-signatures: install
+	$(BIN)/python -m benchmarks.signatures
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

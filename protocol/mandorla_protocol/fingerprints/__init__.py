@@ -1,1 +1,23 @@
-"""Fingerprints (SPEC 4.5): what a lab computes from its logs, several values for each prompt or account."""
+"""Fingerprints (SPEC 4.8): values of things that come back nearly the same, made from a lab's logs.
+
+A prompt has several values of each type. Which of them are indicators, and how many must match, is the
+registry's to say (SPEC 4.5).
+"""
+
+from .common import CommonValues
+from .minhash import minhash_pairs_values, minhash_values, minhash_wide_values
+from .sentence import sentence_values
+from .template import mine, template_values
+from .text import normalise, words
+
+__all__ = [
+    "CommonValues",
+    "mine",
+    "minhash_pairs_values",
+    "minhash_values",
+    "minhash_wide_values",
+    "normalise",
+    "sentence_values",
+    "template_values",
+    "words",
+]

@@ -43,6 +43,11 @@ _TYPES: Final = (
     IndicatorType("domain", Collection.INFRASTRUCTURE, 1, names.domain),
     IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
     IndicatorType("ipv6", Collection.INFRASTRUCTURE, 1, addresses.ipv6),
+    IndicatorType("prompt-template", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash", Collection.PROMPTS, 1, digests.digest),
+    IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-minhash-pairs", Collection.PROMPTS, 1, digests.digest, needed=2),
+    IndicatorType("prompt-sentence", Collection.PROMPTS, 1, digests.digest, needed=2),
     # Two accounts whose cells touch share 4 of their 16 values or more; fewer are cells that only come near.
     IndicatorType("behaviour", Collection.BEHAVIOUR, 1, digests.digest, needed=4),
     # One n-gram of five steps can be anybody's; three of them are seven requests in one order, or more.

@@ -226,7 +226,13 @@ def test_the_registry_is_read_only() -> None:
 def test_profiles_of_a_collection_are_sorted_by_type() -> None:
     assert profiles(Collection.ACCOUNTS) == (("email", 1), ("mail-domain", 1), ("mailbox", 1))
     assert profiles(Collection.INFRASTRUCTURE) == (("domain", 1), ("ipv4", 1), ("ipv6", 1))
-    assert profiles(Collection.PROMPTS) == ()
+    assert profiles(Collection.PROMPTS) == (
+        ("prompt-minhash", 1),
+        ("prompt-minhash-pairs", 1),
+        ("prompt-minhash-wide", 1),
+        ("prompt-sentence", 1),
+        ("prompt-template", 1),
+    )
 
 
 def test_every_type_is_registered_under_its_name_with_a_name_that_decodes() -> None:

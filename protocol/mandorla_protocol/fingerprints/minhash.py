@@ -1,0 +1,138 @@
+"""Prompts that are nearly the same (SPEC 4.8): min-wise hashing of short runs of words, in bands.
+
+Two prompts agree in a minimum as often as their runs of words overlap (Broder). A value is made of several
+minima, a band, so that it is shared by chance hardly ever; of many bands one is shared if the overlap is
+great enough. Everything that is random about this is derived with BLAKE2b, so that all labs hash alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoding import Writer
+from .text import normalise, words
+
+MIN_RUNS: Final = 8
+"""Different runs of words that a prompt must have: shorter ones say the same by chance."""
+
+VALUE_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a type of prompt fingerprint is made: runs of so many words, in bands of so many rows."""
+
+    name: str
+    run: int
+    bands: int
+    rows: int
+
+
+PRECISE: Final = Profile("prompt-minhash", run=3, bands=25, rows=5)
+WIDE: Final = Profile("prompt-minhash-wide", run=3, bands=42, rows=3)
+PAIRS: Final = Profile("prompt-minhash-pairs", run=2, bands=64, rows=5)
+PROFILES: Final = (PRECISE, WIDE, PAIRS)
+
+_WORD: Final = Writer("mandorla/v1 prompt word").finish()
+_BANDS: Final = {
+    profile.name: Writer("mandorla/v1 prompt band").text(profile.name).finish() for profile in PROFILES
+}
+_CACHED_WORDS: Final = 32_768
+_BLOCK: Final = 2_048
+"""Runs of words that are permuted at once, which bounds the memory that a prompt takes to a few megabytes."""
+
+
+def minhash_values(prompt: str) -> tuple[str, ...]:
+    """Return the values of type `prompt-minhash` of a prompt (SPEC 4.8): 25, or none of a short prompt."""
+    return band_values(words(normalise(prompt)), PRECISE)
+
+
+def minhash_wide_values(prompt: str) -> tuple[str, ...]:
+    """Return the values of type `prompt-minhash-wide` of a prompt (SPEC 4.8): 42, or none."""
+    return band_values(words(normalise(prompt)), WIDE)
+
+
+def minhash_pairs_values(prompt: str) -> tuple[str, ...]:
+    """Return the values of type `prompt-minhash-pairs` of a prompt (SPEC 4.8): 64, or none."""
+    return band_values(words(normalise(prompt)), PAIRS)
+
+
+def band_values(prompt_words: Sequence[str], profile: Profile) -> tuple[str, ...]:
+    """Return the values of a prompt's words, as `words` gives them (SPEC 4.8).
+
+    There are none if the words have fewer than `MIN_RUNS` different runs.
+    """
+    runs = _run_hashes(prompt_words, profile.run)
+    if len(runs) < MIN_RUNS:
+        return ()
+    minima = _minima(runs, profile.bands * profile.rows).astype(">u4").tobytes()
+    size = 4 * profile.rows
+    return tuple(
+        band_value(profile.name, band, minima[band * size : (band + 1) * size])
+        for band in range(profile.bands)
+    )
+
+
+def constant(name: str, index: int) -> bytes:
+    """Return 8 bytes that stand for a random choice (SPEC 4.8)."""
+    encoded = Writer("mandorla/v1 prompt constant").text(name).uint(index, 2).finish()
+    return hashlib.blake2b(encoded, digest_size=8).digest()
+
+
+@lru_cache(_CACHED_WORDS)
+def word_hash(word: str) -> int:
+    """Return the hash of a word, of 32 bits (SPEC 4.8)."""
+    encoded = word.encode()
+    digest = hashlib.blake2b(_WORD + len(encoded).to_bytes(4, "big") + encoded, digest_size=4).digest()
+    return int.from_bytes(digest, "big")
+
+
+def band_value(profile: str, band: int, rows: bytes) -> str:
+    """Return the value of a band, whose rows are minima of four bytes each (SPEC 4.8)."""
+    encoded = _BANDS[profile] + band.to_bytes(2, "big") + (len(rows) // 4).to_bytes(4, "big") + rows
+    return hashlib.blake2b(encoded, digest_size=VALUE_BYTES).hexdigest()
+
+
+_LONGEST: Final = max(profile.run for profile in PROFILES)
+_ROWS: Final = max(profile.bands * profile.rows for profile in PROFILES)
+
+_MULTIPLIERS: Final = np.array(
+    [int.from_bytes(constant("run", index), "big") for index in range(_LONGEST + 1)], dtype=np.uint64
+)
+_PERMUTATIONS: Final = np.array(
+    [np.frombuffer(constant("permutation", index), dtype=">u4") for index in range(_ROWS)]
+).astype(np.uint32)
+_SCALES: Final = _PERMUTATIONS[:, 0] | np.uint32(1)
+_SHIFTS: Final = _PERMUTATIONS[:, 1]
+
+
+def _run_hashes(prompt_words: Sequence[str], run: int) -> NDArray[np.uint32]:
+    """Return the different hashes of the runs of words, in any order: multilinear, and so universal.
+
+    D. Lemire, O. Kaser: Strongly universal string hashing is fast (2014). Integers wrap at 2^64.
+    """
+    count = len(prompt_words) - run + 1
+    if count < MIN_RUNS:
+        return np.empty(0, dtype=np.uint32)
+    hashes = np.fromiter(map(word_hash, prompt_words), dtype=np.uint64, count=len(prompt_words))
+    sums = np.full(count, _MULTIPLIERS[0])
+    for place in range(run):
+        sums += _MULTIPLIERS[place + 1] * hashes[place : place + count]
+    return np.unique((sums >> np.uint64(32)).astype(np.uint32))
+
+
+def _minima(runs: NDArray[np.uint32], count: int) -> NDArray[np.uint32]:
+    """Return the minimum of each of the first permutations over the runs. Integers wrap at 2^32."""
+    minima = np.full(count, 0xFFFFFFFF, dtype=np.uint32)
+    for start in range(0, len(runs), _BLOCK):
+        permuted = np.multiply.outer(runs[start : start + _BLOCK], _SCALES[:count])
+        permuted += _SHIFTS[:count]
+        np.minimum(minima, permuted.min(axis=0), out=minima)
+    return minima
