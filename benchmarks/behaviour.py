@@ -75,7 +75,7 @@ def rows(needed: int | None = None) -> Iterator[Row]:
             )
             flagged = [a for one, _ in labs for a in one]
             for kind, accounts in bystanders.items():
-                row[kind] = rate(((a, b) for a in flagged for b in kept(values, accounts, stop)), enough)
+                row[kind] = rate(((a, b) for b in kept(values, accounts, stop) for a in flagged), enough)
             row["values"] = sum(map(len, flagged)) / len(flagged)
             yield row
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from itertools import pairwise, product
 from typing import Final
 
 from ..encoding import Writer
+from .text import normalise, words
 
 MIN_REQUESTS: Final = 50
 """Requests below which an account has no behaviour to speak of."""
@@ -31,7 +30,6 @@ _SHARES: Final = 64
 _UNKNOWN: Final = 255
 _OPENING: Final = 6
 _VALUE_SIZE: Final = 16
-_WORD: Final = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -132,9 +130,9 @@ def _of_prompts(prompts: Sequence[str]) -> tuple[int | None, int | None]:
     openings: Counter[str] = Counter()
     topics: set[str] = set()
     for prompt in prompts:
-        words = _WORD.findall(unicodedata.normalize("NFKC", prompt[:MAX_PROMPT]).casefold())
-        openings[" ".join(words[:_OPENING])] += 1
-        topics.add(max(words, key=lambda word: (len(word), word), default=""))
+        found = words(normalise(prompt[:MAX_PROMPT]))
+        openings[" ".join(found[:_OPENING])] += 1
+        topics.add(max(found, key=lambda word: (len(word), word), default=""))
     if not prompts:
         return None, None
     return _SHARES * max(openings.values()) // len(prompts), _SHARES * len(topics) // len(prompts)

@@ -62,7 +62,8 @@ class Tool(IntFlag):
 class Step:
     """One request of an account.
 
-    Sizes are in characters; `gap` is in seconds since the account's last request. A size that is not known is 0; the gap of an account's first request is None.
+    Sizes are in characters, 0 if unknown. `gap` is in seconds since the account's last request, None if there
+    is none.
     """
 
     endpoint: Endpoint = Endpoint.OTHER
