@@ -3,7 +3,8 @@
     python benchmarks/behaviour.py
 
 A row gives, for one type and one way to look, how often a pair of accounts matches: two accounts of one
-operator at two labs; accounts of two operators; an operator's account and one of an honest kind. The stop
+operator at two labs; accounts of two operators; an operator's account and an honest one that runs the same
+program; an operator's account and one of an honest kind. The stop
 list holds the values of a second honest population, as a lab would learn it from its own benign traffic.
 """
 
@@ -18,7 +19,7 @@ from mandorla_protocol.fingerprints.behaviour import behaviour_values
 from mandorla_protocol.fingerprints.sequence import sequence_values
 from mandorla_protocol.indicators import REGISTRY
 
-KINDS = ("people", "agents", "applications", "same program")
+KINDS = ("people", "agents", "applications")
 OPERATORS, ACCOUNTS, HONEST = 40, 10, 300
 SEED, BENIGN_SEED = 1, 2
 STOPPED = 3
@@ -50,6 +51,7 @@ def rows(needed: int | None = None) -> Iterator[Row]:
     """Yield the table: rates of pairs, by type, without and with a stop list."""
     attackers = list(operators(SEED, OPERATORS, ACCOUNTS))
     bystanders = {kind: list(honest(SEED, kind, HONEST)) for kind in KINDS}
+    researchers = list(honest(SEED, "same program", OPERATORS))
     benign = [account for kind in KINDS for account in honest(BENIGN_SEED, kind, HONEST)]
     for name, values in TYPES.items():
         enough = needed or REGISTRY[name].needed
@@ -74,6 +76,14 @@ def rows(needed: int | None = None) -> Iterator[Row]:
                 enough,
             )
             flagged = [a for one, _ in labs for a in one]
+            row["same program"] = rate(
+                (
+                    (a, b)
+                    for (one, _), b in zip(labs, kept(values, researchers, stop), strict=True)
+                    for a in one
+                ),
+                enough,
+            )
             for kind, accounts in bystanders.items():
                 row[kind] = rate(((a, b) for b in kept(values, accounts, stop) for a in flagged), enough)
             row["values"] = sum(map(len, flagged)) / len(flagged)

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from population import DAY, START, WORDS
+from population import START, WORDS
 
 ROW_SECONDS = 0.05
 ACCOUNT_ROWS = 400

@@ -11,11 +11,8 @@ from mandorla_protocol.fingerprints.sequence import GRAM, sequence_values
 from mandorla_protocol.fingerprints.steps import GAP_LIMITS, STEP_SIZE
 from mandorla_protocol.indicators import REGISTRY
 
-from .parts import Spread, read_part, write_rows
+from .parts import GROUPS, OUT, SortedRuns, Spread, read_part
 from .plan import BEHAVIOUR, SEQUENCE, Plan
-
-OUT_SCHEMA = {"type": pl.String, "value": pl.String, "group": pl.String}
-GROUP_SCHEMA = {"group": pl.String, "account": pl.String}
 
 
 def count_sharing(plan: Plan, part: int) -> int:
@@ -39,28 +36,25 @@ def fingerprint_accounts(plan: Plan, part: int) -> int:
     sharing: dict[str, int] = {}
     if shared is not None:
         sharing = dict(shared.group_by("account").agg(pl.col("sharing").max()).iter_rows())
-    out: list[tuple[str, str, str]] = []
-    groups: list[tuple[str, str]] = []
-    for account, start, stop, steps in _accounts(frame):
-        values = {}
-        if SEQUENCE in plan.types and stop - start >= GRAM:
-            values[SEQUENCE] = sequence_values(steps)
-        if BEHAVIOUR in plan.types and stop - start >= MIN_REQUESTS:
-            rows = frame.slice(start, stop - start)
-            prompts = rows["prompt"].drop_nulls().head(SAMPLE).to_list()
-            activity = Activity(rows["time"].to_list(), prompts, sharing.get(account, 0))
-            values[BEHAVIOUR] = behaviour_values(activity)
-        group = plan.group("account", account)
-        # A group with fewer values than it needs could never match.
-        kept = {name: found for name, found in values.items() if len(found) >= REGISTRY[name].needed}
-        out += [(name, value, group) for name, found in kept.items() for value in found]
-        if kept:
-            groups.append((group, account))
-    write_rows(plan.work, "out", f"accounts-{part:04}", pl.DataFrame(out, OUT_SCHEMA, orient="row"))
-    if plan.naming:
-        write_rows(
-            plan.work, "groups", f"accounts-{part:04}", pl.DataFrame(groups, GROUP_SCHEMA, orient="row")
-        )
+    with (
+        SortedRuns(plan.work, "out", f"accounts-{part:04}", OUT) as out,
+        SortedRuns(plan.work, "groups", f"accounts-{part:04}", GROUPS) as groups,
+    ):
+        for account, start, stop, steps in _accounts(frame):
+            values = {}
+            if SEQUENCE in plan.types and stop - start >= GRAM:
+                values[SEQUENCE] = sequence_values(steps)
+            if BEHAVIOUR in plan.types and stop - start >= MIN_REQUESTS:
+                rows = frame.slice(start, stop - start)
+                prompts = rows["prompt"].drop_nulls().head(SAMPLE).to_list()
+                activity = Activity(rows["time"].to_list(), prompts, sharing.get(account, 0))
+                values[BEHAVIOUR] = behaviour_values(activity)
+            group = plan.group("account", account)
+            # A group with fewer values than it needs could never match.
+            kept = {name: found for name, found in values.items() if len(found) >= REGISTRY[name].needed}
+            out.add((name, value, group) for name, found in kept.items() for value in found)
+            if kept and plan.naming:
+                groups.add([(group, account)])
     return frame.height
 
 

@@ -26,7 +26,7 @@ class Cluster:
         """Apply a task to each item, on any worker; yield the results in the order of the items."""
         remote = ray.remote(max_retries=0)(_call)
         shared = ray.put(task)
-        waiting: deque[ray.ObjectRef] = deque()
+        waiting: deque[Any] = deque()
         for item in items:
             waiting.append(remote.remote(shared, item))
             if len(waiting) >= self._ahead:
@@ -39,7 +39,7 @@ def _call(task: Callable[[T], R], item: T) -> R:
     return task(item)
 
 
-def _result(reference: ray.ObjectRef) -> Any:
+def _result(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except RayTaskError as error:

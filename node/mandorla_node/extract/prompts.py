@@ -10,8 +10,7 @@ import polars as pl
 from mandorla_protocol.fingerprints.template import MIN_ACCOUNTS, group, neighbours, ordered_values
 from mandorla_protocol.indicators import REGISTRY
 
-from .accounts import GROUP_SCHEMA, OUT_SCHEMA
-from .parts import Spread, read_part, read_rows, write_rows
+from .parts import GROUPS, OUT, SortedRuns, Spread, read_frames, read_part, write_frame
 from .plan import PROMPT_TYPES, TEMPLATE, Plan
 
 _ROWS = 100_000
@@ -23,27 +22,29 @@ _PAIRS = {"one": pl.String, "other": pl.String, "account": pl.String}
 def fingerprint_prompts(plan: Plan, part: int) -> int:
     """Write the values of the prompts of a part, and spread their runs of words; return how many."""
     types = {name: values for name, values in PROMPT_TYPES.items() if name in plan.types}
-    out: list[tuple[str, str, str]] = []
-    groups: list[tuple[str, str]] = []
     prompts = 0
-    with Spread(plan.work, "runs", plan.parts, "value", f"{part:06}") as spread:
+    writer = f"prompts-{part:04}"
+    with (
+        Spread(plan.work, "runs", plan.parts, "value", writer) as spread,
+        SortedRuns(plan.work, "out", writer, OUT) as out,
+        SortedRuns(plan.work, "groups", writer, GROUPS) as groups,
+    ):
         runs: list[tuple[str, str]] = []
         for prompt, accounts in _prompts(plan, part):
             prompts += 1
             name = plan.group("prompt", prompt)
             found = {kind: tuple(values(prompt)) for kind, values in types.items()}
+            # A group with fewer values than it needs could never match.
             kept = {kind: values for kind, values in found.items() if len(values) >= REGISTRY[kind].needed}
-            out += [(kind, value, name) for kind, values in kept.items() for value in values]
+            out.add((kind, value, name) for kind, values in kept.items() for value in values)
             if kept and plan.naming:
-                groups += [(name, account) for account in accounts]
+                groups.add((name, account) for account in accounts)
             if TEMPLATE in plan.types:
                 runs += [(value, account) for value in ordered_values(prompt) for account in accounts]
             if len(runs) >= _ROWS:
                 spread.add(pl.DataFrame(runs, _RUNS, orient="row"))
                 runs = []
         spread.add(pl.DataFrame(runs, _RUNS, orient="row"))
-    write_rows(plan.work, "out", f"prompts-{part:04}", pl.DataFrame(out, OUT_SCHEMA, orient="row"))
-    write_rows(plan.work, "groups", f"prompts-{part:04}", pl.DataFrame(groups, GROUP_SCHEMA, orient="row"))
     return prompts
 
 
@@ -54,7 +55,7 @@ def count_runs(plan: Plan, part: int) -> int:
         return 0
     counts = frame.group_by("value").agg(pl.col("account").n_unique().cast(pl.Int64))
     counts = counts.filter(pl.col("account") >= MIN_ACCOUNTS)
-    write_rows(plan.work, "kept", f"{part:06}", counts)
+    write_frame(plan.work, "kept", f"{part:04}", counts)
     return counts.height
 
 
@@ -81,7 +82,7 @@ def count_pairs(plan: Plan, part: int) -> int:
     if frame is None:
         return 0
     counts = frame.group_by("one", "other").agg(pl.col("account").n_unique().cast(pl.Int64))
-    write_rows(plan.work, "paired", f"{part:06}", counts)
+    write_frame(plan.work, "paired", f"{part:04}", counts)
     return counts.height
 
 
@@ -90,10 +91,10 @@ def group_templates(plan: Plan) -> int:
     accounts = dict(_rows(plan, "kept"))
     pairs = {(one, other): count for one, other, count in _rows(plan, "paired")}
     templates = group(accounts, pairs)
-    rows = [(TEMPLATE, value, name) for name, values in templates.items() for value in values]
-    write_rows(plan.work, "out", "templates", pl.DataFrame(rows, OUT_SCHEMA, orient="row"))
     members = [(value, name) for name, values in templates.items() for value in values]
-    write_rows(plan.work, "members", "templates", pl.DataFrame(members, _MEMBERS, orient="row"))
+    with SortedRuns(plan.work, "out", "templates", OUT) as out:
+        out.add((TEMPLATE, value, name) for value, name in members)
+    write_frame(plan.work, "members", "templates", pl.DataFrame(members, _MEMBERS, orient="row"))
     return len(templates)
 
 
@@ -102,9 +103,10 @@ def name_templates(plan: Plan, part: int) -> int:
     frame = read_part(plan.work, "runs", part)
     if frame is None:
         return 0
-    members = pl.DataFrame(list(_rows(plan, "members")), _MEMBERS, orient="row")
-    rows = frame.join(members, on="value").select("group", "account")
-    write_rows(plan.work, "groups", f"templates-{part:04}", rows)
+    (members,) = read_frames(plan.work, "members")
+    rows = frame.join(members, on="value").select("group", "account").unique()
+    with SortedRuns(plan.work, "groups", f"templates-{part:04}", GROUPS) as groups:
+        groups.add(rows.iter_rows())
     return rows.height
 
 
@@ -117,6 +119,6 @@ def _prompts(plan: Plan, part: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def _rows(plan: Plan, kind: str) -> Iterator[tuple[Any, ...]]:
-    """Yield what all parts gave of a kind: texts, and a count."""
-    for path in (plan.work / kind).glob("*.arrow"):
-        yield from read_rows(path)
+    """Yield the rows that all parts counted of a kind."""
+    for frame in read_frames(plan.work, kind):
+        yield from frame.iter_rows()

@@ -19,6 +19,7 @@ from mandorla_protocol.errors import Code, InputError, NodeError
 from . import accounts, prompts, texts, writing
 from .columns import LogMap
 from .engines import Engine
+from .parts import GROUPS, Row, merge
 from .plan import BEHAVIOUR, PROMPT_TYPES, SEQUENCE, TEMPLATE, TEXT_TYPES, Plan
 from .reading import MAX_REPORTED, Piece, find_pieces
 from .splitting import SplitReport, split
@@ -30,7 +31,7 @@ KEY_SIZE: Final = 32
 PART_BYTES: Final = 1 << 26
 """Bytes of logs for each part, about: a part is held in memory, several times over."""
 
-MAX_PARTS: Final = 256
+MAX_PARTS: Final = 1024
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, how much of it is done, and how much there is."""
@@ -88,13 +89,13 @@ def extract(wanted: Wanted, engine: Engine, progress: Progress) -> Report:
         numbered = list(enumerate(pieces))
         reports = run("reading", partial(split, plan), numbered)
         refused, templates = _stages(plan, run)
-        rows = writing.merged(work, "out")
+        rows = merge(work, "out")
         if wanted.common:
             rows = writing.common_only(rows, wanted.common)
         stopped = _Stopped(wanted.stop_list)
         written = writing.write(wanted.out, _told(stopped.kept(rows), progress))
         if wanted.names is not None:
-            writing.write(wanted.names, writing.merged(work, "groups"), ("group", "account"))
+            writing.write(wanted.names, merge(work, "groups"), GROUPS)
     return _report(reports, sum(refused), templates, stopped.count, written)
 
 
@@ -180,7 +181,7 @@ def _run(
     return results
 
 
-def _told(rows: Iterator[writing.Row], progress: Progress) -> Iterator[writing.Row]:
+def _told(rows: Iterator[Row], progress: Progress) -> Iterator[Row]:
     for number, row in enumerate(rows):
         if number % 100_000 == 0:
             progress("writing", number, 0)
@@ -194,7 +195,7 @@ class _Stopped:
         self._stop_list = stop_list
         self.count = 0
 
-    def kept(self, rows: Iterable[writing.Row]) -> Iterator[writing.Row]:
+    def kept(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield the rows that are not stopped."""
         for row in rows:
             if row[:2] in self._stop_list:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import polars as pl
-
 from mandorla_protocol.errors import InputError
 from mandorla_protocol.indicators import Indicator
 
-from .accounts import OUT_SCHEMA
-from .parts import read_part, write_rows
+from .parts import OUT, SortedRuns, read_part
 from .plan import TEXT_TYPES, Plan
 
 
@@ -17,18 +14,17 @@ def parse_texts(plan: Plan, part: int) -> int:
     frame = read_part(plan.work, "texts", part)
     if frame is None:
         return 0
-    out: list[tuple[str, str, str]] = []
     refused = 0
-    for column, text in frame.unique().iter_rows():
-        found = [
-            value
-            for name, at in TEXT_TYPES
-            if at == column and name in plan.types
-            for value in _parse(name, text)
-        ]
-        out += found
-        refused += not found
-    write_rows(plan.work, "out", f"texts-{part:04}", pl.DataFrame(out, OUT_SCHEMA, orient="row"))
+    with SortedRuns(plan.work, "out", f"texts-{part:04}", OUT) as out:
+        for column, text in frame.unique().iter_rows():
+            found = [
+                value
+                for name, at in TEXT_TYPES
+                if at == column and name in plan.types
+                for value in _parse(name, text)
+            ]
+            out.add(found)
+            refused += not found
     return refused
 
 

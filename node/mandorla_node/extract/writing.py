@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import heapq
 import io
 import os
 import tempfile
@@ -19,18 +18,9 @@ import pyarrow.parquet as pq
 
 from mandorla_protocol.errors import Code, InputError, NodeError
 
-from .parts import read_rows
+from .parts import OUT, Row
 
-FIELDS: Final = ("type", "value", "group")
 _BATCH: Final = 16_384
-
-Row = tuple[str, ...]
-
-
-def merged(work: Path, kind: str) -> Iterator[Row]:
-    """Yield the rows that the parts gave, sorted, each once. Parts are read as they are needed."""
-    rows = heapq.merge(*(read_rows(path) for path in sorted((work / kind).glob("*.arrow"))))
-    return (row for row, _ in groupby(rows))
 
 
 def common_only(rows: Iterable[Row], least: int) -> Iterator[Row]:
@@ -40,7 +30,7 @@ def common_only(rows: Iterable[Row], least: int) -> Iterator[Row]:
             yield kind, value, ""
 
 
-def write(path: Path, rows: Iterable[Row], fields: tuple[str, ...] = FIELDS) -> int:
+def write(path: Path, rows: Iterable[Row], fields: tuple[str, ...] = OUT) -> int:
     """Write rows to a new file that only this user can read, by its extension; return how many.
 
     Raises InputError(BAD_INPUT) for an extension that is none of those, NodeError(STORE_FAILED) if the file
