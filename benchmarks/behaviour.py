@@ -4,8 +4,8 @@
 
 A row gives, for one type and one way to look, how often a pair of accounts matches: two accounts of one
 operator at two labs; accounts of two operators; an operator's account and an honest one that runs the same
-program; an operator's account and one of an honest kind. The stop
-list holds the values of a second honest population, as a lab would learn it from its own benign traffic.
+program; an operator's account and one of an honest kind. The stop list holds what three accounts or more of
+a second honest population have, as a lab would learn it from its own benign traffic.
 """
 
 from __future__ import annotations
