@@ -18,7 +18,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
 from benchmarks.rows import CLASSES, Row
-from benchmarks.templates import ACCOUNTS_OF_BENIGN, Corpus, generate
+from benchmarks.templates import Corpus, generate
 from mandorla_protocol.fingerprints import (
     CommonValues,
     mine,
@@ -45,6 +45,8 @@ PROFILES: Mapping[str, Callable[[str], tuple[str, ...] | frozenset[str]]] = {
     "whole prompt": whole_prompt,
     "prompt-minhash": minhash_values,
     "prompt-minhash-wide": minhash_wide_values,
+    "prompt-minhash-wide, 1": minhash_wide_values,
+    "prompt-minhash-wide, 3": minhash_wide_values,
     "prompt-minhash-pairs": minhash_pairs_values,
     "prompt-sentence": sentence_values,
     "prompt-template, unmined": template_values,
@@ -52,14 +54,19 @@ PROFILES: Mapping[str, Callable[[str], tuple[str, ...] | frozenset[str]]] = {
 
 
 def needed_by(profile: str) -> int:
-    """Return how many values of a group must match."""
-    kind = REGISTRY.get(profile.removesuffix(", unmined"))
-    return kind.needed if kind else 1
+    """Return how many values of a group must match: what the registry says, or another number to compare."""
+    name, _, other = profile.partition(", ")
+    if other.isdigit():
+        return int(other)
+    return REGISTRY[name].needed if name in REGISTRY else 1
 
 
 @dataclass(frozen=True)
 class Real:
-    """Real prompts; pairs of them by the class of their similarity; and those that are not similar."""
+    """Real prompts; pairs of two platforms by the class of their similarity; and those that are not similar.
+
+    `dissimilar` gives, for each prompt, those of other platforms.
+    """
 
     prompts: list[str]
     similar: list[list[tuple[int, int]]]
@@ -79,7 +86,11 @@ def real() -> Real:
             similar[of_class].append((places[pair["id_a"]], places[pair["id_b"]]))
     texts = [normalise(row["prompt"]) for row in rows]
     scores = cdist(texts, texts, scorer=Levenshtein.normalized_similarity, score_cutoff=DISSIMILAR)
-    dissimilar = [{place for place, score in enumerate(scored) if score < DISSIMILAR} for scored in scores]
+    platforms = [row["platform"] for row in rows]
+    dissimilar = [
+        {other for other, score in enumerate(scored) if score < DISSIMILAR and platforms[other] != platform}
+        for platform, scored in zip(platforms, scores, strict=True)
+    ]
     return Real([row["prompt"] for row in rows], similar, dissimilar)
 
 
@@ -187,7 +198,7 @@ def _owners(having: Mapping[str, set[int]], group: frozenset[str], needed: int) 
 def learnt(corpus: Corpus) -> CommonValues:
     """Learn what benign prompts have in common, each of another account."""
     counts = Counter(value for prompt in corpus.benign for value in template_values(prompt))
-    return CommonValues.learn(counts, ACCOUNTS_OF_BENIGN)
+    return CommonValues.learn(counts, len(corpus.benign))
 
 
 def template_rows() -> Iterator[Row]:

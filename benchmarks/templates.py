@@ -20,7 +20,6 @@ QUESTIONS = 20_000
 """Operators and people ask from one list, so some questions come again, but few in one lab."""
 
 BENIGN = 3_000
-ACCOUNTS_OF_BENIGN = BENIGN
 SEED = 2026
 
 PHRASES = (

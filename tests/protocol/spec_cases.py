@@ -19,7 +19,10 @@ from mandorla_protocol.audit import records
 from mandorla_protocol.card import issue_card
 from mandorla_protocol.epochs import epoch_keys, proof_nonce
 from mandorla_protocol.fingerprints.behaviour import cell_value
+from mandorla_protocol.fingerprints.minhash import band_value, constant, word_hash
+from mandorla_protocol.fingerprints.sentence import sentence_value
 from mandorla_protocol.fingerprints.sequence import gram_value
+from mandorla_protocol.fingerprints.template import run_value
 from mandorla_protocol.header import Kind
 from mandorla_protocol.labels import split_output
 from mandorla_protocol.log import entries
@@ -50,8 +53,12 @@ def sha256(encoded: bytes) -> bytes:
     return hashlib.sha256(encoded).digest()
 
 
-def truncated(encoded: bytes) -> bytes:
-    return sha256(encoded)[:16]
+def blake2b(encoded: bytes, size: int) -> bytes:
+    return hashlib.blake2b(encoded, digest_size=size).digest()
+
+
+def value_of(encoded: bytes) -> str:
+    return blake2b(encoded, 16).hex()
 
 
 def same(encoded: bytes) -> bytes:
@@ -126,13 +133,26 @@ def card_verifies(encoded: bytes) -> bytes:
     return signatures.verify(CARD.identity, encoded, CARD.signature)
 
 
-Case: TypeAlias = tuple[dict[str, Any], Callable[[bytes], bytes], bytes]
+Case: TypeAlias = tuple[dict[str, Any], Callable[[bytes], bytes | str], bytes | str]
 """Values by field, what is done with their encoding, and what comes out where the code does it."""
 
 CASES: dict[str, Case] = {
     "indicator": ({"type": "ipv4", "profile": 1, "value": "198.51.100.7"}, sha256, INDICATOR.token()),
-    "behaviour": ({"cell": bytes(range(6))}, truncated, bytes.fromhex(cell_value(range(6)))),
-    "request sequence": ({"steps": bytes(range(30))}, truncated, gram_value(bytes(range(30)))),
+    "prompt run": ({"run": "a b c d e f"}, value_of, run_value("a b c d e f")),
+    "prompt sentence": ({"sentence": "a b"}, value_of, sentence_value("a b")),
+    "prompt word": ({"word": "ä"}, lambda encoded: blake2b(encoded, 4), word_hash("ä").to_bytes(4, "big")),
+    "prompt constant": (
+        {"name": "run", "index": 3},
+        lambda encoded: blake2b(encoded, 8),
+        constant("run", 3),
+    ),
+    "prompt band": (
+        {"type": "prompt-minhash", "band": 24, "minima": [1, 2**32 - 1]},
+        value_of,
+        band_value("prompt-minhash", 24, bytes.fromhex("00000001ffffffff")),
+    ),
+    "behaviour": ({"cell": bytes(range(6))}, value_of, cell_value(range(6))),
+    "request sequence": ({"steps": bytes(range(30))}, value_of, gram_value(bytes(range(30))).hex()),
     "key epoch": (EPOCH_VALUES, same, EPOCH.encode()),
     "label key": ({}, label_key_of, split_output(OUTPUT)[1]),
     "sealed label": ({"tag": TAG, "epoch": EPOCH.encode(), "version": 1}, opened_with, LABEL.encode()),

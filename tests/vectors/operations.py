@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
-from mandorla_protocol import labels, signatures, table
+from mandorla_protocol import fingerprints, labels, signatures, table
 from mandorla_protocol.audit import records
 from mandorla_protocol.audit.findings import Claim
 from mandorla_protocol.audit.joining import join
@@ -49,9 +49,12 @@ WITHOUT_ENGINE = frozenset(
         "judge-checkpoint",
         "leaf-hash",
         "merkle-root",
+        "mine-templates",
+        "normalise-prompt",
         "open",
         "open-checkpoint",
         "parse",
+        "prompt-values",
         "proof-nonce",
         "prove-consistency",
         "prove-inclusion",
@@ -74,6 +77,15 @@ WITHOUT_ENGINE = frozenset(
     }
 )
 """The operations that no engine has a part in."""
+
+
+PROMPT_TYPES = {
+    "prompt-minhash": fingerprints.minhash_values,
+    "prompt-minhash-pairs": fingerprints.minhash_pairs_values,
+    "prompt-minhash-wide": fingerprints.minhash_wide_values,
+    "prompt-sentence": fingerprints.sentence_values,
+    "prompt-template": fingerprints.template_values,
+}
 
 
 class Operations(LogOperations):
@@ -178,6 +190,20 @@ class Operations(LogOperations):
         (one,) = set(parsed)
         assert Indicator.parse(one.type, one.value) == one
         return {"profile": one.profile, "value": one.value, "encoding": one.encode(), "token": one.token()}
+
+    # Prompts.
+
+    def normalise_prompt(self, given):
+        return {"text": fingerprints.normalise(given["prompt"])}
+
+    def prompt_values(self, given):
+        prompt = "".join(piece * times for piece, times in given["pieces"])
+        values = PROMPT_TYPES[given["type"]](prompt)
+        return {"values": sorted(values) if isinstance(values, frozenset) else list(values)}
+
+    def mine_templates(self, given):
+        groups = fingerprints.mine(given["prompts"], given["min_accounts"], given["common"])
+        return {"groups": {name: sorted(values) for name, values in groups.items()}}
 
     # Labels and tables.
 

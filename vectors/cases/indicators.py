@@ -15,6 +15,7 @@ ABOUT: Final = "Spellings of indicators, their encodings and tokens, and texts a
 SPEC: Final = "4"
 
 A63 = "a" * 63
+FINGERPRINT = "0123456789abcdef" * 2
 NAME_253 = f"{A63}.{A63}.{A63}.{'b' * 61}"
 
 VALID: list[tuple[str, str, list[str]]] = [
@@ -65,6 +66,11 @@ VALID: list[tuple[str, str, list[str]]] = [
     ("ipv6", "::", ["::", "0:0:0:0:0:0:0:0"]),
     ("ipv6", "64:ff9b::102:304", ["64:ff9b::1.2.3.4", "64:FF9B::0102:0304"]),
     ("ipv6", "::102:304", ["::1.2.3.4"]),
+    *(
+        (kind, FINGERPRINT, [FINGERPRINT, f" {FINGERPRINT.upper()}\n"])
+        for kind in ("prompt-template", "prompt-minhash", "prompt-minhash-wide", "prompt-minhash-pairs")
+    ),
+    ("prompt-sentence", "0" * 32, ["0" * 32]),
     ("behaviour", "0123456789abcdef" * 2, [" 0123456789ABCDEF0123456789abcdef\n"]),
     ("request-sequence", "0" * 32, ["0" * 32]),
 ]
@@ -183,6 +189,18 @@ IPV6_FAULTS = {
     "lone_surrogate": "2001:db8::\ud800",
     "input_of_1025_characters": " " * 1014 + "2001:db8::1",
 }
+FINGERPRINT_FAULTS = {
+    "empty": "",
+    "31_digits": FINGERPRINT[1:],
+    "33_digits": f"{FINGERPRINT}0",
+    "not_hexadecimal": f"{FINGERPRINT[1:]}g",
+    "prefix": f"0x{FINGERPRINT[2:]}",
+    "inner_space": f"{FINGERPRINT[:15]} {FINGERPRINT[16:]}",
+    "fullwidth_digit": f"{FINGERPRINT[1:]}１",
+    "nul": f"{FINGERPRINT}\0",
+    "lone_surrogate": f"{FINGERPRINT[1:]}\ud800",
+    "input_of_1025_characters": " " * 993 + FINGERPRINT,
+}
 FAULTS = [
     ("email", MAIL_FAULTS),
     ("mailbox", MAIL_FAULTS),
@@ -190,6 +208,12 @@ FAULTS = [
     ("domain", NAME_FAULTS),
     ("ipv4", IPV4_FAULTS),
     ("ipv6", IPV6_FAULTS),
+    ("prompt-template", FINGERPRINT_FAULTS),
+    # The same rule.
+    ("prompt-minhash", {"31_digits": FINGERPRINT[1:]}),
+    ("prompt-minhash-wide", {"31_digits": FINGERPRINT[1:]}),
+    ("prompt-minhash-pairs", {"31_digits": FINGERPRINT[1:]}),
+    ("prompt-sentence", {"31_digits": FINGERPRINT[1:]}),
     ("behaviour", BEHAVIOUR_FAULTS),
     ("request-sequence", BEHAVIOUR_FAULTS),
 ]

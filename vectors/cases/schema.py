@@ -65,6 +65,7 @@ FIELD: Final[Schema] = {
 }
 
 NOTHING: Final = members()
+DIGEST: Final[Schema] = octets(16)
 SEALED: Final = {"key": HEX, "tag": HEX, "epoch": EPOCH, "version": INTEGER}
 STATE: Final = members(size=INTEGER, root=HEX)
 PLACE: Final = {"index": INTEGER, "size": INTEGER, "root": HEX, "proof": each(HEX)}
@@ -100,6 +101,11 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     ),
     "leaf-hash": (ENTRY, members(leaf_hash=octets(32))),
     "merkle-root": (members(leaf_hashes=each(octets(32))), members(root=octets(32), frontier=HEX)),
+    "mine-templates": (
+        members(prompts=each(each(TEXT)), min_accounts=INTEGER, common=each(DIGEST)),
+        members(groups=named(each(DIGEST))),
+    ),
+    "normalise-prompt": (members(prompt=TEXT), members(text=TEXT)),
     "open": (members(sealed=HEX, **SEALED), members(label=LABEL)),
     "open-checkpoint": (
         members(note=HEX, origin=TEXT, lab=HEX),
@@ -108,6 +114,10 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     "parse": (
         members(type=TEXT, texts=each(TEXT)),
         members(profile=INTEGER, value=TEXT, encoding=HEX, token=octets(32)),
+    ),
+    "prompt-values": (
+        members(type=TEXT, pieces=each({"type": "array", "prefixItems": [TEXT, INTEGER]})),
+        members(values=each(DIGEST)),
     ),
     "proof-nonce": (members(seed=HEX, epoch=EPOCH, request=HEX), members(nonce=octets(64))),
     "prove-consistency": (

@@ -115,9 +115,9 @@ def cells(measured: Sequence[int | None]) -> tuple[tuple[int, ...], ...]:
 
 
 def cell_value(cell: Sequence[int]) -> str:
-    """Return the value of a cell: the first 16 bytes of SHA-256 of its encoding (SPEC 14.2)."""
+    """Return the value of a cell: BLAKE2b of its encoding (SPEC 14.2)."""
     encoding = Writer("mandorla/v1 behaviour").fixed(bytes(cell), len(FEATURES)).finish()
-    return hashlib.sha256(encoding).digest()[:_VALUE_SIZE].hex()
+    return hashlib.blake2b(encoding, digest_size=_VALUE_SIZE).hexdigest()
 
 
 def quarter_logarithm(numerator: int, denominator: int) -> int:

@@ -53,8 +53,8 @@ def is_telling(gram: bytes) -> bool:
 
 
 def gram_value(gram: bytes) -> bytes:
-    """Return the value of an n-gram: the first 16 bytes of SHA-256 of its encoding (SPEC 14.2)."""
-    return hashlib.sha256(_START + gram).digest()[:_VALUE_SIZE]
+    """Return the value of an n-gram: BLAKE2b of its encoding (SPEC 14.2), 16 bytes."""
+    return hashlib.blake2b(_START + gram, digest_size=_VALUE_SIZE).digest()
 
 
 _START: Final = Writer("mandorla/v1 request sequence").finish()

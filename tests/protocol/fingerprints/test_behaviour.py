@@ -61,7 +61,9 @@ def test_cells_are_those_of_the_text(measured: tuple[int | None, ...]) -> None:
 def test_values_are_the_hashes_of_cells(activity: Activity) -> None:
     domain = b"mandorla/v1 behaviour"
     start = len(domain).to_bytes(4, "big") + domain
-    expected = {hashlib.sha256(start + bytes(cell)).hexdigest()[:32] for cell in cells(measures(activity))}
+    expected = {
+        hashlib.blake2b(start + bytes(cell), digest_size=16).hexdigest() for cell in cells(measures(activity))
+    }
     values = behaviour_values(activity)
     assert list(values) == sorted(expected)
     assert all(Indicator.parse("behaviour", value).value == value for value in values)
@@ -83,7 +85,7 @@ def test_features_by_example() -> None:
     prompts = [
         "Explain step by step, as a teacher would: osmosis",
         "EXPLAIN step by step as a teacher would photosynthesis",
-        "Explain step by step ... 7 as A teacher would osmosis",
+        "Explain step by step ... as A teacher would osmosis",
         "What is the longest river?",
     ]
     rate, night, regularity, reuse, spread, sharing = measures(Activity(times, prompts, 5))
