@@ -147,16 +147,16 @@ def _print(report: Report, out: Path) -> None:
     rows = table("", "", right=("",))
     rows.show_header, rows.box = False, None
     rows.columns[1].justify = "left"
+    rows.add_row(safe(count(report.written), "bold"), "written")
     for number, what in (
-        (report.used, "rows used"),
-        (report.bad, "rows rejected"),
+        (report.stopped, "left out by the stop list"),
+        (report.templates, "templates found"),
+        (report.used, "rows of the logs used"),
+        (report.bad, "rejected"),
         (report.refused_texts, "texts that are no indicator of their column"),
-        (report.templates, "templates"),
-        (report.stopped, "indicators left out by the stop list"),
     ):
         if number:
             rows.add_row(count(number), what)
-    rows.add_row(safe(count(report.written), "bold"), "indicators written")
     screen.print(rows)
     for name, number, reason in report.first_bad[:_SHOWN]:
         screen.print(indented(safe(f"{name}, row {number:,}: {reason}", "dim")))

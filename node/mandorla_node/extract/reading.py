@@ -153,28 +153,35 @@ def _read_json(source: Source, piece: Piece, log_map: LogMap, faults: Faults) ->
         # The line that lies across the start belongs to the piece before.
         source.seek(place - 1)
         place += _skip(source) - 1
-    paths = {name: column.split(".") for name, column in log_map.columns.items()}
-    batch, held, number = _empty(), 0, 0
+    numbers: list[int] = []
+    rows: list[dict[str, object]] = []
+    held = number = 0
     if piece.end and place >= piece.end:
         yield 0
         return
     for number, (line, size) in enumerate(lines(source), 1):
         row = _object(line, number, faults)
         if row is not None:
-            batch.numbers.append(number)
-            for name, path in paths.items():
-                batch.columns[name].append(
-                    row.get(log_map.columns[name]) if len(path) == 1 else _at(row, path)
-                )
+            numbers.append(number)
+            rows.append(row)
             held += size
-        if held >= BATCH_BYTES or len(batch.numbers) >= BATCH_ROWS:
-            yield batch
-            batch, held = _empty(), 0
+        if held >= BATCH_BYTES or len(rows) >= BATCH_ROWS:
+            yield _of_objects(numbers, rows, log_map)
+            numbers, rows, held = [], [], 0
         place += size
         if piece.end and place >= piece.end:
             break
-    yield batch
+    yield _of_objects(numbers, rows, log_map)
     yield number
+
+
+def _of_objects(numbers: list[int], rows: list[dict[str, object]], log_map: LogMap) -> Batch:
+    columns: dict[str, list[object]] = {}
+    for name, column in log_map.columns.items():
+        path = column.split(".")
+        found = [row.get(column) for row in rows] if len(path) == 1 else [_at(row, path) for row in rows]
+        columns[name] = found
+    return Batch(numbers, columns)
 
 
 def _skip(source: Source) -> int:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
@@ -34,7 +34,7 @@ _MAX_TIME: Final = 1 << 40
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _SEPARATORS: Final = re.compile(r"[\s,;|]+")
 
-_Cell = str | int | None
+T = TypeVar("T")
 
 
 class _BadError(ValueError):
@@ -56,33 +56,26 @@ class Rows:
         columns, bad = batch.columns, dict[int, str]()
         account = _each(columns["account"], _name, bad, "The row has no account, or one that is no name.")
         time = _each(columns["time"], self._time, bad, "The time is not RFC 3339 or a number.")
-        prompt = _each(columns["prompt"], _text, bad, "The prompt is not a text.")
-        texts = {name: _each(columns[name], _text, bad, f"The {name} is not a text.") for name in TEXTS}
-        steps: list[_Cell] = []
-        sizes = [
+        prompt = _texts(columns["prompt"], bad, "The prompt is not a text.")
+        texts = {name: _texts(columns[name], bad, f"The {name} is not a text.") for name in TEXTS}
+        endpoints = map(self._endpoint.of, _texts(columns["endpoint"], bad, "The endpoint is not a text."))
+        models = map(self._model.of, _texts(columns["model"], bad, "The model is not a text."))
+        tools = _each(columns["tools"], self._tools, bad, "The tools are not a list or text.")
+        asked, answered = (
             _each(columns[name], _size, bad, f"The {name} is no size.")
             for name in ("prompt_size", "answer_size")
-        ]
-        kinds = (
-            _each(
-                columns["endpoint"],
-                lambda value: self._endpoint.of(_text(value)),
-                bad,
-                "The endpoint is not a text.",
-            ),
-            _each(
-                columns["model"], lambda value: self._model.of(_text(value)), bad, "The model is not a text."
-            ),
-            _each(columns["tools"], self._tools, bad, "The tools are not a list or text."),
         )
-        for endpoint, model, tools, asked, answered, text in zip(*kinds, *sizes, prompt, strict=True):
-            size = (
-                len(str(text))
-                if asked is None and text is not None
-                else self._map.characters * int(asked or 0)
+        scale = self._map.characters
+        steps = [
+            endpoint << 32
+            | model << 24
+            | (tool or 0) << 16
+            | size_class(len(text or "") if size is None else scale * size) << 8
+            | size_class(scale * (answer or 0))
+            for endpoint, model, tool, text, size, answer in zip(
+                endpoints, models, tools, prompt, asked, answered, strict=True
             )
-            code = int(endpoint or 0) << 32 | int(model or 0) << 24 | int(tools or 0) << 16
-            steps.append(code | size_class(size) << 8 | size_class(self._map.characters * int(answered or 0)))
+        ]
         frame = pl.DataFrame(
             {"account": account, "time": time, "step": steps, "prompt": prompt, **texts}, schema=SCHEMA
         )
@@ -135,10 +128,10 @@ class _Classes:
 
 
 def _each(
-    values: Sequence[object], convert: Callable[[object], _Cell], bad: dict[int, str], reason: str
-) -> list[_Cell]:
+    values: Sequence[object], convert: Callable[[object], T | None], bad: dict[int, str], reason: str
+) -> list[T | None]:
     """Convert a column; a value that is not of it makes its row bad."""
-    made: list[_Cell] = []
+    made: list[T | None] = []
     for place, value in enumerate(values):
         try:
             made.append(convert(value))
@@ -146,6 +139,14 @@ def _each(
             bad.setdefault(place, reason)
             made.append(None)
     return made
+
+
+def _texts(values: Sequence[object], bad: dict[int, str], reason: str) -> list[str | None]:
+    """Convert a column of texts, of which empty ones are none."""
+    texts = [value for value in values if type(value) is str]
+    if len(texts) == len(values) and all(texts):
+        return list(texts)
+    return _each(values, _text, bad, reason)
 
 
 def _text(value: object) -> str | None:
