@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from enum import StrEnum
 from multiprocessing import get_context
@@ -61,6 +62,13 @@ class Processes:
             yield waiting.popleft().result()
 
 
+def _worker_died() -> NodeError:
+    """Return the error for a worker that ended before its task did: most likely the memory was full."""
+    return NodeError(
+        Code.INTERNAL, "A worker died. With more --parts or fewer --workers it needs less memory."
+    )
+
+
 @contextmanager
 def engine(name: EngineName, workers: int) -> Iterator[Engine]:
     """Start an engine with some workers; end it when the context is left.
@@ -77,6 +85,8 @@ def engine(name: EngineName, workers: int) -> Iterator[Engine]:
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
             try:
                 yield Processes(pool, workers)
+            except BrokenProcessPool:
+                raise _worker_died() from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -92,4 +102,7 @@ def _ray(workers: int) -> Iterator[Engine]:
             "`--engine ray` needs ray, which is not installed: pip install 'mandorla[extract,ray]'",
         ) from None
     with on_ray.cluster(os.environ.get("RAY_ADDRESS"), workers) as started:
-        yield started
+        try:
+            yield started
+        except on_ray.Lost:
+            raise _worker_died() from None

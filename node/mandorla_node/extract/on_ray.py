@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD: Final = 2
+
+Lost = RayError
+"""What Ray raises when a worker is gone."""
 
 
 class Cluster:

@@ -49,6 +49,9 @@ def split(plan: Plan, numbered: tuple[int, Piece]) -> SplitReport:
                 total = batch
                 continue
             frame = rows.frame(batch)
+            if BEHAVIOUR in plan.types:
+                # Of all accounts: those that do not count share instruments all the same.
+                payments.add(frame.select("payment", "account").drop_nulls().unique())
             if plan.accounts is not None:
                 frame = frame.filter(pl.col("account").is_in(list(plan.accounts)))
             used += frame.height
@@ -57,8 +60,6 @@ def split(plan: Plan, numbered: tuple[int, Piece]) -> SplitReport:
                     pl.col("prompt") if BEHAVIOUR in plan.types else pl.lit(None, pl.String).alias("prompt")
                 )
                 requests.add(frame.select("account", "time", "step", prompt))
-            if BEHAVIOUR in plan.types:
-                payments.add(frame.select("payment", "account").drop_nulls().unique())
             if plan.any_of((*PROMPT_TYPES, TEMPLATE)):
                 prompts.add(frame.select("prompt", "account").drop_nulls().unique())
             for column in dict.fromkeys(column for name, column in TEXT_TYPES if name in plan.types):

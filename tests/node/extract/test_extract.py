@@ -16,9 +16,10 @@ import pytest
 
 from mandorla_node.extract import parts as on_disk
 from mandorla_node.extract import reading
+from mandorla_node.extract.engines import EngineName, engine
 from mandorla_node.extract.parts import SortedRuns, merge
 from mandorla_node.extract.plan import PROMPT_TYPES, TYPES
-from mandorla_protocol.errors import Code
+from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.fingerprints.behaviour import Activity, behaviour_values
 from mandorla_protocol.fingerprints.sequence import sequence_values
 from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Step, Tool
@@ -247,7 +248,13 @@ def test_accounts_that_are_not_named_do_not_count(
     extract: Callable[..., Ran], folder: Path, rows: list[Row]
 ) -> None:
     (folder / "flagged.txt").write_text("bot-3\nbot-4\n")
-    extract(write(folder / "log.jsonl", rows), "--accounts", folder / "flagged.txt")
+    log = write(folder / "log.jsonl", rows)
+    extract(log, out="all.csv", types="behaviour")
+    extract(log, "--accounts", folder / "flagged.txt")
+    # How many share an instrument is counted over all accounts.
+    every, flagged = (values(folder / name, "behaviour") for name in ("all.csv", "out.csv"))
+    assert len(flagged) == 2
+    assert flagged == {group: every[group] for group in flagged}
     assert {value for kind, value, _ in read(folder / "out.csv") if kind == "ipv4"} == {
         "198.51.100.3",
         "198.51.100.4",
@@ -337,6 +344,18 @@ def test_what_makes_no_sense_is_refused(
     given = ["extract", "log.jsonl", "--workers", 1, *options]
     ran = run(*given, *([] if "--out" in options else ["--out", "out.csv"]))
     assert (ran.status, ran.err.split("\n")[0]) == (code.info.exit_status, code.name)
+
+
+def _die(_: int) -> None:
+    import os
+
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_a_clear_error() -> None:
+    with pytest.raises(NodeError) as caught, engine(EngineName.POLARS, 2) as running:
+        list(running.map(_die, [1]))
+    assert "--parts" in caught.value.detail
 
 
 def test_a_missing_extra_is_a_clear_error(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
