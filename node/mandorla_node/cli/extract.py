@@ -49,7 +49,10 @@ def extract(
         Path | None, typer.Option("--stop-list", help="Indicators to leave out, as --common wrote them.")
     ] = None,
     common: Annotated[
-        int, typer.Option("--common", help="Write a stop list: fingerprints of as many groups.", min=0)
+        int,
+        typer.Option(
+            "--common", help="Write a stop list: fingerprints of as many groups, and templates.", min=0
+        ),
     ] = 0,
     names: Annotated[
         Path | None, typer.Option("--names", help="Write the accounts behind each group here.")

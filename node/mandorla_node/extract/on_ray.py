@@ -56,6 +56,7 @@ def cluster(address: str | None, workers: int) -> Iterator[Cluster]:
     here = {} if address else {"num_cpus": workers, "include_dashboard": False}
     ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=True, **here)
     try:
-        yield Cluster(workers)
+        # Of a cluster that others started, all workers may be had.
+        yield Cluster(int(ray.cluster_resources().get("CPU", workers)))
     finally:
         ray.shutdown()

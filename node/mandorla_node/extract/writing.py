@@ -19,14 +19,18 @@ import pyarrow.parquet as pq
 from mandorla_protocol.errors import Code, InputError, NodeError
 
 from .parts import OUT, Row
+from .plan import TEMPLATE
 
 _BATCH: Final = 16_384
 
 
 def common_only(rows: Iterable[Row], least: int) -> Iterator[Row]:
-    """Yield the values that are in as many groups as that, without their groups: a stop list."""
-    for (kind, value), group in groupby(rows, lambda row: row[:2]):
-        if sum(1 for row in group if row[2]) >= least:
+    """Yield the values that are in as many groups as that, without their groups: a stop list.
+
+    A template's values are in one group, which many accounts have sent, so they are all common.
+    """
+    for (kind, value), rows_of_value in groupby(rows, lambda row: row[:2]):
+        if sum(1 for row in rows_of_value if row[2]) >= (1 if kind == TEMPLATE else least):
             yield kind, value, ""
 
 

@@ -265,11 +265,16 @@ def test_what_many_groups_have_makes_a_stop_list(
     extract: Callable[..., Ran], folder: Path, rows: list[Row]
 ) -> None:
     log = write(folder / "log.jsonl", rows)
-    extract(log, types="behaviour")
-    extract(log, "--common", 12, out="common.csv", types="behaviour")
-    stopped = {(kind, value) for kind, value, _ in read(folder / "common.csv")}
-    assert stopped
-    ran = extract(log, "--stop-list", folder / "common.csv", "--json", out="left.csv", types="behaviour")
+    types = "behaviour,prompt-template,ipv4"
+    extract(log, types=types)
+    extract(log, "--common", 12, out="common.csv", types=types)
+    found = read(folder / "common.csv")
+    assert not any(group for _, _, group in found)
+    stopped = {(kind, value) for kind, value, _ in found}
+    assert {kind for kind, _ in stopped} == {"behaviour", "prompt-template"}
+    templates = {value for some in values(folder / "out.csv", "prompt-template").values() for value in some}
+    assert {value for kind, value in stopped if kind == "prompt-template"} == templates
+    ran = extract(log, "--stop-list", folder / "common.csv", "--json", out="left.csv", types=types)
     left = [row for row in read(folder / "out.csv") if row[:2] not in stopped]
     assert read(folder / "left.csv") == left
     assert isinstance(ran.parsed, dict)
@@ -356,6 +361,16 @@ def test_a_worker_that_dies_is_a_clear_error() -> None:
     with pytest.raises(NodeError) as caught, engine(EngineName.POLARS, 2) as running:
         list(running.map(_die, [1]))
     assert "--parts" in caught.value.detail
+
+
+def test_ray_that_is_missing_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.delitem(sys.modules, "mandorla_node.extract.on_ray", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(NodeError) as caught, engine(EngineName.RAY, 2):
+        raise AssertionError
+    assert "pip install 'mandorla[extract,ray]'" in caught.value.detail
 
 
 def test_a_missing_extra_is_a_clear_error(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
