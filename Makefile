@@ -14,7 +14,7 @@ NATIVE := protocol/native/Cargo.toml protocol/native/.cargo/config.toml $(wildca
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,simulations,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,extract,simulations,test,dev]'
 	@touch $@
 
 demo: install

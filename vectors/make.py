@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .cases import (
+    behaviour,
     bundles,
     cards,
     encodings,
@@ -35,6 +36,7 @@ LIKE: Final = 0.7
 """How long what differs may be beside the whole input: if it is longer, the whole is written."""
 
 MODULES: Final = (
+    behaviour,
     bundles,
     cards,
     encodings,

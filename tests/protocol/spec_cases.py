@@ -18,8 +18,10 @@ from mandorla_protocol import signatures
 from mandorla_protocol.audit import records
 from mandorla_protocol.card import issue_card
 from mandorla_protocol.epochs import epoch_keys, proof_nonce
+from mandorla_protocol.fingerprints.behaviour import cell_value
 from mandorla_protocol.fingerprints.minhash import band_value, constant, word_hash
 from mandorla_protocol.fingerprints.sentence import sentence_value
+from mandorla_protocol.fingerprints.sequence import gram_value
 from mandorla_protocol.fingerprints.template import run_value
 from mandorla_protocol.header import Kind
 from mandorla_protocol.labels import split_output
@@ -149,6 +151,8 @@ CASES: dict[str, Case] = {
         value_of,
         band_value("prompt-minhash", 24, bytes.fromhex("00000001ffffffff")),
     ),
+    "behaviour": ({"cell": bytes(range(6))}, value_of, cell_value(range(6))),
+    "request sequence": ({"steps": bytes(range(30))}, value_of, gram_value(bytes(range(30))).hex()),
     "key epoch": (EPOCH_VALUES, same, EPOCH.encode()),
     "label key": ({}, label_key_of, split_output(OUTPUT)[1]),
     "sealed label": ({"tag": TAG, "epoch": EPOCH.encode(), "version": 1}, opened_with, LABEL.encode()),

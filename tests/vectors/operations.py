@@ -17,6 +17,9 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.encoding import Reader, Writer
 from mandorla_protocol.engine import Engine
 from mandorla_protocol.epochs import Epoch, proof_nonce
+from mandorla_protocol.fingerprints.behaviour import Activity, behaviour_values
+from mandorla_protocol.fingerprints.sequence import sequence_values
+from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Step, Tool
 from mandorla_protocol.group.ristretto255 import Ristretto255
 from mandorla_protocol.header import RoundHeader
 from mandorla_protocol.indicators import Indicator
@@ -36,6 +39,7 @@ from tests.vectors.log_operations import STRUCTURES, LogOperations, build, plain
 WITHOUT_ENGINE = frozenset(
     {
         "answer-digest",
+        "behaviour-values",
         "check-header",
         "compare-close",
         "cosign",
@@ -43,6 +47,7 @@ WITHOUT_ENGINE = frozenset(
         "decode-fields",
         "encode",
         "encode-fields",
+        "encode-step",
         "extend-commitment",
         "half-digest",
         "header-digest",
@@ -63,6 +68,7 @@ WITHOUT_ENGINE = frozenset(
         "read-table",
         "request-digest",
         "seal",
+        "sequence-values",
         "sign",
         "sign-checkpoint",
         "size-class",
@@ -205,6 +211,20 @@ class Operations(LogOperations):
     def mine_templates(self, given):
         groups = fingerprints.mine(given["prompts"], given["min_accounts"], given["common"])
         return {"groups": {name: sorted(values) for name, values in groups.items()}}
+
+    # Behaviour.
+
+    def encode_step(self, given):
+        classes = Endpoint(given["endpoint"]), ModelClass(given["model"]), Tool(given["tools"])
+        gap = None if given["gap"] < 0 else given["gap"]
+        return {"step": Step(*classes, given["prompt_size"], given["answer_size"], gap).encode()}
+
+    def sequence_values(self, given):
+        return {"values": list(sequence_values(bytes.fromhex(given["steps"])))}
+
+    def behaviour_values(self, given):
+        times = [first + n * gap for first, gap, count in given["times"] for n in range(count)]
+        return {"values": list(behaviour_values(Activity(times, given["prompts"], given["sharing"])))}
 
     # Labels and tables.
 

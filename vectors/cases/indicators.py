@@ -73,6 +73,8 @@ VALID: list[tuple[str, str, list[str]]] = [
     ("prompt-sentence", "0" * 32, ["0" * 32]),
     *accounts.VALID,
     *networks.VALID,
+    ("behaviour", "0123456789abcdef" * 2, [" 0123456789ABCDEF0123456789abcdef\n"]),
+    ("request-sequence", "0" * 32, ["0" * 32]),
 ]
 
 BAD = "BAD_INDICATOR"
@@ -160,6 +162,16 @@ IPV4_FAULTS = {
     "lone_surrogate": "192.0.2.\ud800",
     "input_of_1025_characters": " " * 1016 + "192.0.2.1",
 }
+BEHAVIOUR_FAULTS = {
+    "empty": "",
+    "digit_short": "0" * 31,
+    "digit_long": "0" * 33,
+    "no_digit": "0" * 31 + "g",
+    "prefix": "0x" + "0" * 32,
+    "uuid": "01234567-89ab-cdef-0123-456789abcdef",
+    "fullwidth_digit": "0" * 31 + "\uff10",
+}
+
 IPV6_FAULTS = {
     "empty": "",
     "ipv4": "192.0.2.1",
@@ -206,6 +218,8 @@ FAULTS = [
     ("prompt-sentence", {"31_digits": FINGERPRINT[1:]}),
     *accounts.FAULTS,
     *networks.FAULTS,
+    ("behaviour", BEHAVIOUR_FAULTS),
+    ("request-sequence", BEHAVIOUR_FAULTS),
 ]
 
 

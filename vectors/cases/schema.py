@@ -74,6 +74,10 @@ CARD: Final = {"name": TEXT, "identity": octets(32), "certificate": HEX, "endpoi
 
 OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     "answer-digest": (members(request=HEX, evaluated=HEX, proof=HEX), members(digest=octets(32))),
+    "behaviour-values": (
+        members(times=each(each(INTEGER)), prompts=each(TEXT), sharing=INTEGER),
+        members(values=each(DIGEST)),
+    ),
     "blind": (members(tokens=HEX, uniform=HEX), members(blinds=HEX, blinded=HEX)),
     "check-elements": (members(elements=HEX), NOTHING),
     "check-header": (members(value=HEADER, now=INTEGER), NOTHING),
@@ -91,6 +95,17 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     "evaluate-and-prove": (
         members(secret=HEX, public_key=HEX, blinded=HEX, nonce=HEX),
         members(evaluated=HEX, proof=octets(64)),
+    ),
+    "encode-step": (
+        members(
+            endpoint=INTEGER,
+            model=INTEGER,
+            tools=INTEGER,
+            prompt_size=INTEGER,
+            answer_size=INTEGER,
+            gap={"type": "integer", "minimum": -1},
+        ),
+        members(step=octets(6)),
     ),
     "extend-commitment": (members(earlier=COMMITMENT, later=COMMITMENT), NOTHING),
     "half-digest": (members(header_digest=HEX, querier=HEX, answers=each(HEX)), members(digest=octets(32))),
@@ -136,6 +151,7 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     ),
     "request-digest": (members(header_digest=HEX, index=INTEGER, blinded=HEX), members(digest=octets(32))),
     "seal": (members(label=LABEL, **SEALED), members(sealed=octets(272))),
+    "sequence-values": (members(steps=HEX), members(values=each(DIGEST))),
     "sign": (
         members(private_key=octets(32), message=HEX),
         members(identity=octets(32), signature=octets(64)),
@@ -182,7 +198,7 @@ SCHEMA: Final[Schema] = {
         "hex": {"type": "string", "pattern": "^([0-9a-f]{2})*$"},
         **{
             f"hex-of-{size}": {"type": "string", "pattern": f"^[0-9a-f]{{{2 * size}}}$"}
-            for size in (16, 32, 64, 72, 272)
+            for size in (6, 16, 32, 64, 72, 272)
         },
         "checkpoint": members(origin=TEXT, size=INTEGER, root=HEX),
         "commitment": members(version=INTEGER, size=INTEGER, root=HEX),

@@ -17,6 +17,7 @@ from . import (
     check,
     demo,
     doctor,
+    extract,
     failures,
     homes,
     ingest,
@@ -53,6 +54,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("init", rich_help_panel=node)(homes.init)
     app.command("card", rich_help_panel=node)(homes.card)
     app.add_typer(peers.app, name="peer", rich_help_panel=node)
+    app.command("extract", rich_help_panel=node)(extract.extract)
     app.command("ingest", rich_help_panel=node)(ingest.ingest)
     app.command("serve", rich_help_panel=node)(serve.serve)
     app.command("round", rich_help_panel=node)(rounds.start)

@@ -64,6 +64,10 @@ _TYPES: Final = (
     IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=3),
     IndicatorType("prompt-minhash-pairs", Collection.PROMPTS, 1, digests.digest, needed=2),
     IndicatorType("prompt-sentence", Collection.PROMPTS, 1, digests.digest, needed=2),
+    # Two accounts whose cells touch share 4 of their 16 values or more; fewer are cells that only come near.
+    IndicatorType("behaviour", Collection.BEHAVIOUR, 1, digests.digest, needed=4),
+    # One n-gram of five steps can be anybody's; two are six requests in one order, or more.
+    IndicatorType("request-sequence", Collection.BEHAVIOUR, 1, digests.digest, needed=2),
 )
 
 REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})

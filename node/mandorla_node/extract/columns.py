@@ -1,0 +1,138 @@
+"""What a log's columns, endpoints, models and tools are called: a small TOML file (docs/signatures.md)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mandorla_protocol.errors import Code, InputError
+from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Tool
+
+REQUIRED: Final = ("time", "account")
+COLUMNS: Final = (
+    *REQUIRED,
+    "mail",
+    "address",
+    "payment",
+    "user_agent",
+    "ja4",
+    "endpoint",
+    "model",
+    "tools",
+    "prompt",
+    "prompt_size",
+    "answer_size",
+)
+TICKS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+TOKEN_CHARACTERS: Final = 4
+"""Characters of a token, where a log counts tokens: about right for English, and a class is a factor of 4."""
+
+ENDPOINTS: Final[Mapping[str, Endpoint]] = {
+    "*/chat/completions": Endpoint.CHAT,
+    "*/messages": Endpoint.CHAT,
+    "*/responses": Endpoint.CHAT,
+    "*generateContent": Endpoint.CHAT,
+    "*/completions": Endpoint.COMPLETION,
+    "*/complete": Endpoint.COMPLETION,
+    "*/embeddings": Endpoint.EMBEDDING,
+    "*/batches*": Endpoint.BATCH,
+    "*/files*": Endpoint.FILE,
+    "*/images/*": Endpoint.IMAGE,
+    "*/audio/*": Endpoint.AUDIO,
+    "*/moderations": Endpoint.MODERATION,
+    "*/models*": Endpoint.LISTING,
+}
+"""Classes of common paths, for a log whose map names none."""
+
+Class = TypeVar("Class", bound=IntEnum | IntFlag)
+
+
+@dataclass(frozen=True, slots=True)
+class LogMap:
+    """How a lab's log is read: its columns by our names, and the classes of its names by pattern."""
+
+    columns: Mapping[str, str] = field(default_factory=lambda: {name: name for name in COLUMNS})
+    named: frozenset[str] = frozenset(REQUIRED)
+    ticks: int = 1
+    characters: int = 1
+    endpoints: Mapping[str, int] = field(default_factory=lambda: dict(ENDPOINTS))
+    models: Mapping[str, int] = field(default_factory=dict)
+    tools: Mapping[str, int] = field(default_factory=dict)
+
+
+def classify(patterns: Mapping[str, int], name: str, other: int) -> int:
+    """Return the class of the first pattern that a name fits; a class's own name is of that class."""
+    for pattern, kind in patterns.items():
+        if fnmatchcase(name, pattern):
+            return kind
+    return other
+
+
+def load_map(path: Path | None) -> LogMap:
+    """Read a map; without one, columns have our names.
+
+    Raises InputError: BAD_FILE if it cannot be read, BAD_CONFIG if it is not a map.
+    """
+    if path is None:
+        return _made({})
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(Code.BAD_FILE, f"{path} is not UTF-8") from None
+    try:
+        return _made(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(Code.BAD_CONFIG, f"{path}: {error}") from None
+
+
+def _made(given: Mapping[str, object]) -> LogMap:
+    tables = {"columns", "endpoints", "models", "tools"}
+    for name in given.keys() - tables - {"time", "sizes"}:
+        raise InputError(
+            Code.BAD_CONFIG, f"a map has no {name}; it has {', '.join(sorted(tables))}, time, sizes"
+        )
+    columns = _table(given, "columns")
+    for name in columns.keys() - set(COLUMNS):
+        raise InputError(Code.BAD_CONFIG, f"there is no column {name}; there are {', '.join(COLUMNS)}")
+    endpoints = _classes(given, "endpoints", Endpoint)
+    return LogMap(
+        {name: columns.get(name, name) for name in COLUMNS},
+        frozenset((*REQUIRED, *columns)),
+        TICKS[_choice(given, "time", tuple(TICKS))],
+        {"characters": 1, "tokens": TOKEN_CHARACTERS}[_choice(given, "sizes", ("characters", "tokens"))],
+        endpoints | (dict(ENDPOINTS) if not _table(given, "endpoints") else {}),
+        _classes(given, "models", ModelClass),
+        _classes(given, "tools", Tool),
+    )
+
+
+def _choice(given: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
+    value = given.get(name, choices[0])
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(Code.BAD_CONFIG, f"{name} is one of {', '.join(choices)}")
+    return value
+
+
+def _table(given: Mapping[str, object], name: str) -> dict[str, str]:
+    table = given.get(name, {})
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+        raise InputError(Code.BAD_CONFIG, f"[{name}] is a table of texts")
+    return {str(key): str(value) for key, value in table.items()}
+
+
+def _classes(given: Mapping[str, object], name: str, kind: type[Class]) -> dict[str, int]:
+    known = {member.name.lower(): int(member) for member in kind if member.name}
+    patterns: dict[str, int] = {}
+    for pattern, wanted in _table(given, name).items():
+        if wanted not in known:
+            raise InputError(Code.BAD_CONFIG, f"[{name}]: a class is one of {', '.join(known)}")
+        patterns[pattern] = known[wanted]
+    # What already has a class's name needs no pattern.
+    return patterns | {word: value for word, value in known.items() if word not in patterns}

@@ -1,0 +1,225 @@
+"""An extraction, from logs to a file of indicators."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mandorla_protocol.errors import Code, InputError, NodeError
+
+from . import accounts, prompts, texts, writing
+from .columns import LogMap
+from .engines import Engine
+from .parts import GROUPS, Row, merge
+from .plan import BEHAVIOUR, PROMPT_TYPES, SEQUENCE, TEMPLATE, TEXT_TYPES, Plan
+from .reading import MAX_REPORTED, Piece, find_pieces
+from .splitting import SplitReport, split
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+KEY_SIZE: Final = 32
+PART_BYTES: Final = 1 << 26
+"""Bytes of logs for each part, about: a part is held in memory, several times over."""
+
+MAX_PARTS: Final = 1024
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be done: the options of the command.
+
+    `stop_list` holds (type, value) pairs to leave out. `common` asks for a stop list: the values of that many
+    groups. `names` is where to write which accounts stand behind each group. `parts` 0 goes by the logs'
+    size.
+    """
+
+    logs: Path
+    out: Path
+    log_map: LogMap
+    types: frozenset[str]
+    key: bytes
+    accounts: frozenset[str] | None = None
+    stop_list: frozenset[tuple[str, str]] = frozenset()
+    common: int = 0
+    names: Path | None = None
+    work: Path | None = None
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of the logs: rows read and used, bad rows by file and position, and what was written."""
+
+    rows: int
+    used: int
+    bad: int
+    first_bad: tuple[tuple[str, int, str], ...]
+    refused_texts: int
+    templates: int
+    stopped: int
+    written: int
+
+
+def extract(wanted: Wanted, engine: Engine, progress: Progress) -> Report:
+    """Extract indicators from logs, and write them.
+
+    Raises InputError: BAD_FILE if a log cannot be read, BAD_INPUT for an unknown extension of the output;
+    NodeError(STORE_FAILED) if there is no room.
+    """
+    writing.writer_of(wanted.out)
+    pieces = find_pieces(wanted.logs)
+    parts = wanted.parts or _parts(pieces)
+    with _workspace(wanted.work or wanted.out.parent) as work:
+        naming = wanted.names is not None
+        plan = Plan(work, parts, wanted.log_map, wanted.types, wanted.key, wanted.accounts, naming)
+        run = partial(_run, engine, progress)
+        numbered = list(enumerate(pieces))
+        reports = run("reading", partial(split, plan), numbered)
+        refused, templates = _stages(plan, run)
+        rows = merge(work, "out")
+        if wanted.common:
+            rows = writing.common_only(rows, wanted.common)
+        stopped = _Stopped(wanted.stop_list)
+        written = writing.write(wanted.out, _told(stopped.kept(rows), progress))
+        if wanted.names is not None:
+            writing.write(wanted.names, merge(work, "groups"), GROUPS)
+    return _report(reports, sum(refused), templates, stopped.count, written)
+
+
+def _stages(plan: Plan, run: Callable[..., list[int]]) -> tuple[list[int], int]:
+    """Run the other stages; return how many texts each part refused, and how many templates there are."""
+    every = range(plan.parts)
+    refused: list[int] = []
+    templates = 0
+    if plan.any_of((BEHAVIOUR, SEQUENCE)):
+        if BEHAVIOUR in plan.types:
+            run("payment instruments", partial(accounts.count_sharing, plan), every)
+        run("accounts", partial(accounts.fingerprint_accounts, plan), every)
+    if plan.any_of((*PROMPT_TYPES, TEMPLATE)):
+        run("prompts", partial(prompts.fingerprint_prompts, plan), every)
+    if TEMPLATE in plan.types:
+        run("templates", partial(prompts.count_runs, plan), every)
+        run("templates", partial(prompts.pair_runs, plan), every)
+        run("templates", partial(prompts.count_pairs, plan), every)
+        templates = prompts.group_templates(plan)
+        if plan.naming:
+            run("templates", partial(prompts.name_templates, plan), every)
+    if plan.any_of(name for name, _ in TEXT_TYPES):
+        refused = run("texts", partial(texts.parse_texts, plan), every)
+    return refused, templates
+
+
+def load_key(path: Path) -> bytes:
+    """Return the key that names groups; one that does not exist is made, for this user alone.
+
+    Raises NodeError(BAD_CONFIG) if the file is not such a key.
+    """
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+            file.write(secrets.token_bytes(KEY_SIZE))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise NodeError(Code.STORE_FAILED, f"{path}: {error.strerror}") from None
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise NodeError(Code.BAD_CONFIG, f"{path}: {error.strerror}") from None
+    if len(key) != KEY_SIZE:
+        raise NodeError(Code.BAD_CONFIG, f"{path} is not a key of {KEY_SIZE} bytes")
+    return key
+
+
+def _parts(pieces: list[Piece]) -> int:
+    """Return how many parts there should be; logs that are compressed are taken to be five times as long."""
+    size = 0
+    for path in {piece.path for piece in pieces}:
+        squeezed = path.suffix.lower() in (".gz", ".parquet")
+        size += path.stat().st_size * (5 if squeezed else 1)
+    return min(MAX_PARTS, max(1, math.ceil(size / PART_BYTES)))
+
+
+@contextmanager
+def _workspace(parent: Path) -> Iterator[Path]:
+    """Make a folder for this user alone, which holds the logs' content until the context is left."""
+    try:
+        work = Path(tempfile.mkdtemp(prefix=".mandorla-extract-", dir=parent))
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{parent}: {error.strerror}") from None
+    try:
+        yield work
+    except OSError as error:
+        raise NodeError(
+            Code.STORE_FAILED, f"{error.strerror}: --work names a folder with more room"
+        ) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _run(
+    engine: Engine, progress: Progress, stage: str, task: Callable[[T], R], items: Iterable[T]
+) -> list[R]:
+    given = list(items)
+    results: list[R] = []
+    progress(stage, 0, len(given))
+    for result in engine.map(task, given):
+        results.append(result)
+        progress(stage, len(results), len(given))
+    return results
+
+
+def _told(rows: Iterator[Row], progress: Progress) -> Iterator[Row]:
+    for number, row in enumerate(rows):
+        if number % 100_000 == 0:
+            progress("writing", number, 0)
+        yield row
+
+
+class _Stopped:
+    """Leave out what a stop list holds, and count it."""
+
+    def __init__(self, stop_list: frozenset[tuple[str, str]]) -> None:
+        self._stop_list = stop_list
+        self.count = 0
+
+    def kept(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows that are not stopped."""
+        for row in rows:
+            if row[:2] in self._stop_list:
+                self.count += 1
+            else:
+                yield row
+
+
+def _report(reports: list[SplitReport], refused: int, templates: int, stopped: int, written: int) -> Report:
+    first: list[tuple[str, int, str]] = []
+    before: dict[Path, int] = {}
+    for report in reports:
+        piece = report.piece
+        # Positions count from the start of a file, of which other workers read the pieces before.
+        start = before.get(piece.path, 0)
+        first += [(piece.path.name, start + number, reason) for number, reason in sorted(report.faults.first)]
+        before[piece.path] = start + report.rows
+    return Report(
+        sum(report.used + report.faults.total for report in reports),
+        sum(report.used for report in reports),
+        sum(report.faults.total for report in reports),
+        tuple(first[:MAX_REPORTED]),
+        refused,
+        templates,
+        stopped,
+        written,
+    )
