@@ -1,6 +1,6 @@
 """What `behaviour` and `request-sequence` tell apart, over a made-up population (SPEC 4.9).
 
-    python benchmarks/behaviour.py
+    python -m benchmarks.behaviour
 
 A row gives, for one type and one way to look, how often a pair of accounts matches: two accounts of one
 operator at two labs; accounts of two operators; an operator's account and an honest one that runs the same
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from population import Account, honest, operators
-
+from benchmarks.population import Account, honest, operators
+from benchmarks.rows import Row as TableRow
 from mandorla_protocol.fingerprints.behaviour import behaviour_values
 from mandorla_protocol.fingerprints.sequence import sequence_values
 from mandorla_protocol.indicators import REGISTRY
@@ -88,6 +88,20 @@ def rows(needed: int | None = None) -> Iterator[Row]:
                 row[kind] = rate(((a, b) for b in kept(values, accounts, stop) for a in flagged), enough)
             row["values"] = sum(map(len, flagged)) / len(flagged)
             yield row
+
+
+def table_rows() -> Iterator[TableRow]:
+    """Yield the rows of `benchmarks.signatures`: what is false is the worst of all that should not match."""
+    for row in rows():
+        rates = {name: value for name, value in row.items() if isinstance(value, float)}
+        yield TableRow(
+            data=f"{2 * OPERATORS * ACCOUNTS} accounts",
+            profile=f"{row['type']}{', stop list' if row['stop list'] == 'yes' else ''}",
+            needed=int(row["needed"]),
+            values=rates["values"],
+            linked=rates["an account finds its operator"],
+            false=max(rates[name] for name in ("two operators", *KINDS)),
+        )
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """`mandorla extract` on a made-up log: rows a second, peak memory, and the same bytes from every engine.
 
-    python benchmarks/extract.py [--rows N] [--log FILE] [--engine polars] [--engine ray] [--types TYPES]
+    python -m benchmarks.extract [--rows N] [--log FILE] [--engine polars] [--engine ray] [--types TYPES]
 
 The log is made if FILE is not there yet: ten million rows are 5 GB of JSON Lines. Memory is what all
 processes of a run have for themselves, and their share of what they have in common (PSS), sampled twice a
@@ -22,7 +22,7 @@ import threading
 import time
 from pathlib import Path
 
-import request_log
+from benchmarks import request_log
 
 COLUMNS = "{:<8} {:<52} {:>8} {:>8} {:>10} {:>8} {:>12}  {}"
 TYPES = ("mailbox,mail-domain,ipv4,behaviour,request-sequence", "prompt-template")

@@ -1,6 +1,6 @@
 """Write a made-up request log: the same rows for the same seed, as many as are asked for.
 
-    python benchmarks/request_log.py ROWS FILE.jsonl|FILE.csv|FILE.parquet
+    python -m benchmarks.request_log ROWS FILE.jsonl|FILE.csv|FILE.parquet
 
 One account in ten is an operator's, with others on its payment instrument, and sends a template with a
 payload; the rest are people, who write prompts of their own, some of them often. Rows stand in order of time.
@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from population import START, WORDS
+from benchmarks.population import START, WORDS
 
 ROW_SECONDS = 0.05
 ACCOUNT_ROWS = 400
