@@ -49,6 +49,8 @@ VALUES = {
     "prompt-minhash-wide": FINGERPRINT,
     "prompt-minhash-pairs": FINGERPRINT,
     "prompt-sentence": FINGERPRINT,
+    "behaviour": FINGERPRINT,
+    "request-sequence": FINGERPRINT,
 }
 BITCOIN = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 ALL = [match(kind, value) for kind, value in VALUES.items()] + [match("wallet", BITCOIN)]

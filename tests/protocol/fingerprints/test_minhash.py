@@ -53,7 +53,7 @@ def test_a_prompt_has_a_value_a_band_each_an_indicator(
 
 
 def test_the_needed_numbers_are_those_of_the_specification() -> None:
-    assert [REGISTRY[profile.name].needed for profile in PROFILES] == [1, 2, 2]
+    assert [REGISTRY[profile.name].needed for profile in PROFILES] == [1, 3, 2]
 
 
 @given(prompt=TEXT)
