@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator bench-signatures clean
+.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures clean
 
 install: $(VENV)/.installed
 
@@ -64,6 +64,14 @@ fmt: install
 proto: install
 	$(BIN)/python proto/generate.py
 
+# Each writes benchmarks/results and its table in benchmarks/README.md, in minutes; LARGE=1 adds rounds of 1,048,576.
+bench: install
+	$(BIN)/python -m benchmarks.bench $(if $(LARGE),--large)
+
+# Each peer is installed in an environment of its own, under .venv-peers.
+bench-peers: install
+	$(BIN)/python -m benchmarks.against $(if $(LARGE),--large)
+
 bench-simulator: install
 	$(BIN)/python benchmarks/simulator.py
 
@@ -72,4 +80,4 @@ bench-signatures: install
 	$(BIN)/python -m benchmarks.signatures
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
