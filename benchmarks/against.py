@@ -4,9 +4,9 @@
 
 Operations against PyPI `voprf`; a `shared` round of two real nodes against `openmined-psi` and against
 SecretFlow's `spu`. `voprf` is in the environment of the tests; the others get their own under `.venv-peers`,
-from PyPI. One that cannot be installed, or fails, gets a row that says so. Runs are interleaved: ours, theirs,
-ours, theirs. It writes `results/peers.json` and the second table of `README.md`, which says what each figure
-includes. LARGE=1 also runs our round of 1,048,576.
+from PyPI. One that cannot be installed, or fails, gets a row that says so. Runs are interleaved: ours,
+theirs, ours, theirs. It writes `results/peers.json` and the second table of `README.md`, which says what
+each figure includes. LARGE=1 also runs our round of 1,048,576.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def of_rounds(size: int, runs: int, peers: Sequence[Peer]) -> Iterator[Result]:
 
 def of_large(runs: int, with_ours: bool) -> Iterator[Result]:
     """Yield the peer that is made for millions, at a million, and our round if asked for."""
-    ours = rounds.measure(LARGE, 1) if with_ours else []
+    (ours,) = rounds.measure(LARGE, 1, 2) if with_ours else ([],)
     peer = secretflow("RR22")
     peer.install()
     for _ in range(runs):

@@ -1,11 +1,11 @@
 """Results as JSON, and as a table of `benchmarks/README.md`.
 
-A file of results is a list of objects with exactly these members: `metric`, a string; `size`, the elements or
-the indicators of each side, an integer; `ours`, our figure; `peer`, what it is compared with; `value`, the
-figure of that; `ratio`, `ours` divided by `value`; `unit`, the unit of both figures. Of what is compared, less
-is better. What is not there is null: a figure that stands alone has no `peer`, `value` or `ratio`; a peer that
-cannot be measured here has a `peer` that says why, and no `value`; and one that was measured where we were not
-has no `ours`.
+A file of results is a list of objects with exactly these members: `metric`, a string; `size`, the elements
+or the indicators of each side, an integer; `ours`, our figure; `peer`, what it is compared with; `value`,
+the figure of that; `ratio`, `ours` divided by `value`; `unit`, the unit of both figures. Of what is
+compared, less is better. What is not there is null: a figure that stands alone has no `peer`, `value` or
+`ratio`; a peer that cannot be measured here has a `peer` that says why, and no `value`; and one that was
+measured where we were not has no `ours`.
 """
 
 from __future__ import annotations

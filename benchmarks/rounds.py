@@ -37,10 +37,11 @@ HEADINGS = (
 )
 
 
-def measure(size: int, runs: int, cores: int = 2) -> list[Round]:
-    """Run a round several times, each from homes in which only the indicators are known."""
+def measure(size: int, runs: int, *cores: int) -> list[list[Round]]:
+    """Run a round several times, from the same homes, on each number of cores in turn."""
     with two_labs(size) as made:
-        return [asyncio.run(run_round(made, size, cores)) for _ in range(runs)]
+        ran = [[asyncio.run(run_round(made, size, count)) for count in cores] for _ in range(runs)]
+    return [list(rounds) for rounds in zip(*ran, strict=True)]
 
 
 def median(rounds: list[Round], name: str) -> float:
@@ -83,7 +84,7 @@ def main() -> None:
     print(COLUMNS.format(*HEADINGS))
     written: list[dict[str, Any]] = []
     for size in arguments.sizes:
-        rounds = measure(size, arguments.runs, arguments.cores)
+        (rounds,) = measure(size, arguments.runs, arguments.cores)
         print_row(size, rounds)
         written += [{"size": size, "cores": arguments.cores} | asdict(one) for one in rounds]
     if arguments.json:

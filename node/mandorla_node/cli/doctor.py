@@ -15,7 +15,7 @@ from .options import JsonOption
 
 _PACKAGES = ("mandorla", "cryptography", "grpcio", "protobuf", "pynacl", "rbcl", "sqlalchemy")
 
-_PORTABLE_COSTS = "an operation costs two to seven times the CPU time that it costs the native engine"
+_PORTABLE_COSTS = "an operation costs two to eight times the CPU time that it costs the native engine"
 """Measured by `benchmarks/operations.py`, on one thread."""
 
 
