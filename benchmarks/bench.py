@@ -12,7 +12,6 @@ import argparse
 from collections.abc import Iterator
 
 from benchmarks import checks, operations, rounds
-from benchmarks.labs import Round
 from benchmarks.results import Result, machine, save
 
 SIZES = (2**12, 2**14, 2**16, 2**17)
