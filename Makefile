@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test check spec-check proofs vectors fmt proto bench-simulator bench-signatures clean
+.PHONY: install test-tools proof-tools demo test test-portable check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures clean
 
 install: $(VENV)/.installed
 
@@ -27,8 +27,21 @@ test-tools:
 		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \
 		echo "no Chromium, and apt cannot install it: the report's browser test will fail"
 
+# What depends on the engine, and on the columns of the native extension: the vectors and the other VOPRF, batches, labels,
+# tables, sessions, audits, and nodes in rounds with honest and with hostile peers, in one process and in several.
+# The rest of the suite does not reach them, or reaches them by the same calls.
+PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/test_engine.py tests/protocol/test_labels.py \
+	tests/protocol/test_table.py tests/protocol/test_native_engine.py tests/protocol/session tests/protocol/audit \
+	tests/node/test_rounds.py tests/node/test_audit.py tests/node/cli/test_homes.py tests/adversarial/test_hostile_holder.py \
+	tests/adversarial/test_hostile_querier.py tests/e2e/test_demo.py
+
+# All with the engine that `auto` takes; and if that is the native one, what depends on it again without the extension.
 test: install test-tools
 	$(BIN)/python -m pytest
+	@if $(BIN)/python -c 'import mandorla_protocol._native' 2> /dev/null; then $(MAKE) --no-print-directory test-portable; fi
+
+test-portable: install
+	PYTHONPATH=$(CURDIR)/tests/support/portable MANDORLA_ENGINE=portable $(BIN)/python -m pytest $(PORTABLE_TESTS)
 
 check: install
 	$(BIN)/ruff format --check .
@@ -64,6 +77,14 @@ fmt: install
 proto: install
 	$(BIN)/python proto/generate.py
 
+# Each writes benchmarks/results and its table in benchmarks/README.md, in minutes; LARGE=1 adds rounds of 1,048,576.
+bench: install
+	$(BIN)/python -m benchmarks.bench $(if $(LARGE),--large)
+
+# Each peer is installed in an environment of its own, under .venv-peers.
+bench-peers: install
+	$(BIN)/python -m benchmarks.against $(if $(LARGE),--large)
+
 bench-simulator: install
 	$(BIN)/python benchmarks/simulator.py
 
@@ -72,4 +93,4 @@ bench-signatures: install
 	$(BIN)/python -m benchmarks.signatures
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,11 @@
 """The native engine gives the portable engine's bytes and errors, for valid and invalid input alike."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -208,3 +211,20 @@ def test_without_the_extension_auto_is_portable_and_native_says_what_to_do(
         load_engine("native")
     assert caught.value.code is Code.BAD_CONFIG
     assert "cargo" in caught.value.detail
+
+
+def test_the_portable_run_of_these_tests_has_no_extension() -> None:
+    """`make test` runs what depends on the engine a second time, with this folder on Python's path."""
+    program = (
+        "from mandorla_protocol import accelerated, engine; "
+        "print(accelerated.BUILT, engine.load_engine('auto').name)"
+    )
+    folder = Path(__file__).parents[1] / "support" / "portable"
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == ["False", "portable"]

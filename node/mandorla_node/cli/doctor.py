@@ -15,6 +15,9 @@ from .options import JsonOption
 
 _PACKAGES = ("mandorla", "cryptography", "grpcio", "protobuf", "pynacl", "rbcl", "sqlalchemy")
 
+_PORTABLE_COSTS = "an operation costs two to eight times the CPU time that it costs the native engine"
+"""Measured by `benchmarks/operations.py`, on one thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -76,14 +79,11 @@ def _installation() -> Iterator[Finding]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from mandorla_protocol.engine import load_engine
     from mandorla_protocol.indicators import DATA_VERSIONS
 
     yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield Finding("cores", str(os.cpu_count() or 1))
-    engine = load_engine("auto")
-    how = "threads" if engine.releases_gil else "processes"
-    yield Finding("engine", f"{engine.name}, in {how}")
+    yield _engine()
     for package in _PACKAGES:
         try:
             yield Finding(package, version(package))
@@ -98,6 +98,26 @@ def _installation() -> Iterator[Finding]:
             # Peers would be told profiles that this lab does not follow.
             said = f"{found}, but indicators are canonicalised by {wanted}: install that version"
             yield Finding(package, said, Code.PROFILE_MISMATCH)
+
+
+def _engine() -> Finding:
+    """Say which engine serves, and what it costs if it is not the fast one."""
+    import os
+
+    from mandorla_protocol.engine import load_engine
+
+    # As a node reads it: the variable wins over its home.
+    choice = os.environ.get("MANDORLA_ENGINE", "auto")
+    try:
+        engine = load_engine(choice)
+    except MandorlaError as error:
+        return Finding("engine", error.diagnostics(), error.code)
+    if engine.releases_gil:
+        return Finding("engine", f"{engine.name}, in threads")
+    remedy = (
+        "install Rust 1.89 or newer, then Mandorla again" if choice == "auto" else "unset MANDORLA_ENGINE"
+    )
+    return Finding("engine", f"{engine.name}, in processes: {_PORTABLE_COSTS}; {remedy}")
 
 
 def _home(path: Path) -> Iterator[Finding]:

@@ -96,6 +96,32 @@ def test_doctor_finds_a_home_well(run: Run, home: Home) -> None:
     assert {"python", "engine", "cores", "cryptography", "store", "permissions", "socket"} <= set(checks)
 
 
+def test_doctor_says_what_the_portable_engine_costs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MANDORLA_ENGINE", raising=False)
+    monkeypatch.setitem(sys.modules, "mandorla_protocol.native_engine", None)
+    said = engine_by_doctor(run)
+    assert said.startswith("portable, in processes: an operation costs two to eight times the CPU time")
+    assert "install Rust 1.89 or newer" in said
+
+
+def test_doctor_names_the_engine_that_the_environment_forces(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANDORLA_ENGINE", "portable")
+    assert engine_by_doctor(run).startswith("portable")
+    monkeypatch.setenv("MANDORLA_ENGINE", "abacus")
+    ran = run("doctor")
+    assert ran.status == Code.BAD_CONFIG.info.exit_status
+    assert "abacus" in ran.out
+
+
+def engine_by_doctor(run: Run) -> str:
+    ran = run("doctor", "--json")
+    assert ran.status == 0
+    assert isinstance(ran.parsed, dict)
+    return next(str(check["said"]) for check in ran.parsed["checks"] if check["name"] == "engine")
+
+
 def test_doctor_sees_a_home_that_others_can_read(run: Run, home: Home) -> None:
     (home.path / "identity.key").chmod(0o644)
     ran = run("doctor", "--home", home.path)
