@@ -37,11 +37,11 @@ PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/test
 
 # All with the engine that `auto` takes; and if that is the native one, what depends on it again without the extension.
 test: install test-tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 	@if $(BIN)/python -c 'import mandorla_protocol._native' 2> /dev/null; then $(MAKE) --no-print-directory test-portable; fi
 
 test-portable: install
-	PYTHONPATH=$(CURDIR)/tests/support/portable MANDORLA_ENGINE=portable $(BIN)/python -m pytest $(PORTABLE_TESTS)
+	PYTHONPATH=$(CURDIR)/tests/support/portable MANDORLA_ENGINE=portable $(BIN)/python -m pytest --numprocesses auto $(PORTABLE_TESTS)
 
 check: install
 	$(BIN)/ruff format --check .
