@@ -28,12 +28,13 @@ test-tools:
 		echo "no Chromium, and apt cannot install it: the report's browser test will fail"
 
 # What depends on the engine, and on the columns of the native extension: the vectors and the other VOPRF, batches, labels,
-# tables, sessions, audits, and nodes in rounds with honest and with hostile peers, in one process and in several.
-# The rest of the suite does not reach them, or reaches them by the same calls.
+# tables, sessions, audits, nodes in rounds with honest and with hostile peers, and nodes as processes. The rest of the suite
+# does not reach them, or by the same calls and for longer: each byte of a bundle, a node killed at each effect.
 PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/test_engine.py tests/protocol/test_labels.py \
 	tests/protocol/test_table.py tests/protocol/test_native_engine.py tests/protocol/session tests/protocol/audit \
 	tests/node/test_rounds.py tests/node/test_audit.py tests/node/cli/test_homes.py tests/adversarial/test_hostile_holder.py \
-	tests/adversarial/test_hostile_querier.py tests/e2e/test_demo.py
+	tests/adversarial/test_hostile_querier.py tests/e2e/test_demo.py \
+	--deselect tests/node/test_audit.py::test_every_byte_counts
 
 # All with the engine that `auto` takes; and if that is the native one, what depends on it again without the extension.
 test: install test-tools

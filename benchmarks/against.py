@@ -196,7 +196,9 @@ def main() -> None:
         ]
         keep(of_rounds(size, arguments.runs, peers))
     keep(of_large(arguments.runs, arguments.large))
-    save("peers", results, f"{machine()}. Medians of {arguments.runs} runs, interleaved.")
+    once = f"; of one of ours at {LARGE:,}" if arguments.large else ""
+    runs = f"Medians of {arguments.runs} runs, of {2 * arguments.runs - 1} of each operation{once}."
+    save("peers", results, f"{machine()}. {runs}")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,8 @@ def main() -> None:
         keep(of_rounds(LARGE, 1))
     keep(of_checks(100_000, 4_000))
     once = f"; of one at {LARGE:,}" if arguments.large else ""
-    save("bench", results, f"{machine()}. Medians of {arguments.runs} runs{once}.")
+    runs = f"Medians of {arguments.runs} runs, of {2 * arguments.runs - 1} of each operation{once}."
+    save("bench", results, f"{machine()}. {runs}")
 
 
 if __name__ == "__main__":
