@@ -40,7 +40,12 @@ class Preparing:
         Each version is padded, so that one for every new flag would be mostly padding.
         """
         while True:
-            for peer, collection in await asyncio.to_thread(self._wanted):
+            try:
+                wanted = await asyncio.to_thread(self._wanted)
+            except MandorlaError as error:
+                _LOG.warning("no look for tables", code=error.code.name)
+                wanted = []
+            for peer, collection in wanted:
                 if asyncio.get_running_loop().time() >= self._due.get((peer.lab, collection), 0.0):
                     await self._prepare(peer, collection)
             await asyncio.sleep(_LOOK_EVERY)

@@ -83,6 +83,7 @@ async def running(home: Home, clock: Clock = system_clock, ahead: bool = False) 
             return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
+        stack.push_async_callback(tables.settled)
         if ahead and (every := settings.rounds.prepare_every):
             preparing = asyncio.create_task(Preparing(store, tables, every).run())
             stack.callback(preparing.cancel)

@@ -6,11 +6,14 @@ import asyncio
 import itertools
 import os
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
-from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.errors import Code, MandorlaError, RoundError
 from mandorla_protocol.header import Offer
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
 from mandorla_protocol.oprf import KeyPair
@@ -25,6 +28,9 @@ from .workers import Workers
 _BATCH = 4_096
 _SEED_SIZE = 32
 _ADD = int(Operation.ADD)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,12 @@ class Tables:
                 ready = Ready(held, ready.seed, ready.keys)
             return ready
 
+    async def settled(self) -> None:
+        """Wait until nothing is being prepared; whoever waits for it was cancelled before."""
+        for lock in list(self._locks.values()):
+            async with lock:
+                pass
+
     def offer(self, ready: Ready) -> Offer:
         """Say what a prepared epoch offers; raises RoundError(BUDGET_EXCEEDED) if nothing is left."""
         held = ready.held
@@ -82,7 +94,7 @@ class Tables:
             epoch, seed = Epoch(self._lab, querier, collection, number), os.urandom(_SEED_SIZE)
             keys = await self._pool.run(workers.derive_keys, seed, epoch)
             terms = (self._policy.budget, self._policy.epoch_lifetime)
-            held = await asyncio.to_thread(holding.create, epoch, seed, keys.public, *terms)
+            held = await _to_the_end(holding.create, epoch, seed, keys.public, *terms)
             return Ready(held, seed, keys)
         seed = holding.seed(held)
         return Ready(held, seed, await self._pool.run(workers.derive_keys, seed, held.epoch))
@@ -90,24 +102,31 @@ class Tables:
     async def _add_version(self, ready: Ready) -> bool:
         """Append what was flagged or expired since the last version; say whether there was anything."""
         held, holding = ready.held, self._store.holding
-        await asyncio.to_thread(holding.discard_staged, held)
+        await _to_the_end(holding.discard_staged, held)
         await self._stage_additions(ready)
-        staged = await asyncio.to_thread(holding.stage_revocations, held)
+        staged = await _to_the_end(holding.stage_revocations, held)
         if not staged and held.commitment.version:
             return False
-        await asyncio.to_thread(self._finish_version, held, staged)
+        await _to_the_end(self._finish_version, held, staged)
         return True
 
     async def _stage_additions(self, ready: Ready) -> None:
         held, holding = ready.held, self._store.holding
         after = 0
         tasks: set[asyncio.Task[None]] = set()
-        async with asyncio.TaskGroup() as group:
-            while batch := await asyncio.to_thread(holding.additions, held, after, _BATCH):
-                after = batch[-1].indicator_id
-                tasks.add(group.create_task(self._stage_batch(ready, batch)))
-                if len(tasks) > self._pool.count:
-                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        failed: MandorlaError | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                while batch := await asyncio.to_thread(holding.additions, held, after, _BATCH):
+                    after = batch[-1].indicator_id
+                    tasks.add(group.create_task(self._stage_batch(ready, batch)))
+                    if len(tasks) > self._pool.count:
+                        _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except* MandorlaError as errors:
+            # One of them, as everybody expects who calls this: a group would be an unknown failure to all.
+            failed = next(_single(errors))
+        if failed is not None:
+            raise failed
 
     async def _stage_batch(self, ready: Ready, batch: list[Addition]) -> None:
         held = ready.held
@@ -119,7 +138,7 @@ class Tables:
             b"".join(addition.token for addition in batch),
             [addition.label for addition in batch],
         )
-        await asyncio.to_thread(self._keep, held, batch, tags, sealed)
+        await _to_the_end(self._keep, held, batch, tags, sealed)
 
     def _keep(self, held: HeldEpoch, batch: list[Addition], tags: bytes, sealed: bytes) -> None:
         columns = zip(batch, split(tags, TAG_SIZE), split(sealed, SEALED_LABEL_SIZE), strict=True)
@@ -141,3 +160,26 @@ class Tables:
             holding.add_page(held, frontier.size, part)
             frontier = part.append_to(frontier)
         holding.publish(held, frontier)
+
+
+async def _to_the_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run what writes in a thread; who is cancelled meanwhile waits for it, and keeps the lock so long.
+
+    A thread cannot be stopped, and beside one that finishes a version no other may be begun.
+    """
+    running = asyncio.create_task(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({running})
+        raise
+
+
+def _single(errors: BaseExceptionGroup[MandorlaError]) -> Iterator[MandorlaError]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _single(error)
+        else:
+            yield error

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
+import pytest
+
 from mandorla.v1 import operator_pb2
+from mandorla_node.settings import RoundPolicy
+from mandorla_node.store import HeldEpoch, IndicatorSet, LabelledIndicator, Store
+from mandorla_node.tables import Ready, Tables
+from mandorla_node.vault import Vault, new_key
+from mandorla_node.workers import Workers
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.labels import Label
+from mandorla_protocol.merkle import Frontier
 from tests.support.labs import SHARED, addresses, ingest, make_labs, run_round, serving
 
 
@@ -35,3 +47,52 @@ def test_a_node_makes_its_tables_before_it_is_asked(folder: Path) -> None:
             assert await versions(at_a) == expected, "the round had nothing to add"
 
     asyncio.run(asyncio.wait_for(journey(), 60))
+
+
+def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an operator hangs up while a version is written, and asks again."""
+    store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
+    flagged = [LabelledIndicator(Indicator.parse("ipv4", f"198.18.0.{n}"), Label()) for n in range(9)]
+    store.indicators.add(IndicatorSet.FLAGGED, flagged, None)
+    pool = Workers("portable", 1)
+    tables = Tables(LabId(bytes(32)), store, pool, RoundPolicy())
+    publishing, go_on, begun = threading.Event(), threading.Event(), threading.Event()
+    publish, discard = store.holding.publish, store.holding.discard_staged
+
+    def slowly(held: HeldEpoch, frontier: Frontier) -> None:
+        publishing.set()
+        go_on.wait(30)
+        publish(held, frontier)
+
+    def beginning(held: HeldEpoch) -> None:
+        discard(held)
+        if publishing.is_set():
+            begun.set()
+
+    monkeypatch.setattr(store.holding, "publish", slowly)
+    monkeypatch.setattr(store.holding, "discard_staged", beginning)
+
+    async def journey() -> None:
+        def prepare() -> asyncio.Task[Ready]:
+            return asyncio.create_task(tables.prepare(LabId(b"p" * 32), "infrastructure"))
+
+        first = prepare()
+        await asyncio.to_thread(publishing.wait, 30)
+        first.cancel()
+        second = prepare()
+        assert not await asyncio.to_thread(begun.wait, 0.3), "the first still writes"
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        held = (await second).held
+        assert (held.commitment.version, held.commitment.size) == (1, 256)
+        frontier = Frontier()
+        for part in store.holding.entries(held, 0, 256):
+            frontier = part.append_to(frontier)
+        assert frontier == held.frontier
+
+    asyncio.run(asyncio.wait_for(journey(), 60))
+    pool.close()
+    store.close()

@@ -114,6 +114,47 @@ def test_pages_that_were_not_published_are_forgotten(store: Store) -> None:
     assert store.holding.entries(held, 0, 10) == ()
 
 
+def test_a_version_that_is_prepared_beside_another_changes_nothing(store: Store) -> None:
+    number = store.holding.next_number(PEER, "prompts")
+    before = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
+    page = TablePart(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE))
+    store.holding.add_page(before, 0, page)
+    store.holding.publish(before, page.append_to(before.frontier))
+    store.holding.discard_staged(before)
+    with pytest.raises(NodeError) as caught:
+        store.holding.publish(before, page.append_to(before.frontier))
+    assert caught.value.code is Code.STORE_FAILED
+    held = store.holding.get(before.epoch)
+    assert store.holding.entries(held, 0, 10) == (page,)
+    assert held.commitment.version == 1
+
+
+def test_a_version_of_which_pages_are_gone_is_not_published(store: Store) -> None:
+    number = store.holding.next_number(PEER, "prompts")
+    held = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
+    page = TablePart(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE))
+    store.holding.add_page(held, 0, page)
+    store.holding.discard_staged(held)
+    with pytest.raises(NodeError):
+        store.holding.publish(held, page.append_to(held.frontier))
+
+
+@pytest.mark.spec("7.3-3")
+def test_a_page_that_an_earlier_round_left_late_is_not_taken_for_verified(folder: Path) -> None:
+    store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
+    asked = store.asking.begin(store.asking.look_up(ASKED, Element(bytes(32))))
+    entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(9)]
+    store.asking.stage_entries(asked, 0, parts_of(entries))
+    store.asking.stage_entries(asked, 4, parts_of(entries[:1]))
+    frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
+    committed = TableCommitment(1, len(entries), frontier.root)
+    reader = TableReader.resume(asked.verified, asked.frontier, committed).accept(parts_of(entries))
+    with pytest.raises(NodeError) as caught:
+        store.asking.accept_table(asked, reader)
+    assert caught.value.code is Code.STORE_FAILED
+    store.close()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(data: st.DataObject) -> None:

@@ -26,8 +26,8 @@ from ..client import PeerClient
 from ..store import AskedEpoch, IndicatorSet, Store
 from ..workers import Workers
 
-_RECORDED: Final = 65_536
-"""Matches that are recorded at once."""
+_RECORDED: Final = 16_384
+"""Matches that are recorded at once: SQLite takes 32,766 parameters unless it was built for more."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the step's name, and how much of how much is done."""
@@ -188,12 +188,12 @@ class QuerierHalf:
             self._drop_ahead()
             page = asyncio.create_task(self._page(start))
             self._ahead = (start, page)
-        response = await page
-        following = start + sum(len(part.operations) for part in response.parts)
+        parts = wire.parts_from(await page)
+        following = start + sum(map(len, parts))
         self._ahead = None
         if start < following < self._holder.offer.table.size:
             self._ahead = (following, asyncio.create_task(self._page(following)))
-        return querier.PageReceived(wire.parts_from(response))
+        return querier.PageReceived(parts)
 
     async def _page(self, start: int) -> exchange_pb2.ListTagsResponse:
         return await self._client.list_tags(

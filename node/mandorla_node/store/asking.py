@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, sele
 
 from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
-from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.errors import Code, NodeError, RoundError
 from mandorla_protocol.group import Element
 from mandorla_protocol.indicators import Indicator, Token, token_of
 from mandorla_protocol.labels import LABEL_KEY_SIZE, TAG_SIZE
@@ -19,7 +19,7 @@ from mandorla_protocol.table import TableCommitment, TablePart, TableReader
 from .bulk import insert_rows
 from .database import Database
 from .indicators import IndicatorSet
-from .pages import insert_parts
+from .pages import entries_from_leaf, insert_parts
 from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
 
 
@@ -135,6 +135,8 @@ class Asking:
         """Take the staged entries for the committed table, and the pending tags with them.
 
         Earlier epochs of the same peer and collection are forgotten: nothing will be asked in them again.
+        Raises NodeError(STORE_FAILED) if other pages are there than the reader has read: those of a round
+        that was stopped, whose thread was late.
         """
         earlier = select(ASKED_EPOCHS.c.id).where(
             ASKED_EPOCHS.c.holder == asked.epoch.holder,
@@ -142,6 +144,9 @@ class Asking:
             ASKED_EPOCHS.c.number < asked.epoch.number,
         )
         with self._database.write() as connection:
+            staged = entries_from_leaf(connection, PEER_PAGES, asked.id, asked.frontier.size)
+            if staged != reader.position - asked.frontier.size:
+                raise NodeError(Code.STORE_FAILED, "an earlier round left pages behind")
             for table in (OWN_TAGS, PEER_PAGES):
                 connection.execute(delete(table).where(table.c.epoch_id.in_(earlier)))
             pending = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)

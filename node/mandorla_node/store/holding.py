@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, i
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import Epoch, LabId
-from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.errors import Code, NodeError, RoundError
 from mandorla_protocol.header import RoundId
 from mandorla_protocol.indicators import Token, token_of
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
@@ -25,7 +25,7 @@ from . import staging
 from .bulk import insert_rows
 from .database import Database
 from .log import append
-from .pages import insert_parts, read_parts
+from .pages import entries_from_leaf, insert_parts, read_parts
 from .rounds import RoundState
 from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_LIVE, HELD_PAGES, HELD_STAGING, INDICATORS, ROUNDS
 from .staging import StagedEntry
@@ -275,12 +275,20 @@ class Holding:
             insert_parts(connection, HELD_PAGES, held.id, leaf, [part])
 
     def publish(self, held: HeldEpoch, frontier: Frontier) -> None:
-        """Let the pages that were added be the table's next version; raises RoundError(EPOCH_RETIRED)."""
+        """Let the pages that were added be the table's next version.
+
+        Raises RoundError(EPOCH_RETIRED), and NodeError(STORE_FAILED) if the pages are not those of the
+        frontier, or another version was published since `held` was read.
+        """
         version = held.commitment.version + 1
         with self._database.write() as connection:
-            seed = select(HELD_EPOCHS.c.sealed_seed).where(HELD_EPOCHS.c.id == held.id)
-            if connection.scalar(seed) is None:
+            now = select(HELD_EPOCHS.c.sealed_seed, HELD_EPOCHS.c.table_version)
+            row = connection.execute(now.where(HELD_EPOCHS.c.id == held.id)).one()
+            if row.sealed_seed is None:
                 raise RoundError(Code.EPOCH_RETIRED)
+            added = entries_from_leaf(connection, HELD_PAGES, held.id, held.frontier.size)
+            if (row.table_version, added) != (held.commitment.version, frontier.size - held.frontier.size):
+                raise NodeError(Code.STORE_FAILED, "a version was prepared beside another")
             for owners in self._staged(held, staging.OWNERS):
                 self._update_live(connection, held, owners)
             connection.execute(
@@ -304,8 +312,11 @@ class Holding:
 
     def discard_staged(self, held: HeldEpoch) -> None:
         """Forget a version whose preparation did not end."""
-        unpublished = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= held.frontier.size)
+        frontier = select(HELD_EPOCHS.c.frontier).where(HELD_EPOCHS.c.id == held.id)
         with self._database.write() as connection:
+            # Not what `held` says, which may be older than what was published.
+            size = Frontier.decode(connection.execute(frontier).scalar_one()).size
+            unpublished = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)
             connection.execute(delete(HELD_STAGING).where(HELD_STAGING.c.epoch_id == held.id))
             connection.execute(delete(HELD_PAGES).where(unpublished))
 

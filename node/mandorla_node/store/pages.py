@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from sqlalchemy import Connection, Table, func, select
 
@@ -16,11 +18,16 @@ _COLUMNS = ("epoch_id", "leaf", "version", "operations", "tags", "sealed")
 def insert_parts(
     connection: Connection, table: Table, epoch_id: int, leaf: int, parts: Sequence[TablePart]
 ) -> None:
-    """Keep entries that follow each other from a leaf index on."""
+    """Keep entries that follow each other from a leaf index on: a row for each version among them.
+
+    A peer may send parts of one entry each, and every later comparison would pay for them.
+    """
     rows = []
-    for part in parts:
-        rows.append((epoch_id, leaf, part.version, part.operations, part.tags, part.sealed))
-        leaf += len(part)
+    for version, run in groupby(parts, key=attrgetter("version")):
+        columns = zip(*((part.operations, part.tags, part.sealed) for part in run), strict=True)
+        operations, tags, sealed = map(b"".join, columns)
+        rows.append((epoch_id, leaf, version, operations, tags, sealed))
+        leaf += len(operations)
     insert_rows(connection, table, _COLUMNS, rows)
 
 
@@ -39,3 +46,11 @@ def read_parts(
     )
     parts = (TablePart(*columns).cut(start - leaf, start + limit - leaf) for leaf, *columns in rows)
     return tuple(part for part in parts if part.operations)
+
+
+def entries_from_leaf(connection: Connection, table: Table, epoch_id: int, leaf: int) -> int:
+    """Count the entries of the pages that begin at a leaf index or after it."""
+    count = select(func.coalesce(func.sum(func.length(table.c.operations)), 0))
+    return int(
+        connection.execute(count.where(table.c.epoch_id == epoch_id, table.c.leaf >= leaf)).scalar_one()
+    )
