@@ -7,6 +7,7 @@ make (SPEC 12.8).
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 import structlog
@@ -31,7 +32,8 @@ class Preparing:
         self._tables = tables
         self._every = every
         self._due: dict[tuple[LabId, str], float] = {}
-        self._last_ingest = 0
+        self._last_ingest = -1
+        self._looked_at = 0.0
         self._collections: list[str] = []
 
     async def run(self) -> None:
@@ -51,9 +53,12 @@ class Preparing:
             await asyncio.sleep(_LOOK_EVERY)
 
     def _wanted(self) -> list[tuple[Peer, str]]:
-        indicators = self._store.indicators
-        if (last := indicators.last_ingest()) != self._last_ingest:
-            self._last_ingest, self._collections = last, indicators.flagged_collections()
+        # The look walks over what is flagged, so it waits for an ingest; but a long one goes on meanwhile.
+        indicators, now = self._store.indicators, time.monotonic()
+        last = indicators.last_ingest()
+        if last != self._last_ingest or now >= self._looked_at + self._every:
+            self._last_ingest, self._looked_at = last, now
+            self._collections = indicators.flagged_collections()
         peers = [peer for peer in self._store.peers.all() if not peer.caught]
         return [(peer, collection) for peer in peers for collection in self._collections]
 

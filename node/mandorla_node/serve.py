@@ -120,6 +120,7 @@ async def _sweep(store: Store, lab: LabId, keep: int, clock: Clock) -> None:
             await asyncio.to_thread(store.holding.destroy_expired, lab)
             if keep:
                 await asyncio.to_thread(store.rounds.forget_elements, clock() - keep)
+            await asyncio.to_thread(store.scrub)
         await asyncio.sleep(_SWEEP_INTERVAL)
 
 

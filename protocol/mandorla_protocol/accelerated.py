@@ -1,5 +1,5 @@
 """Whether the native extension is built. What works on whole columns uses it then, and gives the same bytes
-without it.
+without it. This is not the choice of an engine: a node that is told to use the portable one still uses this.
 """
 
 from __future__ import annotations

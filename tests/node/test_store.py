@@ -186,13 +186,17 @@ def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     sealed = held.sealed_seed
     assert store.holding.seed(held) == SEED
     store.holding.stage(held, [StagedEntry(Tag(os.urandom(16)), Operation.ADD, os.urandom(272))])
-    store.holding.publish(held, held.frontier)
+    (part,) = store.holding.staged(held, 10)
+    store.holding.add_page(held, 0, part)
+    store.holding.publish(held, part.append_to(held.frontier))
     later = store.holding.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), KEY, 10, 3600)
     with pytest.raises(RoundError) as caught:
         store.holding.get(EPOCH)
     assert code(caught) is Code.EPOCH_RETIRED
     assert store.holding.entries(held, 0, 10) == ()
     assert later.epoch.number == 2
+    assert store.scrub()
+    assert all(sealed not in path.read_bytes() for path in folder.glob("mandorla.db*")), "while it is open"
     store.close()
     assert all(sealed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
 

@@ -59,6 +59,10 @@ class Store:
         """Open a store, creating it or bringing its schema up to date; raises NodeError(STORE_FAILED)."""
         return cls(Database(path), vault, clock)
 
+    def scrub(self) -> bool:
+        """Leave nothing of what was destroyed in the store's files; return whether that could be done."""
+        return self._database.truncate_wal()
+
     def close(self) -> None:
         """Close the store."""
         self._database.close()

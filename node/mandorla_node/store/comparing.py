@@ -43,6 +43,9 @@ class _Own(NamedTuple):
     indicators: NDArray[np.int64]
     label_keys: bytes
 
+    def __repr__(self) -> str:
+        return f"_Own(tags={len(self.tags)})"
+
 
 class Comparing:
     """What the verified tables of peers say of this lab's indicators."""

@@ -54,6 +54,19 @@ class Database:
         ):
             yield connection
 
+    def truncate_wal(self) -> bool:
+        """Move what was written into the main file, and empty the write-ahead log, which keeps old pages.
+
+        Returns whether nobody was in the way: it does not wait, since writers would wait for it.
+        """
+        with _translated(), self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+            try:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        return not busy
+
     @property
     def engine(self) -> Engine:
         """SQLAlchemy's engine, for migrations and their tests."""

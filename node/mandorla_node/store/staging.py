@@ -33,6 +33,10 @@ class StagedEntry(NamedTuple):
     indicator_id: int | None = None
     revision: int = 0
 
+    def __repr__(self) -> str:
+        # Which tag is whose stays out of logs and tracebacks.
+        return f"StagedEntry(operation={self.operation})"
+
 
 def rows_of(entries: Iterable[StagedEntry]) -> Iterator[tuple[int, int, bytes]]:
     """Yield bucket, count and records, for the store to keep."""

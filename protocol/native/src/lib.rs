@@ -2,7 +2,8 @@
 //!
 //! Beside it, what a round does for each entry of a table: tags and label keys, sealed labels, leaf hashes.
 //!
-//! Secrets are handled in constant time and zeroised; the composites of a proof, which are public, in
+//! Secrets are handled in constant time, and scalars, outputs and label keys zeroised (not so the inner states
+//! of hashes and MACs); the composites of a proof, which are public, in
 //! variable time. Nothing that a peer sends panics. The last argument of a batch function is how many
 //! threads it uses: 0 for every core, 1 for the caller's own.
 

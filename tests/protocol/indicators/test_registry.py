@@ -18,7 +18,9 @@ SPEC = (ROOT / "SPEC.md").read_text("utf-8")
 
 def test_the_registry_is_the_table_of_the_specification() -> None:
     section = SPEC[SPEC.index("\n### 4.1 ") : SPEC.index("\n### 4.2 ")]
-    rows = re.findall(r"^\| `([a-z0-9-]+)` \| ([a-z]+) \| (\d+) \| 4\.\d+(?:, 4\.\d+)? \|$", section, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z0-9-]+)` \| ([a-z]+) \| (\d+) \| 4\.\d+(?:, 4\.\d+)? \|$", section, re.MULTILINE
+    )
     assert {(name, kind.collection, str(kind.profile)) for name, kind in REGISTRY.items()} == set(rows)
     assert len(rows) == len(REGISTRY)
 
