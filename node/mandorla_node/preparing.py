@@ -7,7 +7,6 @@ make (SPEC 12.8).
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 
 import structlog
@@ -41,20 +40,22 @@ class Preparing:
 
         Each version is padded, so that one for every new flag would be mostly padding.
         """
+        clock = asyncio.get_running_loop().time
         while True:
             try:
-                wanted = await asyncio.to_thread(self._wanted)
+                wanted = await asyncio.to_thread(self._wanted, clock())
             except MandorlaError as error:
                 _LOG.warning("no look for tables", code=error.code.name)
                 wanted = []
             for peer, collection in wanted:
-                if asyncio.get_running_loop().time() >= self._due.get((peer.lab, collection), 0.0):
+                if clock() >= self._due.get((peer.lab, collection), 0.0):
                     await self._prepare(peer, collection)
+                    self._due[peer.lab, collection] = clock() + self._every
             await asyncio.sleep(_LOOK_EVERY)
 
-    def _wanted(self) -> list[tuple[Peer, str]]:
+    def _wanted(self, now: float) -> list[tuple[Peer, str]]:
         # The look walks over what is flagged, so it waits for an ingest; but a long one goes on meanwhile.
-        indicators, now = self._store.indicators, time.monotonic()
+        indicators = self._store.indicators
         last = indicators.last_ingest()
         if last != self._last_ingest or now >= self._looked_at + self._every:
             self._last_ingest, self._looked_at = last, now
@@ -69,4 +70,3 @@ class Preparing:
             _LOG.warning("no table", peer=peer.name, collection=collection, code=error.code.name)
         else:
             _LOG.info("table ready", peer=peer.name, collection=collection)
-        self._due[peer.lab, collection] = asyncio.get_running_loop().time() + self._every

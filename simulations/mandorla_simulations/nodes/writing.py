@@ -1,7 +1,8 @@
 """Resources as indicators, for nodes to compare.
 
-A node takes types of the registry only (SPEC 4.1). Kinds that have none yet are written as another type: to
-the protocol, an indicator is an opaque token whatever its type.
+A node takes types of the registry only (SPEC 4.1). Relays have none, and templates and sequences have types
+that match by groups (SPEC 4.5), while a simulated one is a single resource: they are written as another type.
+To the protocol, an indicator is an opaque token whatever its type.
 """
 
 from __future__ import annotations
