@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import ParamSpec, TypeVar
 
-from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError, RoundError
 from mandorla_protocol.header import Offer
-from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
 from mandorla_protocol.oprf import KeyPair
 from mandorla_protocol.sizes import PAGE_SIZE
 from mandorla_protocol.table import Operation, padding
 
 from . import workers
 from .settings import RoundPolicy
-from .store import Addition, HeldEpoch, StagedEntry, Store
+from .store import Additions, FlagState, HeldEpoch, OwnedPart, Store
+from .store.staging import owned, sorted_part
 from .workers import Workers
 
 _BATCH = 4_096
 _SEED_SIZE = 32
-_ADD = int(Operation.ADD)
+_ADDS = Operation.ADD.to_bytes(1, "big")
+_REVOKES = Operation.REVOKE.to_bytes(1, "big")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,23 +104,62 @@ class Tables:
         """Append what was flagged or expired since the last version; say whether there was anything."""
         held, holding = ready.held, self._store.holding
         await _to_the_end(holding.discard_staged, held)
-        await self._stage_additions(ready)
-        staged = await _to_the_end(holding.stage_revocations, held)
-        if not staged and held.commitment.version:
+        until = await asyncio.to_thread(holding.flag_state)
+        version = _Version(self._store, held, until)
+        await self._stage_additions(ready, version)
+        await self._stage_revocations(ready, version)
+        if not version.count and held.commitment.version:
+            await _to_the_end(holding.cover, held, until)
             return False
-        await _to_the_end(self._finish_version, held, staged)
+        await _to_the_end(version.publish)
         return True
 
-    async def _stage_additions(self, ready: Ready) -> None:
-        held, holding = ready.held, self._store.holding
+    async def _stage_additions(self, ready: Ready, version: _Version) -> None:
+        additions = self._store.holding.additions
+        last: Additions | None = None
+
+        async def following() -> Awaitable[None] | None:
+            nonlocal last
+            last = await asyncio.to_thread(additions, ready.held, version.until, last, _BATCH)
+            return None if last is None else self._add(ready, version, last)
+
+        await self._side_by_side(following)
+
+    async def _add(self, ready: Ready, version: _Version, batch: Additions) -> None:
+        tags, sealed = await self._pool.run(
+            workers.hold, ready.keys, ready.held.epoch, version.number, batch.tokens, batch.labels
+        )
+        owners = batch.indicator_ids
+        entries = owned(version.number, _ADDS * len(owners), tags, sealed, owners)
+        await _to_the_end(version.keep, entries)
+
+    async def _stage_revocations(self, ready: Ready, version: _Version) -> None:
+        revocations = self._store.holding.revocations
         after = 0
+
+        async def following() -> Awaitable[None] | None:
+            nonlocal after
+            owners, tokens = await asyncio.to_thread(revocations, ready.held, version.until, after, _BATCH)
+            if not owners:
+                return None
+            after = owners[-1]
+            return self._revoke(ready, version, owners, tokens)
+
+        await self._side_by_side(following)
+
+    async def _revoke(self, ready: Ready, version: _Version, owners: list[int], tokens: bytes) -> None:
+        tags = await self._pool.run(workers.own_tags, ready.keys, tokens)
+        entries = owned(version.number, _REVOKES * len(owners), tags, b"", owners)
+        await _to_the_end(version.keep, entries)
+
+    async def _side_by_side(self, following: Callable[[], Awaitable[Awaitable[None] | None]]) -> None:
+        """Run what follows, until nothing does: a batch for each worker, and one that waits."""
         tasks: set[asyncio.Task[None]] = set()
         failed: MandorlaError | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                while batch := await asyncio.to_thread(holding.additions, held, after, _BATCH):
-                    after = batch[-1].indicator_id
-                    tasks.add(group.create_task(self._stage_batch(ready, batch)))
+                while (batch := await following()) is not None:
+                    tasks.add(group.create_task(_awaited(batch)))
                     if len(tasks) > self._pool.count:
                         _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except* MandorlaError as errors:
@@ -128,38 +168,52 @@ class Tables:
         if failed is not None:
             raise failed
 
-    async def _stage_batch(self, ready: Ready, batch: list[Addition]) -> None:
-        held = ready.held
-        tags, sealed = await self._pool.run(
-            workers.hold,
-            ready.keys,
-            held.epoch,
-            held.commitment.version + 1,
-            b"".join(addition.token for addition in batch),
-            [addition.label for addition in batch],
-        )
-        await _to_the_end(self._keep, held, batch, tags, sealed)
 
-    def _keep(self, held: HeldEpoch, batch: list[Addition], tags: bytes, sealed: bytes) -> None:
-        columns = zip(batch, split(tags, TAG_SIZE), split(sealed, SEALED_LABEL_SIZE), strict=True)
-        entries = [
-            StagedEntry(Tag(tag), _ADD, label, addition.indicator_id, addition.revision)
-            for addition, tag, label in columns
-        ]
-        self._store.holding.stage(held, entries)
+class _Version:
+    """A version while it is prepared: in memory while it fits a page, and in the store from then on."""
 
-    def _finish_version(self, held: HeldEpoch, staged: int) -> None:
-        holding = self._store.holding
-        random_entries = padding(staged, os.urandom)
-        while page := [
-            StagedEntry(tag, _ADD, sealed) for tag, sealed in itertools.islice(random_entries, PAGE_SIZE)
-        ]:
-            holding.stage(held, page)
-        frontier = held.frontier
-        for part in holding.staged(held, PAGE_SIZE):
-            holding.add_page(held, frontier.size, part)
-            frontier = part.append_to(frontier)
-        holding.publish(held, frontier)
+    def __init__(self, store: Store, held: HeldEpoch, until: FlagState) -> None:
+        self._holding = store.holding
+        self._held = held
+        self.until = until
+        self.number = held.commitment.version + 1
+        self.count = 0
+        self._small: list[OwnedPart] = []
+        self._lock = threading.Lock()
+
+    def keep(self, entries: OwnedPart) -> None:
+        """Take entries, in any order; threads may do so side by side."""
+        with self._lock:
+            small = self.count <= PAGE_SIZE
+            self.count += len(entries.part)
+            if small:
+                self._small.append(entries)
+            if self.count <= PAGE_SIZE:
+                return
+            staged, self._small = (self._small, []) if small else ([entries], self._small)
+        for part in staged:
+            self._holding.stage(self._held, part)
+
+    def publish(self) -> None:
+        """Pad the version to its size class, and let it be part of the table."""
+        random_entries = padding(self.count, os.urandom)
+        while page := list(islice(random_entries, PAGE_SIZE)):
+            tags, sealed = map(b"".join, zip(*page, strict=True))
+            self.keep(owned(self.number, _ADDS * len(page), tags, sealed, [0] * len(page)))
+        frontier = self._held.frontier
+        if self._small:
+            page_of_all = sorted_part(self._small, self.number)
+            frontier = page_of_all.part.append_to(frontier)
+            self._holding.publish(self._held, frontier, self.until, [page_of_all])
+            return
+        for one in self._holding.staged(self._held, PAGE_SIZE):
+            self._holding.add_page(self._held, frontier.size, one)
+            frontier = one.part.append_to(frontier)
+        self._holding.publish(self._held, frontier, self.until)
+
+
+async def _awaited(batch: Awaitable[None]) -> None:
+    await batch
 
 
 async def _to_the_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -112,5 +112,10 @@ def hold(
     return tags, seal_labels(labels, label_keys, tags, epoch, version)
 
 
+def own_tags(engine: Engine, keys: KeyPair, tokens: bytes) -> bytes:
+    """Compute the tags of the holder's own tokens, joined."""
+    return split_outputs(engine.evaluate(keys, tokens))[0]
+
+
 def _call(function: Callable[..., R], choice: str, args: tuple[object, ...]) -> R:
     return function(engine_named(choice), *args)

@@ -7,7 +7,9 @@ the buffers as they are. Every engine gives the same bytes for the same argument
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final, Protocol, TypeAlias
 
 from . import dleq, oprf
@@ -236,4 +238,4 @@ def split(buffer: bytes, size: int) -> Iterator[bytes]:
     """
     if len(buffer) % size:
         raise CryptoError(Code.BAD_LENGTH, "a buffer is not a whole number of values")
-    return (buffer[start : start + size] for start in range(0, len(buffer), size))
+    return map(itemgetter(0), struct.iter_unpack(f"{size}s", buffer))

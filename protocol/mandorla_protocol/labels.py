@@ -186,6 +186,46 @@ def seal_one_by_one(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Ep
     return b"".join(seal(label, LabelKey(key), Tag(tag), epoch, version) for label, key, tag in each)
 
 
+def open_labels(sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: int) -> list[Label | None]:
+    """Open n joined sealed labels under n joined keys for n joined tags; None stands for one that does not.
+
+    Raises CryptoError(BAD_LENGTH) unless there are a key and a tag for each.
+    """
+    count = len(sealed) // SEALED_LABEL_SIZE
+    sizes = (count * SEALED_LABEL_SIZE, count * LABEL_KEY_SIZE, count * TAG_SIZE)
+    if (len(sealed), len(keys), len(tags)) != sizes:
+        raise CryptoError(Code.BAD_LENGTH, "a sealed label of 272 bytes has a key of 32 and a tag of 16")
+    if not accelerated.BUILT:
+        return open_one_by_one(sealed, keys, tags, epoch, version)
+    aad = (_AAD_DOMAIN, _aad_end(epoch, version))
+    with accelerated.typed_errors():
+        opened, padded = _native.open_labels(keys, tags, sealed, _nonce(version), aad)
+    each = zip(opened, split(padded, PADDED_LABEL_SIZE), strict=True)
+    return [_decoded_or_none(label) if authentic else None for authentic, label in each]
+
+
+def open_one_by_one(
+    sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: int
+) -> list[Label | None]:
+    """Return what `open_labels` returns, by one label after another."""
+    labels: list[Label | None] = []
+    for one, key, tag in zip(
+        split(sealed, SEALED_LABEL_SIZE), split(keys, LABEL_KEY_SIZE), split(tags, TAG_SIZE), strict=True
+    ):
+        try:
+            labels.append(open_sealed(one, LabelKey(key), Tag(tag), epoch, version))
+        except (CryptoError, EncodingError):
+            labels.append(None)
+    return labels
+
+
+def _decoded_or_none(padded: bytes) -> Label | None:
+    try:
+        return _decoded(padded)
+    except EncodingError:
+        return None
+
+
 def seal(label: Label, key: LabelKey, tag: Tag, epoch: Epoch, version: int) -> bytes:
     """Seal a label into 272 bytes.
 

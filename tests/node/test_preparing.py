@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from mandorla.v1 import operator_pb2
 from mandorla_node.settings import RoundPolicy
-from mandorla_node.store import HeldEpoch, IndicatorSet, LabelledIndicator, Store
+from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator, OwnedPart, Store
 from mandorla_node.tables import Ready, Tables
 from mandorla_node.vault import Vault, new_key
 from mandorla_node.workers import Workers
@@ -61,10 +62,10 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
     publishing, go_on, begun = threading.Event(), threading.Event(), threading.Event()
     publish, discard = store.holding.publish, store.holding.discard_staged
 
-    def slowly(held: HeldEpoch, frontier: Frontier) -> None:
+    def slowly(held: HeldEpoch, frontier: Frontier, until: FlagState, last: Sequence[OwnedPart] = ()) -> None:
         publishing.set()
         go_on.wait(30)
-        publish(held, frontier)
+        publish(held, frontier, until, last)
 
     def beginning(held: HeldEpoch) -> None:
         discard(held)

@@ -19,12 +19,12 @@ from mandorla_node.store import (
     IndicatorSet,
     LabelledIndicator,
     RoundState,
-    StagedEntry,
     Store,
     StoredChunk,
 )
 from mandorla_node.store.database import Database
 from mandorla_node.store.schema import METADATA
+from mandorla_node.store.staging import owned
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.card import issue_card
 from mandorla_protocol.epochs import Epoch, LabId
@@ -185,10 +185,10 @@ def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     sealed = held.sealed_seed
     assert store.holding.seed(held) == SEED
-    store.holding.stage(held, [StagedEntry(Tag(os.urandom(16)), Operation.ADD, os.urandom(272))])
-    (part,) = store.holding.staged(held, 10)
-    store.holding.add_page(held, 0, part)
-    store.holding.publish(held, part.append_to(held.frontier))
+    store.holding.stage(held, owned(1, b"\x01", os.urandom(16), os.urandom(272), [0]))
+    (page,) = store.holding.staged(held, 10)
+    store.holding.add_page(held, 0, page)
+    store.holding.publish(held, page.part.append_to(held.frontier), store.holding.flag_state())
     later = store.holding.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), KEY, 10, 3600)
     with pytest.raises(RoundError) as caught:
         store.holding.get(EPOCH)
@@ -234,16 +234,14 @@ def test_an_ingest_counts_what_is_new_known_and_doubled(store: Store) -> None:
 def test_only_a_changed_label_is_published_again(store: Store) -> None:
     held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2)], None)
-    additions = store.holding.additions(held, 0, 10)
-    entries = [
-        StagedEntry(Tag(os.urandom(16)), Operation.ADD, bytes(272), a.indicator_id, a.revision)
-        for a in additions
-    ]
-    store.holding.stage(held, entries)
-    store.holding.publish(held, held.frontier)
+    until = store.holding.flag_state()
+    added = store.holding.additions(held, until, None, 10)
+    assert added and len(added.labels) == 2
+    store.holding.publish(held, held.frontier, until)
+    held = store.holding.get(EPOCH)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2, confidence=99)], None)
-    again = store.holding.additions(held, 0, 10)
-    assert [a.label.confidence for a in again] == [99]
+    again = store.holding.additions(held, store.holding.flag_state(), None, 10)
+    assert again and [label.confidence for label in again.labels] == [99]
 
 
 def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock: Clock) -> None:
@@ -317,7 +315,7 @@ def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next
     asking, source = store.asking, IndicatorSet.FLAGGED
     store.indicators.add(source, [flagged(number) for number in range(5)], None)
     asked = asking.begin(asking.look_up(ASKED, KEY))
-    ids = [number for number, _ in asking.untagged(asked, source, 0, 99, 99)]
+    ids, _ = asking.untagged(asked, source, 0, 99, 99)
     entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(3)]
     frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
     reader = TableReader.resume(asked.verified, asked.frontier, TableCommitment(1, 3, frontier.root))
@@ -330,7 +328,7 @@ def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next
     again = asking.look_up(ASKED, KEY)
     assert asking.count_untagged(again, source) == (5, ids[-1])
     asked = asking.begin(again)
-    assert [number for number, _ in asking.untagged(asked, source, 0, 99, 99)] == ids
+    assert asking.untagged(asked, source, 0, 99, 99)[0] == ids
     ask(ids[:4])
     asking.accept_table(asked, reader.accept(parts_of(entries)))
     with pytest.raises(RoundError) as caught:

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 import mandorla_node.store
-from mandorla_node.store import IndicatorSet, LabelledIndicator, StagedEntry, Store, staging
+from mandorla_node.store import FlagState, IndicatorSet, LabelledIndicator, Store, staging
+from mandorla_node.store.staging import owned
 from mandorla_node.vault import Vault, new_key
+from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.group import Element
@@ -27,12 +29,14 @@ from mandorla_protocol.header import Kind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Tag
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TablePart, TableReader, parts_of
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 HELD, ASKED = Epoch(ME, PEER, "infrastructure", 1), Epoch(PEER, ME, "infrastructure", 1)
 MIGRATIONS = Path(mandorla_node.store.__file__).parent / "migrations"
 TAGS = st.binary(min_size=16, max_size=16)
+STATE = FlagState(0, 0)
+PAGE = owned(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE), [1])
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +57,27 @@ def sealed(tag: bytes) -> bytes:
 def test_a_version_is_its_entries_in_the_order_of_their_tags(
     entries: dict[bytes, Operation], page: int, batches: int
 ) -> None:
-    staged = [
-        StagedEntry(Tag(tag), int(what), sealed(tag) if what is Operation.ADD else b"")
-        for tag, what in entries.items()
-    ]
+    tags = list(entries)
+    owners = {tag: number for number, tag in enumerate(tags, 2**40)}
     buckets: dict[int, list[bytes]] = {}
+    staged = []
     for batch in range(batches):
-        for bucket, _, records in staging.rows_of(staged[batch::batches]):
+        mine = tags[batch::batches]
+        operations = bytes(entries[tag] for tag in mine)
+        labels = b"".join(sealed(tag) for tag in mine if entries[tag] is Operation.ADD)
+        staged.append(owned(7, operations, b"".join(mine), labels, [owners[tag] for tag in mine]))
+        for bucket, count, records in staging.rows_of(staged[-1]):
+            assert count * (16 + 1 + 272 + 8) == len(records)
             buckets.setdefault(bucket, []).append(records)
-    parts = list(staging.pages_of((buckets.get(n, []) for n in range(staging.BUCKETS)), 7, page))
+    pages = list(staging.pages_of((buckets.get(n, []) for n in range(staging.BUCKETS)), 7, page))
+    parts = [part for part, _ in pages]
+    behind = b"".join(numbers for _, numbers in pages)
+    assert [int.from_bytes(one, "big") for one in split(behind, 8)] == [owners[tag] for tag in sorted(tags)]
+    together = staging.sorted_part(staged, 7)
+    assert (list(together.part.entries()), together.owners) == (
+        list(chain.from_iterable(part.entries() for part in parts)),
+        behind,
+    )
     expected = [
         TableEntry(7, what, Tag(tag), sealed(tag) if what is Operation.ADD else b"")
         for tag, what in sorted(entries.items())
@@ -73,10 +89,15 @@ def test_a_version_is_its_entries_in_the_order_of_their_tags(
 
 
 def test_a_tag_that_is_staged_twice_is_refused() -> None:
-    rows = list(staging.rows_of([StagedEntry(Tag(bytes(16)), 1, sealed(bytes(16)))] * 2))
-    with pytest.raises(NodeError) as caught:
-        list(staging.pages_of([[records] for _, _, records in rows], 1, 8))
-    assert caught.value.code is Code.STORE_FAILED
+    twice = owned(1, b"\x01" * 2, bytes(32), bytes(2 * SEALED_LABEL_SIZE), [1, 2])
+    rows = list(staging.rows_of(twice))
+    for refused in (
+        lambda: list(staging.pages_of([[records] for _, _, records in rows], 1, 8)),
+        lambda: staging.sorted_part([twice], 1),
+    ):
+        with pytest.raises(NodeError) as caught:
+            refused()
+        assert caught.value.code is Code.STORE_FAILED
 
 
 @settings(max_examples=20, deadline=None)
@@ -90,14 +111,17 @@ def test_any_range_of_a_table_is_read_as_it_was_published(
     )
     published: list[TableEntry] = []
     for version, size in enumerate(sizes, 1):
-        entries = [StagedEntry(Tag(os.urandom(16)), 1, os.urandom(SEALED_LABEL_SIZE)) for _ in range(size)]
-        store.holding.stage(held, entries)
+        entries = [(os.urandom(16), os.urandom(SEALED_LABEL_SIZE)) for _ in range(size)]
+        tags, labels = map(b"".join, zip(*entries, strict=True))
+        store.holding.stage(held, owned(version, b"\x01" * size, tags, labels, range(1, size + 1)))
         frontier = held.frontier
-        for part in store.holding.staged(held, 4):
-            store.holding.add_page(held, frontier.size, part)
-            frontier = part.append_to(frontier)
-        store.holding.publish(held, frontier)
-        published += [TableEntry(version, Operation.ADD, e.tag, e.sealed) for e in sorted(entries)]
+        pages = list(store.holding.staged(held, 4))
+        for page in pages[:-1]:
+            store.holding.add_page(held, frontier.size, page)
+            frontier = page.part.append_to(frontier)
+        frontier = pages[-1].part.append_to(frontier)
+        store.holding.publish(held, frontier, STATE, pages[-1:])
+        published += [TableEntry(version, Operation.ADD, Tag(tag), label) for tag, label in sorted(entries)]
         held = store.holding.get(held.epoch)
         assert held.commitment == TableCommitment(version, len(published), frontier.root)
     start = data.draw(st.integers(0, len(published)))
@@ -109,7 +133,7 @@ def test_any_range_of_a_table_is_read_as_it_was_published(
 def test_pages_that_were_not_published_are_forgotten(store: Store) -> None:
     number = store.holding.next_number(PEER, "accounts")
     held = store.holding.create(Epoch(ME, PEER, "accounts", number), os.urandom(32), bytes(32), 10, 3600)
-    store.holding.add_page(held, 0, TablePart(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE)))
+    store.holding.add_page(held, 0, PAGE)
     store.holding.discard_staged(held)
     assert store.holding.entries(held, 0, 10) == ()
 
@@ -117,26 +141,24 @@ def test_pages_that_were_not_published_are_forgotten(store: Store) -> None:
 def test_a_version_that_is_prepared_beside_another_changes_nothing(store: Store) -> None:
     number = store.holding.next_number(PEER, "prompts")
     before = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
-    page = TablePart(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE))
-    store.holding.add_page(before, 0, page)
-    store.holding.publish(before, page.append_to(before.frontier))
+    store.holding.add_page(before, 0, PAGE)
+    store.holding.publish(before, PAGE.part.append_to(before.frontier), STATE)
     store.holding.discard_staged(before)
     with pytest.raises(NodeError) as caught:
-        store.holding.publish(before, page.append_to(before.frontier))
+        store.holding.publish(before, PAGE.part.append_to(before.frontier), STATE)
     assert caught.value.code is Code.STORE_FAILED
     held = store.holding.get(before.epoch)
-    assert store.holding.entries(held, 0, 10) == (page,)
+    assert store.holding.entries(held, 0, 10) == (PAGE.part,)
     assert held.commitment.version == 1
 
 
 def test_a_version_of_which_pages_are_gone_is_not_published(store: Store) -> None:
     number = store.holding.next_number(PEER, "prompts")
     held = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
-    page = TablePart(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE))
-    store.holding.add_page(held, 0, page)
+    store.holding.add_page(held, 0, PAGE)
     store.holding.discard_staged(held)
     with pytest.raises(NodeError):
-        store.holding.publish(held, page.append_to(held.frontier))
+        store.holding.publish(held, PAGE.part.append_to(held.frontier), STATE)
 
 
 @pytest.mark.spec("7.3-3")
@@ -179,7 +201,7 @@ def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(data: st
             store.indicators.add(IndicatorSet.FLAGGED, rows, None)
         asking, asked = store.asking, None
         asked = asking.begin(asking.look_up(ASKED, Element(bytes(32))))
-        ids = [number for number, _ in asking.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)]
+        ids, _ = asking.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)
         asking.store_tags(asked, ids, b"".join(own), b"".join(tag * 2 for tag in own))
         frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
         committed = TableCommitment(len(versions), len(entries), frontier.root)
@@ -191,12 +213,18 @@ def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(data: st
         assert list(store.comparing.candidates(asked, Kind.SHARED)) == [], "nothing is verified yet"
         asking.accept_table(asked, reader)
         found = {
-            candidate.label_key[:16]: (candidate.indicator_id, candidate.entry)
+            key[:16]: (number, page.version, tag, label)
             for page in store.comparing.candidates(asked, Kind.SHARED)
-            for candidate in page
+            for number, key, tag, label in zip(
+                page.indicator_ids,
+                split(page.label_keys, 32),
+                split(page.tags, 16),
+                split(page.sealed, SEALED_LABEL_SIZE),
+                strict=True,
+            )
         }
         assert found == {
-            tag: (number, newest[Tag(tag)])
+            tag: (number, newest[Tag(tag)].version, tag, newest[Tag(tag)].sealed)
             for number, tag in zip(ids, own, strict=True)
             if tag in newest and newest[Tag(tag)].operation is Operation.ADD
         }
@@ -249,6 +277,6 @@ def test_an_older_home_keeps_its_tables(folder: Path) -> None:
     held = store.holding.get(HELD)
     assert [entry for part in store.holding.entries(held, 0, 9) for entry in part.entries()] == entries
     asked = store.asking.look_up(ASKED, Element(bytes(32)))
-    ((candidate,),) = store.comparing.candidates(asked, Kind.SHARED)
-    assert (candidate.indicator_id, candidate.entry) == (5, entries[3])
+    (page,) = store.comparing.candidates(asked, Kind.SHARED)
+    assert (page.indicator_ids, page.version, page.sealed) == ([5], 2, entries[3].sealed)
     store.close()

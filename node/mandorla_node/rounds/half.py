@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from operator import itemgetter
 from typing import Final
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import TOKEN_SIZE, Batch
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.errors import Code, MandorlaError, RoundError
+from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import Kind, RoundHeader
-from mandorla_protocol.labels import Label, open_sealed
+from mandorla_protocol.labels import Label, open_labels
 from mandorla_protocol.session import querier
 from mandorla_protocol.session.querier import QuerierState
 from mandorla_protocol.table import TableReader
@@ -27,7 +25,7 @@ from ..store import AskedEpoch, IndicatorSet, Store
 from ..workers import Workers
 
 _RECORDED: Final = 16_384
-"""Matches that are recorded at once: SQLite takes 32,766 parameters unless it was built for more."""
+"""Matches that are recorded at once, or a page more."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the step's name, and how much of how much is done."""
@@ -152,15 +150,14 @@ class QuerierHalf:
 
     async def _blind(self, index: int, count: int) -> querier.Event:
         async with self._loading:
-            rows = await asyncio.to_thread(
+            ids, tokens = await asyncio.to_thread(
                 self._store.asking.untagged, self._asked, self._source, self._cursor, self._last, count
             )
-            if rows:
-                self._cursor = rows[-1][0]
-        tokens = b"".join(token for _, token in rows)
-        tokens += os.urandom(TOKEN_SIZE * (count - len(rows)))
+            if ids:
+                self._cursor = ids[-1]
+        tokens += os.urandom(TOKEN_SIZE * (count - len(ids)))
         blinds, blinded = await self._pool.run(workers.blind, tokens)
-        self._pending[index] = _Blinded([row[0] for row in rows], tokens, blinds, blinded)
+        self._pending[index] = _Blinded(ids, tokens, blinds, blinded)
         return querier.ChunkBlinded(index, bytes(blinded))
 
     async def _evaluate(self, index: int, blinded: bytes) -> querier.Event:
@@ -217,27 +214,27 @@ class QuerierHalf:
         that the peer can see would tell it that this lab holds the indicator (SPEC 6.5).
         """
         peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
-        matches = new_matches = 0
-        unopened: Counter[str] = Counter()
-        opened = self._opened(unopened)
-        # In the order of the store's index, which matches would otherwise visit at random.
-        while found := sorted(islice(opened, _RECORDED), key=itemgetter(0)):
+        matches = new_matches = bad_labels = 0
+        for found, unopened in self._said_of_own():
             alone, new = self._store.matches.record(peer, kind, collection, self._header.round_id, found)
-            matches, new_matches = matches + alone, new_matches + new
+            matches, new_matches, bad_labels = matches + alone, new_matches + new, bad_labels + unopened
         groups, new = self._store.matches.conclude(peer, kind, collection, self._header.round_id)
-        matches, new_matches = matches + groups, new_matches + new
-        return Findings(matches, new_matches, unopened["labels"])
+        return Findings(matches + groups, new_matches + new, bad_labels)
 
-    def _opened(self, unopened: Counter[str]) -> Iterator[tuple[int, Label]]:
-        """Yield own indicators whose tag is in the table and whose label opens; count the other labels."""
+    def _said_of_own(self) -> Iterator[tuple[list[tuple[int, Label]], int]]:
+        """Yield own indicators in the peer's table with their labels, and how many labels do not open."""
+        found: list[tuple[int, Label]] = []
+        unopened = 0
         for page in self._store.comparing.candidates(self._asked, self._header.kind):
-            for number, key, entry in page:
-                try:
-                    label = open_sealed(entry.sealed, key, entry.tag, self._asked.epoch, entry.version)
-                except MandorlaError:
-                    unopened["labels"] += 1
-                else:
-                    yield number, label
+            labels = open_labels(page.sealed, page.label_keys, page.tags, self._asked.epoch, page.version)
+            each = zip(page.indicator_ids, labels, strict=True)
+            found += [(number, label) for number, label in each if label is not None]
+            unopened += labels.count(None)
+            if len(found) >= _RECORDED:
+                # In the order of the store's index, which matches would otherwise visit at random.
+                yield sorted(found, key=itemgetter(0)), unopened
+                found, unopened = [], 0
+        yield sorted(found, key=itemgetter(0)), unopened
 
     def _show(self) -> None:
         state = self._state

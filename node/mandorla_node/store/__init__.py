@@ -10,29 +10,30 @@ from pathlib import Path
 from ..clock import Clock
 from ..vault import Vault
 from .asking import AskedEpoch, Asking
-from .comparing import Candidate, Comparing
+from .comparing import Candidates, Comparing
 from .database import Database
-from .holding import Addition, HeldEpoch, Holding
+from .holding import Additions, FlagState, HeldEpoch, Holding
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator
 from .log import Log, Submitted, Witnessed
 from .matches import Matches, MatchRecord
 from .peers import Peer, Peers
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
-from .staging import StagedEntry
+from .staging import OwnedPart
 
 __all__ = [
-    "Addition",
+    "Additions",
     "AskedEpoch",
-    "Candidate",
+    "Candidates",
+    "FlagState",
     "HeldEpoch",
     "IndicatorSet",
     "IngestCounts",
     "LabelledIndicator",
     "MatchRecord",
+    "OwnedPart",
     "Peer",
     "RoundRecord",
     "RoundState",
-    "StagedEntry",
     "Store",
     "StoredChunk",
     "Submitted",

@@ -11,7 +11,7 @@ from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, NodeError, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.indicators import Indicator, Token, token_of
+from mandorla_protocol.indicators import Indicator, tokens_of
 from mandorla_protocol.labels import LABEL_KEY_SIZE, TAG_SIZE
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import TableCommitment, TablePart, TableReader
@@ -22,16 +22,22 @@ from .indicators import IndicatorSet
 from .pages import entries_from_leaf, insert_parts
 from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
 
+_OWN_TAG = ("epoch_id", "indicator_id", "tag", "label_key", "half")
+
 
 @dataclass(frozen=True, slots=True)
 class AskedEpoch:
-    """A peer's key epoch, and how far its table was read and verified. `id` is 0 until it is stored."""
+    """A peer's key epoch, and how far its table was read and verified. `id` is 0 until it is stored.
+
+    `halves` counts those that are done; what the one that runs brings does not count until it is.
+    """
 
     id: int
     epoch: Epoch
     public_key: Element
     verified: TableCommitment
     frontier: Frontier
+    halves: int = 0
 
 
 class Asking:
@@ -65,13 +71,17 @@ class Asking:
                     public_key=asked.public_key,
                     table_version=asked.verified.version,
                     frontier=asked.frontier.encode(),
+                    halves=0,
+                    begun=1,
                 )
                 return replace(
                     asked, id=connection.execute(created.returning(ASKED_EPOCHS.c.id)).scalar_one()
                 )
-            connection.execute(
-                delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
-            )
+            mine = ASKED_EPOCHS.c.id == asked.id
+            if connection.scalar(select(ASKED_EPOCHS.c.begun).where(mine)):
+                unfinished = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half > asked.halves)
+                connection.execute(delete(OWN_TAGS).where(unfinished))
+            connection.execute(update(ASKED_EPOCHS).where(mine).values(begun=1))
             connection.execute(
                 delete(PEER_PAGES).where(
                     PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf >= asked.frontier.size
@@ -87,7 +97,7 @@ class Asking:
         with self._database.read() as connection:
             # Not a condition on the joined tags, which would look up the row of each: the index suffices now.
             pending = select(OWN_TAGS.c.indicator_id).where(
-                OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1
+                OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half > asked.halves
             )
             untagged = or_(OWN_TAGS.c.indicator_id.is_(None), INDICATORS.c.id.in_(pending))
             statement = self._members(asked, source).where(untagged)
@@ -99,10 +109,10 @@ class Asking:
 
     def untagged(
         self, asked: AskedEpoch, source: IndicatorSet, after: int, last: int, limit: int
-    ) -> list[tuple[int, Token]]:
+    ) -> tuple[list[int], bytes]:
         """Return indicators that have no tag in an epoch that was begun, by id, `after` < id <= `last`.
 
-        Each comes with its token.
+        They come as ids, and as tokens, joined.
         """
         with self._database.read() as connection:
             rows = connection.execute(
@@ -111,25 +121,23 @@ class Asking:
                 .order_by(INDICATORS.c.id)
                 .limit(limit)
             ).all()
-        return [(number, token_of(kind, profile, value)) for number, kind, profile, value in rows]
+        return [row[0] for row in rows], tokens_of(row[1:] for row in rows)
 
     def store_tags(
         self, asked: AskedEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
     ) -> None:
         """Keep tags and label keys of own indicators, both joined, pending until the half is done."""
         columns = (split(tags, TAG_SIZE), split(label_keys, LABEL_KEY_SIZE))
-        rows = [
-            (asked.id, number, tag, key, 1) for number, tag, key in zip(indicator_ids, *columns, strict=True)
-        ]
+        each = zip(indicator_ids, *columns, strict=True)
+        half = asked.halves + 1
+        rows = [(asked.id, number, tag, key, half) for number, tag, key in each]
         with self._database.write() as connection:
-            insert_rows(
-                connection, OWN_TAGS, ("epoch_id", "indicator_id", "tag", "label_key", "pending"), rows
-            )
+            insert_rows(connection, OWN_TAGS, _OWN_TAG, rows)
 
     def stage_entries(self, asked: AskedEpoch, start: int, parts: Sequence[TablePart]) -> None:
         """Keep entries of the peer's table that are not verified yet: nothing matches them."""
         with self._database.write() as connection:
-            insert_parts(connection, PEER_PAGES, asked.id, start, parts)
+            insert_parts(connection, asked.id, start, parts)
 
     def accept_table(self, asked: AskedEpoch, reader: TableReader) -> None:
         """Take the staged entries for the committed table, and the pending tags with them.
@@ -149,12 +157,15 @@ class Asking:
                 raise NodeError(Code.STORE_FAILED, "an earlier round left pages behind")
             for table in (OWN_TAGS, PEER_PAGES):
                 connection.execute(delete(table).where(table.c.epoch_id.in_(earlier)))
-            pending = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 1)
-            connection.execute(update(OWN_TAGS).where(pending).values(pending=0))
             connection.execute(
                 update(ASKED_EPOCHS)
                 .where(ASKED_EPOCHS.c.id == asked.id)
-                .values(table_version=reader.version, frontier=reader.frontier.encode())
+                .values(
+                    table_version=reader.version,
+                    frontier=reader.frontier.encode(),
+                    halves=asked.halves + 1,
+                    begun=0,
+                )
             )
 
     def compared_with(self, indicator: Indicator) -> list[LabId]:
@@ -170,7 +181,7 @@ class Asking:
                         INDICATORS.c.value == indicator.value,
                         INDICATORS.c.type == indicator.type,
                         INDICATORS.c.profile == indicator.profile,
-                        OWN_TAGS.c.pending == 0,
+                        OWN_TAGS.c.half <= ASKED_EPOCHS.c.halves,
                     )
                     .distinct()
                 )
@@ -201,4 +212,4 @@ def _known(connection: Connection, epoch: Epoch, public_key: Element) -> AskedEp
         raise RoundError(Code.TABLE_MISMATCH, "the peer changed the key of an epoch")
     frontier = Frontier.decode(row.frontier)
     verified = TableCommitment(row.table_version, frontier.size, frontier.root)
-    return AskedEpoch(row.id, epoch, public_key, verified, frontier)
+    return AskedEpoch(row.id, epoch, public_key, verified, frontier, row.halves)

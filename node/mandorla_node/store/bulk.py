@@ -19,7 +19,9 @@ def insert_rows(
     """
     if rows:
         statement, places = _statement(into, columns, connection.dialect)
-        connection.exec_driver_sql(statement, list(map(itemgetter(*places), rows)))
+        if places != tuple(range(len(columns))):
+            rows = list(map(itemgetter(*places), rows))
+        connection.exec_driver_sql(statement, list(rows))
 
 
 @lru_cache(maxsize=64)

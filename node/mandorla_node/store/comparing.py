@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,28 +10,29 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from mandorla_protocol.header import Kind
-from mandorla_protocol.labels import TAG_SIZE, LabelKey
+from mandorla_protocol.labels import LABEL_KEY_SIZE, SEALED_LABEL_SIZE, TAG_SIZE
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.table import Operation, TableEntry, TablePart
+from mandorla_protocol.table import Operation, TablePart
 
 from .asking import AskedEpoch
 from .database import Database
 from .schema import ASKED_EPOCHS, FLAGGED, OBSERVED, OWN_TAGS, PEER_PAGES
 
 _ROWS = 16_384
-_KEY_SIZE = 32
 
 
-class Candidate(NamedTuple):
-    """The newest entry of a verified table whose tag is that of an own indicator."""
+class Candidates(NamedTuple):
+    """Additions of one page of a verified table whose tags are those of own indicators, in columns."""
 
-    indicator_id: int
-    label_key: LabelKey
-    entry: TableEntry
+    version: int
+    indicator_ids: list[int]
+    label_keys: bytes
+    tags: bytes
+    sealed: bytes
 
     def __repr__(self) -> str:
-        # The key opens what the peer says of the indicator.
-        return f"Candidate(indicator_id={self.indicator_id})"
+        # The keys open what the peer says of the indicators.
+        return f"Candidates(indicators={len(self.indicator_ids)})"
 
 
 class _Own(NamedTuple):
@@ -53,28 +53,32 @@ class Comparing:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def candidates(self, asked: AskedEpoch, kind: Kind) -> Iterator[list[Candidate]]:
+    def candidates(self, asked: AskedEpoch, kind: Kind) -> Iterator[Candidates]:
         """Yield what a peer's verified table says of this lab's flagged or observed indicators.
 
-        An indicator whose newest entry is a revocation is left out. Memory holds 80 bytes or so for each
-        own tag, and one page of the table.
+        Each comes once, with its newest entry; one that was revoked is left out. Memory holds 100 bytes or so
+        for each own tag, and one page of the table.
         """
         with self._database.read() as connection:
             own = _own_tags(connection, asked, kind)
-            newest = _newest_entries(connection, asked, own)
-            by_page: dict[int, list[tuple[int, int]]] = defaultdict(list)
-            for position, (leaf, index) in newest.items():
-                by_page[leaf].append((position, index))
-            for leaf, found in sorted(by_page.items()):
-                yield list(_found_on(_page(connection, asked, leaf), own, found))
+            leaves, places = _newest_entries(connection, asked, own)
+            found = np.nonzero(leaves >= 0)[0]
+            found = found[np.argsort(leaves[found], kind="stable")]
+            if not len(found):
+                return
+            on_page = np.nonzero(np.diff(leaves[found]))[0] + 1
+            for positions in np.split(found, on_page):
+                part = _page(connection, asked, int(leaves[positions[0]]))
+                yield _found_on(part, own, positions, places[positions])
 
 
 def _own_tags(connection: Connection, asked: AskedEpoch, kind: Kind) -> _Own:
     members = FLAGGED if kind is Kind.SHARED else OBSERVED
+    halves = select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == asked.id).scalar_subquery()
     result = connection.execution_options(yield_per=_ROWS).execute(
         select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag, OWN_TAGS.c.label_key)
         .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
-        .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.pending == 0)
+        .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= halves)
     )
     indicators, tags, keys = [np.empty(0, np.int64)], bytearray(), bytearray()
     for rows in result.partitions():
@@ -87,11 +91,13 @@ def _own_tags(connection: Connection, asked: AskedEpoch, kind: Kind) -> _Own:
     return _Own(column[order], order, np.concatenate(indicators), bytes(keys))
 
 
-def _newest_entries(connection: Connection, asked: AskedEpoch, own: _Own) -> dict[int, tuple[int, int]]:
-    """Find, by the position of an own tag, page and place of its newest entry, if that is an addition."""
-    newest: dict[int, tuple[int, int]] = {}
+def _newest_entries(
+    connection: Connection, asked: AskedEpoch, own: _Own
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find, for each own tag, the page of its newest entry, and the place there; -1 if none adds it."""
+    leaves, places = np.full(len(own.tags), -1, np.int64), np.zeros(len(own.tags), np.int64)
     if not len(own.tags):
-        return newest
+        return leaves, places
     # Entries beyond it were read, and are not verified.
     frontier = connection.scalars(select(ASKED_EPOCHS.c.frontier).where(ASKED_EPOCHS.c.id == asked.id)).one()
     verified = PEER_PAGES.c.leaf < Frontier.decode(frontier).size
@@ -101,15 +107,14 @@ def _newest_entries(connection: Connection, asked: AskedEpoch, own: _Own) -> dic
         .order_by(PEER_PAGES.c.leaf)
     )
     for leaf, operations, tags in pages:
-        theirs = np.frombuffer(tags, f"S{TAG_SIZE}")
+        # A page is of one version, and so has each tag once.
+        theirs = np.frombuffer(tags, own.tags.dtype)
         positions = np.minimum(np.searchsorted(own.tags, theirs), len(own.tags) - 1)
-        for index in np.nonzero(own.tags[positions] == theirs)[0].tolist():
-            position = int(positions[index])
-            if operations[index] == Operation.ADD:
-                newest[position] = (leaf, index)
-            else:
-                newest.pop(position, None)
-    return newest
+        common = np.nonzero(own.tags[positions] == theirs)[0]
+        adds = np.frombuffer(operations, np.uint8)[common] == Operation.ADD
+        leaves[positions[common]] = np.where(adds, leaf, -1)
+        places[positions[common]] = common
+    return leaves, places
 
 
 def _page(connection: Connection, asked: AskedEpoch, leaf: int) -> TablePart:
@@ -118,9 +123,18 @@ def _page(connection: Connection, asked: AskedEpoch, leaf: int) -> TablePart:
     return TablePart(*connection.execute(page).one())
 
 
-def _found_on(part: TablePart, own: _Own, found: list[tuple[int, int]]) -> Iterator[Candidate]:
-    places = own.order[[position for position, _ in found]]
-    numbers = own.indicators[places].tolist()
-    for place, number, (_, index) in zip(places.tolist(), numbers, found, strict=True):
-        key = LabelKey(own.label_keys[place * _KEY_SIZE : (place + 1) * _KEY_SIZE])
-        yield Candidate(number, key, part.entry(index))
+def _found_on(
+    part: TablePart, own: _Own, positions: NDArray[np.int64], places: NDArray[np.int64]
+) -> Candidates:
+    columns = own.order[positions]
+    keys = np.frombuffer(own.label_keys, f"V{LABEL_KEY_SIZE}")[columns]
+    # Revocations have no sealed label.
+    additions = np.cumsum(np.frombuffer(part.operations, np.uint8) == Operation.ADD) - 1
+    sealed = np.frombuffer(part.sealed, f"V{SEALED_LABEL_SIZE}")[additions[places]]
+    return Candidates(
+        version=part.version,
+        indicator_ids=own.indicators[columns].tolist(),
+        label_keys=keys.tobytes(),
+        tags=own.tags[positions].tobytes(),
+        sealed=sealed.tobytes(),
+    )

@@ -19,6 +19,8 @@ from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label
 
 from .bulk import insert_rows
+from .events import next_event
+from .said import to_rest
 from .schema import GROUP_MATCHES, GROUP_MEMBERS, GROUPS, INDICATORS, PARTIAL_MATCHES
 
 _NEEDED: Final = {kind.name: kind.needed for kind in REGISTRY.values() if kind.grouped}
@@ -89,7 +91,7 @@ def record_parts(
     if not found:
         return
     said = (peer, int(kind), round_id)
-    rows = [(number, int(label.severity), label.confidence, label.encode(), *said) for number, label in found]
+    rows = [(number, int(label.severity), label.confidence, to_rest(label), *said) for number, label in found]
     insert_rows(connection, _PART_AGAIN, _PART, rows)
 
 
@@ -111,7 +113,7 @@ def settle(
     )
     count = select(func.count()).select_from(GROUP_MATCHES).where(standing)
     before = int(connection.scalar(count) or 0)
-    connection.execute(_match_groups(peer, kind, target, round_id, now))
+    connection.execute(_match_groups(peer, kind, target, round_id, now, next_event(connection)))
     held = int(connection.scalar(count) or 0)
     ended = connection.execute(
         update(GROUP_MATCHES).where(standing, GROUP_MATCHES.c.round_id != round_id).values(ended_at=now)
@@ -131,7 +133,7 @@ def _grouped_types(collection: str) -> list[str]:
     return [name for name in _NEEDED if REGISTRY[name].collection == collection]
 
 
-def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: int) -> Insert:
+def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: int, event: int) -> Insert:
     """Say that the groups match of which the round found as many parts as their type needs.
 
     A match that held before keeps its time; one that ended begins anew under its old time, like any other.
@@ -160,6 +162,7 @@ def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: 
     )
     matching = (
         select(
+            func.row_number().over(order_by=counted.c.group_id) + (event - 1),
             PARTIAL_MATCHES.c.peer,
             PARTIAL_MATCHES.c.kind,
             counted.c.group_id,
@@ -177,7 +180,21 @@ def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: 
             counted.c.tokens >= counted.c.needed,
         )
     )
-    columns = ["peer", "kind", "group_id", "round_id", "label", "tokens", "first_matched", "ended_at"]
+    columns = [
+        "event",
+        "peer",
+        "kind",
+        "group_id",
+        "round_id",
+        "label",
+        "tokens",
+        "first_matched",
+        "ended_at",
+    ]
     statement = upsert(GROUP_MATCHES).from_select(columns, matching)
-    changed = {name: statement.excluded[name] for name in ("round_id", "label", "tokens", "ended_at")}
+    held = GROUP_MATCHES.c.ended_at == 0
+    changed = {
+        **{name: statement.excluded[name] for name in ("round_id", "label", "tokens", "ended_at")},
+        "event": case((held, GROUP_MATCHES.c.event), else_=statement.excluded.event),
+    }
     return statement.on_conflict_do_update(index_elements=["peer", "kind", "group_id"], set_=changed)

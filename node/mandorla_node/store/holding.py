@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+import numpy as np
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, NodeError, RoundError
 from mandorla_protocol.header import RoundId
-from mandorla_protocol.indicators import Token, token_of
-from mandorla_protocol.labels import Label, Reason, Severity, Tlp
+from mandorla_protocol.indicators import tokens_of
+from mandorla_protocol.labels import TAG_SIZE, Label, Reason, Severity, Tag, Tlp
 from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, KeyEpochEnded, TableVersionPublished
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TableCommitment, TablePart
@@ -25,10 +38,10 @@ from . import staging
 from .bulk import insert_rows
 from .database import Database
 from .log import append
-from .pages import entries_from_leaf, insert_parts, read_parts
+from .pages import entries_from_leaf, insert_owned, read_parts
 from .rounds import RoundState
-from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_LIVE, HELD_PAGES, HELD_STAGING, INDICATORS, ROUNDS
-from .staging import StagedEntry
+from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, HELD_STAGING, INDICATORS, ROUNDS
+from .staging import OWNER_SIZE, OwnedPart
 
 _INDICATOR = (INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
 _LABEL = (
@@ -39,11 +52,14 @@ _LABEL = (
     FLAGGED.c.expires,
     FLAGGED.c.tlp,
 )
-_LIVE = ("epoch_id", "indicator_id", "tag", "revision")
-_REPLACE_LIVE = upsert(HELD_LIVE)
-_REPLACE_LIVE = _REPLACE_LIVE.on_conflict_do_update(
-    index_elements=["epoch_id", "indicator_id"], set_={"revision": _REPLACE_LIVE.excluded.revision}
-)
+_STAGED: Final = ("epoch_id", "bucket", "count", "records")
+
+
+class FlagState(NamedTuple):
+    """A state of the flagged set: the number of its last change, and the time at which labels expired."""
+
+    change: int
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +74,23 @@ class HeldEpoch:
     expires_at: int
     commitment: TableCommitment
     frontier: Frontier
+    covered: FlagState
 
 
-class Addition(NamedTuple):
-    """A flagged indicator, by its token, that the table lacks or holds with an old label.
+class Additions(NamedTuple):
+    """Flagged indicators that a table lacks or holds with an old label: ids, tokens, joined, and labels.
 
-    A tuple, because a table is made of millions.
+    `change` is the number of the last one's. A tuple of columns, because a table is made of millions.
     """
 
-    indicator_id: int
-    revision: int
-    token: Token
-    label: Label
+    change: int
+    indicator_ids: list[int]
+    tokens: bytes
+    labels: list[Label]
 
     def __repr__(self) -> str:
-        # A token is as good as its indicator to whoever can guess.
-        return f"Addition(indicator_id={self.indicator_id})"
+        # Tokens are as good as indicators to whoever can guess.
+        return f"Additions(indicators={len(self.indicator_ids)})"
 
 
 class Holding:
@@ -129,6 +146,8 @@ class Holding:
                     expires_at=now + lifetime,
                     table_version=0,
                     frontier=Frontier().encode(),
+                    covered_change=0,
+                    covered_time=0,
                 )
             )
             append(connection, KeyEpochBegun(epoch, public_key, budget, now + lifetime, now))
@@ -196,62 +215,77 @@ class Holding:
 
     # The tag table.
 
-    def additions(self, held: HeldEpoch, after: int, limit: int) -> list[Addition]:
-        """Return flagged indicators that the table lacks or holds with an old label, by id."""
-        current = and_(HELD_LIVE.c.epoch_id == held.id, HELD_LIVE.c.indicator_id == FLAGGED.c.indicator_id)
+    def flag_state(self) -> FlagState:
+        """Return the state of the flagged set now: a version shows one, whatever is flagged meanwhile."""
+        with self._database.read() as connection:
+            change = connection.scalar(select(func.coalesce(func.max(FLAGGED.c.change), 0)))
+        return FlagState(int(change or 0), self._clock())
+
+    def additions(
+        self, held: HeldEpoch, until: FlagState, after: Additions | None, limit: int
+    ) -> Additions | None:
+        """Return flagged indicators that the table lacks in a state, or holds with an old label, in order."""
+        last = (held.covered.change, 0) if after is None else (after.change, after.indicator_ids[-1])
+        beyond = FLAGGED.c.change > last[0] if after is None else FLAGGED.c.change >= last[0]
         with self._database.read() as connection:
             rows = connection.execute(
-                select(FLAGGED.c.indicator_id, FLAGGED.c.revision, *_INDICATOR, *_LABEL)
+                select(FLAGGED.c.change, FLAGGED.c.indicator_id, *_INDICATOR, *_LABEL)
                 .join_from(FLAGGED, INDICATORS)
-                .outerjoin(HELD_LIVE, current)
                 .where(
+                    # The first of these is what an index can look up, and the second what is meant.
+                    beyond,
+                    tuple_(FLAGGED.c.change, FLAGGED.c.indicator_id) > last,
+                    FLAGGED.c.change <= until.change,
+                    INDICATORS.c.collection == held.epoch.collection,
+                    or_(FLAGGED.c.expires == 0, FLAGGED.c.expires > until.time),
+                )
+                .order_by(FLAGGED.c.change, FLAGGED.c.indicator_id)
+                .limit(limit)
+            ).all()
+        if not rows:
+            return None
+        tokens = tokens_of(row[2:5] for row in rows)
+        return Additions(rows[-1][0], [row[1] for row in rows], tokens, [_label(*row[5:]) for row in rows])
+
+    def revocations(
+        self, held: HeldEpoch, until: FlagState, after: int, limit: int
+    ) -> tuple[list[int], bytes]:
+        """Return indicators that the table holds and whose flag has expired: by id, and tokens, joined.
+
+        One that was flagged again since, with a label that has expired too, may have been revoked before.
+        """
+        covered = held.covered
+        was_there = or_(
+            and_(FLAGGED.c.change <= covered.change, FLAGGED.c.expires > covered.time),
+            and_(
+                FLAGGED.c.change > covered.change,
+                FLAGGED.c.change <= until.change,
+                FLAGGED.c.first_change <= covered.change,
+            ),
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(FLAGGED.c.indicator_id, *_INDICATOR)
+                .join_from(FLAGGED, INDICATORS)
+                .where(
+                    FLAGGED.c.expires > 0,
+                    FLAGGED.c.expires <= until.time,
+                    was_there,
                     FLAGGED.c.indicator_id > after,
                     INDICATORS.c.collection == held.epoch.collection,
-                    or_(FLAGGED.c.expires == 0, FLAGGED.c.expires > self._clock()),
-                    or_(HELD_LIVE.c.revision.is_(None), HELD_LIVE.c.revision < FLAGGED.c.revision),
                 )
                 .order_by(FLAGGED.c.indicator_id)
                 .limit(limit)
             ).all()
-        return [
-            Addition(number, revision, token_of(kind, profile, value), _label(*said))
-            for number, revision, kind, profile, value, *said in rows
-        ]
+        return [row[0] for row in rows], tokens_of(row[1:] for row in rows)
 
-    def stage(self, held: HeldEpoch, entries: Sequence[StagedEntry]) -> None:
-        """Keep entries for the version that is being prepared."""
-        if entries:
-            with self._database.write() as connection:
-                insert_rows(
-                    connection,
-                    HELD_STAGING,
-                    ("epoch_id", "bucket", "count", "records"),
-                    [(held.id, *row) for row in staging.rows_of(entries)],
-                )
+    def stage(self, held: HeldEpoch, entries: OwnedPart) -> None:
+        """Keep entries, in any order, for the version that is being prepared."""
+        with self._database.write() as connection:
+            rows = [(held.id, *row) for row in staging.rows_of(entries)]
+            insert_rows(connection, HELD_STAGING, _STAGED, rows)
 
-    def stage_revocations(self, held: HeldEpoch) -> int:
-        """Stage a revocation of every tag whose flag expired; return the number of entries staged by now."""
-        flag = and_(
-            FLAGGED.c.indicator_id == HELD_LIVE.c.indicator_id,
-            or_(FLAGGED.c.expires == 0, FLAGGED.c.expires > self._clock()),
-        )
-        expired = (
-            select(HELD_LIVE.c.tag, HELD_LIVE.c.indicator_id)
-            .outerjoin(FLAGGED, flag)
-            .where(HELD_LIVE.c.epoch_id == held.id, FLAGGED.c.indicator_id.is_(None))
-        )
-        with self._database.read() as connection:
-            over = connection.execute(expired).all()
-        self.stage(held, [StagedEntry(tag, int(Operation.REVOKE), b"", number) for tag, number in over])
-        with self._database.read() as connection:
-            staged = connection.scalar(
-                select(func.sum(HELD_STAGING.c.count)).where(
-                    HELD_STAGING.c.epoch_id == held.id, HELD_STAGING.c.bucket != staging.OWNERS
-                )
-            )
-        return int(staged or 0)
-
-    def staged(self, held: HeldEpoch, page: int) -> Iterator[TablePart]:
+    def staged(self, held: HeldEpoch, page: int) -> Iterator[OwnedPart]:
         """Yield the staged entries in the order of their tags, as pages of the next version.
 
         Raises NodeError(STORE_FAILED) if a tag was staged twice.
@@ -269,16 +303,19 @@ class Holding:
                 )
             )
 
-    def add_page(self, held: HeldEpoch, leaf: int, part: TablePart) -> None:
+    def add_page(self, held: HeldEpoch, leaf: int, page: OwnedPart) -> None:
         """Keep a page of the version that is being prepared; it is in the table once that is published."""
         with self._database.write() as connection:
-            insert_parts(connection, HELD_PAGES, held.id, leaf, [part])
+            insert_owned(connection, held.id, leaf, [page])
 
-    def publish(self, held: HeldEpoch, frontier: Frontier) -> None:
-        """Let the pages that were added be the table's next version.
+    def publish(
+        self, held: HeldEpoch, frontier: Frontier, until: FlagState, last: Sequence[OwnedPart] = ()
+    ) -> None:
+        """Let the pages that were added, and the `last` ones, be the table's next version.
 
-        Raises RoundError(EPOCH_RETIRED), and NodeError(STORE_FAILED) if the pages are not those of the
-        frontier, or another version was published since `held` was read.
+        It shows the flagged set as it was in a state. Raises RoundError(EPOCH_RETIRED), and
+        NodeError(STORE_FAILED) if the pages are not those of the frontier, or another version was published
+        since `held` was read.
         """
         version = held.commitment.version + 1
         with self._database.write() as connection:
@@ -286,15 +323,19 @@ class Holding:
             row = connection.execute(now.where(HELD_EPOCHS.c.id == held.id)).one()
             if row.sealed_seed is None:
                 raise RoundError(Code.EPOCH_RETIRED)
+            insert_owned(connection, held.id, frontier.size - sum(len(page.part) for page in last), last)
             added = entries_from_leaf(connection, HELD_PAGES, held.id, held.frontier.size)
             if (row.table_version, added) != (held.commitment.version, frontier.size - held.frontier.size):
                 raise NodeError(Code.STORE_FAILED, "a version was prepared beside another")
-            for owners in self._staged(held, staging.OWNERS):
-                self._update_live(connection, held, owners)
             connection.execute(
                 update(HELD_EPOCHS)
                 .where(HELD_EPOCHS.c.id == held.id)
-                .values(table_version=version, frontier=frontier.encode())
+                .values(
+                    table_version=version,
+                    frontier=frontier.encode(),
+                    covered_change=until.change,
+                    covered_time=until.time,
+                )
             )
             connection.execute(delete(HELD_STAGING).where(HELD_STAGING.c.epoch_id == held.id))
             append(
@@ -302,39 +343,55 @@ class Holding:
                 TableVersionPublished(held.epoch, version, frontier.size, frontier.root, self._clock()),
             )
 
-    def _update_live(self, connection: Connection, held: HeldEpoch, owners: bytes) -> None:
-        """Let what was staged replace what lived: a revocation leaves nothing, a new label a new revision."""
-        live, dead = staging.owners_of(owners)
-        insert_rows(connection, _REPLACE_LIVE, _LIVE, [(held.id, *row) for row in live])
-        if dead:
-            mine = and_(HELD_LIVE.c.epoch_id == held.id, HELD_LIVE.c.indicator_id == bindparam("dead"))
-            connection.execute(delete(HELD_LIVE).where(mine), [{"dead": number} for number in dead])
+    def cover(self, held: HeldEpoch, until: FlagState) -> None:
+        """Note that the table shows a state of the flagged set as it is: what changed belongs to others."""
+        if until.change != held.covered.change:
+            with self._database.write() as connection:
+                connection.execute(
+                    update(HELD_EPOCHS)
+                    .where(HELD_EPOCHS.c.id == held.id)
+                    .values(covered_change=until.change, covered_time=until.time)
+                )
 
     def discard_staged(self, held: HeldEpoch) -> None:
         """Forget a version whose preparation did not end."""
         frontier = select(HELD_EPOCHS.c.frontier).where(HELD_EPOCHS.c.id == held.id)
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             # Not what `held` says, which may be older than what was published.
             size = Frontier.decode(connection.execute(frontier).scalar_one()).size
-            unpublished = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)
-            connection.execute(delete(HELD_STAGING).where(HELD_STAGING.c.epoch_id == held.id))
-            connection.execute(delete(HELD_PAGES).where(unpublished))
+            left = (
+                (HELD_STAGING, HELD_STAGING.c.epoch_id == held.id),
+                (HELD_PAGES, and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)),
+            )
+            if not any(connection.scalar(select(exists().where(rows))) for _, rows in left):
+                return
+        with self._database.write() as connection:
+            for table, rows in left:
+                connection.execute(delete(table).where(rows))
 
     def entries(self, held: HeldEpoch, start: int, limit: int) -> tuple[TablePart, ...]:
         """Return at most `limit` of the table's entries from a leaf index on."""
         with self._database.read() as connection:
             return read_parts(connection, HELD_PAGES, held.id, start, limit)
 
-    def indicators_behind(self, held: HeldEpoch, tags: Sequence[bytes]) -> list[int]:
-        """Return the ids of the indicators behind tags that live in the table."""
+    def indicators_behind(self, held: HeldEpoch, tags: Sequence[Tag]) -> list[int]:
+        """Return the ids of the indicators behind tags, of those that live in the table; reads all of it."""
+        wanted = np.sort(np.frombuffer(b"".join(tags), f"S{TAG_SIZE}"))
+        found: set[int] = set()
+        if not len(wanted):
+            return []
+        pages = (
+            select(HELD_PAGES.c.operations, HELD_PAGES.c.tags, HELD_PAGES.c.owners)
+            .where(HELD_PAGES.c.epoch_id == held.id)
+            .order_by(HELD_PAGES.c.leaf)
+        )
         with self._database.read() as connection:
-            return list(
-                connection.scalars(
-                    select(HELD_LIVE.c.indicator_id).where(
-                        HELD_LIVE.c.epoch_id == held.id, HELD_LIVE.c.tag.in_(tags)
-                    )
-                )
-            )
+            for operations, column, owners in connection.execution_options(yield_per=1).execute(pages):
+                places = np.nonzero(np.isin(np.frombuffer(column, wanted.dtype), wanted))[0]
+                numbers = np.frombuffer(owners, f">u{OWNER_SIZE}")[places].tolist()
+                for place, number in zip(places.tolist(), numbers, strict=True):
+                    (found.add if operations[place] == Operation.ADD else found.discard)(number)
+        return sorted(found - {0})
 
     def destroy_expired(self, holder: LabId) -> None:
         """Destroy the seeds and tables of this lab's epochs that are over."""
@@ -349,7 +406,7 @@ class Holding:
             epoch = Epoch(holder, LabId(row.querier), row.collection, row.number)
             append(connection, KeyEpochEnded(epoch, now))
         connection.execute(update(HELD_EPOCHS).where(kept).values(sealed_seed=None))
-        for table in (HELD_PAGES, HELD_STAGING, HELD_LIVE):
+        for table in (HELD_PAGES, HELD_STAGING):
             connection.execute(delete(table).where(table.c.epoch_id.in_(over)))
 
 
@@ -364,6 +421,7 @@ def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:
         expires_at=row.expires_at,
         commitment=TableCommitment(row.table_version, frontier.size, frontier.root),
         frontier=frontier,
+        covered=FlagState(row.covered_change, row.covered_time),
     )
 
 

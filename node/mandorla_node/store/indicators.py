@@ -47,16 +47,18 @@ class IngestCounts:
 
 _FLAG = text("""
     INSERT INTO flagged (
-        indicator_id, reason, severity, confidence, first_seen, expires, tlp, revision, added_by, touched_by
+        indicator_id, reason, severity, confidence, first_seen, expires, tlp,
+        change, first_change, added_by, touched_by
     )
-    SELECT id, :reason, :severity, :confidence, :first_seen, :expires, :tlp, 1, :ingest, :ingest
+    SELECT id, :reason, :severity, :confidence, :first_seen, :expires, :tlp,
+        :change, :change, :ingest, :ingest
     FROM indicators WHERE value = :value AND type = :type AND profile = :profile
     ON CONFLICT (indicator_id) DO UPDATE SET
-        revision = flagged.revision + CASE
+        change = CASE
             WHEN flagged.reason <> excluded.reason OR flagged.severity <> excluded.severity
                 OR flagged.confidence <> excluded.confidence OR flagged.expires <> excluded.expires
                 OR flagged.tlp <> excluded.tlp
-            THEN 1 ELSE 0 END,
+            THEN excluded.change ELSE flagged.change END,
         reason = excluded.reason,
         severity = excluded.severity,
         confidence = excluded.confidence,
@@ -99,6 +101,9 @@ class Indicators:
             connection.execute(upsert(INDICATORS).on_conflict_do_nothing(), [_indicator(row) for row in rows])
             common: dict[str, str | int] = {"ingest": ingest_id, "now": now}
             if target is IndicatorSet.FLAGGED:
+                common["change"] = 1 + int(
+                    connection.scalar(select(func.coalesce(func.max(FLAGGED.c.change), 0))) or 0
+                )
                 connection.execute(_FLAG, [_indicator(row) | _label(row.label, now) | common for row in rows])
             else:
                 connection.execute(_OBSERVE, [_indicator(row) | common for row in rows])

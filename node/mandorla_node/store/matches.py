@@ -6,8 +6,22 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import attrgetter
 
-from sqlalchemy import Column, Row, Select, Table, and_, exists, func, literal, select, tuple_, union, update
+from sqlalchemy import (
+    Row,
+    Select,
+    Table,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import LabId
@@ -20,7 +34,9 @@ from . import groups
 from .asking import AskedEpoch
 from .bulk import insert_rows
 from .database import Database
+from .events import next_event
 from .indicators import IndicatorSet
+from .said import from_rest, to_rest
 from .schema import (
     GROUP_MATCHES,
     GROUP_MEMBERS,
@@ -34,13 +50,18 @@ from .schema import (
 )
 
 _PAGE = 4096
-_STREAM_PAGE = 512
 _KINDS = [int(kind) for kind in Kind]
-_MATCH = ("indicator_id", "label", "peer", "kind", "round_id", "first_matched", "ended_at")
+_MATCH = ("event", "indicator_id", "label", "peer", "kind", "round_id", "first_matched", "ended_at")
 _MATCH_AGAIN = upsert(MATCHES)
 _MATCH_AGAIN = _MATCH_AGAIN.on_conflict_do_update(
     index_elements=["peer", "kind", "indicator_id"],
-    set_={name: _MATCH_AGAIN.excluded[name] for name in ("label", "round_id", "ended_at")},
+    set_={
+        **{name: _MATCH_AGAIN.excluded[name] for name in ("label", "round_id", "ended_at")},
+        # One that holds is the match that it was. The zero is no parameter: those are the columns'.
+        "event": case(
+            (MATCHES.c.ended_at == literal_column("0"), MATCHES.c.event), else_=_MATCH_AGAIN.excluded.event
+        ),
+    },
 )
 
 
@@ -93,20 +114,13 @@ class Matches:
             alone = [one for one in found if one[0] not in parts]
             if not alone:
                 return 0, 0
-            before = connection.scalar(
-                select(func.count())
-                .select_from(MATCHES)
-                .where(
-                    MATCHES.c.peer == peer,
-                    MATCHES.c.kind == int(kind),
-                    MATCHES.c.indicator_id.in_([indicator_id for indicator_id, _ in alone]),
-                    MATCHES.c.ended_at == 0,
-                )
-            )
+            first = next_event(connection)
             said = (peer, int(kind), round_id, now, 0)
-            rows = [(number, label.encode(), *said) for number, label in alone]
+            numbered = enumerate(alone, first)
+            rows = [(event, number, to_rest(label), *said) for event, (number, label) in numbered]
             insert_rows(connection, _MATCH_AGAIN, _MATCH, rows)
-        return len(alone), len(alone) - int(before or 0)
+            began = select(func.count()).select_from(MATCHES).where(MATCHES.c.event >= first)
+            return len(alone), int(connection.scalar(began) or 0)
 
     def conclude(self, peer: LabId, kind: Kind, collection: str, round_id: RoundId) -> tuple[int, int]:
         """Match groups, and end the matches of a collection that a round did not find again.
@@ -141,40 +155,30 @@ class Matches:
         return total
 
     def all(self, peer: str | None = None, kind: Kind | None = None) -> Iterator[list[MatchRecord]]:
-        """Yield the matches with pinned peers that hold, by page, oldest first."""
-        pinned = select(PEERS.c.lab).order_by(PEERS.c.name)
-        if peer is not None:
-            pinned = pinned.where(PEERS.c.name == peer)
-        with self._database.read() as connection:
-            labs = connection.scalars(pinned).all()
-        # An index has each of these in its order, and none has them all.
+        """Yield the matches with pinned peers that hold, by page, in the order in which they began."""
         streams = [
-            self._stream(
-                records.where(table.c.peer == lab, table.c.kind == one), table.c.first_matched, member
-            )
-            for lab in labs
-            for one in ([int(kind)] if kind else _KINDS)
-            for records, table, member in (
-                (_alone(), MATCHES, MATCHES.c.indicator_id),
-                (_grouped(), GROUP_MATCHES, GROUP_MATCHES.c.group_id),
-            )
+            self._stream(records, table)
+            for records, table in ((_alone(), MATCHES), (_grouped(), GROUP_MATCHES))
         ]
-        merged = heapq.merge(*streams, key=lambda row: (row.first_matched, row.id))
-        while page := list(islice(merged, _PAGE)):
+        rows = (
+            row
+            for row in heapq.merge(*streams, key=attrgetter("event"))
+            # Not a condition of the query: by the index that has the peer, it would sort all of the peer's.
+            if (peer is None or row.peer_name == peer) and (kind is None or row.kind == kind)
+        )
+        while page := list(islice(rows, _PAGE)):
             yield [_record(row) for row in page]
 
-    def _stream(
-        self, records: Select[tuple[object, ...]], moment: Column[int], member: Column[int]
-    ) -> Iterator[Row[tuple[object, ...]]]:
-        statement = records.order_by(moment, member).limit(_STREAM_PAGE)
-        after: tuple[int, int] = (-1, -1)
+    def _stream(self, records: Select[tuple[object, ...]], table: Table) -> Iterator[Row[tuple[object, ...]]]:
+        statement = records.order_by(table.c.event).limit(_PAGE)
+        after = 0
         while True:
             with self._database.read() as connection:
-                rows = connection.execute(statement.where(tuple_(moment, member) > after)).all()
+                rows = connection.execute(statement.where(table.c.event > after)).all()
             if not rows:
                 return
             yield from rows
-            after = (rows[-1].first_matched, rows[-1].id)
+            after = rows[-1].event
 
     def of(self, indicator: Indicator) -> list[MatchRecord]:
         """Return the matches that hold of one indicator, or of groups that it matches as a part of."""
@@ -251,14 +255,13 @@ def _alone() -> Select[tuple[object, ...]]:
     return (
         select(
             MATCHES,
-            MATCHES.c.indicator_id.label("id"),
             INDICATORS.c.type,
             INDICATORS.c.value,
             literal("").label("group_name"),
             literal(1).label("tokens"),
             PEERS.c.name.label("peer_name"),
         )
-        .join_from(MATCHES, INDICATORS)
+        .join_from(MATCHES, INDICATORS, INDICATORS.c.id == MATCHES.c.indicator_id)
         .join(PEERS, PEERS.c.lab == MATCHES.c.peer)
         .where(MATCHES.c.ended_at == 0)
     )
@@ -269,7 +272,6 @@ def _grouped() -> Select[tuple[object, ...]]:
     return (
         select(
             GROUP_MATCHES,
-            GROUP_MATCHES.c.group_id.label("id"),
             GROUPS.c.type,
             GROUPS.c.name.label("value"),
             GROUPS.c.name.label("group_name"),
@@ -282,7 +284,7 @@ def _grouped() -> Select[tuple[object, ...]]:
 
 
 def _of_anyone(records: Select[tuple[object, ...]], table: Table) -> Select[tuple[object, ...]]:
-    """Name all peers and kinds, so that a look-up by the third column of the primary key uses it."""
+    """Name all peers and kinds, so that a look-up by the third column of the unique index uses it."""
     return records.where(table.c.peer.in_(select(PEERS.c.lab)), table.c.kind.in_(_KINDS))
 
 
@@ -293,7 +295,7 @@ def _record(row: Row[tuple[object, ...]]) -> MatchRecord:
         peer=LabId(row.peer),
         peer_name=row.peer_name,
         kind=Kind(row.kind),
-        label=Label.decode(row.label),
+        label=from_rest(row.label),
         round_id=RoundId(row.round_id),
         first_matched=row.first_matched,
         group=row.group_name,

@@ -11,14 +11,23 @@ from sqlalchemy import Connection, Table, func, select
 from mandorla_protocol.table import TablePart
 
 from .bulk import insert_rows
+from .schema import HELD_PAGES, PEER_PAGES
+from .staging import OwnedPart
 
 _COLUMNS = ("epoch_id", "leaf", "version", "operations", "tags", "sealed")
 
 
-def insert_parts(
-    connection: Connection, table: Table, epoch_id: int, leaf: int, parts: Sequence[TablePart]
-) -> None:
-    """Keep entries that follow each other from a leaf index on: a row for each version among them.
+def insert_owned(connection: Connection, epoch_id: int, leaf: int, pages: Sequence[OwnedPart]) -> None:
+    """Keep pages of an own table that follow each other from a leaf index on."""
+    rows = []
+    for part, owners in pages:
+        rows.append((epoch_id, leaf, part.version, part.operations, part.tags, part.sealed, owners))
+        leaf += len(part)
+    insert_rows(connection, HELD_PAGES, (*_COLUMNS, "owners"), rows)
+
+
+def insert_parts(connection: Connection, epoch_id: int, leaf: int, parts: Sequence[TablePart]) -> None:
+    """Keep entries of a peer's table that follow each other from a leaf index on: a row for each version.
 
     A peer may send parts of one entry each, and every later comparison would pay for them.
     """
@@ -28,7 +37,7 @@ def insert_parts(
         operations, tags, sealed = map(b"".join, columns)
         rows.append((epoch_id, leaf, version, operations, tags, sealed))
         leaf += len(operations)
-    insert_rows(connection, table, _COLUMNS, rows)
+    insert_rows(connection, PEER_PAGES, _COLUMNS, rows)
 
 
 def read_parts(

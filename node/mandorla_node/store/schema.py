@@ -64,11 +64,15 @@ FLAGGED = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     Column("tlp", SmallInteger, nullable=False),
-    # Grows whenever the label changes, so that a table knows which labels it holds in an old state.
-    Column("revision", Integer, nullable=False),
+    # The number of the change that made the label what it is, and of the one that flagged the indicator: a
+    # table covers all changes up to one, and what comes later is found by its number.
+    Column("change", BigInteger, nullable=False, index=True),
+    Column("first_change", BigInteger, nullable=False),
     Column("added_by", ForeignKey("ingests.id"), nullable=False),
     Column("touched_by", ForeignKey("ingests.id"), nullable=False),
 )
+
+Index(None, FLAGGED.c.expires, sqlite_where=FLAGGED.c.expires > 0, postgresql_where=FLAGGED.c.expires > 0)
 
 OBSERVED = Table(
     "observed",
@@ -113,6 +117,9 @@ HELD_EPOCHS = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("table_version", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
+    # The state of the flagged set that the table shows: its last change, and when labels expired.
+    Column("covered_change", BigInteger, nullable=False),
+    Column("covered_time", BigInteger, nullable=False),
     UniqueConstraint("querier", "collection", "number"),
 )
 
@@ -126,9 +133,11 @@ HELD_PAGES = Table(
     Column("operations", LargeBinary, nullable=False),
     Column("tags", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    # Whose each tag is: eight bytes for the indicator's id, 0 for padding.
+    Column("owners", LargeBinary, nullable=False),
 )
 
-# The version that is being prepared: its entries, sorted as far as into buckets; and whose they are.
+# The version that is being prepared, if it is large: its entries, sorted as far as into buckets.
 HELD_STAGING = Table(
     "held_staging",
     METADATA,
@@ -140,17 +149,6 @@ HELD_STAGING = Table(
 )
 Index(None, HELD_STAGING.c.epoch_id, HELD_STAGING.c.bucket)
 
-HELD_LIVE = Table(
-    "held_live",
-    METADATA,
-    Column("epoch_id", ForeignKey("held_epochs.id"), primary_key=True),
-    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
-    Column("tag", LargeBinary, nullable=False),
-    Column("revision", Integer, nullable=False),
-    UniqueConstraint("epoch_id", "tag"),
-    sqlite_with_rowid=False,
-)
-
 ASKED_EPOCHS = Table(
     "asked_epochs",
     METADATA,
@@ -161,6 +159,8 @@ ASKED_EPOCHS = Table(
     Column("public_key", LargeBinary, nullable=False),
     Column("table_version", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
+    Column("halves", Integer, nullable=False),  # done in this epoch
+    Column("begun", SmallInteger, nullable=False),  # 1 while there may be tags of a half that is not done
     UniqueConstraint("holder", "collection", "number"),
 )
 
@@ -172,8 +172,9 @@ OWN_TAGS = Table(
     Column("indicator_id", Integer, primary_key=True),
     Column("tag", LargeBinary, nullable=False),
     Column("label_key", LargeBinary, nullable=False),
-    # 1 until the whole half is done: a peer that fails on purpose must not learn how far this lab came.
-    Column("pending", SmallInteger, nullable=False),
+    # The number of the half that brought it. It counts once that is done as a whole: a peer that fails on
+    # purpose must not learn how far this lab came.
+    Column("half", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -268,16 +269,20 @@ CAUGHT = Table(
     Column("at", BigInteger, nullable=False),
 )
 
+# Events number the beginnings of matches, those of groups too: one that ended and holds again is new.
 MATCHES = Table(
     "matches",
     METADATA,
-    Column("peer", LargeBinary, primary_key=True),
-    Column("kind", SmallInteger, primary_key=True),
-    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
-    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("event", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("peer", LargeBinary, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    # No foreign keys: looking each up costs as much as keeping it, and neither is ever deleted.
+    Column("indicator_id", Integer, nullable=False),
+    Column("round_id", LargeBinary, nullable=False),
     Column("label", LargeBinary, nullable=False),
     Column("first_matched", BigInteger, nullable=False),
     Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
+    UniqueConstraint("peer", "kind", "indicator_id"),
 )
 
 # Indicators that the last round found and that count with others of their group only.
@@ -296,19 +301,17 @@ PARTIAL_MATCHES = Table(
 GROUP_MATCHES = Table(
     "group_matches",
     METADATA,
-    Column("peer", LargeBinary, primary_key=True),
-    Column("kind", SmallInteger, primary_key=True),
-    Column("group_id", ForeignKey("groups.id"), primary_key=True),
+    Column("event", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("peer", LargeBinary, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("group_id", ForeignKey("groups.id"), nullable=False),
     Column("round_id", ForeignKey("rounds.id"), nullable=False),
     Column("label", LargeBinary, nullable=False),
     Column("tokens", Integer, nullable=False),  # members of the group that match
     Column("first_matched", BigInteger, nullable=False),
     Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
+    UniqueConstraint("peer", "kind", "group_id"),
 )
-
-# Matches are listed by the time, a peer and a kind of round at a time.
-for _table, _id in ((MATCHES, MATCHES.c.indicator_id), (GROUP_MATCHES, GROUP_MATCHES.c.group_id)):
-    Index(None, _table.c.peer, _table.c.kind, _table.c.first_matched, _id)
 
 SIGHTINGS = Table(
     "sightings",

@@ -6,86 +6,103 @@ entries instead of visiting an index for each.
 
 from __future__ import annotations
 
-import struct
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mandorla_protocol.errors import Code, NodeError
-from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
+from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE
 from mandorla_protocol.table import Operation, TablePart
 
 BUCKETS: Final = 64
-OWNERS: Final = -1
-"""The bucket of the records that say which indicator is behind a tag."""
+OWNER_SIZE: Final = 8
 
-_RECORD_SIZE: Final = TAG_SIZE + 1 + SEALED_LABEL_SIZE
-_OWNER: Final = struct.Struct(f">QI{TAG_SIZE}s")
-_REVOKE: Final = int(Operation.REVOKE)
+_ADD: Final = int(Operation.ADD)
+_TAG: Final = np.dtype(f"S{TAG_SIZE}")
+_SEALED: Final = np.dtype(f"V{SEALED_LABEL_SIZE}")
+_OWNER: Final = np.dtype(">u8")
+_RECORD: Final = np.dtype([("tag", _TAG), ("operation", "u1"), ("sealed", _SEALED), ("owner", _OWNER)])
 
 
-class StagedEntry(NamedTuple):
-    """An entry of the version that is being prepared; padding has no indicator, a revocation no revision."""
+class OwnedPart(NamedTuple):
+    """Entries of one version, and behind each the id of its indicator in eight bytes; 0 for padding."""
 
-    tag: Tag
-    operation: int
-    sealed: bytes
-    indicator_id: int | None = None
-    revision: int = 0
+    part: TablePart
+    owners: bytes
 
     def __repr__(self) -> str:
         # Which tag is whose stays out of logs and tracebacks.
-        return f"StagedEntry(operation={self.operation})"
+        return f"OwnedPart(entries={len(self.part)})"
 
 
-def rows_of(entries: Iterable[StagedEntry]) -> Iterator[tuple[int, int, bytes]]:
+def owned(version: int, operations: bytes, tags: bytes, sealed: bytes, owners: Iterable[int]) -> OwnedPart:
+    """Return entries, in any order, with the ids of their indicators."""
+    numbers = np.fromiter(owners, _OWNER, len(operations)).tobytes()
+    return OwnedPart(TablePart(version, operations, tags, sealed), numbers)
+
+
+def rows_of(staged: OwnedPart) -> Iterator[tuple[int, int, bytes]]:
     """Yield bucket, count and records, for the store to keep."""
-    buckets: dict[int, list[bytes]] = defaultdict(list)
-    for tag, operation, sealed, indicator_id, revision in entries:
-        record = tag + operation.to_bytes(1, "big") + sealed.ljust(SEALED_LABEL_SIZE, b"\x00")
-        buckets[tag[0] * BUCKETS >> 8].append(record)
-        if indicator_id is not None:
-            buckets[OWNERS].append(_OWNER.pack(indicator_id, revision, tag))
-    for bucket, records in buckets.items():
-        yield bucket, len(records), b"".join(records)
+    records = _records(staged)
+    buckets = np.frombuffer(staged.part.tags, np.uint8)[::TAG_SIZE].astype(np.int64) * BUCKETS >> 8
+    records = records[np.argsort(buckets, kind="stable")]
+    counts = np.bincount(buckets, minlength=BUCKETS)
+    for bucket, (end, count) in enumerate(zip(np.cumsum(counts).tolist(), counts.tolist(), strict=True)):
+        if count:
+            yield bucket, count, records[end - count : end].tobytes()
 
 
-def owners_of(records: bytes) -> tuple[list[tuple[int, bytes, int]], list[int]]:
-    """Return what lives from now on (indicator, tag and revision), and the indicators of what does not."""
-    live, dead = [], []
-    for number, revision, tag in _OWNER.iter_unpack(records):
-        if revision:
-            live.append((number, tag, revision))
-        else:
-            dead.append(number)
-    return live, dead
-
-
-def pages_of(buckets: Iterable[list[bytes]], version: int, page: int) -> Iterator[TablePart]:
+def pages_of(buckets: Iterable[list[bytes]], version: int, page: int) -> Iterator[OwnedPart]:
     """Yield the records of all buckets in the order of their tags, as parts of at most `page` entries.
 
     Raises NodeError(STORE_FAILED) if a tag was staged twice.
     """
-    left: list[bytes] = []
+    left = np.empty(0, _RECORD)
     for bucket in buckets:
-        left += _sorted(b"".join(bucket))
+        left = _joined([left, _sorted(np.frombuffer(b"".join(bucket), _RECORD))])
         full = len(left) - len(left) % page
         for start in range(0, full, page):
             yield _part(version, left[start : start + page])
         left = left[full:]
-    if left:
+    if len(left):
         yield _part(version, left)
 
 
-def _sorted(bucket: bytes) -> list[bytes]:
-    records = sorted(bucket[at : at + _RECORD_SIZE] for at in range(0, len(bucket), _RECORD_SIZE))
-    if len({record[:TAG_SIZE] for record in records}) != len(records):
-        raise NodeError(Code.STORE_FAILED, "a tag was staged twice in one version")
+def sorted_part(staged: list[OwnedPart], version: int) -> OwnedPart:
+    """Return all of a small version in the order of its tags.
+
+    Raises NodeError(STORE_FAILED) if a tag was staged twice.
+    """
+    return _part(version, _sorted(_joined([_records(one) for one in staged])))
+
+
+def _records(staged: OwnedPart) -> NDArray[np.void]:
+    part, owners = staged
+    records = np.zeros(len(part), _RECORD)
+    records["tag"] = np.frombuffer(part.tags, _TAG)
+    records["operation"] = np.frombuffer(part.operations, np.uint8)
+    records["sealed"][records["operation"] == _ADD] = np.frombuffer(part.sealed, _SEALED)
+    records["owner"] = np.frombuffer(owners, _OWNER)
     return records
 
 
-def _part(version: int, records: list[bytes]) -> TablePart:
-    tags = (record[:TAG_SIZE] for record in records)
-    operations = bytes(record[TAG_SIZE] for record in records)
-    sealed = (record[TAG_SIZE + 1 :] for record in records if record[TAG_SIZE] != _REVOKE)
-    return TablePart(version, operations, b"".join(tags), b"".join(sealed))
+def _joined(records: list[NDArray[np.void]]) -> NDArray[np.void]:
+    # Without the type, numpy would turn the owners' bytes around.
+    return np.concatenate(records, dtype=_RECORD)
+
+
+def _sorted(records: NDArray[np.void]) -> NDArray[np.void]:
+    tags = np.ascontiguousarray(records["tag"])
+    order = np.argsort(tags, kind="stable")
+    tags = tags[order]
+    if (tags[1:] == tags[:-1]).any():
+        raise NodeError(Code.STORE_FAILED, "a tag was staged twice in one version")
+    return records[order]
+
+
+def _part(version: int, records: NDArray[np.void]) -> OwnedPart:
+    operations, tags = records["operation"].tobytes(), records["tag"].tobytes()
+    sealed = records["sealed"][records["operation"] == _ADD].tobytes()
+    return OwnedPart(TablePart(version, operations, tags, sealed), records["owner"].tobytes())

@@ -4,7 +4,7 @@ An indicator is a type of the closed registry, the profile of its canonicalisati
 value. Its token is what the OPRF takes as input. The value and the token never leave the lab.
 """
 
-from .indicator import Indicator, Token, token_of
+from .indicator import Indicator, Token, tokens_of
 from .registry import REGISTRY, Collection, IndicatorType, profiles
 from .versions import DATA_VERSIONS
 
@@ -16,5 +16,5 @@ __all__ = [
     "IndicatorType",
     "Token",
     "profiles",
-    "token_of",
+    "tokens_of",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NewType
@@ -17,6 +19,7 @@ Token = NewType("Token", bytes)
 _DOMAIN: Final = "mandorla/v1 indicator"
 _MAX_TYPE: Final = 32
 _MAX_VALUE: Final = 1024
+_LENGTH: Final = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
@@ -67,13 +70,17 @@ class Indicator:
 
     def token(self) -> Token:
         """Return the OPRF's input: SHA-256 of the encoding (SPEC 4.1)."""
-        return token_of(self.type, self.profile, self.value)
+        return Token(hashlib.sha256(self.encode()).digest())
 
 
-def token_of(type_name: str, profile: int, value: str) -> Token:
-    """Return the token of an indicator by its parts, which a store has checked."""
-    encoded = _encoding_of_type(type_name, profile) + encoded_text(value)
-    return Token(hashlib.sha256(encoded).digest())
+def tokens_of(indicators: Iterable[tuple[str, int, str]]) -> bytes:
+    """Return tokens, joined, by the types, profiles and values of indicators that a store has checked."""
+    sha256, prefix, whole = hashlib.sha256, _encoding_of_type, _LENGTH.pack
+    return b"".join(
+        sha256(prefix(kind, profile) + whole(len(text)) + text).digest()
+        for kind, profile, value in indicators
+        for text in (value.encode(),)
+    )
 
 
 @lru_cache(maxsize=256)

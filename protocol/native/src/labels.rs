@@ -76,9 +76,63 @@ pub fn seal(
     Ok(sealed)
 }
 
+/// Open sealed labels, each with its own key; the associated data is a tag between two parts.
+///
+/// Return a byte for each, 1 if it opens, and its label; what does not authenticate leaves zeros.
+///
+/// # Errors
+///
+/// `BadLength` unless there is a key of 32 bytes, a tag of 16 and 272 sealed bytes for each, and a nonce of 12.
+pub fn open(
+    keys: &[u8],
+    tags: &[u8],
+    sealed: &[u8],
+    nonce: &[u8],
+    (before, after): (&[u8], &[u8]),
+) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+    let count = keys.len() / KEY_SIZE;
+    let sizes = (count * KEY_SIZE, count * TAG_SIZE, count * SEALED_SIZE);
+    if (keys.len(), tags.len(), sealed.len()) != sizes || nonce.len() != NONCE_SIZE {
+        return Err(Fault::BadLength);
+    }
+    let nonce = GenericArray::from_slice(nonce);
+    let mut opened = vec![0; count];
+    let mut labels = vec![0; count * LABEL_SIZE];
+    for (index, (key, tag)) in keys
+        .chunks_exact(KEY_SIZE)
+        .zip(tags.chunks_exact(TAG_SIZE))
+        .enumerate()
+    {
+        let label = &mut labels[index * LABEL_SIZE..][..LABEL_SIZE];
+        let (text, mac) = sealed[index * SEALED_SIZE..][..SEALED_SIZE].split_at(LABEL_SIZE);
+        label.copy_from_slice(text);
+        let aad = [before, tag, after].concat();
+        let outcome = ChaCha20Poly1305::new(GenericArray::from_slice(key))
+            .decrypt_in_place_detached(nonce, &aad, label, GenericArray::from_slice(mac));
+        if outcome.is_ok() {
+            opened[index] = 1;
+        } else {
+            label.fill(0);
+        }
+    }
+    Ok((opened, labels))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sealed_opens_and_what_was_altered_does_not() {
+        let labels: Vec<u8> = (0..2 * LABEL_SIZE).map(|n| n.to_be_bytes()[7]).collect();
+        let (keys, tags, nonce) = ([7; 2 * KEY_SIZE], [9; 2 * TAG_SIZE], [3; NONCE_SIZE]);
+        let mut sealed = seal(&keys, &tags, &labels, &nonce, (b"a", b"b")).unwrap();
+        sealed[SEALED_SIZE] ^= 1;
+        let (opened, read) = open(&keys, &tags, &sealed, &nonce, (b"a", b"b")).unwrap();
+        assert_eq!(opened, [1, 0]);
+        assert_eq!(read[..LABEL_SIZE], labels[..LABEL_SIZE]);
+        assert_eq!(read[LABEL_SIZE..], [0; LABEL_SIZE]);
+    }
 
     #[test]
     fn batches_of_uneven_sizes_are_refused() {
@@ -91,6 +145,9 @@ mod tests {
         ] {
             let [keys, tags, labels, nonce] = [keys, tags, labels, nonce].map(|size| vec![0; size]);
             let outcome = seal(&keys, &tags, &labels, &nonce, (b"", b""));
+            assert_eq!(outcome.unwrap_err(), Fault::BadLength);
+            let sealed = [labels.as_slice(), &[0; SEALED_SIZE - LABEL_SIZE]].concat();
+            let outcome = open(&keys, &tags, &sealed, &nonce, (b"", b""));
             assert_eq!(outcome.unwrap_err(), Fault::BadLength);
         }
     }

@@ -163,6 +163,19 @@ mod _native {
     }
 
     #[pyfunction]
+    fn open_labels<'py>(
+        py: Python<'py>,
+        keys: &[u8],
+        tags: &[u8],
+        sealed: &[u8],
+        nonce: &[u8],
+        aad: (&[u8], &[u8]),
+    ) -> PyResult<Pair<'py>> {
+        let (opened, labels) = py.detach(|| labels::open(keys, tags, sealed, nonce, aad))?;
+        Ok((PyBytes::new(py, &opened), PyBytes::new(py, &labels)))
+    }
+
+    #[pyfunction]
     fn append_entries<'py>(
         py: Python<'py>,
         tree: (u64, &[u8]),
