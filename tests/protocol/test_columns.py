@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,30 @@ def test_labels_are_sealed_as_one_by_one(said: list[tuple[Label, bytes, bytes]],
         assert open_sealed(one, LabelKey(key), Tag(tag), EPOCH, version) == label
 
 
+@pytest.mark.spec("6.5-1")
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(LABELS, exactly(32), exactly(16), st.sampled_from(["", "altered", "malformed"])), max_size=9
+    ),
+    st.integers(1, 2**63),
+)
+def test_labels_are_opened_as_one_by_one(said: list[tuple[Label, bytes, bytes, str]], version: int) -> None:
+    keys, tags = b"".join(key for _, key, _, _ in said), b"".join(tag for _, _, tag, _ in said)
+    sealed = []
+    for label, key, tag, fault in said:
+        one = bytearray(labels.seal(label, LabelKey(key), Tag(tag), EPOCH, version))
+        if fault == "altered":
+            one[version % len(one)] ^= 1
+        elif fault == "malformed":
+            nonce, aad = version.to_bytes(12, "big"), labels._aad(Tag(tag), EPOCH, version)
+            one = bytearray(ChaCha20Poly1305(key).encrypt(nonce, bytes(256), aad))
+        sealed.append(bytes(one))
+    opened = labels.open_labels(b"".join(sealed), keys, tags, EPOCH, version)
+    assert opened == labels.open_one_by_one(b"".join(sealed), keys, tags, EPOCH, version)
+    assert opened == [None if fault else label for label, _, _, fault in said]
+
+
 @settings(max_examples=60, deadline=None)
 @given(FRONTIERS, entries())
 def test_entries_are_appended_as_one_by_one(frontier: Frontier, some: list[TableEntry]) -> None:
@@ -89,8 +114,10 @@ def test_columns_hold_the_entries_and_any_range_of_them(
         lambda: labels.seal_labels([Label()], bytes(31), bytes(16), EPOCH, 1),
         lambda: labels.seal_labels([Label()], bytes(32), bytes(17), EPOCH, 1),
         lambda: labels.seal_labels([Label()] * 2, bytes(32), bytes(32), EPOCH, 1),
+        lambda: labels.open_labels(bytes(271), bytes(32), bytes(16), EPOCH, 1),
+        lambda: labels.open_labels(bytes(272), bytes(64), bytes(16), EPOCH, 1),
     ],
-    ids=["a cut output", "a short key", "a long tag", "a key for two"],
+    ids=["a cut output", "a short key", "a long tag", "a key for two", "a cut label", "two keys for one"],
 )
 @pytest.mark.parametrize("built", [True, False])
 def test_columns_of_other_sizes_are_refused(
