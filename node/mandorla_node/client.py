@@ -89,6 +89,12 @@ class PeerClient:
         """Read a page of the peer's table."""
         return await self._retrying(self._stub.ListTags, request)
 
+    async def subscribe(
+        self, request: exchange_pb2.SubscribeRequest, patience: float
+    ) -> exchange_pb2.SubscribeResponse:
+        """Wait for up to `patience` seconds for news of the peer's table."""
+        return await self._once(self._stub.Subscribe, request, patience + self._limits.call_timeout / 4)
+
     async def close_round(
         self, request: exchange_pb2.CloseRequest, patience: float
     ) -> exchange_pb2.CloseResponse:

@@ -60,6 +60,13 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
         active.count(request, response)
         return response
 
+    async def Subscribe(
+        self, request: exchange_pb2.SubscribeRequest, context: Context
+    ) -> exchange_pb2.SubscribeResponse:
+        """Wait for news of the table of a standing round."""
+        active = await self._rounds.find(caller(), request.round_id)
+        return await active.subscribe(request.version)
+
     async def Close(self, request: exchange_pb2.CloseRequest, context: Context) -> exchange_pb2.CloseResponse:
         """Close a round."""
         return await self._responder.close(caller(), request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import grpc
@@ -14,9 +14,10 @@ from google.protobuf.message import Message
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError
 from mandorla_protocol.header import Kind
-from mandorla_protocol.indicators import REGISTRY, Indicator
+from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
+from .changes import Changes
 from .formats.rows import IngestRow
 from .home import Home
 from .ingest import Ingestor
@@ -35,6 +36,7 @@ V = TypeVar("V")
 
 _RECENT_ROUNDS = 20
 _PROGRESS_INTERVAL = 0.1
+_CHECK_PATIENCE = 1.0
 _SETS = {
     operator_pb2.SET_FLAGGED: IndicatorSet.FLAGGED,
     operator_pb2.SET_OBSERVED: IndicatorSet.OBSERVED,
@@ -53,6 +55,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         store: Store,
         rounds: OpenRounds,
         initiator: Initiator,
+        changes: Changes,
         engine: str,
         started: int,
     ) -> None:
@@ -60,6 +63,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         self._store = store
         self._rounds = rounds
         self._initiator = initiator
+        self._changes = changes
         self._engine = engine
         self._started = started
         self._suppressor = Suppressor(home.path, home.settings.suppression)
@@ -88,11 +92,13 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                 elif request.HasField("rows") and ingestor is not None:
                     rows = [_row(row) for row in request.rows.rows]
                     await asyncio.to_thread(ingestor.add, rows)
+                    self._tell(target)
                 else:
                     raise EncodingError(Code.BAD_ENCODING, "an ingest is its options, and then rows")
             if ingestor is None:
                 raise EncodingError(Code.BAD_ENCODING, "an ingest begins with its options")
             report = await asyncio.to_thread(ingestor.finish)
+            self._tell(target)
             return operator_pb2.IngestResponse(
                 added=report.added,
                 known=report.known,
@@ -135,6 +141,9 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         async with _errors(context):
             wanted = [Indicator.parse(item.type, item.value) for item in request.indicators]
             await self._rounds.settled()
+            await asyncio.to_thread(self._observe, wanted)
+            self._changes.observed.notify()
+            await self._asked_about({REGISTRY[one.type].collection for one in wanted})
             return await asyncio.to_thread(self._check, wanted)
 
     async def Matches(
@@ -159,12 +168,27 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             await self._rounds.settled()
             return await asyncio.to_thread(self._status)
 
-    def _check(self, wanted: list[Indicator]) -> operator_pb2.CheckResponse:
-        store = self._store
+    def _tell(self, target: IndicatorSet) -> None:
+        """Wake what waits for rows of a set."""
+        (self._changes.flagged if target is IndicatorSet.FLAGGED else self._changes.observed).notify()
+
+    def _observe(self, wanted: list[Indicator]) -> None:
         # Without its group, what counts in groups only would be compared for nothing.
         rows = [LabelledIndicator(one, Label()) for one in wanted if REGISTRY[one.type].needed == 1]
         if rows:
-            store.indicators.add(IndicatorSet.OBSERVED, rows, None)
+            self._store.indicators.add(IndicatorSet.OBSERVED, rows, None)
+
+    async def _asked_about(self, collections: set[Collection]) -> None:
+        """Wait for a moment until the rounds that stand have asked about everything that was observed."""
+        until = await asyncio.to_thread(self._store.asking.last_observed)
+        waiting = [one for one in self._rounds.standing() if one.header.collection in collections]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CHECK_PATIENCE):
+                while any(one.half.processed < until and not one.ended.is_set() for one in waiting):
+                    await self._changes.matched.beyond(self._changes.matched.count)
+
+    def _check(self, wanted: list[Indicator]) -> operator_pb2.CheckResponse:
+        store = self._store
         names = {peer.lab: peer.name for peer in store.peers.all()}
         return operator_pb2.CheckResponse(
             results=[

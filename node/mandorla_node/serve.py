@@ -21,6 +21,7 @@ from mandorla_protocol.errors import Code, NodeError
 
 from . import certificates
 from .admission import Admission
+from .changes import Changes
 from .client import PeerClient
 from .clock import Clock, system_clock
 from .exchange import Exchange
@@ -34,12 +35,14 @@ from .rounds.open_rounds import OpenRounds
 from .rounds.responder import Responder
 from .store import Store
 from .tables import Tables
+from .watching import Watching
 from .witness import Witness
 from .workers import Workers
 
 _LOG = structlog.get_logger()
 _COLLECT_EVERY = 200_000
 _GRACE = 10.0
+_LEAVE = 5.0
 _SWEEP_INTERVAL = 600.0
 _OPERATOR_MESSAGE_SIZE = 64 << 20
 
@@ -57,16 +60,18 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(home, ahead=True):
+    async with running(home, ahead=True, watch=home.settings.watch.enabled):
         await stop.wait()
 
 
 @asynccontextmanager
-async def running(home: Home, clock: Clock = system_clock, ahead: bool = False) -> AsyncIterator[None]:
+async def running(
+    home: Home, clock: Clock = system_clock, ahead: bool = False, watch: bool = False
+) -> AsyncIterator[None]:
     """Keep a node running for as long as the context is open.
 
-    A simulation brings its own clock. `ahead` lets the node prepare tables before they are asked for, by the
-    clock of this machine.
+    A simulation brings its own clock. `ahead` lets the node prepare tables before they are asked for, and
+    `watch` lets it keep standing rounds with its peers, both by the clock of this machine.
     """
     settings = home.settings
     _refuse_second_node(home)
@@ -88,7 +93,8 @@ async def running(home: Home, clock: Clock = system_clock, ahead: bool = False) 
             preparing = asyncio.create_task(Preparing(store, tables, every).run())
             stack.callback(preparing.cancel)
         witness = Witness(home, store, clock)
-        rounds = OpenRounds(home, store, pool, witness, client, clock)
+        changes = Changes()
+        rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock)
         initiator, responder = Initiator(rounds, tables), Responder(rounds, tables)
         peer_limits = PeerLimits(settings.limits)
         peers = _peer_server(home, store, peer_limits)
@@ -96,7 +102,7 @@ async def running(home: Home, clock: Clock = system_clock, ahead: bool = False) 
         exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
-            Operator(home, store, rounds, initiator, pool.engine.name, clock()), operator
+            Operator(home, store, rounds, initiator, changes, pool.engine.name, clock()), operator
         )
         _listen(operator, home)
         for server in (peers, operator):
@@ -108,9 +114,18 @@ async def running(home: Home, clock: Clock = system_clock, ahead: bool = False) 
         stack.push_async_callback(rounds.settled)
         stack.push_async_callback(responder.stop)
         stack.push_async_callback(rounds.abort_all)
+        stack.push_async_callback(rounds.leave_all, _LEAVE)
+        if watch:
+            watching = asyncio.create_task(Watching(rounds, initiator, settings.watch).run())
+            stack.push_async_callback(_stopped, watching)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _sweep(store: Store, lab: LabId, keep: int, clock: Clock) -> None:

@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.indicators import Collection
 
 Positive = Annotated[int, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -36,6 +37,19 @@ class RoundPolicy(BaseModel):
     prepare_every: Annotated[int, Field(ge=0)] = 600
     accepted_purposes: tuple[Text, ...] = ()
     accepted_legal_bases: tuple[Text, ...] = ()
+
+
+class WatchPolicy(BaseModel):
+    """Standing rounds, in which peers' flags reach this lab as they are made (docs/operators.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    collections: tuple[Collection, ...] = tuple(Collection)
+    lifetime: Annotated[int, Field(ge=60, le=7 * 24 * 3600)] = 3600
+    """Seconds after which a standing round is closed, and the next one begun."""
+    delay: Annotated[float, Field(ge=0, le=60)] = 0.02
+    """Seconds for which what was observed waits for more, to be asked about together."""
 
 
 class AuditPolicy(BaseModel):
@@ -92,6 +106,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     rounds: RoundPolicy = RoundPolicy()
+    watch: WatchPolicy = WatchPolicy()
     audit: AuditPolicy = AuditPolicy()
     suppression: SuppressionPolicy = SuppressionPolicy()
     limits: Limits = Limits()
@@ -132,7 +147,7 @@ def load_settings(path: Path) -> Settings:
 
 def initial_toml(lab: str, listen: str, endpoint: str) -> str:
     """Return the text of a new node's configuration file: what must be said, and what may be changed."""
-    policy, audit, limits = RoundPolicy(), AuditPolicy(), Limits()
+    policy, watch, audit, limits = RoundPolicy(), WatchPolicy(), AuditPolicy(), Limits()
     return f"""\
 # This lab's node. Times are in seconds; what is commented out shows its default.
 lab = "{lab}"
@@ -155,6 +170,12 @@ legal_basis = "{policy.legal_basis}"
 # max_table = {policy.max_table}      # entries of a peer's tag table, at most
 # accepted_purposes = []     # other labs' wordings that this lab signs, beside its own
 # accepted_legal_bases = []
+
+[watch]
+# enabled = true             # standing rounds with all peers: their flags reach this lab as they are made
+# collections = [{", ".join(f'"{one.value}"' for one in watch.collections)}]
+# lifetime = {watch.lifetime}            # a standing round is closed after this, and the next one begun
+# delay = {watch.delay}               # what is observed waits this long for more, to be asked about together
 
 [audit]
 # keep_elements = {audit.keep_elements}   # how long evaluations can be rechecked; 0: always

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -16,13 +15,13 @@ from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError, RoundError
 from mandorla_protocol.header import Offer
 from mandorla_protocol.oprf import KeyPair
-from mandorla_protocol.sizes import PAGE_SIZE
+from mandorla_protocol.sizes import BATCH_SMALLEST, PAGE_SIZE
 from mandorla_protocol.table import Operation, padding
 
 from . import workers
 from .settings import RoundPolicy
-from .store import Additions, FlagState, HeldEpoch, OwnedPart, Store
-from .store.staging import owned, sorted_part
+from .store import Additions, FlagState, HeldEpoch, Store
+from .store.staging import Staging, owned
 from .workers import Workers
 
 _BATCH = 4_096
@@ -57,11 +56,14 @@ class Tables:
         self._policy = policy
         self._locks: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def prepare(self, querier: LabId, collection: str) -> Ready:
-        """Bring the table for a querier up to date, in a new epoch if there is none."""
+    async def prepare(self, querier: LabId, collection: str, smallest: int = BATCH_SMALLEST) -> Ready:
+        """Bring the table for a querier up to date, in a new epoch if there is none.
+
+        `smallest` is the least size class of a version that is added to one that there is.
+        """
         async with self._locks[querier, collection]:
             ready = await self.epoch(querier, collection)
-            if await self._add_version(ready):
+            if await self._add_version(ready, smallest):
                 held = await asyncio.to_thread(self._store.holding.get, ready.held.epoch)
                 ready = Ready(held, ready.seed, ready.keys)
             return ready
@@ -100,46 +102,47 @@ class Tables:
         seed = holding.seed(held)
         return Ready(held, seed, await self._pool.run(workers.derive_keys, seed, held.epoch))
 
-    async def _add_version(self, ready: Ready) -> bool:
+    async def _add_version(self, ready: Ready, smallest: int) -> bool:
         """Append what was flagged or expired since the last version; say whether there was anything."""
         held, holding = ready.held, self._store.holding
-        await _to_the_end(holding.discard_staged, held)
+        await _to_the_end(holding.discard_unpublished, held)
         until = await asyncio.to_thread(holding.flag_state)
-        version = _Version(self._store, held, until)
-        await self._stage_additions(ready, version)
-        await self._stage_revocations(ready, version)
-        if not version.count and held.commitment.version:
-            await _to_the_end(holding.cover, held, until)
-            return False
-        await _to_the_end(version.publish)
-        return True
+        with holding.staging(held) as version:
+            await self._stage_additions(ready, until, version)
+            await self._stage_revocations(ready, until, version)
+            if version.count or not held.commitment.version:
+                least = smallest if held.commitment.version else BATCH_SMALLEST
+                await _to_the_end(self._publish, held, until, version, least)
+                return True
+        await _to_the_end(holding.cover, held, until)
+        return False
 
-    async def _stage_additions(self, ready: Ready, version: _Version) -> None:
+    async def _stage_additions(self, ready: Ready, until: FlagState, version: Staging) -> None:
         additions = self._store.holding.additions
         last: Additions | None = None
 
         async def following() -> Awaitable[None] | None:
             nonlocal last
-            last = await asyncio.to_thread(additions, ready.held, version.until, last, _BATCH)
+            last = await asyncio.to_thread(additions, ready.held, until, last, _BATCH)
             return None if last is None else self._add(ready, version, last)
 
         await self._side_by_side(following)
 
-    async def _add(self, ready: Ready, version: _Version, batch: Additions) -> None:
+    async def _add(self, ready: Ready, version: Staging, batch: Additions) -> None:
         tags, sealed = await self._pool.run(
-            workers.hold, ready.keys, ready.held.epoch, version.number, batch.tokens, batch.labels
+            workers.hold, ready.keys, ready.held.epoch, version.version, batch.tokens, batch.labels
         )
         owners = batch.indicator_ids
-        entries = owned(version.number, _ADDS * len(owners), tags, sealed, owners)
+        entries = owned(version.version, _ADDS * len(owners), tags, sealed, owners)
         await _to_the_end(version.keep, entries)
 
-    async def _stage_revocations(self, ready: Ready, version: _Version) -> None:
+    async def _stage_revocations(self, ready: Ready, until: FlagState, version: Staging) -> None:
         revocations = self._store.holding.revocations
         after = 0
 
         async def following() -> Awaitable[None] | None:
             nonlocal after
-            owners, tokens = await asyncio.to_thread(revocations, ready.held, version.until, after, _BATCH)
+            owners, tokens = await asyncio.to_thread(revocations, ready.held, until, after, _BATCH)
             if not owners:
                 return None
             after = owners[-1]
@@ -147,10 +150,26 @@ class Tables:
 
         await self._side_by_side(following)
 
-    async def _revoke(self, ready: Ready, version: _Version, owners: list[int], tokens: bytes) -> None:
+    async def _revoke(self, ready: Ready, version: Staging, owners: list[int], tokens: bytes) -> None:
         tags = await self._pool.run(workers.own_tags, ready.keys, tokens)
-        entries = owned(version.number, _REVOKES * len(owners), tags, b"", owners)
+        entries = owned(version.version, _REVOKES * len(owners), tags, b"", owners)
         await _to_the_end(version.keep, entries)
+
+    def _publish(self, held: HeldEpoch, until: FlagState, version: Staging, smallest: int) -> None:
+        """Pad a version to its size class, and let it be part of the table."""
+        holding = self._store.holding
+        random_entries = padding(version.count, os.urandom, smallest)
+        while page := list(islice(random_entries, PAGE_SIZE)):
+            tags, sealed = map(b"".join, zip(*page, strict=True))
+            version.keep(owned(version.version, _ADDS * len(page), tags, sealed, [0] * len(page)))
+        frontier = held.frontier
+        pages = version.pages()
+        last = next(pages)
+        for following in pages:
+            holding.add_page(held, frontier.size, last)
+            frontier = last.part.append_to(frontier)
+            last = following
+        holding.publish(held, last.part.append_to(frontier), until, [last])
 
     async def _side_by_side(self, following: Callable[[], Awaitable[Awaitable[None] | None]]) -> None:
         """Run what follows, until nothing does: a batch for each worker, and one that waits."""
@@ -167,49 +186,6 @@ class Tables:
             failed = next(_single(errors))
         if failed is not None:
             raise failed
-
-
-class _Version:
-    """A version while it is prepared: in memory while it fits a page, and in the store from then on."""
-
-    def __init__(self, store: Store, held: HeldEpoch, until: FlagState) -> None:
-        self._holding = store.holding
-        self._held = held
-        self.until = until
-        self.number = held.commitment.version + 1
-        self.count = 0
-        self._small: list[OwnedPart] = []
-        self._lock = threading.Lock()
-
-    def keep(self, entries: OwnedPart) -> None:
-        """Take entries, in any order; threads may do so side by side."""
-        with self._lock:
-            small = self.count <= PAGE_SIZE
-            self.count += len(entries.part)
-            if small:
-                self._small.append(entries)
-            if self.count <= PAGE_SIZE:
-                return
-            staged, self._small = (self._small, []) if small else ([entries], self._small)
-        for part in staged:
-            self._holding.stage(self._held, part)
-
-    def publish(self) -> None:
-        """Pad the version to its size class, and let it be part of the table."""
-        random_entries = padding(self.count, os.urandom)
-        while page := list(islice(random_entries, PAGE_SIZE)):
-            tags, sealed = map(b"".join, zip(*page, strict=True))
-            self.keep(owned(self.number, _ADDS * len(page), tags, sealed, [0] * len(page)))
-        frontier = self._held.frontier
-        if self._small:
-            page_of_all = sorted_part(self._small, self.number)
-            frontier = page_of_all.part.append_to(frontier)
-            self._holding.publish(self._held, frontier, self.until, [page_of_all])
-            return
-        for one in self._holding.staged(self._held, PAGE_SIZE):
-            self._holding.add_page(self._held, frontier.size, one)
-            frontier = one.part.append_to(frontier)
-        self._holding.publish(self._held, frontier, self.until)
 
 
 async def _awaited(batch: Awaitable[None]) -> None:

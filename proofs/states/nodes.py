@@ -18,6 +18,7 @@ from typing import Final, TypeAlias, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mandorla.v1 import exchange_pb2
+from mandorla_node.changes import Changes
 from mandorla_node.client import PeerClient, Traffic
 from mandorla_node.home import Home
 from mandorla_node.rounds.active import ActiveRound
@@ -209,7 +210,14 @@ class Node:
             ),
         )
         self.rounds = setting.rounds(
-            cast(Home, home), store, cast(Workers, self), cast(Witness, self), lambda _card: client, _clock
+            cast(Home, home),
+            store,
+            cast(Workers, self),
+            cast(Witness, self),
+            lambda _card: client,
+            cast(Tables, None),
+            Changes(),
+            _clock,
         )
         half = cast(QuerierHalf, Half(self, client, asks))
         ready = cast(

@@ -189,8 +189,8 @@ class RoundHeader:
         """
         if self.initiator.lab == self.responder.lab:
             raise RoundError(Code.BAD_HEADER, "a lab cannot face itself")
-        if self.mode is not Mode.BATCH:
-            raise RoundError(Code.BAD_HEADER, "only batch rounds are spoken")
+        if self.mode is Mode.STANDING and self.kind is not Kind.WATCH:
+            raise RoundError(Code.BAD_HEADER, "only a watch stands")
         if not self.purpose.strip() or not self.legal_basis.strip():
             raise RoundError(Code.BAD_HEADER, "a round names its purpose and its legal basis")
         texts = ((self.collection, MAX_COLLECTION), (self.purpose, _MAX_TEXT), (self.legal_basis, _MAX_TEXT))

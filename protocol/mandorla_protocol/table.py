@@ -21,7 +21,7 @@ from .engine import split
 from .errors import Code, RoundError
 from .labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
 from .merkle import EMPTY_ROOT, HASH_SIZE, LEAF_PREFIX, Frontier, hash_leaf
-from .sizes import size_class
+from .sizes import BATCH_SMALLEST, size_class
 
 if accelerated.BUILT:
     from . import _native
@@ -175,12 +175,14 @@ class TableCommitment:
             raise RoundError(Code.TABLE_MISMATCH, "the table was rewritten")
 
 
-def padding(count: int, random_bytes: Callable[[int], bytes]) -> Iterator[tuple[Tag, bytes]]:
+def padding(
+    count: int, random_bytes: Callable[[int], bytes], smallest: int = BATCH_SMALLEST
+) -> Iterator[tuple[Tag, bytes]]:
     """Yield the random tags and labels that fill a version of `count` entries up to its size class.
 
     They cannot be told from additions by anyone who lacks the OPRF output of each tag.
     """
-    for _ in range(size_class(count) - count):
+    for _ in range(size_class(count, smallest) - count):
         entry = random_bytes(TAG_SIZE + SEALED_LABEL_SIZE)
         yield Tag(entry[:TAG_SIZE]), entry[TAG_SIZE:]
 

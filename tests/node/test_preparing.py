@@ -60,7 +60,7 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
     pool = Workers("portable", 1)
     tables = Tables(LabId(bytes(32)), store, pool, RoundPolicy())
     publishing, go_on, begun = threading.Event(), threading.Event(), threading.Event()
-    publish, discard = store.holding.publish, store.holding.discard_staged
+    publish, discard = store.holding.publish, store.holding.discard_unpublished
 
     def slowly(held: HeldEpoch, frontier: Frontier, until: FlagState, last: Sequence[OwnedPart] = ()) -> None:
         publishing.set()
@@ -73,7 +73,7 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
             begun.set()
 
     monkeypatch.setattr(store.holding, "publish", slowly)
-    monkeypatch.setattr(store.holding, "discard_staged", beginning)
+    monkeypatch.setattr(store.holding, "discard_unpublished", beginning)
 
     async def journey() -> None:
         def prepare() -> asyncio.Task[Ready]:

@@ -185,8 +185,7 @@ def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     sealed = held.sealed_seed
     assert store.holding.seed(held) == SEED
-    store.holding.stage(held, owned(1, b"\x01", os.urandom(16), os.urandom(272), [0]))
-    (page,) = store.holding.staged(held, 10)
+    page = owned(1, b"\x01", os.urandom(16), os.urandom(272), [0])
     store.holding.add_page(held, 0, page)
     store.holding.publish(held, page.part.append_to(held.frontier), store.holding.flag_state())
     later = store.holding.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), KEY, 10, 3600)

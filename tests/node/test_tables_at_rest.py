@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from alembic import command
@@ -19,7 +20,7 @@ from sqlalchemy import create_engine
 
 import mandorla_node.store
 from mandorla_node.store import FlagState, IndicatorSet, LabelledIndicator, Store, staging
-from mandorla_node.store.staging import owned
+from mandorla_node.store.staging import Staging, owned
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
@@ -53,31 +54,34 @@ def sealed(tag: bytes) -> bytes:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.dictionaries(TAGS, st.sampled_from(Operation), max_size=40), st.integers(1, 9), st.integers(1, 5))
+@given(
+    st.dictionaries(TAGS, st.sampled_from(Operation), max_size=40),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.integers(0, 40),
+)
 def test_a_version_is_its_entries_in_the_order_of_their_tags(
-    entries: dict[bytes, Operation], page: int, batches: int
+    entries: dict[bytes, Operation], page: int, batches: int, threshold: int
 ) -> None:
     tags = list(entries)
     owners = {tag: number for number, tag in enumerate(tags, 2**40)}
-    buckets: dict[int, list[bytes]] = {}
     staged = []
     for batch in range(batches):
         mine = tags[batch::batches]
         operations = bytes(entries[tag] for tag in mine)
         labels = b"".join(sealed(tag) for tag in mine if entries[tag] is Operation.ADD)
         staged.append(owned(7, operations, b"".join(mine), labels, [owners[tag] for tag in mine]))
-        for bucket, count, records in staging.rows_of(staged[-1]):
-            assert count * (16 + 1 + 272 + 8) == len(records)
-            buckets.setdefault(bucket, []).append(records)
-    pages = list(staging.pages_of((buckets.get(n, []) for n in range(staging.BUCKETS)), 7, page))
+    with (
+        mock.patch.object(staging, "PAGE_SIZE", threshold),
+        Staging(Path(tempfile.gettempdir()), 7) as version,
+    ):
+        for one in staged:
+            version.keep(one)
+        assert version.count == len(entries)
+        pages = list(version.pages(page))
     parts = [part for part, _ in pages]
     behind = b"".join(numbers for _, numbers in pages)
     assert [int.from_bytes(one, "big") for one in split(behind, 8)] == [owners[tag] for tag in sorted(tags)]
-    together = staging.sorted_part(staged, 7)
-    assert (list(together.part.entries()), together.owners) == (
-        list(chain.from_iterable(part.entries() for part in parts)),
-        behind,
-    )
     expected = [
         TableEntry(7, what, Tag(tag), sealed(tag) if what is Operation.ADD else b"")
         for tag, what in sorted(entries.items())
@@ -90,14 +94,11 @@ def test_a_version_is_its_entries_in_the_order_of_their_tags(
 
 def test_a_tag_that_is_staged_twice_is_refused() -> None:
     twice = owned(1, b"\x01" * 2, bytes(32), bytes(2 * SEALED_LABEL_SIZE), [1, 2])
-    rows = list(staging.rows_of(twice))
-    for refused in (
-        lambda: list(staging.pages_of([[records] for _, _, records in rows], 1, 8)),
-        lambda: staging.sorted_part([twice], 1),
-    ):
+    with Staging(Path(tempfile.gettempdir()), 1) as version:
+        version.keep(twice)
         with pytest.raises(NodeError) as caught:
-            refused()
-        assert caught.value.code is Code.STORE_FAILED
+            list(version.pages(8))
+    assert caught.value.code is Code.STORE_FAILED
 
 
 @settings(max_examples=20, deadline=None)
@@ -113,9 +114,10 @@ def test_any_range_of_a_table_is_read_as_it_was_published(
     for version, size in enumerate(sizes, 1):
         entries = [(os.urandom(16), os.urandom(SEALED_LABEL_SIZE)) for _ in range(size)]
         tags, labels = map(b"".join, zip(*entries, strict=True))
-        store.holding.stage(held, owned(version, b"\x01" * size, tags, labels, range(1, size + 1)))
+        with store.holding.staging(held) as staged:
+            staged.keep(owned(version, b"\x01" * size, tags, labels, range(1, size + 1)))
+            pages = list(staged.pages(4))
         frontier = held.frontier
-        pages = list(store.holding.staged(held, 4))
         for page in pages[:-1]:
             store.holding.add_page(held, frontier.size, page)
             frontier = page.part.append_to(frontier)
@@ -134,7 +136,7 @@ def test_pages_that_were_not_published_are_forgotten(store: Store) -> None:
     number = store.holding.next_number(PEER, "accounts")
     held = store.holding.create(Epoch(ME, PEER, "accounts", number), os.urandom(32), bytes(32), 10, 3600)
     store.holding.add_page(held, 0, PAGE)
-    store.holding.discard_staged(held)
+    store.holding.discard_unpublished(held)
     assert store.holding.entries(held, 0, 10) == ()
 
 
@@ -143,7 +145,7 @@ def test_a_version_that_is_prepared_beside_another_changes_nothing(store: Store)
     before = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
     store.holding.add_page(before, 0, PAGE)
     store.holding.publish(before, PAGE.part.append_to(before.frontier), STATE)
-    store.holding.discard_staged(before)
+    store.holding.discard_unpublished(before)
     with pytest.raises(NodeError) as caught:
         store.holding.publish(before, PAGE.part.append_to(before.frontier), STATE)
     assert caught.value.code is Code.STORE_FAILED
@@ -156,7 +158,7 @@ def test_a_version_of_which_pages_are_gone_is_not_published(store: Store) -> Non
     number = store.holding.next_number(PEER, "prompts")
     held = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
     store.holding.add_page(held, 0, PAGE)
-    store.holding.discard_staged(held)
+    store.holding.discard_unpublished(held)
     with pytest.raises(NodeError):
         store.holding.publish(held, PAGE.part.append_to(held.frontier), STATE)
 

@@ -87,16 +87,16 @@ def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
 
 @asynccontextmanager
 async def serving(
-    *homes: Home, ahead: bool = False
+    *homes: Home, ahead: bool = False, watch: bool = False
 ) -> AsyncIterator[list[operator_pb2_grpc.OperatorAsyncStub]]:
     """Run nodes in this process; yields a stub of each one's operator service.
 
-    With `ahead` they prepare tables before they are asked for.
+    With `ahead` they prepare tables before they are asked for; with `watch` they keep standing rounds.
     """
     async with AsyncExitStack() as stack:
         stubs: list[operator_pb2_grpc.OperatorAsyncStub] = []
         for home in homes:
-            await stack.enter_async_context(running(home, ahead=ahead))
+            await stack.enter_async_context(running(home, ahead=ahead, watch=watch))
             channel = grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
             await stack.enter_async_context(channel)
             stubs.append(operator_pb2_grpc.OperatorStub(channel))

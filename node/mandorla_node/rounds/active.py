@@ -212,6 +212,10 @@ class ActiveRound:
                 )
         return wire.parts_to(parts)
 
+    async def subscribe(self, version: int) -> exchange_pb2.SubscribeResponse:
+        """Answer with news of the table; raises RoundError(WRONG_STATE), for this round does not stand."""
+        raise RoundError(Code.WRONG_STATE, "the round does not stand")
+
     def count(self, request: Message, response: Message) -> None:
         """Count a call of the peer's into the round's traffic, which has this lab's own calls already."""
         self.client.traffic.received += request.ByteSize()

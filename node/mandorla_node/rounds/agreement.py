@@ -28,15 +28,23 @@ class Terms:
 
     kind: Kind
     collection: str
+    mode: Mode = Mode.BATCH
 
 
 def compose(
-    own: Card, peer: Card, terms: Terms, own_offer: Offer, peer_offer: Offer, policy: RoundPolicy, now: int
+    own: Card,
+    peer: Card,
+    terms: Terms,
+    own_offer: Offer,
+    peer_offer: Offer,
+    policy: RoundPolicy,
+    lifetime: int,
+    now: int,
 ) -> RoundHeader:
-    """Compose the header that this lab proposes."""
+    """Compose the header that this lab proposes, valid for `lifetime` seconds."""
     return RoundHeader(
         round_id=RoundId(os.urandom(ROUND_ID_SIZE)),
-        mode=Mode.BATCH,
+        mode=terms.mode,
         kind=terms.kind,
         collection=terms.collection,
         profiles=profiles(require_collection(terms.collection)),
@@ -45,7 +53,7 @@ def compose(
         purpose=policy.purpose,
         legal_basis=policy.legal_basis,
         created=now,
-        expires=now + policy.lifetime,
+        expires=now + lifetime,
     )
 
 

@@ -31,6 +31,10 @@ Progress = Callable[[str, int, int], None]
 """Called with the step's name, and how much of how much is done."""
 
 
+def no_progress(_step: str, _done: int, _total: int) -> None:
+    """Show nothing: nobody watches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What a half found: matches that hold, how many are new, and labels that did not open."""
@@ -114,12 +118,16 @@ class QuerierHalf:
         Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
         """
         self._asked = await asyncio.to_thread(self._store.asking.begin, self._asked)
-        tasks = await self._step(querier.Started())
+        await self._drive(await self._step(querier.Started()))
+
+    async def _drive(self, tasks: set[asyncio.Task[querier.Event]]) -> None:
+        """Feed the state machine what tasks bring, one event after another, until there are none."""
         try:
             while tasks:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    tasks |= await self._step(task.result())
+                    if not task.cancelled():
+                        tasks |= await self._step(task.result())
         finally:
             self._drop_ahead()
             for task in tasks:
@@ -137,7 +145,7 @@ class QuerierHalf:
                 case querier.StageEntries(start, parts):
                     await asyncio.to_thread(self._store.asking.stage_entries, self._asked, start, parts)
                 case querier.AcceptTable(reader):
-                    await asyncio.to_thread(self._store.asking.accept_table, self._asked, reader)
+                    await self._accept(reader)
                 case querier.Blind(index, count):
                     tasks.add(asyncio.create_task(self._blind(index, count)))
                 case querier.SendEvaluate(index, blinded):
@@ -148,13 +156,21 @@ class QuerierHalf:
                     tasks.add(asyncio.create_task(self._read(start)))
         return tasks
 
+    async def _accept(self, reader: TableReader) -> None:
+        self._asked = await asyncio.to_thread(self._store.asking.accept_table, self._asked, reader)
+
+    async def _next(self, count: int) -> tuple[list[int], bytes]:
+        """Return the indicators of the next chunk, at most `count`: ids, and tokens, joined."""
+        ids, tokens = await asyncio.to_thread(
+            self._store.asking.untagged, self._asked, self._source, self._cursor, self._last, count
+        )
+        if ids:
+            self._cursor = ids[-1]
+        return ids, tokens
+
     async def _blind(self, index: int, count: int) -> querier.Event:
         async with self._loading:
-            ids, tokens = await asyncio.to_thread(
-                self._store.asking.untagged, self._asked, self._source, self._cursor, self._last, count
-            )
-            if ids:
-                self._cursor = ids[-1]
+            ids, tokens = await self._next(count)
         tokens += os.urandom(TOKEN_SIZE * (count - len(ids)))
         blinds, blinded = await self._pool.run(workers.blind, tokens)
         self._pending[index] = _Blinded(ids, tokens, blinds, blinded)

@@ -11,7 +11,7 @@ from typing import Final
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
-from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundId
+from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Kind, Mode, Offer, RoundId
 from mandorla_protocol.indicators import profiles
 from mandorla_protocol.log.entries import RoundClosed, RoundProposed
 from mandorla_protocol.session.transcript import CloseStatement
@@ -23,7 +23,7 @@ from ..tables import Tables
 from . import agreement
 from .active import ActiveRound
 from .agreement import Terms
-from .half import Findings, Progress
+from .half import Findings, Progress, no_progress
 from .open_rounds import LAST_PATIENCE, PATIENCE, OpenRounds
 
 _BUSY_RETRIES: Final = 30
@@ -61,6 +61,7 @@ class Initiator:
         if peer.caught:
             raise RoundError(Code.EQUIVOCATION)
         agreement.require_collection(terms.collection)
+        self._rounds.make_way(peer.lab, terms.collection)
         started = time.monotonic()
         for attempt in range(_BUSY_RETRIES):
             try:
@@ -76,6 +77,15 @@ class Initiator:
                     raise
             await back_off(attempt)
         raise RoundError(Code.NOT_READY, "the peer is busy with another round")
+
+    async def stand(self, peer: Peer, collection: str) -> ActiveRound:
+        """Run a standing round with a peer until one of the labs would leave, and return how it ended.
+
+        Raises MandorlaError if no round came about.
+        """
+        terms = Terms(Kind.WATCH, collection, Mode.STANDING)
+        async with self._rounds.busy[peer.lab, collection]:
+            return await self._initiate(peer, terms, no_progress)
 
     async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> ActiveRound:
         client = self._rounds.clients(peer.card)
@@ -105,6 +115,7 @@ class Initiator:
             own_offer,
             peer_offer,
             self._rounds.policy,
+            self._rounds.lifetime(terms.mode),
             self._rounds.clock(),
         )
         header.require_valid(self._rounds.clock())

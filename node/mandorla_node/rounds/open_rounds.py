@@ -13,20 +13,23 @@ from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
-from mandorla_protocol.header import RoundHeader, RoundId
+from mandorla_protocol.header import Mode, RoundHeader, RoundId
 from mandorla_protocol.log.entries import RoundClosed
 from mandorla_protocol.session.transcript import CloseStatement
 
 from .. import wire
+from ..changes import Changes
 from ..client import ClientFactory, PeerClient
 from ..clock import Clock
 from ..home import Home
 from ..store import Peer, RoundState, Store
-from ..tables import Ready
+from ..tables import Ready, Tables
 from ..witness import Witness
 from ..workers import Workers
 from .active import ActiveRound
 from .half import Findings, Progress, QuerierHalf
+from .standing_half import StandingHalf
+from .standing_round import StandingRound
 
 _LOG = structlog.get_logger()
 
@@ -43,13 +46,23 @@ class OpenRounds:
     """The rounds that are open, with what both sides of them need."""
 
     def __init__(
-        self, home: Home, store: Store, pool: Workers, witness: Witness, clients: ClientFactory, clock: Clock
+        self,
+        home: Home,
+        store: Store,
+        pool: Workers,
+        witness: Witness,
+        clients: ClientFactory,
+        tables: Tables,
+        changes: Changes,
+        clock: Clock,
     ) -> None:
         self.home = home
         self.policy = home.settings.rounds
         self.store = store
         self.witness = witness
         self.clients = clients
+        self.tables = tables
+        self.changes = changes
         self.clock = clock
         self.open: dict[RoundId, ActiveRound] = {}
         # One round at a time with a peer over a collection: two would ask for the same indicators twice.
@@ -62,6 +75,10 @@ class OpenRounds:
         """End every round, and tell the peers: the node stops."""
         for active in list(self.open.values()):
             await self.abort(active, NodeError(Code.ROUND_ABORTED, "the node stops"))
+
+    def lifetime(self, mode: Mode) -> int:
+        """Return for how many seconds a round that this lab proposes is to be valid."""
+        return self.policy.lifetime if mode is Mode.BATCH else self.home.settings.watch.lifetime
 
     async def find(self, peer: Peer, round_id: bytes) -> ActiveRound:
         """Return an agreed round with a peer.
@@ -86,9 +103,41 @@ class OpenRounds:
     ) -> ActiveRound:
         """Make a round of a header that is acceptable, and plan this lab's half; nothing is stored yet."""
         lab = self.home.card.identity
-        half = QuerierHalf(header, lab, self.store, self._pool, client, self.policy.max_table, progress)
-        await half.open()
-        return ActiveRound(header, lab, peer, ready, half, client, self.store, self._pool)
+        beside = (self.store, self._pool)
+        planned = (header, lab, *beside, client, self.policy.max_table, progress)
+        if header.mode is Mode.BATCH:
+            half = QuerierHalf(*planned)
+            await half.open()
+            return ActiveRound(header, lab, peer, ready, half, client, *beside)
+        standing = StandingHalf(*planned)
+        turn = self._turns[peer.lab, header.collection]
+        standing.stand(self.changes, turn, self.home.settings.watch.delay)
+        await standing.open()
+        active = StandingRound(header, lab, peer, ready, standing, client, *beside)
+        active.publish_with(self.tables, self.changes)
+        return active
+
+    def standing(self) -> list[StandingRound]:
+        """Return the rounds that stand, on both sides."""
+        rounds = [active for active in self.open.values() if isinstance(active, StandingRound)]
+        return [active for active in rounds if active.agreed.is_set() and not active.ended.is_set()]
+
+    def make_way(self, lab: LabId, collection: str) -> None:
+        """Have a standing round over a collection closed: another round is to be."""
+        for active in self.standing():
+            if (active.peer.lab, active.header.collection) == (lab, collection):
+                active.half.leave.set()
+
+    async def leave_all(self, patience: float) -> None:
+        """Close the rounds that stand, as far as the peers answer in so many seconds."""
+        standing = self.standing()
+        for active in standing:
+            active.half.leave.set()
+        ended = [asyncio.create_task(active.ended.wait()) for active in standing]
+        if ended:
+            _, late = await asyncio.wait(ended, timeout=patience)
+            for task in late:
+                task.cancel()
 
     async def abort(self, active: ActiveRound, error: MandorlaError) -> None:
         """End a round that cannot go on, and tell the peer with a signature, if it listens.
@@ -184,7 +233,9 @@ class OpenRounds:
 
     async def _compare_in_turn(self, active: ActiveRound) -> Findings:
         async with self._turns[active.peer.lab, active.header.collection]:
-            return await asyncio.to_thread(active.half.compare)
+            findings = await asyncio.to_thread(active.half.compare)
+        self.changes.matched.notify()
+        return findings
 
     async def settled(self) -> None:
         """Wait for the comparisons that are under way."""

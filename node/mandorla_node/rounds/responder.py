@@ -9,7 +9,7 @@ from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
-from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader
+from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Mode, Offer, RoundHeader
 from mandorla_protocol.indicators import profiles
 from mandorla_protocol.log.entries import RoundClosed
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
@@ -19,6 +19,7 @@ from ..store import Peer, RoundState
 from ..tables import Ready, Tables
 from . import agreement
 from .active import ActiveRound
+from .half import no_progress
 from .open_rounds import PATIENCE, OpenRounds
 
 _READY_WAIT: Final = 20.0
@@ -86,6 +87,8 @@ class Responder:
         if header.round_id in self._rounds.open:
             raise RoundError(Code.WRONG_STATE, "the round is open")
         busy = self._rounds.busy[key]
+        if header.mode is Mode.BATCH:
+            self._rounds.make_way(*key)
         await self._give_up_rounds_of(peer, header.collection)
         try:
             async with asyncio.timeout(_BUSY_WAIT):
@@ -97,7 +100,7 @@ class Responder:
             ready = await self._tables.epoch(*key)
             if ready.held.epoch != header.epoch(self._rounds.home.card.identity):
                 raise RoundError(Code.EPOCH_RETIRED)
-            active = await self._rounds.activate(header, peer, ready, client, _no_progress)
+            active = await self._rounds.activate(header, peer, ready, client, no_progress)
             await self._rounds.witness.submit(peer, client)
             signature = signatures.sign(self._rounds.home.identity, encoded)
             signed = (encoded, signature, peer_signature)
@@ -193,7 +196,3 @@ class Responder:
             active.header.round_id, encoded, own_signature, peer_signature, self._rounds.clock()
         )
         await self._rounds.finish(active, state, Code[statement.code] if statement.code else None, closed)
-
-
-def _no_progress(_step: str, _done: int, _total: int) -> None:
-    """Show nothing: nobody watches the rounds that peers begin."""

@@ -19,6 +19,7 @@ from .matches import Matches, MatchRecord
 from .peers import Peer, Peers
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
 from .staging import OwnedPart
+from .standing import Standing
 
 __all__ = [
     "Additions",
@@ -59,6 +60,10 @@ class Store:
     def open(cls, path: Path, vault: Vault, clock: Clock) -> Store:
         """Open a store, creating it or bringing its schema up to date; raises NodeError(STORE_FAILED)."""
         return cls(Database(path), vault, clock)
+
+    def standing(self, asked: AskedEpoch) -> Standing:
+        """Bring an epoch's own tags and the peer's table into memory, for a round that stands."""
+        return Standing(self._database, asked)
 
     def scrub(self) -> bool:
         """Leave nothing of what was destroyed in the store's files; return whether that could be done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 
@@ -38,6 +39,21 @@ class AskedEpoch:
     verified: TableCommitment
     frontier: Frontier
     halves: int = 0
+
+
+class Arrivals(NamedTuple):
+    """Indicators that were observed lately: ids, and tokens, joined, of those without a tag; ids of the rest.
+
+    Those with a tag were asked about before they were observed, because they are flagged.
+    """
+
+    indicator_ids: list[int]
+    tokens: bytes
+    tagged: list[int]
+
+    def __repr__(self) -> str:
+        # Tokens are as good as indicators to whoever can guess.
+        return f"Arrivals(indicators={len(self.indicator_ids)})"
 
 
 class Asking:
@@ -123,6 +139,40 @@ class Asking:
             ).all()
         return [row[0] for row in rows], tokens_of(row[1:] for row in rows)
 
+    def last_observed(self) -> int:
+        """Return the number of the last change of the observed set."""
+        with self._database.read() as connection:
+            return int(connection.scalar(select(func.coalesce(func.max(OBSERVED.c.change), 0))) or 0)
+
+    def arrivals(self, asked: AskedEpoch, after: int, until: int) -> Arrivals:
+        """Return what was observed by the changes after one, up to another."""
+        tagged = and_(
+            OWN_TAGS.c.epoch_id == asked.id,
+            OWN_TAGS.c.indicator_id == OBSERVED.c.indicator_id,
+            OWN_TAGS.c.half <= asked.halves,
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(
+                    OBSERVED.c.indicator_id,
+                    INDICATORS.c.type,
+                    INDICATORS.c.profile,
+                    INDICATORS.c.value,
+                    OWN_TAGS.c.tag,
+                )
+                .join_from(OBSERVED, INDICATORS)
+                .outerjoin(OWN_TAGS, tagged)
+                .where(
+                    OBSERVED.c.change > after,
+                    OBSERVED.c.change <= until,
+                    INDICATORS.c.collection == asked.epoch.collection,
+                )
+                .order_by(OBSERVED.c.change, OBSERVED.c.indicator_id)
+            ).all()
+        new = [row for row in rows if row.tag is None]
+        tagged_ids = [row.indicator_id for row in rows if row.tag is not None]
+        return Arrivals([row[0] for row in new], tokens_of(row[1:4] for row in new), tagged_ids)
+
     def store_tags(
         self, asked: AskedEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
     ) -> None:
@@ -139,8 +189,10 @@ class Asking:
         with self._database.write() as connection:
             insert_parts(connection, asked.id, start, parts)
 
-    def accept_table(self, asked: AskedEpoch, reader: TableReader) -> None:
+    def accept_table(self, asked: AskedEpoch, reader: TableReader, more: bool = False) -> AskedEpoch:
         """Take the staged entries for the committed table, and the pending tags with them.
+
+        `more` says that the round stands, and that more will come.
 
         Earlier epochs of the same peer and collection are forgotten: nothing will be asked in them again.
         Raises NodeError(STORE_FAILED) if other pages are there than the reader has read: those of a round
@@ -164,9 +216,15 @@ class Asking:
                     table_version=reader.version,
                     frontier=reader.frontier.encode(),
                     halves=asked.halves + 1,
-                    begun=0,
+                    begun=int(more),
                 )
             )
+        return replace(asked, verified=reader.committed, frontier=reader.frontier, halves=asked.halves + 1)
+
+    def leave(self, asked: AskedEpoch) -> None:
+        """Note that a standing round left nothing unfinished in an epoch."""
+        with self._database.write() as connection:
+            connection.execute(update(ASKED_EPOCHS).where(ASKED_EPOCHS.c.id == asked.id).values(begun=0))
 
     def compared_with(self, indicator: Indicator) -> list[LabId]:
         """Return the peers against whose table an indicator was compared."""

@@ -29,6 +29,7 @@ class Database:
         self._engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
+        self.folder = path.parent
         with _translated():
             path.touch(mode=0o600)
             path.chmod(0o600)
@@ -106,9 +107,17 @@ def _begin(connection: Connection) -> None:
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
-        yield
+        with refused():
+            yield
     except (SQLAlchemyError, CommandError) as error:
         reason = type(getattr(error, "orig", None) or error).__name__
         raise NodeError(Code.STORE_FAILED, f"the database refused: {reason}") from None
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Raise NodeError(STORE_FAILED) for what the file system refuses."""
+    try:
+        yield
     except OSError as error:
         raise NodeError(Code.STORE_FAILED, os.strerror(error.errno or 0)) from None

@@ -19,18 +19,21 @@ from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label
 
 from .bulk import insert_rows
-from .events import next_event
+from .events import holds, next_event
 from .said import to_rest
 from .schema import GROUP_MATCHES, GROUP_MEMBERS, GROUPS, INDICATORS, PARTIAL_MATCHES
 
 _NEEDED: Final = {kind.name: kind.needed for kind in REGISTRY.values() if kind.grouped}
 _SEVERAL: Final = [name for name, needed in _NEEDED.items() if needed > 1]
 
-_PART = ("indicator_id", "severity", "confidence", "label", "peer", "kind", "round_id")
+_PART = ("indicator_id", "severity", "confidence", "label", "expires", "peer", "kind", "round_id")
 _PART_AGAIN = upsert(PARTIAL_MATCHES)
 _PART_AGAIN = _PART_AGAIN.on_conflict_do_update(
     index_elements=["peer", "kind", "indicator_id"],
-    set_={name: _PART_AGAIN.excluded[name] for name in ("round_id", "severity", "confidence", "label")},
+    set_={
+        name: _PART_AGAIN.excluded[name]
+        for name in ("round_id", "severity", "confidence", "label", "expires")
+    },
 )
 
 _JOIN = text("""
@@ -91,7 +94,10 @@ def record_parts(
     if not found:
         return
     said = (peer, int(kind), round_id)
-    rows = [(number, int(label.severity), label.confidence, to_rest(label), *said) for number, label in found]
+    rows = [
+        (number, int(label.severity), label.confidence, to_rest(label), label.expires, *said)
+        for number, label in found
+    ]
     insert_rows(connection, _PART_AGAIN, _PART, rows)
 
 
@@ -168,6 +174,7 @@ def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: 
             counted.c.group_id,
             PARTIAL_MATCHES.c.round_id,
             PARTIAL_MATCHES.c.label,
+            PARTIAL_MATCHES.c.expires,
             counted.c.tokens,
             literal(now),
             literal(0),
@@ -187,14 +194,15 @@ def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: 
         "group_id",
         "round_id",
         "label",
+        "expires",
         "tokens",
         "first_matched",
         "ended_at",
     ]
     statement = upsert(GROUP_MATCHES).from_select(columns, matching)
-    held = GROUP_MATCHES.c.ended_at == 0
+    held = holds(GROUP_MATCHES, now)
     changed = {
-        **{name: statement.excluded[name] for name in ("round_id", "label", "tokens", "ended_at")},
+        **{name: statement.excluded[name] for name in ("round_id", "label", "expires", "tokens", "ended_at")},
         "event": case((held, GROUP_MATCHES.c.event), else_=statement.excluded.event),
     }
     return statement.on_conflict_do_update(index_elements=["peer", "kind", "group_id"], set_=changed)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import (
@@ -34,14 +34,12 @@ from mandorla_protocol.table import Operation, TableCommitment, TablePart
 
 from ..clock import Clock
 from ..vault import Vault
-from . import staging
-from .bulk import insert_rows
 from .database import Database
 from .log import append
 from .pages import entries_from_leaf, insert_owned, read_parts
 from .rounds import RoundState
-from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, HELD_STAGING, INDICATORS, ROUNDS
-from .staging import OWNER_SIZE, OwnedPart
+from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, INDICATORS, ROUNDS
+from .staging import OWNER_SIZE, OwnedPart, Staging
 
 _INDICATOR = (INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
 _LABEL = (
@@ -52,7 +50,6 @@ _LABEL = (
     FLAGGED.c.expires,
     FLAGGED.c.tlp,
 )
-_STAGED: Final = ("epoch_id", "bucket", "count", "records")
 
 
 class FlagState(NamedTuple):
@@ -279,29 +276,9 @@ class Holding:
             ).all()
         return [row[0] for row in rows], tokens_of(row[1:] for row in rows)
 
-    def stage(self, held: HeldEpoch, entries: OwnedPart) -> None:
-        """Keep entries, in any order, for the version that is being prepared."""
-        with self._database.write() as connection:
-            rows = [(held.id, *row) for row in staging.rows_of(entries)]
-            insert_rows(connection, HELD_STAGING, _STAGED, rows)
-
-    def staged(self, held: HeldEpoch, page: int) -> Iterator[OwnedPart]:
-        """Yield the staged entries in the order of their tags, as pages of the next version.
-
-        Raises NodeError(STORE_FAILED) if a tag was staged twice.
-        """
-        buckets = (self._staged(held, bucket) for bucket in range(staging.BUCKETS))
-        return staging.pages_of(buckets, held.commitment.version + 1, page)
-
-    def _staged(self, held: HeldEpoch, bucket: int) -> list[bytes]:
-        with self._database.read() as connection:
-            return list(
-                connection.scalars(
-                    select(HELD_STAGING.c.records)
-                    .where(HELD_STAGING.c.epoch_id == held.id, HELD_STAGING.c.bucket == bucket)
-                    .order_by(HELD_STAGING.c.id)
-                )
-            )
+    def staging(self, held: HeldEpoch) -> Staging:
+        """Begin the table's next version."""
+        return Staging(self._database.folder, held.commitment.version + 1)
 
     def add_page(self, held: HeldEpoch, leaf: int, page: OwnedPart) -> None:
         """Keep a page of the version that is being prepared; it is in the table once that is published."""
@@ -337,7 +314,6 @@ class Holding:
                     covered_time=until.time,
                 )
             )
-            connection.execute(delete(HELD_STAGING).where(HELD_STAGING.c.epoch_id == held.id))
             append(
                 connection,
                 TableVersionPublished(held.epoch, version, frontier.size, frontier.root, self._clock()),
@@ -353,21 +329,17 @@ class Holding:
                     .values(covered_change=until.change, covered_time=until.time)
                 )
 
-    def discard_staged(self, held: HeldEpoch) -> None:
-        """Forget a version whose preparation did not end."""
+    def discard_unpublished(self, held: HeldEpoch) -> None:
+        """Forget the pages of a version whose preparation did not end."""
         frontier = select(HELD_EPOCHS.c.frontier).where(HELD_EPOCHS.c.id == held.id)
         with self._database.read() as connection:
             # Not what `held` says, which may be older than what was published.
             size = Frontier.decode(connection.execute(frontier).scalar_one()).size
-            left = (
-                (HELD_STAGING, HELD_STAGING.c.epoch_id == held.id),
-                (HELD_PAGES, and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)),
-            )
-            if not any(connection.scalar(select(exists().where(rows))) for _, rows in left):
+            unpublished = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)
+            if not connection.scalar(select(exists().where(unpublished))):
                 return
         with self._database.write() as connection:
-            for table, rows in left:
-                connection.execute(delete(table).where(rows))
+            connection.execute(delete(HELD_PAGES).where(unpublished))
 
     def entries(self, held: HeldEpoch, start: int, limit: int) -> tuple[TablePart, ...]:
         """Return at most `limit` of the table's entries from a leaf index on."""
@@ -406,8 +378,7 @@ class Holding:
             epoch = Epoch(holder, LabId(row.querier), row.collection, row.number)
             append(connection, KeyEpochEnded(epoch, now))
         connection.execute(update(HELD_EPOCHS).where(kept).values(sealed_seed=None))
-        for table in (HELD_PAGES, HELD_STAGING):
-            connection.execute(delete(table).where(table.c.epoch_id.in_(over)))
+        connection.execute(delete(HELD_PAGES).where(HELD_PAGES.c.epoch_id.in_(over)))
 
 
 def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:

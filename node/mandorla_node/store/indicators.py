@@ -72,8 +72,8 @@ _FLAG = text("""
 """)
 
 _OBSERVE = text("""
-    INSERT INTO observed (indicator_id, first_seen, last_seen, added_by, touched_by)
-    SELECT id, :now, :now, :ingest, :ingest
+    INSERT INTO observed (indicator_id, first_seen, last_seen, change, added_by, touched_by)
+    SELECT id, :now, :now, :change, :ingest, :ingest
     FROM indicators WHERE value = :value AND type = :type AND profile = :profile
     ON CONFLICT (indicator_id) DO UPDATE SET last_seen = excluded.last_seen, touched_by = excluded.touched_by
     WHERE observed.touched_by <> excluded.touched_by
@@ -99,11 +99,10 @@ class Indicators:
                 created = insert(INGESTS).values(at=now, target=target.value).returning(INGESTS.c.id)
                 ingest_id = int(connection.execute(created).scalar_one())
             connection.execute(upsert(INDICATORS).on_conflict_do_nothing(), [_indicator(row) for row in rows])
-            common: dict[str, str | int] = {"ingest": ingest_id, "now": now}
+            table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
+            last = connection.scalar(select(func.coalesce(func.max(table.c.change), 0)))
+            common: dict[str, str | int] = {"ingest": ingest_id, "now": now, "change": int(last or 0) + 1}
             if target is IndicatorSet.FLAGGED:
-                common["change"] = 1 + int(
-                    connection.scalar(select(func.coalesce(func.max(FLAGGED.c.change), 0))) or 0
-                )
                 connection.execute(_FLAG, [_indicator(row) | _label(row.label, now) | common for row in rows])
             else:
                 connection.execute(_OBSERVE, [_indicator(row) | common for row in rows])

@@ -13,11 +13,12 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     case,
+    delete,
     exists,
     func,
     literal,
-    literal_column,
     select,
     union,
     update,
@@ -34,7 +35,7 @@ from . import groups
 from .asking import AskedEpoch
 from .bulk import insert_rows
 from .database import Database
-from .events import next_event
+from .events import holds, next_event
 from .indicators import IndicatorSet
 from .said import from_rest, to_rest
 from .schema import (
@@ -51,15 +52,26 @@ from .schema import (
 
 _PAGE = 4096
 _KINDS = [int(kind) for kind in Kind]
-_MATCH = ("event", "indicator_id", "label", "peer", "kind", "round_id", "first_matched", "ended_at")
+_MATCH = (
+    "event",
+    "indicator_id",
+    "label",
+    "expires",
+    "peer",
+    "kind",
+    "round_id",
+    "first_matched",
+    "ended_at",
+)
 _MATCH_AGAIN = upsert(MATCHES)
 _MATCH_AGAIN = _MATCH_AGAIN.on_conflict_do_update(
     index_elements=["peer", "kind", "indicator_id"],
     set_={
-        **{name: _MATCH_AGAIN.excluded[name] for name in ("label", "round_id", "ended_at")},
-        # One that holds is the match that it was. The zero is no parameter: those are the columns'.
+        **{name: _MATCH_AGAIN.excluded[name] for name in ("label", "expires", "round_id", "ended_at")},
+        # One that holds, now, is the match that it was.
         "event": case(
-            (MATCHES.c.ended_at == literal_column("0"), MATCHES.c.event), else_=_MATCH_AGAIN.excluded.event
+            (holds(MATCHES, _MATCH_AGAIN.excluded.first_matched), MATCHES.c.event),
+            else_=_MATCH_AGAIN.excluded.event,
         ),
     },
 )
@@ -117,7 +129,9 @@ class Matches:
             first = next_event(connection)
             said = (peer, int(kind), round_id, now, 0)
             numbered = enumerate(alone, first)
-            rows = [(event, number, to_rest(label), *said) for event, (number, label) in numbered]
+            rows = [
+                (event, number, to_rest(label), label.expires, *said) for event, (number, label) in numbered
+            ]
             insert_rows(connection, _MATCH_AGAIN, _MATCH, rows)
             began = select(func.count()).select_from(MATCHES).where(MATCHES.c.event >= first)
             return len(alone), int(connection.scalar(began) or 0)
@@ -145,12 +159,45 @@ class Matches:
             )
             return groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
 
+    def renew(
+        self,
+        peer: LabId,
+        kind: Kind,
+        collection: str,
+        round_id: RoundId,
+        found: Sequence[tuple[int, Label]],
+        gone: Sequence[int] = (),
+    ) -> tuple[int, int]:
+        """Take in what a standing round found since it was concluded, and which indicators match no more.
+
+        Return how many match by themselves, and how many of them did not before.
+        """
+        counted = self.record(peer, kind, collection, round_id, found)
+        now = self._clock()
+        with self._database.write() as connection:
+            if gone:
+                mine, part = (
+                    and_(
+                        table.c.peer == peer,
+                        table.c.kind == int(kind),
+                        table.c.indicator_id == bindparam("gone"),
+                    )
+                    for table in (MATCHES, PARTIAL_MATCHES)
+                )
+                ids = [{"gone": number} for number in gone]
+                over = update(MATCHES).where(mine, MATCHES.c.ended_at == 0).values(ended_at=now)
+                connection.execute(over, ids)
+                connection.execute(delete(PARTIAL_MATCHES).where(part), ids)
+            groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
+        return counted
+
     def count(self, peer: LabId) -> int:
         """Count the matches with a peer that hold."""
         total = 0
         with self._database.read() as connection:
             for table in (MATCHES, GROUP_MATCHES):
-                statement = select(func.count()).where(table.c.peer == peer, table.c.ended_at == 0)
+                mine = and_(table.c.peer == peer, holds(table, self._clock()))
+                statement = select(func.count()).select_from(table).where(mine)
                 total += int(connection.scalar(statement) or 0)
         return total
 
@@ -158,7 +205,7 @@ class Matches:
         """Yield the matches with pinned peers that hold, by page, in the order in which they began."""
         streams = [
             self._stream(records, table)
-            for records, table in ((_alone(), MATCHES), (_grouped(), GROUP_MATCHES))
+            for records, table in ((_alone(self._clock()), MATCHES), (_grouped(self._clock()), GROUP_MATCHES))
         ]
         rows = (
             row
@@ -196,10 +243,11 @@ class Matches:
             PARTIAL_MATCHES.c.kind == GROUP_MATCHES.c.kind,
             PARTIAL_MATCHES.c.indicator_id == this,
         )
+        now = self._clock()
         its_groups = select(GROUP_MEMBERS.c.group_id).where(GROUP_MEMBERS.c.indicator_id == this)
         statements = (
-            _of_anyone(_alone(), MATCHES).where(MATCHES.c.indicator_id == this),
-            _of_anyone(_grouped(), GROUP_MATCHES).where(GROUP_MATCHES.c.group_id.in_(its_groups), part_of),
+            _of_anyone(_alone(now), MATCHES).where(MATCHES.c.indicator_id == this),
+            _of_anyone(_grouped(now), GROUP_MATCHES).where(GROUP_MATCHES.c.group_id.in_(its_groups), part_of),
         )
         with self._database.read() as connection:
             rows = [row for statement in statements for row in connection.execute(statement)]
@@ -250,7 +298,7 @@ def _target(kind: Kind) -> str:
     return (IndicatorSet.FLAGGED if kind is Kind.SHARED else IndicatorSet.OBSERVED).value
 
 
-def _alone() -> Select[tuple[object, ...]]:
+def _alone(now: int) -> Select[tuple[object, ...]]:
     """Select the indicators that match by themselves."""
     return (
         select(
@@ -263,11 +311,11 @@ def _alone() -> Select[tuple[object, ...]]:
         )
         .join_from(MATCHES, INDICATORS, INDICATORS.c.id == MATCHES.c.indicator_id)
         .join(PEERS, PEERS.c.lab == MATCHES.c.peer)
-        .where(MATCHES.c.ended_at == 0)
+        .where(holds(MATCHES, now))
     )
 
 
-def _grouped() -> Select[tuple[object, ...]]:
+def _grouped(now: int) -> Select[tuple[object, ...]]:
     """Select the groups that match, in the columns of `_alone`."""
     return (
         select(
@@ -279,7 +327,7 @@ def _grouped() -> Select[tuple[object, ...]]:
         )
         .join_from(GROUP_MATCHES, GROUPS)
         .join(PEERS, PEERS.c.lab == GROUP_MATCHES.c.peer)
-        .where(GROUP_MATCHES.c.ended_at == 0)
+        .where(holds(GROUP_MATCHES, now))
     )
 
 

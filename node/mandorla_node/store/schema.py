@@ -80,6 +80,8 @@ OBSERVED = Table(
     Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
+    # The number of the change that brought it: what was observed since one is found by it.
+    Column("change", BigInteger, nullable=False, index=True),
     Column("added_by", ForeignKey("ingests.id"), nullable=False),
     Column("touched_by", ForeignKey("ingests.id"), nullable=False),
 )
@@ -136,18 +138,6 @@ HELD_PAGES = Table(
     # Whose each tag is: eight bytes for the indicator's id, 0 for padding.
     Column("owners", LargeBinary, nullable=False),
 )
-
-# The version that is being prepared, if it is large: its entries, sorted as far as into buckets.
-HELD_STAGING = Table(
-    "held_staging",
-    METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("epoch_id", ForeignKey("held_epochs.id"), nullable=False),
-    Column("bucket", SmallInteger, nullable=False),
-    Column("count", Integer, nullable=False),
-    Column("records", LargeBinary, nullable=False),
-)
-Index(None, HELD_STAGING.c.epoch_id, HELD_STAGING.c.bucket)
 
 ASKED_EPOCHS = Table(
     "asked_epochs",
@@ -280,6 +270,7 @@ MATCHES = Table(
     Column("indicator_id", Integer, nullable=False),
     Column("round_id", LargeBinary, nullable=False),
     Column("label", LargeBinary, nullable=False),
+    Column("expires", BigInteger, nullable=False),  # as the label says; 0 for never
     Column("first_matched", BigInteger, nullable=False),
     Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
     UniqueConstraint("peer", "kind", "indicator_id"),
@@ -296,6 +287,7 @@ PARTIAL_MATCHES = Table(
     Column("severity", SmallInteger, nullable=False),  # of the label, to find the gravest of a group
     Column("confidence", SmallInteger, nullable=False),
     Column("label", LargeBinary, nullable=False),
+    Column("expires", BigInteger, nullable=False),
 )
 
 GROUP_MATCHES = Table(
@@ -307,6 +299,7 @@ GROUP_MATCHES = Table(
     Column("group_id", ForeignKey("groups.id"), nullable=False),
     Column("round_id", ForeignKey("rounds.id"), nullable=False),
     Column("label", LargeBinary, nullable=False),
+    Column("expires", BigInteger, nullable=False),
     Column("tokens", Integer, nullable=False),  # members of the group that match
     Column("first_matched", BigInteger, nullable=False),
     Column("ended_at", BigInteger, nullable=False),  # 0 while it holds

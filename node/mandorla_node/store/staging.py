@@ -1,20 +1,28 @@
 """A version of a tag table while it is prepared: entries go into buckets by tag, which are then sorted.
 
-So a version of any size is sorted in the memory of one bucket, and the store appends rows of thousands of
-entries instead of visiting an index for each.
+So a version of any size is sorted in the memory of one bucket. What is staged is worth nothing once the node
+stops, so it is in no database: small versions are in memory, large ones in a file that has no name.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE
+from mandorla_protocol.sizes import PAGE_SIZE
 from mandorla_protocol.table import Operation, TablePart
+
+from .database import refused
 
 BUCKETS: Final = 64
 OWNER_SIZE: Final = 8
@@ -43,39 +51,74 @@ def owned(version: int, operations: bytes, tags: bytes, sealed: bytes, owners: I
     return OwnedPart(TablePart(version, operations, tags, sealed), numbers)
 
 
-def rows_of(staged: OwnedPart) -> Iterator[tuple[int, int, bytes]]:
-    """Yield bucket, count and records, for the store to keep."""
-    records = _records(staged)
-    buckets = np.frombuffer(staged.part.tags, np.uint8)[::TAG_SIZE].astype(np.int64) * BUCKETS >> 8
-    records = records[np.argsort(buckets, kind="stable")]
-    counts = np.bincount(buckets, minlength=BUCKETS)
-    for bucket, (end, count) in enumerate(zip(np.cumsum(counts).tolist(), counts.tolist(), strict=True)):
-        if count:
-            yield bucket, count, records[end - count : end].tobytes()
+class Staging:
+    """The entries of one version, in any order; threads may add some side by side."""
 
+    def __init__(self, folder: Path, version: int) -> None:
+        """Begin a version; a large one is kept in a file in `folder`."""
+        self.version = version
+        self.count = 0
+        self._folder = folder
+        self._small: list[OwnedPart] = []
+        self._open = ExitStack()
+        self._file: IO[bytes] | None = None
+        self._places: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
+        self._lock = threading.Lock()
 
-def pages_of(buckets: Iterable[list[bytes]], version: int, page: int) -> Iterator[OwnedPart]:
-    """Yield the records of all buckets in the order of their tags, as parts of at most `page` entries.
+    def __enter__(self) -> Staging:
+        return self
 
-    Raises NodeError(STORE_FAILED) if a tag was staged twice.
-    """
-    left = np.empty(0, _RECORD)
-    for bucket in buckets:
-        left = _joined([left, _sorted(np.frombuffer(b"".join(bucket), _RECORD))])
-        full = len(left) - len(left) % page
-        for start in range(0, full, page):
-            yield _part(version, left[start : start + page])
-        left = left[full:]
-    if len(left):
-        yield _part(version, left)
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
+    def keep(self, entries: OwnedPart) -> None:
+        """Take entries in; raises NodeError(STORE_FAILED) if the disk refuses them."""
+        with self._lock:
+            self.count += len(entries.part)
+            self._small.append(entries)
+            if self.count > PAGE_SIZE:
+                with refused():
+                    self._write()
 
-def sorted_part(staged: list[OwnedPart], version: int) -> OwnedPart:
-    """Return all of a small version in the order of its tags.
+    def _write(self) -> None:
+        if self._file is None:
+            self._file = self._open.enter_context(TemporaryFile(dir=self._folder))
+        for staged in self._small:
+            records = _records(staged)
+            buckets = np.frombuffer(staged.part.tags, np.uint8)[::TAG_SIZE].astype(np.int64) * BUCKETS >> 8
+            records = records[np.argsort(buckets, kind="stable")]
+            counts = np.bincount(buckets, minlength=BUCKETS).tolist()
+            place = self._file.tell()
+            self._file.write(records.tobytes())
+            for bucket, count in enumerate(counts):
+                self._places[bucket].append((place, count * _RECORD.itemsize))
+                place += count * _RECORD.itemsize
+        self._small = []
 
-    Raises NodeError(STORE_FAILED) if a tag was staged twice.
-    """
-    return _part(version, _sorted(_joined([_records(one) for one in staged])))
+    def pages(self, page: int = PAGE_SIZE) -> Iterator[OwnedPart]:
+        """Yield all entries in the order of their tags, as parts of at most `page`.
+
+        Raises NodeError(STORE_FAILED) if a tag was staged twice, or the disk refuses.
+        """
+        left = np.empty(0, _RECORD)
+        for bucket in self._buckets():
+            left = _joined([left, _sorted(bucket)])
+            full = len(left) - len(left) % page
+            for start in range(0, full, page):
+                yield _part(self.version, left[start : start + page])
+            left = left[full:]
+        if len(left):
+            yield _part(self.version, left)
+
+    def _buckets(self) -> Iterator[NDArray[np.void]]:
+        if self._file is None:
+            yield _joined([np.empty(0, _RECORD), *map(_records, self._small)])
+            return
+        for places in self._places:
+            with refused():
+                self._file.flush()
+                found = [os.pread(self._file.fileno(), size, place) for place, size in places]
+            yield np.frombuffer(b"".join(found), _RECORD)
 
 
 def _records(staged: OwnedPart) -> NDArray[np.void]:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amandorla/v1/exchange.proto\x12\x0bmandorla.v1\"j\n\x0cHelloRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12&\n\x08profiles\x18\x04 \x03(\x0b\x32\x14.mandorla.v1.Profile\"(\n\x07Profile\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\r\"&\n\rHelloResponse\x12\x15\n\rencoded_offer\x18\x01 \x01(\x0c\";\n\x0eProposeRequest\x12\x16\n\x0e\x65ncoded_header\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"$\n\x0fProposeResponse\x12\x11\n\tsignature\x18\x01 \x01(\x0c\"C\n\x0f\x45valuateRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07\x62linded\x18\x03 \x01(\x0c\"4\n\x10\x45valuateResponse\x12\x11\n\tevaluated\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"2\n\x0fListTagsRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\r\n\x05start\x18\x02 \x01(\x04\"9\n\x10ListTagsResponse\x12%\n\x05parts\x18\x01 \x03(\x0b\x32\x16.mandorla.v1.TablePart\"U\n\tTablePart\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x12\n\noperations\x18\x02 \x01(\x0c\x12\x0c\n\x04tags\x18\x03 \x01(\x0c\x12\x15\n\rsealed_labels\x18\x04 \x01(\x0c\"N\n\x0c\x43loseRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x19\n\x11\x65ncoded_statement\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"=\n\rCloseResponse\x12\x19\n\x11\x65ncoded_statement\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"K\n\x14\x41\x64\x64\x43heckpointRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x10\n\x08old_size\x18\x02 \x01(\x04\x12\r\n\x05proof\x18\x03 \x03(\x0c\"<\n\x15\x41\x64\x64\x43heckpointResponse\x12\x13\n\x0b\x63osignature\x18\x01 \x01(\x0c\x12\x0e\n\x06latest\x18\x02 \x01(\x0c\"/\n\rReportRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x0c\n\x04tags\x18\x02 \x01(\x0c\"\x10\n\x0eReportResponse2\xfd\x03\n\x08\x45xchange\x12>\n\x05Hello\x12\x19.mandorla.v1.HelloRequest\x1a\x1a.mandorla.v1.HelloResponse\x12\x44\n\x07Propose\x12\x1b.mandorla.v1.ProposeRequest\x1a\x1c.mandorla.v1.ProposeResponse\x12G\n\x08\x45valuate\x12\x1c.mandorla.v1.EvaluateRequest\x1a\x1d.mandorla.v1.EvaluateResponse\x12G\n\x08ListTags\x12\x1c.mandorla.v1.ListTagsRequest\x1a\x1d.mandorla.v1.ListTagsResponse\x12>\n\x05\x43lose\x12\x19.mandorla.v1.CloseRequest\x1a\x1a.mandorla.v1.CloseResponse\x12V\n\rAddCheckpoint\x12!.mandorla.v1.AddCheckpointRequest\x1a\".mandorla.v1.AddCheckpointResponse\x12\x41\n\x06Report\x12\x1a.mandorla.v1.ReportRequest\x1a\x1b.mandorla.v1.ReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amandorla/v1/exchange.proto\x12\x0bmandorla.v1\"j\n\x0cHelloRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12&\n\x08profiles\x18\x04 \x03(\x0b\x32\x14.mandorla.v1.Profile\"(\n\x07Profile\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\r\"&\n\rHelloResponse\x12\x15\n\rencoded_offer\x18\x01 \x01(\x0c\";\n\x0eProposeRequest\x12\x16\n\x0e\x65ncoded_header\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"$\n\x0fProposeResponse\x12\x11\n\tsignature\x18\x01 \x01(\x0c\"C\n\x0f\x45valuateRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07\x62linded\x18\x03 \x01(\x0c\"4\n\x10\x45valuateResponse\x12\x11\n\tevaluated\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"2\n\x0fListTagsRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\r\n\x05start\x18\x02 \x01(\x04\"9\n\x10ListTagsResponse\x12%\n\x05parts\x18\x01 \x03(\x0b\x32\x16.mandorla.v1.TablePart\"U\n\tTablePart\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x12\n\noperations\x18\x02 \x01(\x0c\x12\x0c\n\x04tags\x18\x03 \x01(\x0c\x12\x15\n\rsealed_labels\x18\x04 \x01(\x0c\"5\n\x10SubscribeRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\"@\n\x11SubscribeResponse\x12\x1c\n\x14\x65ncoded_announcement\x18\x01 \x01(\x0c\x12\r\n\x05leave\x18\x02 \x01(\x08\"N\n\x0c\x43loseRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x19\n\x11\x65ncoded_statement\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"=\n\rCloseResponse\x12\x19\n\x11\x65ncoded_statement\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"K\n\x14\x41\x64\x64\x43heckpointRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x10\n\x08old_size\x18\x02 \x01(\x04\x12\r\n\x05proof\x18\x03 \x03(\x0c\"<\n\x15\x41\x64\x64\x43heckpointResponse\x12\x13\n\x0b\x63osignature\x18\x01 \x01(\x0c\x12\x0e\n\x06latest\x18\x02 \x01(\x0c\"/\n\rReportRequest\x12\x10\n\x08round_id\x18\x01 \x01(\x0c\x12\x0c\n\x04tags\x18\x02 \x01(\x0c\"\x10\n\x0eReportResponse2\xc9\x04\n\x08\x45xchange\x12>\n\x05Hello\x12\x19.mandorla.v1.HelloRequest\x1a\x1a.mandorla.v1.HelloResponse\x12\x44\n\x07Propose\x12\x1b.mandorla.v1.ProposeRequest\x1a\x1c.mandorla.v1.ProposeResponse\x12G\n\x08\x45valuate\x12\x1c.mandorla.v1.EvaluateRequest\x1a\x1d.mandorla.v1.EvaluateResponse\x12G\n\x08ListTags\x12\x1c.mandorla.v1.ListTagsRequest\x1a\x1d.mandorla.v1.ListTagsResponse\x12J\n\tSubscribe\x12\x1d.mandorla.v1.SubscribeRequest\x1a\x1e.mandorla.v1.SubscribeResponse\x12>\n\x05\x43lose\x12\x19.mandorla.v1.CloseRequest\x1a\x1a.mandorla.v1.CloseResponse\x12V\n\rAddCheckpoint\x12!.mandorla.v1.AddCheckpointRequest\x1a\".mandorla.v1.AddCheckpointResponse\x12\x41\n\x06Report\x12\x1a.mandorla.v1.ReportRequest\x1a\x1b.mandorla.v1.ReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,18 +51,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTAGSRESPONSE']._serialized_end=564
   _globals['_TABLEPART']._serialized_start=566
   _globals['_TABLEPART']._serialized_end=651
-  _globals['_CLOSEREQUEST']._serialized_start=653
-  _globals['_CLOSEREQUEST']._serialized_end=731
-  _globals['_CLOSERESPONSE']._serialized_start=733
-  _globals['_CLOSERESPONSE']._serialized_end=794
-  _globals['_ADDCHECKPOINTREQUEST']._serialized_start=796
-  _globals['_ADDCHECKPOINTREQUEST']._serialized_end=871
-  _globals['_ADDCHECKPOINTRESPONSE']._serialized_start=873
-  _globals['_ADDCHECKPOINTRESPONSE']._serialized_end=933
-  _globals['_REPORTREQUEST']._serialized_start=935
-  _globals['_REPORTREQUEST']._serialized_end=982
-  _globals['_REPORTRESPONSE']._serialized_start=984
-  _globals['_REPORTRESPONSE']._serialized_end=1000
-  _globals['_EXCHANGE']._serialized_start=1003
-  _globals['_EXCHANGE']._serialized_end=1512
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=653
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=706
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=708
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=772
+  _globals['_CLOSEREQUEST']._serialized_start=774
+  _globals['_CLOSEREQUEST']._serialized_end=852
+  _globals['_CLOSERESPONSE']._serialized_start=854
+  _globals['_CLOSERESPONSE']._serialized_end=915
+  _globals['_ADDCHECKPOINTREQUEST']._serialized_start=917
+  _globals['_ADDCHECKPOINTREQUEST']._serialized_end=992
+  _globals['_ADDCHECKPOINTRESPONSE']._serialized_start=994
+  _globals['_ADDCHECKPOINTRESPONSE']._serialized_end=1054
+  _globals['_REPORTREQUEST']._serialized_start=1056
+  _globals['_REPORTREQUEST']._serialized_end=1103
+  _globals['_REPORTRESPONSE']._serialized_start=1105
+  _globals['_REPORTRESPONSE']._serialized_end=1121
+  _globals['_EXCHANGE']._serialized_start=1124
+  _globals['_EXCHANGE']._serialized_end=1709
 # @@protoc_insertion_point(module_scope)

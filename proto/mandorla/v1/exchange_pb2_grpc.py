@@ -58,6 +58,11 @@ class ExchangeStub:
                 request_serializer=mandorla_dot_v1_dot_exchange__pb2.ListTagsRequest.SerializeToString,
                 response_deserializer=mandorla_dot_v1_dot_exchange__pb2.ListTagsResponse.FromString,
                 _registered_method=True)
+        self.Subscribe = channel.unary_unary(
+                '/mandorla.v1.Exchange/Subscribe',
+                request_serializer=mandorla_dot_v1_dot_exchange__pb2.SubscribeRequest.SerializeToString,
+                response_deserializer=mandorla_dot_v1_dot_exchange__pb2.SubscribeResponse.FromString,
+                _registered_method=True)
         self.Close = channel.unary_unary(
                 '/mandorla.v1.Exchange/Close',
                 request_serializer=mandorla_dot_v1_dot_exchange__pb2.CloseRequest.SerializeToString,
@@ -110,6 +115,13 @@ class ExchangeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Subscribe(self, request, context):
+        """In a standing round: wait until the table is beyond a version, and hear how far it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Close(self, request, context):
         """Exchange signatures over what the round was. NOT_READY until the callee's own half is done.
         """
@@ -153,6 +165,11 @@ def add_ExchangeServicer_to_server(servicer, server):
                     servicer.ListTags,
                     request_deserializer=mandorla_dot_v1_dot_exchange__pb2.ListTagsRequest.FromString,
                     response_serializer=mandorla_dot_v1_dot_exchange__pb2.ListTagsResponse.SerializeToString,
+            ),
+            'Subscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Subscribe,
+                    request_deserializer=mandorla_dot_v1_dot_exchange__pb2.SubscribeRequest.FromString,
+                    response_serializer=mandorla_dot_v1_dot_exchange__pb2.SubscribeResponse.SerializeToString,
             ),
             'Close': grpc.unary_unary_rpc_method_handler(
                     servicer.Close,
@@ -282,6 +299,33 @@ class Exchange:
             '/mandorla.v1.Exchange/ListTags',
             mandorla_dot_v1_dot_exchange__pb2.ListTagsRequest.SerializeToString,
             mandorla_dot_v1_dot_exchange__pb2.ListTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Subscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mandorla.v1.Exchange/Subscribe',
+            mandorla_dot_v1_dot_exchange__pb2.SubscribeRequest.SerializeToString,
+            mandorla_dot_v1_dot_exchange__pb2.SubscribeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class ExchangeStub:
     """Evaluate one chunk. The same request gets the same answer and is charged once."""
     ListTags: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.ListTagsRequest, _exchange_pb2.ListTagsResponse]
     """Read a page of the table that the header commits to."""
+    Subscribe: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.SubscribeRequest, _exchange_pb2.SubscribeResponse]
+    """In a standing round: wait until the table is beyond a version, and hear how far it is."""
     Close: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.CloseRequest, _exchange_pb2.CloseResponse]
     """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
     AddCheckpoint: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.AddCheckpointRequest, _exchange_pb2.AddCheckpointResponse]
@@ -69,6 +71,8 @@ class ExchangeAsyncStub(ExchangeStub):
     """Evaluate one chunk. The same request gets the same answer and is charged once."""
     ListTags: _aio.UnaryUnaryMultiCallable[_exchange_pb2.ListTagsRequest, _exchange_pb2.ListTagsResponse]  # type: ignore[assignment]
     """Read a page of the table that the header commits to."""
+    Subscribe: _aio.UnaryUnaryMultiCallable[_exchange_pb2.SubscribeRequest, _exchange_pb2.SubscribeResponse]  # type: ignore[assignment]
+    """In a standing round: wait until the table is beyond a version, and hear how far it is."""
     Close: _aio.UnaryUnaryMultiCallable[_exchange_pb2.CloseRequest, _exchange_pb2.CloseResponse]  # type: ignore[assignment]
     """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
     AddCheckpoint: _aio.UnaryUnaryMultiCallable[_exchange_pb2.AddCheckpointRequest, _exchange_pb2.AddCheckpointResponse]  # type: ignore[assignment]
@@ -114,6 +118,14 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.ListTagsResponse, _abc.Awaitable[_exchange_pb2.ListTagsResponse]]:
         """Read a page of the table that the header commits to."""
+
+    @_abc_1.abstractmethod
+    def Subscribe(
+        self,
+        request: _exchange_pb2.SubscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_pb2.SubscribeResponse, _abc.Awaitable[_exchange_pb2.SubscribeResponse]]:
+        """In a standing round: wait until the table is beyond a version, and hear how far it is."""
 
     @_abc_1.abstractmethod
     def Close(

@@ -3,6 +3,7 @@
 EvaluateRequested -> check elements, charge the budget durably, evaluate
 ChunkEvaluated    -> store the answer durably, reply
 PageRequested     -> reply with a page of the committed table
+TableExtended     -> in a standing round: pages of what was added to the table since
 Closed            -> nothing is answered any more
 """
 
@@ -15,8 +16,9 @@ from typing import TypeAlias
 
 from ..epochs import LabId
 from ..errors import Code, RoundError
-from ..header import RoundHeader
-from ..sizes import CHUNK_SIZE, PAGE_SIZE
+from ..header import Mode, RoundHeader
+from ..sizes import CHUNK_SIZE, PAGE_SIZE, STANDING_SMALLEST
+from ..table import TableCommitment
 from .transcript import answer_digest, half_digest, request_digest
 
 _ELEMENT_SIZE = 32
@@ -38,6 +40,7 @@ class HolderState:
     header: RoundHeader
     holder: LabId
     chunks: Mapping[int, Chunk] = field(default_factory=lambda: MappingProxyType({}))
+    extended: TableCommitment | None = None
     stated: bool = False
     closed: bool = False
 
@@ -45,6 +48,11 @@ class HolderState:
     def querier(self) -> LabId:
         """The lab that asks."""
         return self.header.other(self.holder).lab
+
+    @property
+    def table(self) -> TableCommitment:
+        """The table that the querier may read: that of the header, or what was announced since."""
+        return self.extended or self.header.party(self.holder).offer.table
 
     @property
     def elements(self) -> int:
@@ -108,6 +116,13 @@ class PageRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class TableExtended:
+    """The table has a newer version, which is announced to the querier."""
+
+    table: TableCommitment
+
+
+@dataclass(frozen=True, slots=True)
 class StatementIssued:
     """This lab signs a statement of what the half was: no chunk can come to it any more."""
 
@@ -118,7 +133,14 @@ class Closed:
 
 
 Event: TypeAlias = (
-    EvaluateRequested | ChunkEvaluated | AnswerStored | ChunkFailed | PageRequested | StatementIssued | Closed
+    EvaluateRequested
+    | ChunkEvaluated
+    | AnswerStored
+    | ChunkFailed
+    | PageRequested
+    | TableExtended
+    | StatementIssued
+    | Closed
 )
 
 
@@ -198,10 +220,15 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
             return _without(state, index), ()
         case PageRequested(start, now):
             _require_open(state, now)
-            size = state.header.party(state.holder).offer.table.size
+            size = state.table.size
             if not 0 <= start < size:
                 raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a page starts outside the table")
             return state, (ReplyPage(start, min(PAGE_SIZE, size - start)),)
+        case TableExtended(table):
+            if state.header.mode is not Mode.STANDING or state.closed:
+                raise RoundError(Code.WRONG_STATE, "only the table of a standing round grows while it lasts")
+            table.require_extends(state.table)
+            return replace(state, extended=table), ()
         case StatementIssued():
             if state.closed:
                 raise RoundError(Code.WRONG_STATE, "the round is closed")
@@ -219,7 +246,8 @@ def _evaluate_requested(
     count, rest = divmod(len(event.blinded), _ELEMENT_SIZE)
     if rest or not 1 <= count <= CHUNK_SIZE:
         raise RoundError(Code.BAD_LENGTH, f"a chunk has 1 to {CHUNK_SIZE} whole elements")
-    if not 0 <= event.index < -(-cap // CHUNK_SIZE):
+    smallest = CHUNK_SIZE if state.header.mode is Mode.BATCH else STANDING_SMALLEST
+    if not 0 <= event.index < -(-cap // smallest):
         raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a chunk's index is beyond the cap")
     request = request_digest(state.header.digest(), event.index, event.blinded)
     known = state.chunks.get(event.index)

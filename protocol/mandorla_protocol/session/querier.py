@@ -2,7 +2,8 @@
 
 EVALUATING   chunks are blinded, sent, verified and finalized, a few at a time
 READING      the table is read page by page and checked against the commitment
-COMPLETE     both are done; only now may tags and table be compared
+STANDING     in a standing round: both are done for now; more is asked and read as it comes
+COMPLETE     both are done; only now, or while the round stands, may tags and table be compared
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Final, TypeAlias
 
 from ..epochs import LabId
 from ..errors import Code, RoundError
-from ..header import RoundHeader
-from ..sizes import chunk_counts, size_class
-from ..table import TablePart, TableReader
+from ..header import Mode, RoundHeader
+from ..sizes import STANDING_SMALLEST, chunk_counts, size_class
+from ..table import TableCommitment, TablePart, TableReader
 from .transcript import answer_digest, half_digest, request_digest
 
 CHUNKS_IN_FLIGHT: Final = 2
@@ -29,6 +30,7 @@ class Phase(Enum):
 
     EVALUATING = "evaluating"
     READING = "reading"
+    STANDING = "standing"
     COMPLETE = "complete"
 
 
@@ -48,6 +50,11 @@ class QuerierState:
     started: int = 0
     requests: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}))
     answers: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was asked is answered, and everything that was announced is read."""
+        return len(self.answers) == len(self.counts) and self.reader.complete
 
     @property
     def holder(self) -> LabId:
@@ -102,7 +109,35 @@ class PageReceived:
     parts: tuple[TablePart, ...]
 
 
-Event: TypeAlias = Started | ChunkBlinded | ChunkAnswered | ChunkFinalized | PageReceived
+@dataclass(frozen=True, slots=True)
+class IndicatorsWaiting:
+    """While the round stands and nothing is asked: `count` indicators have no tag yet."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableAnnounced:
+    """While the round stands and nothing is read: the holder's table has come to this."""
+
+    table: TableCommitment
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The standing round is to be closed: nothing more is asked or read."""
+
+
+Event: TypeAlias = (
+    Started
+    | ChunkBlinded
+    | ChunkAnswered
+    | ChunkFinalized
+    | PageReceived
+    | IndicatorsWaiting
+    | TableAnnounced
+    | Leaving
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +226,30 @@ def step(state: QuerierState, event: Event) -> tuple[QuerierState, tuple[Effect,
             state = replace(state, answers=MappingProxyType({**state.answers, index: digest}))
             if len(state.answers) < len(state.counts):
                 return _blind_more(state, 1)
-            return _read_more(state)
-        case PageReceived(parts) if state.phase is Phase.READING:
+            return _read_more(state) if state.phase is Phase.EVALUATING else (state, _accept(state))
+        case PageReceived(parts) if state.phase is Phase.READING or (
+            state.phase is Phase.STANDING and not state.reader.complete
+        ):
             start = state.reader.position
             state = replace(state, reader=state.reader.accept(parts))
             state, effects = _read_more(state)
             return state, (StageEntries(start, parts), *effects)
+        case IndicatorsWaiting(count) if state.phase is Phase.STANDING and len(state.answers) == len(
+            state.counts
+        ):
+            padded = size_class(count, STANDING_SMALLEST)
+            if sum(state.counts) + padded > state.header.other(state.querier).offer.cap:
+                raise RoundError(Code.CAP_EXCEEDED, "the standing round has no evaluations left")
+            counts = state.counts + chunk_counts(padded)
+            return _blind_more(replace(state, counts=counts), CHUNKS_IN_FLIGHT)
+        case TableAnnounced(table) if state.phase is Phase.STANDING and state.reader.complete:
+            reader = state.reader
+            if table == reader.committed:
+                return state, ()
+            reader = TableReader.resume(reader.committed, reader.frontier, table)
+            return replace(state, reader=reader), (RequestPage(reader.position),)
+        case Leaving() if state.phase is Phase.STANDING and state.settled:
+            return replace(state, phase=Phase.COMPLETE), ()
         case _:
             raise RoundError(Code.WRONG_STATE, f"{type(event).__name__} while {state.phase.value}")
 
@@ -209,6 +262,15 @@ def _blind_more(state: QuerierState, more: int) -> tuple[QuerierState, tuple[Eff
 
 def _read_more(state: QuerierState) -> tuple[QuerierState, tuple[Effect, ...]]:
     if not state.reader.complete:
-        return replace(state, phase=Phase.READING), (RequestPage(state.reader.position),)
+        if state.phase is Phase.EVALUATING:
+            state = replace(state, phase=Phase.READING)
+        return state, (RequestPage(state.reader.position),)
     state.reader.require_complete()
-    return replace(state, phase=Phase.COMPLETE), (AcceptTable(state.reader),)
+    if state.phase is not Phase.STANDING:
+        stands = state.header.mode is Mode.STANDING
+        state = replace(state, phase=Phase.STANDING if stands else Phase.COMPLETE)
+    return state, _accept(state)
+
+
+def _accept(state: QuerierState) -> tuple[Effect, ...]:
+    return (AcceptTable(state.reader),) if state.settled else ()

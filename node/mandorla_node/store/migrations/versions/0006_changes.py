@@ -20,10 +20,13 @@ OWNER = 8
 
 def upgrade() -> None:
     """Bring the tables to their new shape, and what they hold with them."""
-    op.execute(sa.delete(sa.table("held_staging")))
+    op.drop_table("held_staging")
     _owners()
     _changes()
     op.drop_table("held_live")
+    _add("observed", sa.Column("change", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_index(op.f("ix_observed_change"), "observed", ["change"])
+    _add("partial_matches", sa.Column("expires", sa.BigInteger(), nullable=False, server_default="0"))
     _halves()
     _matches("matches", "indicator_id", [])
     _matches("group_matches", "group_id", [sa.Column("tokens", sa.Integer(), nullable=False)])
@@ -131,6 +134,7 @@ def _matches(table: str, member: str, more: list[sa.Column[int]]) -> None:
         sa.Column(member, sa.Integer(), nullable=False),
         sa.Column("round_id", sa.LargeBinary(), nullable=False),
         sa.Column("label", sa.LargeBinary(), nullable=False),
+        sa.Column("expires", sa.BigInteger(), nullable=False),
         *more,
         sa.Column("first_matched", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=False),
@@ -138,9 +142,11 @@ def _matches(table: str, member: str, more: list[sa.Column[int]]) -> None:
         *(constraints if grouped else []),
         sa.UniqueConstraint("peer", "kind", member, name=op.f(f"uq_{table}_peer_kind_{member}")),
     )
-    names = [column.name for column in created.columns if column.name != "event"]
+    names = [column.name for column in created.columns if column.name not in ("event", "expires")]
     old = sa.table(f"old_{table}", *map(sa.column, names))
     began = (old.c.first_matched, old.c[member], old.c.peer, old.c.kind)
-    numbered = sa.select(sa.func.row_number().over(order_by=began), *(old.c[name] for name in names))
-    op.execute(sa.insert(created).from_select(["event", *names], numbered))
+    number = sa.func.row_number().over(order_by=began)
+    # What a label says of its end was read from it whenever it was shown; the next round brings it here.
+    numbered = sa.select(number, sa.literal(0), *(old.c[name] for name in names))
+    op.execute(sa.insert(created).from_select(["event", "expires", *names], numbered))
     op.drop_table(f"old_{table}")

@@ -1,0 +1,107 @@
+"""A standing round while it lasts: as a batch round, and the table grows, and is announced (SPEC 19)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from mandorla.v1 import exchange_pb2
+from mandorla_protocol.errors import MandorlaError
+from mandorla_protocol.session import holder
+from mandorla_protocol.session.announcement import Announcement
+from mandorla_protocol.sizes import STANDING_SMALLEST
+
+from ..changes import Changes
+from ..tables import Ready, Tables
+from .active import ActiveRound
+from .standing_half import SUBSCRIBED, StandingHalf
+
+_LOG = structlog.get_logger()
+
+_GATHERED: Final = 0.05
+"""Seconds for which the holder gathers what is flagged into one version."""
+
+_EXPIRED: Final = 5.0
+"""Seconds between two looks for labels that have expired."""
+
+_LAST_MINUTE: Final = 30.0
+"""Seconds before a header expires at which its round is closed."""
+
+
+class StandingRound(ActiveRound):
+    """One standing round between this lab and a peer."""
+
+    half: StandingHalf
+
+    def publish_with(self, tables: Tables, changes: Changes) -> None:
+        """Say where the table of this lab comes from, and what tells that it may have changed."""
+        self._tables = tables
+        self._changes = changes
+        self._news = asyncio.Event()
+
+    async def _run_half(self, lifetime: float) -> None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(max(1.0, lifetime - _LAST_MINUTE), self.half.leave.set)
+        publishing = asyncio.create_task(self._publish())
+        leaving = asyncio.create_task(self._tell())
+        try:
+            await super()._run_half(lifetime)
+        finally:
+            timer.cancel()
+            for task in (publishing, leaving):
+                task.cancel()
+            await asyncio.gather(publishing, leaving, return_exceptions=True)
+
+    async def _tell(self) -> None:
+        """Answer whoever waits for news when this lab would leave."""
+        await self.half.leave.wait()
+        self._wake()
+
+    async def _publish(self) -> None:
+        """Add to the table what is flagged and what expires, and announce it, until cancelled."""
+        try:
+            await self._keep_up()
+        except MandorlaError as error:
+            _LOG.warning("no table", round=self.header.round_id.hex(), code=error.code.name)
+        # The table grows no more in this round: one that begins anew has it all.
+        self.half.leave.set()
+
+    async def _keep_up(self) -> None:
+        collection = self.header.collection
+        while True:
+            seen = self._changes.flagged.count
+            ready: Ready = await self._tables.prepare(self.peer.lab, collection, STANDING_SMALLEST)
+            if ready.held.epoch != self._ready.held.epoch:
+                # The key has ended, and the next round is under the next one.
+                return
+            if ready.held.commitment != self._holder.table:
+                self._holder, _ = holder.step(self._holder, holder.TableExtended(ready.held.commitment))
+                self._wake()
+            if await self._changes.flagged.beyond(seen, _EXPIRED):
+                await asyncio.sleep(_GATHERED)
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def subscribe(self, version: int) -> exchange_pb2.SubscribeResponse:
+        """Wait for a while until the table is beyond a version, or this lab would leave."""
+        # One caller waits at a time: whoever asks again has given the earlier call up.
+        self._wake()
+        if self._holder.table.version <= version and not self.half.leave.is_set():
+            waiting = asyncio.create_task(self._news.wait())
+            ended = asyncio.create_task(self.ended.wait())
+            try:
+                await asyncio.wait({waiting, ended}, timeout=SUBSCRIBED, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+                ended.cancel()
+        if self.ended.is_set():
+            raise self.over()
+        response = exchange_pb2.SubscribeResponse(leave=self.half.leave.is_set())
+        table = self._holder.table
+        if table.version > version:
+            response.encoded_announcement = Announcement(self.header.digest(), table).encode()
+        return response

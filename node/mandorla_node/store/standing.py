@@ -1,0 +1,191 @@
+"""Comparing while a round stands: a few tags at a time, found among millions in memory.
+
+The indexes hold the first eight bytes of each tag. What they find is looked up in the store, where the whole
+tag decides.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, exists, func, select
+
+from mandorla_protocol.labels import TAG_SIZE, LabelKey, Tag
+from mandorla_protocol.table import Operation, TableEntry, TablePart
+
+from .asking import AskedEpoch
+from .database import Database
+from .schema import OBSERVED, OWN_TAGS, PEER_PAGES
+
+_ROWS: Final = 16_384
+_RECENT: Final = 65_536
+_PREFIX: Final = np.dtype(">u8")
+
+
+class PrefixIndex:
+    """Find numbers by the first eight bytes of tags: a sorted column, and a dictionary of what came since."""
+
+    def __init__(self, prefixes: NDArray[np.uint64], numbers: NDArray[np.int64]) -> None:
+        order = np.argsort(prefixes, kind="stable")
+        self._prefixes, self._numbers = prefixes[order], numbers[order]
+        self._recent: dict[int, list[int]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._prefixes) + self._count
+
+    def add(self, prefixes: NDArray[np.uint64], numbers: Iterable[int]) -> None:
+        """Take in more; what is added last is found last."""
+        for prefix, number in zip(prefixes.tolist(), numbers, strict=True):
+            self._recent.setdefault(prefix, []).append(number)
+            self._count += 1
+        if self._count > _RECENT:
+            recent = [(prefix, number) for prefix, some in self._recent.items() for number in some]
+            new, numbers_of_new = zip(*recent, strict=True)
+            merged = PrefixIndex(
+                np.concatenate([self._prefixes, np.array(new, np.uint64)]),
+                np.concatenate([self._numbers, np.array(numbers_of_new, np.int64)]),
+            )
+            self._prefixes, self._numbers = merged._prefixes, merged._numbers
+            self._recent, self._count = {}, 0
+
+    def find(self, prefixes: NDArray[np.uint64]) -> list[list[int]]:
+        """Return, for each prefix, the numbers that have it, in the order in which they were added."""
+        starts = np.searchsorted(self._prefixes, prefixes, "left")
+        ends = np.searchsorted(self._prefixes, prefixes, "right")
+        each = zip(starts.tolist(), ends.tolist(), prefixes.tolist(), strict=True)
+        return [
+            self._numbers[start:end].tolist() + self._recent.get(prefix, []) for start, end, prefix in each
+        ]
+
+
+class Found(NamedTuple):
+    """What a table says of own indicators: with the key and the entry if it adds them, and who is revoked."""
+
+    added: list[tuple[int, LabelKey, TableEntry]]
+    revoked: list[int]
+
+    def __repr__(self) -> str:
+        return f"Found(added={len(self.added)}, revoked={len(self.revoked)})"
+
+
+class Standing:
+    """An epoch's own tags and the peer's table, in memory, for as long as a `watch` stands.
+
+    They take 16 bytes for each own tag and each entry. Threads may call this side by side.
+    """
+
+    def __init__(self, database: Database, asked: AskedEpoch) -> None:
+        self._database = database
+        self._epoch_id = asked.id
+        self._lock = threading.Lock()
+        with database.read() as connection:
+            self._own = _own_index(connection, asked)
+            self._table = _table_index(connection, asked)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many own tags and how many entries there are."""
+        return len(self._own), len(self._table)
+
+    def table_grew(self, leaf: int, parts: Sequence[TablePart]) -> Found:
+        """Take in verified entries, from a leaf index on; say what they tell of observed indicators."""
+        with self._lock, self._database.read() as connection:
+            newest: dict[int, tuple[LabelKey, TableEntry]] = {}
+            for part in parts:
+                prefixes = _prefixes(part.tags)
+                self._table.add(prefixes, range(leaf, leaf + len(part)))
+                for index, numbers in enumerate(self._own.find(prefixes)):
+                    if numbers:
+                        entry = part.entry(index)
+                        for number, key in _owners(connection, self._epoch_id, numbers, entry.tag):
+                            newest[number] = (key, entry)
+                leaf += len(part)
+            newest = {n: said for n, said in newest.items() if _is_observed(connection, n)}
+        return _found(newest)
+
+    def own_grew(self, indicator_ids: Sequence[int]) -> Found:
+        """Take in indicators that have a tag now and are observed; say which of them the table holds."""
+        with self._lock, self._database.read() as connection:
+            newest: dict[int, tuple[LabelKey, TableEntry]] = {}
+            for number in indicator_ids:
+                mine = (OWN_TAGS.c.epoch_id == self._epoch_id, OWN_TAGS.c.indicator_id == number)
+                row = connection.execute(select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)).one()
+                prefixes = _prefixes(row.tag)
+                if number not in self._own.find(prefixes)[0]:
+                    self._own.add(prefixes, [number])
+                for leaf in reversed(self._table.find(prefixes)[0]):
+                    entry = _entry(connection, self._epoch_id, leaf)
+                    if entry.tag == row.tag:
+                        newest[number] = (LabelKey(row.label_key), entry)
+                        break
+        return _found(newest)
+
+
+def _found(newest: dict[int, tuple[LabelKey, TableEntry]]) -> Found:
+    added = [(n, key, entry) for n, (key, entry) in newest.items() if entry.operation is Operation.ADD]
+    return Found(
+        sorted(added, key=lambda one: one[0]),
+        sorted(n for n, (_, entry) in newest.items() if entry.operation is Operation.REVOKE),
+    )
+
+
+def _prefixes(tags: bytes) -> NDArray[np.uint64]:
+    """Return the first half of each of n joined tags."""
+    return np.frombuffer(tags, _PREFIX)[:: TAG_SIZE // 8].astype(np.uint64)
+
+
+def _own_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
+    result = connection.execution_options(yield_per=_ROWS).execute(
+        select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag).where(
+            OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= asked.halves
+        )
+    )
+    numbers, prefixes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
+    for rows in result.partitions():
+        some, tags = zip(*rows, strict=True)
+        numbers.append(np.array(some, np.int64))
+        prefixes.append(_prefixes(b"".join(tags)))
+    return PrefixIndex(np.concatenate(prefixes), np.concatenate(numbers))
+
+
+def _table_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
+    pages = connection.execution_options(yield_per=1).execute(
+        select(PEER_PAGES.c.leaf, PEER_PAGES.c.tags)
+        .where(PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf < asked.frontier.size)
+        .order_by(PEER_PAGES.c.leaf)
+    )
+    leaves, prefixes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
+    for leaf, tags in pages:
+        prefixes.append(_prefixes(tags))
+        leaves.append(np.arange(leaf, leaf + len(tags) // TAG_SIZE, dtype=np.int64))
+    return PrefixIndex(np.concatenate(prefixes), np.concatenate(leaves))
+
+
+def _owners(
+    connection: Connection, epoch_id: int, numbers: Sequence[int], tag: Tag
+) -> list[tuple[int, LabelKey]]:
+    rows = connection.execute(
+        select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key).where(
+            OWN_TAGS.c.epoch_id == epoch_id, OWN_TAGS.c.indicator_id.in_(numbers), OWN_TAGS.c.tag == tag
+        )
+    )
+    return [(number, LabelKey(key)) for number, key in rows]
+
+
+def _is_observed(connection: Connection, number: int) -> bool:
+    return bool(connection.scalar(select(exists().where(OBSERVED.c.indicator_id == number))))
+
+
+def _entry(connection: Connection, epoch_id: int, leaf: int) -> TableEntry:
+    mine = PEER_PAGES.c.epoch_id == epoch_id
+    page = select(func.max(PEER_PAGES.c.leaf)).where(mine, PEER_PAGES.c.leaf <= leaf).scalar_subquery()
+    columns = (PEER_PAGES.c.leaf, PEER_PAGES.c.version, PEER_PAGES.c.operations)
+    row = connection.execute(
+        select(*columns, PEER_PAGES.c.tags, PEER_PAGES.c.sealed).where(mine, PEER_PAGES.c.leaf == page)
+    ).one()
+    return TablePart(row.version, row.operations, row.tags, row.sealed).entry(leaf - row.leaf)

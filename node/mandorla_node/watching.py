@@ -1,0 +1,99 @@
+"""The watch: a standing round with each peer over each collection, begun again whenever one ends.
+
+Of two labs, the one with the lower identity proposes; the other one does if that does not happen for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+import structlog
+
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import MandorlaError
+
+from .rounds.initiator import Initiator
+from .rounds.open_rounds import OpenRounds
+from .settings import WatchPolicy
+from .store import RoundState
+
+_LOG = structlog.get_logger()
+
+_LOOK_EVERY: Final = 2.0
+"""Seconds between two looks for peers that were pinned or unpinned."""
+
+_FIRST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 60.0
+_PATIENCE: Final = 15.0
+"""Seconds that the lab with the higher identity leaves to the other one."""
+
+
+class Watching:
+    """Keep a standing round open with each pinned peer, for each collection of the policy."""
+
+    def __init__(self, rounds: OpenRounds, initiator: Initiator, policy: WatchPolicy) -> None:
+        self._rounds = rounds
+        self._initiator = initiator
+        self._policy = policy
+        self._kept: dict[tuple[LabId, str], asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Keep the rounds, until cancelled."""
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(_LOOK_EVERY)
+        finally:
+            for task in self._kept.values():
+                task.cancel()
+            await asyncio.gather(*self._kept.values(), return_exceptions=True)
+
+    async def _look(self) -> None:
+        try:
+            peers = await asyncio.to_thread(self._rounds.store.peers.all)
+        except MandorlaError as error:
+            _LOG.warning("no look for peers", code=error.code.name)
+            return
+        wanted = {
+            (peer.lab, collection.value): peer
+            for peer in peers
+            if not peer.caught
+            for collection in self._policy.collections
+        }
+        for key in self._kept.keys() - wanted.keys():
+            self._kept.pop(key).cancel()
+            self._rounds.make_way(*key)
+        for key in wanted.keys() - self._kept.keys():
+            self._kept[key] = asyncio.create_task(self._keep(*key))
+
+    async def _keep(self, lab: LabId, collection: str) -> None:
+        """Propose one standing round after another; wait longer each time that one does not come about."""
+        first = self._rounds.home.card.identity < lab
+        wait = _FIRST_WAIT
+        while True:
+            if not first:
+                await self._leave_to_the_peer(lab, collection)
+            try:
+                peer = await asyncio.to_thread(self._rounds.store.peers.get, lab)
+                active = await self._initiator.stand(peer, collection)
+                code = active.end_code
+                if active.state is RoundState.COMMITTED:
+                    wait = _FIRST_WAIT
+                    continue
+            except MandorlaError as error:
+                code = error.code
+            _LOG.info("no watch", lab=lab.hex()[:16], collection=collection, code=code.name if code else "")
+            await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, no secret
+            wait = min(_LONGEST_WAIT, 2 * wait)
+
+    async def _leave_to_the_peer(self, lab: LabId, collection: str) -> None:
+        """Return once there was no standing round with a peer for a while."""
+        loop = asyncio.get_running_loop()
+        missed = loop.time()
+        while loop.time() < missed + _PATIENCE:
+            standing = self._rounds.standing()
+            if any((one.peer.lab, one.header.collection) == (lab, collection) for one in standing):
+                missed = loop.time()
+            await asyncio.sleep(_FIRST_WAIT)
