@@ -162,7 +162,7 @@ async def serving(home: Home, cores: int) -> AsyncIterator[Node]:
     """Run the node of a home, and a client for its operator."""
     script = str(Path(__file__).with_name("served.py"))
     arguments = [script, str(home.path.with_suffix(".meter")), str(cores), "serve", "--home", str(home.path)]
-    settings = {"MANDORLA_WORKERS": str(cores)}
+    settings = {"MANDORLA_WORKERS": str(cores), "MANDORLA_WATCH__ENABLED": "false"}
     async with (
         python_process(home, arguments, settings=settings) as process,
         OperatorClient(home.operator_socket) as operator,

@@ -15,6 +15,8 @@ from ..operator_client import OperatorClient
 
 _START_PATIENCE = 60.0
 _POLL = 0.05
+# The demo accounts for each evaluation, so none is made that it did not ask for.
+_SETTINGS = {"MANDORLA_WATCH__ENABLED": "false"}
 _SERVE = ("-m", "mandorla_node.cli", "serve", "--exit-with-parent")
 
 
@@ -39,7 +41,7 @@ async def running(homes: dict[str, Home]) -> AsyncIterator[dict[str, Node]]:
         nodes = {}
         for name, home in homes.items():
             process = await stack.enter_async_context(
-                python_process(home, (*_SERVE, "--home", str(home.path)))
+                python_process(home, (*_SERVE, "--home", str(home.path)), settings=_SETTINGS)
             )
             operator = await stack.enter_async_context(OperatorClient(home.operator_socket))
             nodes[name] = Node(home, process, operator)

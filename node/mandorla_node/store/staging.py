@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final, NamedTuple
@@ -60,7 +59,6 @@ class Staging:
         self.count = 0
         self._folder = folder
         self._small: list[OwnedPart] = []
-        self._open = ExitStack()
         self._file: IO[bytes] | None = None
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
         self._lock = threading.Lock()
@@ -69,7 +67,8 @@ class Staging:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        if self._file is not None:
+            self._file.close()
 
     def keep(self, entries: OwnedPart) -> None:
         """Take entries in; raises NodeError(STORE_FAILED) if the disk refuses them."""
@@ -82,7 +81,7 @@ class Staging:
 
     def _write(self) -> None:
         if self._file is None:
-            self._file = self._open.enter_context(TemporaryFile(dir=self._folder))
+            self._file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - `__exit__` closes it
         for staged in self._small:
             records = _records(staged)
             buckets = np.frombuffer(staged.part.tags, np.uint8)[::TAG_SIZE].astype(np.int64) * BUCKETS >> 8
