@@ -114,10 +114,11 @@ async def running(
         stack.push_async_callback(rounds.settled)
         stack.push_async_callback(responder.stop)
         stack.push_async_callback(rounds.abort_all)
-        stack.push_async_callback(rounds.leave_all, _LEAVE)
         if watch:
-            watching = asyncio.create_task(Watching(rounds, initiator, settings.watch).run())
-            stack.push_async_callback(_stopped, watching)
+            watching = Watching(rounds, initiator, settings.watch)
+            stack.push_async_callback(_stopped, asyncio.create_task(watching.run()))
+            stack.push_async_callback(rounds.leave_all, _LEAVE)
+            stack.push_async_callback(watching.retire)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)

@@ -37,12 +37,17 @@ class Watching:
         self._rounds = rounds
         self._initiator = initiator
         self._policy = policy
+        self._retired = False
         self._kept: dict[tuple[LabId, str], asyncio.Task[None]] = {}
+
+    async def retire(self) -> None:
+        """Begin no more rounds."""
+        self._retired = True
 
     async def run(self) -> None:
         """Keep the rounds, until cancelled."""
         try:
-            while True:
+            while not self._retired:
                 await self._look()
                 await asyncio.sleep(_LOOK_EVERY)
         finally:
@@ -72,7 +77,7 @@ class Watching:
         """Propose one standing round after another; wait longer each time that one does not come about."""
         first = self._rounds.home.card.identity < lab
         wait = _FIRST_WAIT
-        while True:
+        while not self._retired:
             if not first:
                 await self._leave_to_the_peer(lab, collection)
             try:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla_node.audit import write_bundle
 from mandorla_node.home import Home
-from tests.support.labs import WATCH, addresses, make_labs, matched, serving
+from mandorla_node.serve import running
+from mandorla_node.store.matches import Matches
+from mandorla_protocol.audit.__main__ import verify_files
+from mandorla_protocol.engine import load_engine
+from tests.support.labs import (
+    SHARED,
+    WATCH,
+    addresses,
+    answering,
+    make_labs,
+    matched,
+    run_round,
+    serving,
+)
 
 PATIENCE = 60
 
@@ -32,6 +50,33 @@ async def ingest(
 async def until_matched(at: operator_pb2_grpc.OperatorAsyncStub, values: list[str]) -> None:
     while await matched(at, kind=WATCH) != sorted(values):
         pass
+
+
+def asking(*values: str) -> operator_pb2.CheckRequest:
+    indicators = [operator_pb2.Indicator(type="ipv4", value=value) for value in values]
+    return operator_pb2.CheckRequest(indicators=indicators)
+
+
+async def budget(at: operator_pb2_grpc.OperatorAsyncStub, peer: str) -> operator_pb2.BudgetStatus:
+    """Return what a peer has spent at this lab, and how far the table for it is."""
+    status = await at.Status(operator_pb2.StatusRequest())
+    (found,) = [one for known in status.peers if known.name == peer for one in known.budgets]
+    return found
+
+
+async def spent(at: operator_pb2_grpc.OperatorAsyncStub, peer: str) -> int:
+    return (await budget(at, peer)).spent
+
+
+async def version(at: operator_pb2_grpc.OperatorAsyncStub, peer: str) -> int:
+    return (await budget(at, peer)).table_version
+
+
+class Clock:
+    now = 1_800_000_000
+
+    def __call__(self) -> int:
+        return self.now
 
 
 async def until_standing(at: operator_pb2_grpc.OperatorAsyncStub, count: int) -> None:
@@ -60,15 +105,149 @@ def test_a_flag_matches_what_a_peer_has_seen_and_what_it_sees_later(folder: Path
             await ingest(at_a, addresses(range(3, 8)), "flagged")
             await until_matched(at_b, addresses([3, 4]))
             # Seen after it was flagged, and asked about at once.
-            answer = await at_b.Check(
-                operator_pb2.CheckRequest(
-                    indicators=[
-                        operator_pb2.Indicator(type="ipv4", value=value) for value in addresses([7, 9])
-                    ]
-                )
-            )
+            answer = await at_b.Check(asking(*addresses([7, 9])))
             assert [len(result.matches) for result in answer.results] == [1, 0]
             assert [list(result.compared_with) for result in answer.results] == [["lab-a"], ["lab-a"]]
             assert await matched(at_a) == [], "what lab-b saw, lab-a does not learn"
 
     asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+
+
+def test_a_match_ends_with_its_flag(folder: Path) -> None:
+    lab_a, lab_b = two_labs(folder)
+    clock_a, clock_b = Clock(), Clock()
+
+    async def journey() -> None:
+        async with running(lab_a, clock_a, watch=True), running(lab_b, clock_b, watch=True):
+            at_a, at_b = await answering(lab_a), await answering(lab_b)
+            await until_standing(at_a, 1)
+            await ingest(at_b, addresses(range(4)), "observed")
+            await ingest(at_a, addresses([0]), "flagged", expires=clock_a.now + 60)
+            await ingest(at_a, addresses([1, 2]), "flagged")
+            await until_matched(at_b, addresses([0, 1, 2]))
+            # The label says its end, so the match lapses though the holder is silent.
+            clock_b.now += 60
+            assert await matched(at_b, kind=WATCH) == addresses([1, 2])
+            # A flag that is changed to be over is revoked, and read as such.
+            await ingest(at_a, addresses([1]), "flagged", expires=clock_a.now - 1)
+            await until_matched(at_b, addresses([2]))
+
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+
+
+def test_what_was_flagged_before_it_was_seen_matches_without_a_question(folder: Path) -> None:
+    """Its tag is there from a `shared` round; seeing it makes it part of the watch."""
+
+    async def journey() -> None:
+        async with serving(*two_labs(folder), watch=True) as (at_a, at_b):
+            await until_standing(at_a, 1)
+            await ingest(at_b, addresses(range(5)), "flagged")
+            await ingest(at_a, addresses(range(3, 8)), "flagged")
+            result = await run_round(at_b, "lab-a", SHARED)
+            assert (result.outcome, result.matches) == ("committed", 2)
+            await until_standing(at_b, 1)
+            while not (await at_b.Check(asking("198.18.9.9"))).results[0].compared_with:
+                pass
+            before = await spent(at_a, "lab-b")
+            await ingest(at_b, addresses([3]), "observed")
+            await until_matched(at_b, addresses([3]))
+            assert await spent(at_a, "lab-b") == before
+
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+
+
+def test_a_batch_round_takes_the_place_of_a_watch_which_comes_back(folder: Path) -> None:
+    async def journey() -> None:
+        async with serving(*two_labs(folder), watch=True) as (at_a, at_b):
+            await until_standing(at_a, 1)
+            await ingest(at_a, addresses(range(5)), "flagged")
+            await ingest(at_b, addresses(range(3)), "observed")
+            for at, peer in ((at_a, "lab-b"), (at_b, "lab-a")):
+                assert (await run_round(at, peer, SHARED)).outcome == "committed"
+            await until_matched(at_b, addresses(range(3)))
+            await ingest(at_b, addresses([4]), "observed")
+            await until_matched(at_b, addresses([0, 1, 2, 4]))
+            for at in (at_a, at_b):
+                status = await at.Status(operator_pb2.StatusRequest())
+                # Each watch that made way was closed by both labs.
+                assert {one.state for one in status.rounds} <= {"committed", "open"}
+
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+
+
+def test_a_watch_begins_anew_after_either_node_was_away(folder: Path) -> None:
+    lab_a, lab_b = two_labs(folder)
+
+    async def journey() -> None:
+        async with serving(lab_a, watch=True) as (at_a,):
+            async with serving(lab_b, watch=True) as (at_b,):
+                await until_standing(at_a, 1)
+                await ingest(at_b, addresses(range(4)), "observed")
+                await ingest(at_a, addresses([0]), "flagged")
+                await until_matched(at_b, addresses([0]))
+            await ingest(at_a, addresses([1]), "flagged")
+            async with serving(lab_b, watch=True) as (at_b,):
+                await until_matched(at_b, addresses([0, 1]))
+                await ingest(at_a, addresses([2]), "flagged")
+                await until_matched(at_b, addresses([0, 1, 2]))
+
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+
+
+@pytest.mark.spec("19.1-1")
+def test_comparing_delays_no_message(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While what was found is not recorded, the next announcement is read and the next question asked."""
+    lab_a, lab_b = two_labs(folder)
+    go_on = threading.Event()
+    renew = Matches.renew
+
+    def slowly(self: Matches, *arguments: Any) -> tuple[int, int]:
+        go_on.wait(PATIENCE)
+        return renew(self, *arguments)
+
+    monkeypatch.setattr(Matches, "renew", slowly)
+
+    async def journey() -> None:
+        async with serving(lab_a, lab_b, watch=True) as (at_a, at_b):
+            await until_standing(at_a, 1)
+            await ingest(at_b, addresses([0]), "observed")
+            await ingest(at_a, addresses([0]), "flagged")
+            while await version(at_a, "lab-b") < 2:
+                pass
+            before = await spent(at_a, "lab-b")
+            await ingest(at_b, addresses([1]), "observed")
+            while await spent(at_a, "lab-b") == before:
+                pass
+            await ingest(at_a, addresses([1]), "flagged")
+            while await version(at_a, "lab-b") < 3:
+                pass
+            assert await matched(at_b, kind=WATCH) == []
+            go_on.set()
+            await until_matched(at_b, addresses([0, 1]))
+
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+
+
+def test_an_auditor_verifies_a_watch(folder: Path) -> None:
+    lab_a, lab_b = two_labs(folder)
+
+    async def journey() -> None:
+        async with serving(lab_a, lab_b, watch=True) as (at_a, at_b):
+            await until_standing(at_a, 1)
+            await ingest(at_b, addresses([0]), "observed")
+            await ingest(at_a, addresses([0]), "flagged")
+            await until_matched(at_b, addresses([0]))
+            await at_b.Check(asking("198.18.9.9"))
+
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+    files = []
+    for home in (lab_a, lab_b):
+        store = home.open_store()
+        files.append(str(home.path.with_suffix(".audit")))
+        write_bundle(home, store, Path(files[-1]))
+        store.close()
+    verdict = verify_files(files, load_engine("auto"))
+    assert verdict.findings == []
+    assert [len(bundle.rounds) for bundle in verdict.bundles] == [1, 1]
+    # The first question of either lab, and two more of lab-b.
+    assert sum(bundle.evaluations for bundle in verdict.bundles) == 2 * 256 + 2 * 16

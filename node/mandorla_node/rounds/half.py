@@ -17,7 +17,7 @@ from mandorla_protocol.header import Kind, RoundHeader
 from mandorla_protocol.labels import Label, open_labels
 from mandorla_protocol.session import querier
 from mandorla_protocol.session.querier import QuerierState
-from mandorla_protocol.table import TableReader
+from mandorla_protocol.table import TablePart, TableReader
 
 from .. import wire, workers
 from ..client import PeerClient
@@ -205,12 +205,16 @@ class QuerierHalf:
             self._drop_ahead()
             page = asyncio.create_task(self._page(start))
             self._ahead = (start, page)
-        parts = wire.parts_from(await page)
+        parts = self._wanted(start, wire.parts_from(await page))
         following = start + sum(map(len, parts))
         self._ahead = None
-        if start < following < self._holder.offer.table.size:
+        if start < following < self._state.reader.committed.size:
             self._ahead = (following, asyncio.create_task(self._page(following)))
         return querier.PageReceived(parts)
+
+    def _wanted(self, _start: int, parts: tuple[TablePart, ...]) -> tuple[TablePart, ...]:
+        """Return what this half reads of a page: all of it, so that too long a page is refused."""
+        return parts
 
     async def _page(self, start: int) -> exchange_pb2.ListTagsResponse:
         return await self._client.list_tags(

@@ -127,6 +127,15 @@ class StandingHalf(QuerierHalf):
         tasks = await super()._step(event)
         return tasks | self._sources()
 
+    def _wanted(self, start: int, parts: tuple[TablePart, ...]) -> tuple[TablePart, ...]:
+        """Leave out what was announced since: it is read when this lab has heard of it (SPEC 19.2)."""
+        wanted, left = [], self._state.reader.committed.size - start
+        for part in parts:
+            if left > 0:
+                wanted.append(part.cut(0, left))
+            left -= len(part)
+        return tuple(wanted)
+
     async def _listen(self) -> querier.Event:
         """Wait for a table that is further than the one that was read."""
         known = self._state.reader.committed

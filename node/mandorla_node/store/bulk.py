@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
+from typing import Final
 
 from sqlalchemy import Connection, Dialect, Insert, Table, insert
+
+_TOGETHER: Final = 256
+"""Rows in one statement: SQLite gives Python's lock up and takes it again for each statement that it steps."""
 
 
 def insert_rows(
@@ -17,18 +22,31 @@ def insert_rows(
     `into` may be a statement that says what to do with rows that are there: one for all calls, since it is
     compiled once.
     """
-    if rows:
-        statement, places = _statement(into, columns, connection.dialect)
-        if places != tuple(range(len(columns))):
-            rows = list(map(itemgetter(*places), rows))
-        connection.exec_driver_sql(statement, list(rows))
+    if not rows:
+        return
+    one, several, places = _statements(into, columns, connection.dialect)
+    if places != tuple(range(len(columns))):
+        rows = list(map(itemgetter(*places), rows))
+    whole = len(rows) - len(rows) % _TOGETHER if several else 0
+    for start in range(0, whole, _TOGETHER):
+        flat = tuple(chain.from_iterable(rows[start : start + _TOGETHER]))
+        connection.exec_driver_sql(several, flat)
+    if whole < len(rows):
+        connection.exec_driver_sql(one, list(rows[whole:]))
 
 
 @lru_cache(maxsize=64)
-def _statement(
+def _statements(
     into: Table | Insert, columns: tuple[str, ...], dialect: Dialect
-) -> tuple[str, tuple[int, ...]]:
-    """Return the statement, and where in a row each of its parameters stands."""
+) -> tuple[str, str, tuple[int, ...]]:
+    """Return statements for one row and for several, and where in a row each parameter stands.
+
+    The second is empty where parameters have names, which could not be told apart.
+    """
     statement = insert(into) if isinstance(into, Table) else into
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
-    return compiled.string, tuple(map(columns.index, compiled.positiontup or ()))
+    one, several = compiled.string, ""
+    if dialect.paramstyle == "qmark":
+        row = f"({', '.join('?' * len(columns))})"
+        several = one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * _TOGETHER)}")
+    return one, several, tuple(map(columns.index, compiled.positiontup or ()))

@@ -9,10 +9,10 @@ from .. import signatures
 from ..engine import Engine
 from ..epochs import LabId
 from ..errors import MandorlaError
-from ..header import CLOCK_SKEW, RoundHeader, RoundId
+from ..header import CLOCK_SKEW, Mode, RoundHeader, RoundId
 from ..log.entries import ChunkCharged, ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded, RoundProposed
 from ..session.transcript import CloseStatement, Outcome, answer_digest, half_digest, request_digest
-from ..sizes import CHUNK_SIZE, size_class
+from ..sizes import CHUNK_SIZE, STANDING_SMALLEST, size_class
 from .findings import OPEN, PROPOSED, Bundle, Claim, RoundFacts
 from .keys import KeyBook
 from .records import ElementsRecord
@@ -188,7 +188,11 @@ class RoundBook:
             own for s, own, _ in facts.closes if s.outcome is Outcome.ABORTED
         ):
             yield Claim.RECORDED, "this lab signed a commit and an abort"
-        if commits and total != size_class(total):
+        if header.mode is Mode.STANDING:
+            small = [count for count, _ in facts.charged.values() if count < STANDING_SMALLEST]
+            if small:
+                yield Claim.BOUNDED, f"a chunk of {min(small)} evaluations is no size class"
+        elif commits and total != size_class(total):
             yield Claim.BOUNDED, f"{total} evaluations are no size class: the question was not padded"
         answers = [facts.answered[index] for index in sorted(facts.answered)]
         expected = half_digest(header, header.other(self._lab).lab, answers)
