@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, Dialect, Insert, Table, insert
 
 _TOGETHER: Final = 256
-"""Rows in one statement: SQLite gives Python's lock up and takes it again for each statement that it steps."""
+"""Rows in one statement: for each that it steps, Python gives its lock up and takes it again."""
 
 
 def insert_rows(
