@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+from mandorla_protocol.indicators import Indicator
 
 
 class Signal:
@@ -18,10 +22,10 @@ class Signal:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def beyond(self, count: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - its own end
+    async def beyond(self, count: int, patience: float | None = None) -> bool:
         """Wait until there is more than `count`, for so many seconds; return whether there is."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 while self.count <= count:
                     await self._changed.wait()
         except TimeoutError:
@@ -29,10 +33,26 @@ class Signal:
         return True
 
 
+class Listener(Protocol):
+    """Told what is known otherwise from now on: ids of indicators, None for any, and indicators."""
+
+    def __call__(self, numbers: Iterable[int] | None, indicators: Iterable[Indicator] = ()) -> None:
+        """Take note."""
+        ...
+
+
 class Changes:
-    """What changed in the store: the flagged set, the observed set, and matches."""
+    """What changed in the store: the flagged set, the observed set, matches, and how far comparing is."""
 
     def __init__(self) -> None:
         self.flagged = Signal()
         self.observed = Signal()
         self.matched = Signal()
+        self.compared = Signal()
+        self.listeners: list[Listener] = []
+
+    def tell(self, numbers: Iterable[int] | None, indicators: Iterable[Indicator] = ()) -> None:
+        """Say that other things are known of some indicators, or of any for None."""
+        for listener in self.listeners:
+            listener(numbers, indicators)
+        self.matched.notify()

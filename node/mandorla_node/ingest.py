@@ -69,8 +69,8 @@ class Ingestor:
         self._rejected: list[RejectedRow] = []
         self._rejected_total = 0
 
-    def add(self, rows: Sequence[IngestRow]) -> None:
-        """Take rows in."""
+    def add(self, rows: Sequence[IngestRow]) -> list[Indicator]:
+        """Take rows in; return the indicators of those that are good."""
         good = []
         for row in rows:
             try:
@@ -86,6 +86,7 @@ class Ingestor:
             self._spool += good
         else:
             self._store(good)
+        return [one.indicator for one in good]
 
     def reject(self, row: RejectedRow) -> None:
         """Record a row that could not be read at all."""

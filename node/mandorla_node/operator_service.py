@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import grpc
@@ -14,17 +14,18 @@ from google.protobuf.message import Message
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError
 from mandorla_protocol.header import Kind
-from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
+from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
 from .changes import Changes
+from .checking import Checking, Verdict
 from .formats.rows import IngestRow
 from .home import Home
 from .ingest import Ingestor
 from .rounds.agreement import Terms
 from .rounds.initiator import Initiator, RoundReport
 from .rounds.open_rounds import OpenRounds
-from .store import IndicatorSet, LabelledIndicator, MatchRecord, Store
+from .store import IndicatorSet, MatchRecord, Store
 from .suppression import Suppressor
 from .wire import CODE_KEY
 
@@ -36,7 +37,9 @@ V = TypeVar("V")
 
 _RECENT_ROUNDS = 20
 _PROGRESS_INTERVAL = 0.1
-_CHECK_PATIENCE = 1.0
+_FOLLOWED = 512
+_FOLLOW_AGAIN = 30.0
+"""Seconds after which the store is asked anyway."""
 _SETS = {
     operator_pb2.SET_FLAGGED: IndicatorSet.FLAGGED,
     operator_pb2.SET_OBSERVED: IndicatorSet.OBSERVED,
@@ -55,6 +58,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         store: Store,
         rounds: OpenRounds,
         initiator: Initiator,
+        checking: Checking,
         changes: Changes,
         engine: str,
         started: int,
@@ -63,6 +67,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         self._store = store
         self._rounds = rounds
         self._initiator = initiator
+        self._checking = checking
         self._changes = changes
         self._engine = engine
         self._started = started
@@ -74,9 +79,10 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         """Take indicators in."""
         async with _errors(context):
             ingestor: Ingestor | None = None
+            strict = False
             async for request in request_iterator:
                 if request.HasField("options") and ingestor is None:
-                    target = _known(_SETS, request.options.set)
+                    target, strict = _known(_SETS, request.options.set), request.options.strict
                     suppression = (
                         None
                         if request.options.no_suppress or target is not IndicatorSet.FLAGGED
@@ -85,20 +91,21 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                     ingestor = Ingestor(
                         self._store,
                         target,
-                        request.options.strict,
+                        strict,
                         suppression,
                         request.options.unit or "line",
                     )
                 elif request.HasField("rows") and ingestor is not None:
                     rows = [_row(row) for row in request.rows.rows]
-                    await asyncio.to_thread(ingestor.add, rows)
-                    self._tell(target)
+                    stored = await asyncio.to_thread(ingestor.add, rows)
+                    self._tell(target, stored)
                 else:
                     raise EncodingError(Code.BAD_ENCODING, "an ingest is its options, and then rows")
             if ingestor is None:
                 raise EncodingError(Code.BAD_ENCODING, "an ingest begins with its options")
             report = await asyncio.to_thread(ingestor.finish)
-            self._tell(target)
+            # A strict ingest has stored nothing before.
+            self._tell(target, None if strict else ())
             return operator_pb2.IngestResponse(
                 added=report.added,
                 known=report.known,
@@ -139,12 +146,8 @@ class Operator(operator_pb2_grpc.OperatorServicer):
     async def Check(self, request: operator_pb2.CheckRequest, context: Context) -> operator_pb2.CheckResponse:
         """Say what is known of indicators, and record as observed those that can match by themselves."""
         async with _errors(context):
-            wanted = [Indicator.parse(item.type, item.value) for item in request.indicators]
-            await self._rounds.settled()
-            await asyncio.to_thread(self._observe, wanted)
-            self._changes.observed.notify()
-            await self._asked_about({REGISTRY[one.type].collection for one in wanted})
-            return await asyncio.to_thread(self._check, wanted)
+            verdicts = await self._checking.check([(item.type, item.value) for item in request.indicators])
+            return operator_pb2.CheckResponse(results=map(_verdict, verdicts))
 
     async def Matches(
         self, request: operator_pb2.MatchesRequest, context: Context
@@ -160,6 +163,20 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                 for record in page:
                     yield match_message(record)
 
+    async def Follow(
+        self, request: operator_pb2.FollowRequest, context: Context
+    ) -> AsyncIterator[operator_pb2.Match]:
+        """Stream matches as they begin."""
+        async with _errors(context):
+            after = request.after
+            while True:
+                seen = self._changes.matched.count
+                while page := await asyncio.to_thread(self._store.matches.since, after, _FOLLOWED):
+                    for record in page:
+                        yield match_message(record)
+                    after = page[-1].event
+                await self._changes.matched.beyond(seen, _FOLLOW_AGAIN)
+
     async def Status(
         self, request: operator_pb2.StatusRequest, context: Context
     ) -> operator_pb2.StatusResponse:
@@ -168,41 +185,16 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             await self._rounds.settled()
             return await asyncio.to_thread(self._status)
 
-    def _tell(self, target: IndicatorSet) -> None:
-        """Wake what waits for rows of a set."""
-        (self._changes.flagged if target is IndicatorSet.FLAGGED else self._changes.observed).notify()
-
-    def _observe(self, wanted: list[Indicator]) -> None:
-        # Without its group, what counts in groups only would be compared for nothing.
-        rows = [LabelledIndicator(one, Label()) for one in wanted if REGISTRY[one.type].needed == 1]
-        if rows:
-            self._store.indicators.add(IndicatorSet.OBSERVED, rows, None)
-
-    async def _asked_about(self, collections: set[Collection]) -> None:
-        """Wait for a moment until the rounds that stand have asked about everything that was observed."""
-        until = await asyncio.to_thread(self._store.asking.last_observed)
-        waiting = [one for one in self._rounds.standing() if one.header.collection in collections]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CHECK_PATIENCE):
-                while any(one.half.processed < until and not one.ended.is_set() for one in waiting):
-                    await self._changes.matched.beyond(self._changes.matched.count)
-
-    def _check(self, wanted: list[Indicator]) -> operator_pb2.CheckResponse:
-        store = self._store
-        names = {peer.lab: peer.name for peer in store.peers.all()}
-        return operator_pb2.CheckResponse(
-            results=[
-                operator_pb2.CheckResult(
-                    indicator=operator_pb2.Indicator(type=indicator.type, value=indicator.value),
-                    flagged_here=store.indicators.is_flagged(indicator),
-                    matches=[match_message(record) for record in store.matches.of(indicator)],
-                    compared_with=sorted(
-                        names[lab] for lab in store.asking.compared_with(indicator) if lab in names
-                    ),
-                )
-                for indicator in wanted
-            ]
-        )
+    def _tell(self, target: IndicatorSet, stored: Iterable[Indicator] | None) -> None:
+        """Wake what waits for rows of a set; None stands for any."""
+        if target is IndicatorSet.OBSERVED:
+            self._changes.observed.notify()
+            return
+        self._changes.flagged.notify()
+        if stored is None:
+            self._changes.tell(None)
+        else:
+            self._changes.tell((), stored)
 
     def _status(self) -> operator_pb2.StatusResponse:
         store, card = self._store, self._home.card
@@ -274,6 +266,17 @@ def match_message(record: MatchRecord) -> operator_pb2.Match:
         round_id=record.round_id,
         group=record.group,
         tokens=record.tokens,
+        event=record.event,
+    )
+
+
+def _verdict(verdict: Verdict) -> operator_pb2.CheckResult:
+    indicator = verdict.indicator
+    return operator_pb2.CheckResult(
+        indicator=operator_pb2.Indicator(type=indicator.type, value=indicator.value),
+        flagged_here=verdict.flagged_here,
+        matches=map(match_message, verdict.matches),
+        compared_with=verdict.compared_with,
     )
 
 

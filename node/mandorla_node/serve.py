@@ -22,6 +22,7 @@ from mandorla_protocol.errors import Code, NodeError
 from . import certificates
 from .admission import Admission
 from .changes import Changes
+from .checking import Checking
 from .client import PeerClient
 from .clock import Clock, system_clock
 from .exchange import Exchange
@@ -100,9 +101,12 @@ async def running(
         peers = _peer_server(home, store, peer_limits)
         exchange = Exchange(rounds, responder, witness, peer_limits, clock)
         exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
+        checking = Checking(store, rounds, changes, clock)
+        stack.push_async_callback(checking.note)
+        stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
-            Operator(home, store, rounds, initiator, changes, pool.engine.name, clock()), operator
+            Operator(home, store, rounds, initiator, checking, changes, pool.engine.name, clock()), operator
         )
         _listen(operator, home)
         for server in (peers, operator):

@@ -234,8 +234,14 @@ class OpenRounds:
     async def _compare_in_turn(self, active: ActiveRound) -> Findings:
         async with self._turns[active.peer.lab, active.header.collection]:
             findings = await asyncio.to_thread(active.half.compare)
-        self.changes.matched.notify()
+        if not isinstance(active, StandingRound):
+            self.changes.tell(None)
         return findings
+
+    @property
+    def comparing(self) -> bool:
+        """Whether comparisons after rounds are under way."""
+        return bool(self._comparing)
 
     async def settled(self) -> None:
         """Wait for the comparisons that are under way."""

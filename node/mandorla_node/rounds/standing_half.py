@@ -202,12 +202,12 @@ class StandingHalf(QuerierHalf):
                 if index is None or self._queue.qsize() > _BEHIND:
                     index, later = await self._compare_all()
                     until = max(until, later)
-                else:
-                    await asyncio.to_thread(self._take_in, index, fresh)
+                elif found := await asyncio.to_thread(self._take_in, index, fresh):
+                    self._changes.tell(found)
             finally:
                 self._queue.task_done()
             self.processed = max(self.processed, until)
-            self._changes.matched.notify()
+            self._changes.compared.notify()
 
     async def _compare_all(self) -> tuple[Standing, int]:
         """Compare as after a batch round; return what later steps need, and up to which change this was."""
@@ -220,16 +220,20 @@ class StandingHalf(QuerierHalf):
             asked = self._asked
             self._findings = await asyncio.to_thread(super().compare)
             index = await asyncio.to_thread(self._store.standing, asked)
+        self._changes.tell(None)
         self.caught_up.set()
         return index, until
 
-    def _take_in(self, index: Standing, fresh: _Fresh) -> None:
+    def _take_in(self, index: Standing, fresh: _Fresh) -> set[int]:
+        """Record what is new; return the indicators of which other things are known now."""
+        changed = set(fresh.indicator_ids)
         for leaf, parts in fresh.pages:
-            self._record(index.table_grew(leaf, parts))
+            changed |= self._record(index.table_grew(leaf, parts))
         if fresh.indicator_ids:
             self._record(index.own_grew(fresh.indicator_ids))
+        return changed
 
-    def _record(self, found: Found) -> None:
+    def _record(self, found: Found) -> set[int]:
         opened = [
             (number, label)
             for number, key, entry in found.added
@@ -239,6 +243,7 @@ class StandingHalf(QuerierHalf):
             peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
             round_id = self._header.round_id
             self._store.matches.renew(peer, kind, collection, round_id, opened, found.revoked)
+        return {number for number, _ in opened} | set(found.revoked)
 
     def _opened(self, key: LabelKey, entry: TableEntry) -> Label | None:
         (label,) = open_labels(entry.sealed, key, entry.tag, self._asked.epoch, entry.version)

@@ -13,7 +13,7 @@ from .asking import AskedEpoch, Asking
 from .comparing import Candidates, Comparing
 from .database import Database
 from .holding import Additions, FlagState, HeldEpoch, Holding
-from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator
+from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Whereabouts
 from .log import Log, Submitted, Witnessed
 from .matches import Matches, MatchRecord
 from .peers import Peer, Peers
@@ -38,6 +38,7 @@ __all__ = [
     "Store",
     "StoredChunk",
     "Submitted",
+    "Whereabouts",
     "Witnessed",
 ]
 

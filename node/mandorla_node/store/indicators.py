@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import bindparam, case, exists, func, insert, or_, select, text
+from sqlalchemy import bindparam, case, exists, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
@@ -43,6 +43,16 @@ class IngestCounts:
 
     added: int
     known: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where an indicator is: its id, 0 for nowhere; and when its flag expires, 0 for never."""
+
+    number: int = 0
+    observed: bool = False
+    flagged: bool = False
+    flagged_until: int = 0
 
 
 _FLAG = text("""
@@ -148,20 +158,40 @@ class Indicators:
         with self._database.read() as connection:
             return [one.value for one in Collection if connection.scalar(select(member), {"collection": one})]
 
-    def is_flagged(self, indicator: Indicator) -> bool:
-        """Say whether this lab flagged an indicator, with a label that has not expired."""
-        with self._database.read() as connection:
-            found = connection.scalar(
-                select(FLAGGED.c.indicator_id)
-                .join_from(FLAGGED, INDICATORS)
-                .where(
-                    INDICATORS.c.value == indicator.value,
-                    INDICATORS.c.type == indicator.type,
-                    INDICATORS.c.profile == indicator.profile,
-                    or_(FLAGGED.c.expires == 0, FLAGGED.c.expires > self._clock()),
-                )
+    def whereabouts(self, indicators: Iterable[Indicator]) -> dict[Indicator, Whereabouts]:
+        """Say of each indicator whether this lab flagged it, with a label that holds, and observed it."""
+        one = (
+            select(INDICATORS.c.id, OBSERVED.c.indicator_id.label("observed"), FLAGGED.c.expires)
+            .outerjoin_from(INDICATORS, OBSERVED)
+            .outerjoin(FLAGGED, FLAGGED.c.indicator_id == INDICATORS.c.id)
+            .where(
+                INDICATORS.c.value == bindparam("value"),
+                INDICATORS.c.type == bindparam("type"),
+                INDICATORS.c.profile == bindparam("profile"),
             )
-        return found is not None
+        )
+        now = self._clock()
+        found = {}
+        with self._database.read() as connection:
+            for indicator in indicators:
+                names = {"value": indicator.value, "type": indicator.type, "profile": indicator.profile}
+                row = connection.execute(one, names).one_or_none()
+                if row is None:
+                    found[indicator] = Whereabouts()
+                else:
+                    flagged = row.expires is not None and not 0 < row.expires <= now
+                    observed = row.observed is not None
+                    found[indicator] = Whereabouts(row.id, observed, flagged, row.expires if flagged else 0)
+        return found
+
+    def touch(self, seen: Mapping[int, int]) -> None:
+        """Record when observed indicators were seen last, by id."""
+        last = update(OBSERVED).where(OBSERVED.c.indicator_id == bindparam("number"))
+        with self._database.write() as connection:
+            connection.execute(
+                last.values(last_seen=bindparam("at")),
+                [{"number": number, "at": at} for number, at in sorted(seen.items())],
+            )
 
 
 def _indicator(row: LabelledIndicator) -> dict[str, str | int]:

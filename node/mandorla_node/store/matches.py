@@ -95,6 +95,8 @@ class MatchRecord:
     first_matched: int
     group: str = field(repr=False)
     tokens: int
+    event: int = 0
+    """Its number, in the order in which matches begin."""
 
 
 class Matches:
@@ -227,6 +229,16 @@ class Matches:
             yield from rows
             after = rows[-1].event
 
+    def since(self, event: int, limit: int) -> list[MatchRecord]:
+        """Return the matches that hold and began after one, by its number: at most `limit`, in order."""
+        rows: list[Row[tuple[object, ...]]] = []
+        with self._database.read() as connection:
+            now = self._clock()
+            for records, table in ((_alone(now), MATCHES), (_grouped(now), GROUP_MATCHES)):
+                later = records.where(table.c.event > event).order_by(table.c.event).limit(limit)
+                rows += connection.execute(later)
+        return [_record(row) for row in sorted(rows, key=attrgetter("event"))[:limit]]
+
     def of(self, indicator: Indicator) -> list[MatchRecord]:
         """Return the matches that hold of one indicator, or of groups that it matches as a part of."""
         this = (
@@ -348,4 +360,5 @@ def _record(row: Row[tuple[object, ...]]) -> MatchRecord:
         first_matched=row.first_matched,
         group=row.group_name,
         tokens=row.tokens,
+        event=row.event,
     )

@@ -490,6 +490,26 @@ class CheckResult(_message.Message):
 Global___CheckResult: _TypeAlias = CheckResult  # noqa: Y015
 
 @_typing.final
+class FollowRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_FIELD_NUMBER: _builtins.int
+    after: _builtins.int
+    """The number of the last match that the caller has; 0 for none."""
+    def __init__(
+        self,
+        *,
+        after: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowRequest: _TypeAlias = FollowRequest  # noqa: Y015
+
+@_typing.final
 class MatchesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -523,6 +543,7 @@ class Match(_message.Message):
     ROUND_ID_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     peer: _builtins.str
     kind: Global___Kind.ValueType
     first_matched: _builtins.int
@@ -530,6 +551,8 @@ class Match(_message.Message):
     group: _builtins.str
     """The group that matches, and how many of its indicators do; empty and 1 for one indicator (SPEC 4.5)."""
     tokens: _builtins.int
+    event: _builtins.int
+    """Its number, in the order in which matches begin; one that ended and holds again has a new one."""
     @_builtins.property
     def indicator(self) -> Global___Indicator:
         """For a match of a group, its value is the group's name."""
@@ -547,10 +570,11 @@ class Match(_message.Message):
         round_id: _builtins.bytes = ...,
         group: _builtins.str = ...,
         tokens: _builtins.int = ...,
+        event: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["indicator", b"indicator", "label", b"label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_matched", b"first_matched", "group", b"group", "indicator", b"indicator", "kind", b"kind", "label", b"label", "peer", b"peer", "round_id", b"round_id", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "first_matched", b"first_matched", "group", b"group", "indicator", b"indicator", "kind", b"kind", "label", b"label", "peer", b"peer", "round_id", b"round_id", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,11 @@ class OperatorStub:
                 request_serializer=mandorla_dot_v1_dot_operator__pb2.MatchesRequest.SerializeToString,
                 response_deserializer=mandorla_dot_v1_dot_operator__pb2.Match.FromString,
                 _registered_method=True)
+        self.Follow = channel.unary_stream(
+                '/mandorla.v1.Operator/Follow',
+                request_serializer=mandorla_dot_v1_dot_operator__pb2.FollowRequest.SerializeToString,
+                response_deserializer=mandorla_dot_v1_dot_operator__pb2.Match.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/mandorla.v1.Operator/Status',
                 request_serializer=mandorla_dot_v1_dot_operator__pb2.StatusRequest.SerializeToString,
@@ -95,6 +100,13 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Follow(self, request, context):
+        """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -122,6 +134,11 @@ def add_OperatorServicer_to_server(servicer, server):
             'Matches': grpc.unary_stream_rpc_method_handler(
                     servicer.Matches,
                     request_deserializer=mandorla_dot_v1_dot_operator__pb2.MatchesRequest.FromString,
+                    response_serializer=mandorla_dot_v1_dot_operator__pb2.Match.SerializeToString,
+            ),
+            'Follow': grpc.unary_stream_rpc_method_handler(
+                    servicer.Follow,
+                    request_deserializer=mandorla_dot_v1_dot_operator__pb2.FollowRequest.FromString,
                     response_serializer=mandorla_dot_v1_dot_operator__pb2.Match.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
@@ -238,6 +255,33 @@ class Operator:
             target,
             '/mandorla.v1.Operator/Matches',
             mandorla_dot_v1_dot_operator__pb2.MatchesRequest.SerializeToString,
+            mandorla_dot_v1_dot_operator__pb2.Match.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Follow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mandorla.v1.Operator/Follow',
+            mandorla_dot_v1_dot_operator__pb2.FollowRequest.SerializeToString,
             mandorla_dot_v1_dot_operator__pb2.Match.FromString,
             options,
             channel_credentials,

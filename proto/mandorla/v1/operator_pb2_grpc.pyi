@@ -43,6 +43,8 @@ class OperatorStub:
     """What is known of these indicators? Each is also recorded as observed."""
     Matches: _grpc.UnaryStreamMultiCallable[_operator_pb2.MatchesRequest, _operator_pb2.Match]
     """Everything that matched, oldest first."""
+    Follow: _grpc.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]
+    """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
     Status: _grpc.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]
 
 @_typing.type_check_only
@@ -60,6 +62,8 @@ class OperatorAsyncStub(OperatorStub):
     """What is known of these indicators? Each is also recorded as observed."""
     Matches: _aio.UnaryStreamMultiCallable[_operator_pb2.MatchesRequest, _operator_pb2.Match]  # type: ignore[assignment]
     """Everything that matched, oldest first."""
+    Follow: _aio.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]  # type: ignore[assignment]
+    """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
     Status: _aio.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]  # type: ignore[assignment]
 
 class OperatorServicer(metaclass=_abc_1.ABCMeta):
@@ -98,6 +102,14 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_operator_pb2.Match], _abc.AsyncIterator[_operator_pb2.Match]]:
         """Everything that matched, oldest first."""
+
+    @_abc_1.abstractmethod
+    def Follow(
+        self,
+        request: _operator_pb2.FollowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operator_pb2.Match], _abc.AsyncIterator[_operator_pb2.Match]]:
+        """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
 
     @_abc_1.abstractmethod
     def Status(
