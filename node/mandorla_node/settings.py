@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,7 +15,7 @@ from pydantic_settings import (
 )
 
 from mandorla_protocol.errors import Code, NodeError
-from mandorla_protocol.indicators import Collection
+from mandorla_protocol.indicators import REGISTRY, Collection
 
 Positive = Annotated[int, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -32,11 +32,67 @@ class RoundPolicy(BaseModel):
     cap: Positive = 2**21
     lifetime: Annotated[int, Field(ge=60, le=7 * 24 * 3600)] = 24 * 3600
     epoch_lifetime: Annotated[int, Field(ge=3600)] = 30 * 24 * 3600
+    epoch_shortest: Annotated[int, Field(ge=3600)] = 30 * 24 * 3600
+    kinds: tuple[Literal["shared", "watch"], ...] = ("shared", "watch")
     report_sightings: bool = False
+    take_sightings: bool = True
     max_table: Positive = 2**26
     prepare_every: Annotated[int, Field(ge=0)] = 600
     accepted_purposes: tuple[Text, ...] = ()
     accepted_legal_bases: tuple[Text, ...] = ()
+
+
+class PeerRules(BaseModel):
+    """What differs for a peer, or for a peer and a collection, from the rest of this file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kinds: tuple[Literal["shared", "watch"], ...] | None = None
+    budget: Positive | None = None
+    cap: Positive | None = None
+    epoch_lifetime: Annotated[int, Field(ge=3600)] | None = None
+    epoch_shortest: Annotated[int, Field(ge=3600)] | None = None
+    report_sightings: bool | None = None
+    take_sightings: bool | None = None
+
+
+class PeerPolicy(PeerRules):
+    """What differs for a peer: over all collections, and over some."""
+
+    elements_per_second: Positive | None = None
+    collections: dict[Collection, PeerRules] = {}
+
+
+class ActionPolicy(BaseModel):
+    """When this lab's gateway should act on what is known of an indicator (docs/operators.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    own_evidence: bool = True
+    """Whether this lab's own flag is enough."""
+    labs: Annotated[int, Field(ge=1, le=64)] = 2
+    """Peers that must have flagged it, where this lab has not."""
+    types: dict[str, Annotated[int, Field(ge=1, le=64)]] = {}
+    """The same, by type of indicator."""
+
+    @field_validator("types")
+    @classmethod
+    def _registered(cls, types: dict[str, int]) -> dict[str, int]:
+        unknown = ", ".join(sorted(types.keys() - REGISTRY.keys()))
+        if unknown:
+            raise ValueError(f"no such type: {unknown}")
+        return types
+
+
+class RetentionPolicy(BaseModel):
+    """How long this lab keeps what it needs no more. Seconds; 0 is for ever."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    observed: Annotated[int, Field(ge=0)] = 0
+    """After an indicator was seen last."""
+    ended_matches: Annotated[int, Field(ge=0)] = 400 * 24 * 3600
+    """After a match ended."""
 
 
 class WatchPolicy(BaseModel):
@@ -107,6 +163,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     rounds: RoundPolicy = RoundPolicy()
     watch: WatchPolicy = WatchPolicy()
+    peers: dict[str, PeerPolicy] = {}
+    action: ActionPolicy = ActionPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
     audit: AuditPolicy = AuditPolicy()
     suppression: SuppressionPolicy = SuppressionPolicy()
     limits: Limits = Limits()
@@ -147,7 +206,13 @@ def load_settings(path: Path) -> Settings:
 
 def initial_toml(lab: str, listen: str, endpoint: str) -> str:
     """Return the text of a new node's configuration file: what must be said, and what may be changed."""
-    policy, watch, audit, limits = RoundPolicy(), WatchPolicy(), AuditPolicy(), Limits()
+    policy, watch, action, audit, limits = (
+        RoundPolicy(),
+        WatchPolicy(),
+        ActionPolicy(),
+        AuditPolicy(),
+        Limits(),
+    )
     return f"""\
 # This lab's node. Times are in seconds; what is commented out shows its default.
 lab = "{lab}"
@@ -165,7 +230,10 @@ legal_basis = "{policy.legal_basis}"
 # cap = {policy.cap}            # evaluations that a peer gets in one round
 # lifetime = {policy.lifetime}
 # epoch_lifetime = {policy.epoch_lifetime}
-# report_sightings = false
+# epoch_shortest = {policy.epoch_shortest}  # a key whose budget is spent ends early, but not before this
+# kinds = ["shared", "watch"]
+# report_sightings = false   # tell peers which of their flags this lab has met
+# take_sightings = true      # take note of what they tell
 # prepare_every = {policy.prepare_every}     # how often tables are brought up to date unasked; 0: never
 # max_table = {policy.max_table}      # entries of a peer's tag table, at most
 # accepted_purposes = []     # other labs' wordings that this lab signs, beside its own
@@ -176,6 +244,22 @@ legal_basis = "{policy.legal_basis}"
 # collections = [{", ".join(f'"{one.value}"' for one in watch.collections)}]
 # lifetime = {watch.lifetime}            # a standing round is closed after this, and the next one begun
 # delay = {watch.delay}               # what is observed waits this long for more, to be asked about together
+
+# What differs for one peer, and for one peer and collection:
+# [peers.lab-b]
+# kinds = ["watch"]
+# elements_per_second = {limits.elements_per_second}
+# [peers.lab-b.collections.accounts]
+# budget = 100000
+
+[action]
+# own_evidence = true        # what a check calls actionable: this lab's own flag,
+# labs = {action.labs}                   # or that of as many peers,
+# types = {{}}                 # or of as many as this says for a type: {{ email = 1 }}
+
+[retention]
+# observed = 0               # forget what was not seen for so long; 0: never
+# ended_matches = {RetentionPolicy().ended_matches}
 
 [audit]
 # keep_elements = {audit.keep_elements}   # how long evaluations can be rechecked; 0: always

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.errors import MandorlaError
+from mandorla_protocol.errors import Code, MandorlaError
 
 from .rounds.initiator import Initiator
 from .rounds.open_rounds import OpenRounds
@@ -91,7 +91,8 @@ class Watching:
                 code = error.code
             _LOG.info("no watch", lab=lab.hex()[:16], collection=collection, code=code.name if code else "")
             await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, no secret
-            wait = min(_LONGEST_WAIT, 2 * wait)
+            # Who is busy with another round is there, and will be free soon.
+            wait = _FIRST_WAIT if code is Code.NOT_READY else min(_LONGEST_WAIT, 2 * wait)
 
     async def _leave_to_the_peer(self, lab: LabId, collection: str) -> None:
         """Return once there was no standing round with a peer for a while."""

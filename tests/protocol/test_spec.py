@@ -173,7 +173,10 @@ def test_the_domain_strings_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize(("machine", "number"), [(querier, "10.1"), (holder, "10.2")])
 def test_state_tables_name_every_event_and_effect(machine: object, number: str) -> None:
-    named = set(re.findall(r"`([A-Z][a-z]\w+)`", section(number)))
+    # Section 19.5 has what a standing round adds to either.
+    added = {"10.1": {"IndicatorsWaiting", "TableAnnounced", "Leaving"}, "10.2": {"TableExtended"}}[number]
+    assert added <= set(re.findall(r"`(\w+)`", section("19.5")))
+    named = set(re.findall(r"`([A-Z][a-z]\w+)`", section(number))) | added
     members = {
         member.__name__ for alias in ("Event", "Effect") for member in getattr(machine, alias).__args__
     }
@@ -253,6 +256,39 @@ def test_the_queriers_table_is_what_step_does() -> None:
     assert_table("10.1", accepted, refused)
 
 
+def test_the_table_of_a_standing_querier_is_what_step_does() -> None:
+    versions = [
+        tuple(TableEntry(v, Operation.ADD, Tag(bytes([n]) * 16), bytes(SEALED_LABEL_SIZE)) for n in (1, 2))
+        for v in (1, 2)
+    ]
+    frontiers = [Frontier().extend(one.leaf_hash() for one in versions[0])]
+    frontiers.append(frontiers[0].extend(one.leaf_hash() for one in versions[1]))
+    tables = [TableCommitment(v, one.size, one.root) for v, one in enumerate(frontiers, 1)]
+    offer = replace(header().responder.offer, table=tables[0], budget=2**20, cap=3 * CHUNK_SIZE + 256)
+    terms = replace(
+        header(),
+        mode=Mode.STANDING,
+        kind=Kind.WATCH,
+        responder=replace(header().responder, offer=offer),
+    )
+    events: list[object] = [querier.Leaving()]
+    events += [querier.IndicatorsWaiting(count) for count in (2 * CHUNK_SIZE + 1, 4 * CHUNK_SIZE)]
+    for index in range(4):
+        events.append(querier.ChunkBlinded(index, b""))
+        events += [kind(index, b"", b"") for kind in (querier.ChunkAnswered, querier.ChunkFinalized)]
+    events += [querier.TableAnnounced(table) for table in (*tables, TableCommitment(1, 1, bytes(32)))]
+    other = replace(versions[1][1], tag=Tag(bytes([4]) * 16))
+    pages = (versions[0], versions[1][:1], versions[1][1:], (other,), ())
+    events += [querier.PageReceived(parts_of(page)) for page in pages]
+    reader = TableReader.resume(TableCommitment(), Frontier(), tables[0])
+    start = querier.open_half(terms, EPOCH.holder, 1, reader)
+    start, _ = querier.step(start, querier.Started())
+    accepted, refused = explore(querier, start, events, lambda state: str(state.phase.name))
+    for found in (accepted, refused):
+        found -= {row for row in found if row[0] != "STANDING"}
+    assert_table("19.5", accepted, refused)
+
+
 def test_the_holders_table_is_what_step_does() -> None:
     terms, now = header(), header().created
 
@@ -298,6 +334,7 @@ _SCALARS = {
     FieldDescriptor.TYPE_BYTES: "bytes",
     FieldDescriptor.TYPE_UINT32: "uint32",
     FieldDescriptor.TYPE_UINT64: "uint64",
+    FieldDescriptor.TYPE_BOOL: "bool",
 }
 
 

@@ -21,6 +21,7 @@ from mandorla_protocol.log.checkpoint import Checkpoint, LogKey
 from mandorla_protocol.log.entries import LogEntry, decode_entry
 from mandorla_protocol.log.fraud import FraudProof
 from mandorla_protocol.merkle import Frontier, hash_leaf
+from mandorla_protocol.session.announcement import Announcement
 from mandorla_protocol.session.transcript import CloseStatement
 from tests.support.trees import nodes
 
@@ -38,6 +39,7 @@ STRUCTURES: dict[str, tuple[type[Any], Callable[[bytes], Any]]] = {
     **{kind.DOMAIN.removeprefix("mandorla/v1 "): (kind, decode_entry) for kind in get_args(LogEntry)},
     "merkle frontier": (Frontier, Frontier.decode),
     "offer": (Offer, Offer.decode),
+    "table announcement": (Announcement, Announcement.decode),
     "round header": (RoundHeader, RoundHeader.decode),
 }
 

@@ -139,6 +139,10 @@ VALUES: Final[dict[str, Value]] = {
     "merkle frontier": frontier_of([leaf_hash(entry(number)) for number in range(7)]),
     "offer": OFFER,
     "round header": HEADER,
+    "table announcement": {
+        "header_digest": hashlib.sha256(join(structures.header(HEADER))).digest(),
+        "table": OFFER["table"],
+    },
     **LOGGED,
 }
 """One value of every structure that is decoded."""

@@ -202,6 +202,7 @@ DECODED: Final[dict[str, Callable[[Value], Fields]]] = {
     "label": structures.label,
     "merkle frontier": structures.frontier,
     "offer": structures.offer,
+    "table announcement": structures.announcement,
     "round header": structures.header,
     **ENTRIES,
 }

@@ -207,6 +207,17 @@ def close(value: Value) -> Fields:
     }
 
 
+def announcement(value: Value) -> Fields:
+    """SPEC 19.2."""
+    table = value["table"]
+    return domain("table announcement") | {
+        "header_digest": value["header_digest"],
+        "table.version": uint(table["version"], 8),
+        "table.size": uint(table["size"], 8),
+        "table.root": table["root"],
+    }
+
+
 def card(value: Value) -> Fields:
     """SPEC 9.1: what a card's signature is on."""
     return domain("card") | {

@@ -61,10 +61,10 @@ class Initiator:
         if peer.caught:
             raise RoundError(Code.EQUIVOCATION)
         agreement.require_collection(terms.collection)
-        self._rounds.make_way(peer.lab, terms.collection)
         started = time.monotonic()
         for attempt in range(_BUSY_RETRIES):
             try:
+                self._rounds.make_way(peer.lab, terms.collection)
                 async with self._rounds.busy[peer.lab, terms.collection]:
                     active = await self._initiate(peer, terms, progress)
                 findings = (
@@ -83,6 +83,8 @@ class Initiator:
 
         Raises MandorlaError if no round came about.
         """
+        if self._rounds.is_kept_clear(peer.lab, collection):
+            raise RoundError(Code.NOT_READY, "another round is to be")
         terms = Terms(Kind.WATCH, collection, Mode.STANDING)
         async with self._rounds.busy[peer.lab, collection]:
             return await self._initiate(peer, terms, no_progress)
@@ -141,7 +143,7 @@ class Initiator:
             self._rounds.forget(active)
             raise
         await asyncio.to_thread(self._rounds.store.peers.touch, peer.lab)
-        active.begin(self._rounds.clock())
+        self._rounds.begin(active)
         return active
 
     async def _see_through(self, active: ActiveRound, progress: Progress) -> None:

@@ -41,6 +41,9 @@ LAST_PATIENCE: Final = 5.0
 
 _AGREEMENT_WAIT: Final = 10.0
 
+_KEPT_CLEAR: Final = 10.0
+"""Seconds for which no standing round begins where another round is to be."""
+
 
 class OpenRounds:
     """The rounds that are open, with what both sides of them need."""
@@ -70,6 +73,7 @@ class OpenRounds:
         self._pool = pool
         self._turns: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._comparing: set[asyncio.Task[Findings]] = set()
+        self._kept_clear: dict[tuple[LabId, str], float] = {}
 
     async def abort_all(self) -> None:
         """End every round, and tell the peers: the node stops."""
@@ -109,6 +113,8 @@ class OpenRounds:
             half = QuerierHalf(*planned)
             await half.open()
             return ActiveRound(header, lab, peer, ready, half, client, *beside)
+        if self.is_kept_clear(peer.lab, header.collection):
+            raise RoundError(Code.NOT_READY, "another round is to be")
         standing = StandingHalf(*planned)
         turn = self._turns[peer.lab, header.collection]
         standing.stand(self.changes, turn, self.home.settings.watch.delay)
@@ -123,10 +129,26 @@ class OpenRounds:
         return [active for active in rounds if active.agreed.is_set() and not active.ended.is_set()]
 
     def make_way(self, lab: LabId, collection: str) -> None:
-        """Have a standing round over a collection closed: another round is to be."""
+        """Have a standing round over a collection closed, and none begun for a while: another is to be."""
+        self._kept_clear[lab, collection] = asyncio.get_running_loop().time() + _KEPT_CLEAR
         for active in self.standing():
-            if (active.peer.lab, active.header.collection) == (lab, collection):
-                active.half.leave.set()
+            self._leave_if_in_the_way(active)
+
+    def is_kept_clear(self, lab: LabId, collection: str) -> bool:
+        """Say whether another round is to be over a collection than a standing one."""
+        return asyncio.get_running_loop().time() < self._kept_clear.get((lab, collection), 0.0)
+
+    def begin(self, active: ActiveRound) -> None:
+        """Begin this lab's half of a round that both labs have signed."""
+        active.begin(self.clock())
+        if isinstance(active, StandingRound):
+            self._leave_if_in_the_way(active)
+        else:
+            self._kept_clear.pop((active.peer.lab, active.header.collection), None)
+
+    def _leave_if_in_the_way(self, active: StandingRound) -> None:
+        if self.is_kept_clear(active.peer.lab, active.header.collection):
+            active.half.leave.set()
 
     async def leave_all(self, patience: float) -> None:
         """Close the rounds that stand, as far as the peers answer in so many seconds."""

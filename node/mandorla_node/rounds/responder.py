@@ -110,7 +110,7 @@ class Responder:
             await client.close()
             raise
         self._rounds.open[header.round_id] = active
-        active.begin(self._rounds.clock())
+        self._rounds.begin(active)
         task = asyncio.create_task(self._respond(active, busy))
         self._responding.add(task)
         task.add_done_callback(self._responding.discard)
