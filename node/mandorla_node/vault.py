@@ -129,9 +129,40 @@ class Vault:
         return HKDFExpand(algorithm=SHA512(), length=KEY_SIZE, info=info).derive(self._key)
 
 
+class LockedVault(Vault):
+    """The vault of a command that does without the home's keys: it seals and opens nothing."""
+
+    def __init__(self) -> None:
+        """Hold no key."""
+
+    def seal(self, secret: bytes) -> bytes:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def open(self, sealed: bytes) -> bytes:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def seal_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def open_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def mask(self, context: bytes, positions: NDArray[np.int64], values: bytes) -> bytes:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+
 def new_key() -> bytes:
     """Draw a vault key."""
     return random(KEY_SIZE)
+
+
+def _locked() -> NodeError:
+    return NodeError(Code.BAD_HOME, "the store was opened without the home's keys")
 
 
 def _counter(position: int) -> bytes:

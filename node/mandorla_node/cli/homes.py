@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..keys.kinds import SourceKind
+from .keys import KeyNameOption, KeyPathOption, said_of, source_from
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -25,15 +27,33 @@ def init(
         str | None,
         typer.Option(metavar="HOST:PORT", help="What peers dial, where it is not what the node listens on."),
     ] = None,
+    key_source: Annotated[
+        SourceKind,
+        typer.Option(
+            help="Where the key comes from that seals the home's secrets; home: they are not sealed."
+        ),
+    ] = SourceKind.HOME,
+    key_path: KeyPathOption = None,
+    key_name: KeyNameOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a home: keys, card, configuration and store."""
+    """Make a home: keys, card, configuration and store.
+
+    Its secrets are sealed under the key of --key-source: a file at --key-path, which best is on another disk;
+    a systemd credential called --key-name, read from --key-path where this process has none; or a passphrase.
+    """
     from mandorla_protocol.card import fingerprint
 
     from ..home import Home
     from .output import console, pairs, safe, write_json
 
-    made = Home.create(home, lab=lab, listen=listen, endpoint=endpoint)
+    made = Home.create(
+        home,
+        lab=lab,
+        listen=listen,
+        endpoint=endpoint,
+        source=source_from(key_source, key_path, key_name),
+    )
     if as_json:
         write_json({"home": str(home), **card_object(made.card)})
         return
@@ -42,6 +62,7 @@ def init(
     rows = pairs()
     rows.add_row("endpoint", safe(made.card.endpoint))
     rows.add_row("fingerprint", safe(fingerprint(made.card.identity)))
+    rows.add_row("keys", safe(said_of(made.key_source)))
     out.print(rows)
     out.print("\nNext", style="bold")
     steps = pairs()
@@ -59,7 +80,7 @@ def card(home: HomeOption) -> None:
     """
     from ..home import Home
 
-    typer.echo(Home.open(home).card.to_json(), nl=False)
+    typer.echo(Home.locate(home).read_card().to_json(), nl=False)
 
 
 def card_object(card: Card) -> dict[str, str | None]:

@@ -35,10 +35,10 @@ def add(
     except UnicodeDecodeError:
         raise InputError(Code.BAD_CARD, f"{card_file} is not UTF-8") from None
     card = Card.from_json(text)
-    opened = Home.open(home)
-    if card.identity == opened.card.identity:
+    place = Home.locate(home)
+    if card.identity == place.read_card().identity:
         raise InputError(Code.BAD_CARD, "this is this lab's own card")
-    store = opened.open_store()
+    store = place.open_store()
     try:
         store.peers.add(card)
     finally:
@@ -64,7 +64,7 @@ def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     from ..home import Home
     from .output import ago, console, safe, table, write_json
 
-    store = Home.open(home).open_store()
+    store = Home.locate(home).open_store()
     try:
         peers = store.peers.all()
     finally:
@@ -99,7 +99,7 @@ def remove(name: Annotated[str, typer.Argument(help="The peer's name.")], home: 
     from ..home import Home
     from .output import console, safe
 
-    store = Home.open(home).open_store()
+    store = Home.locate(home).open_store()
     try:
         store.peers.remove(name)
     finally:

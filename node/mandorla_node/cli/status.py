@@ -19,7 +19,7 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
     """Show the running node's sets, peers, budgets and rounds."""
     from ..home import Home
 
-    answer = asyncio.run(_ask(Home.open(home).operator_socket))
+    answer = asyncio.run(_ask(Home.locate(home).operator_socket))
     if as_json:
         _write_json(answer)
     else:

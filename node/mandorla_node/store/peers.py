@@ -55,7 +55,7 @@ class Peers:
         Raises InputError(BAD_CARD) if another lab has the name, or the certificate is not one of this lab's:
         it must carry the identity's name, so that no two cards can share one.
         """
-        certificates.require_certificate_of(card.identity, card.certificate)
+        certificates.require_certificate_of(card)
         with self._database.write() as connection:
             owner = connection.scalar(select(PEERS.c.lab).where(PEERS.c.name == card.name))
             if owner is not None and owner != card.identity:
