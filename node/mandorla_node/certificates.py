@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -12,6 +13,9 @@ from cryptography.x509.oid import NameOID
 from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, InputError
+
+CLOCK_ERROR: Final = 300
+"""Seconds by which the clocks of two labs may differ (SPEC 9.3)."""
 
 _LIFETIME = timedelta(days=825)
 _BACKDATE = timedelta(hours=1)
@@ -72,6 +76,18 @@ def require_certificate_of(card: Card) -> None:
         names = []
     if names != [tls_name(card.identity, card.issued)]:
         raise InputError(Code.BAD_CARD, "the certificate is not one of the identity and its card")
+
+
+def require_valid(card: Card, now: int) -> None:
+    """Raise InputError(BAD_CARD) unless a card's certificate is valid now, give or take a clock's error."""
+    try:
+        certificate = x509.load_der_x509_certificate(card.certificate)
+        begins = certificate.not_valid_before_utc.timestamp()
+        valid = begins - CLOCK_ERROR <= now < certificate.not_valid_after_utc.timestamp()
+    except (ValueError, x509.InvalidVersion):
+        valid = False
+    if not valid:
+        raise InputError(Code.BAD_CARD, "the certificate is not valid now")
 
 
 def expires_at(card: Card) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from mandorla_protocol.errors import Code, InputError, NodeError
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -49,3 +53,22 @@ def destroy(path: Path) -> None:
             os.fsync(file.fileno())
         path.unlink()
         sync_folder(path.parent)
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Keep out other commands that change a home's keys and cards, and give what the disk refuses its code.
+
+    Raises InputError(BAD_INPUT) if there is one, NodeError(BAD_HOME) for what the disk refuses.
+    """
+    try:
+        descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
+    except BlockingIOError:
+        raise InputError(Code.BAD_INPUT, "another command changes this home's keys") from None
+    except OSError as error:
+        raise NodeError(Code.BAD_HOME, f"{home}: {os.strerror(error.errno or 0)}") from None

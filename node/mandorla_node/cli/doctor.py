@@ -12,8 +12,11 @@ import typer
 from mandorla_protocol.errors import Code, MandorlaError
 
 from .options import JsonOption
+from .status import SOON
 
 if TYPE_CHECKING:
+    from mandorla_protocol.card import Card
+
     from ..home import Place
 
 _PACKAGES = ("mandorla", "cryptography", "grpcio", "protobuf", "pynacl", "rbcl", "sqlalchemy")
@@ -138,6 +141,7 @@ def _home(path: Path) -> Iterator[Finding]:
         card = home.read_card()
         yield Finding("card", f"{card.name} at {card.endpoint}")
         yield from _keys(home)
+        yield _certificate(home, card)
         yield Finding("socket", "a node runs" if node_answers(home.operator_socket) else "no node runs")
         yield from _permissions(path)
         with closing(home.open_store()) as store:
@@ -149,6 +153,22 @@ def _home(path: Path) -> Iterator[Finding]:
         yield Finding("suppression", f"{plural(entries, 'entry', 'entries')} of lists{installed}")
     except MandorlaError as error:
         yield Finding("trouble", error.diagnostics(), error.code)
+
+
+def _certificate(home: Place, card: Card) -> Finding:
+    """Say when the certificate of the card ends."""
+    from .. import certificates
+    from ..clock import system_clock
+    from ..formats.rows import rfc3339
+
+    expires, now = certificates.expires_at(card), system_clock()
+    said = f"until {rfc3339(expires)[:10]}"
+    if now >= expires:
+        return Finding("certificate", f"ended {rfc3339(expires)[:10]}: mandorla renew", Code.BAD_CARD)
+    if expires - now < SOON:
+        own = home.settings.keys.renew_before
+        said += ", soon" + ("; a running node renews it by itself" if own else ": mandorla renew")
+    return Finding("certificate", said)
 
 
 def _keys(home: Place) -> Iterator[Finding]:

@@ -83,6 +83,60 @@ def card(home: HomeOption) -> None:
     typer.echo(Home.locate(home).read_card().to_json(), nl=False)
 
 
+def renew(
+    home: HomeOption,
+    endpoint: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="What peers dial from now on.", show_default=False)
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a new certificate and a new card, and give the card to the peers.
+
+    A running node goes on: each peer is told, and for a while, [keys] overlap in mandorla.toml, both
+    certificates are taken. `status` names the peers that have not said that they pinned the new card; give
+    them the card by hand if they do not before the overlap ends. A stopped node tells its peers when it runs.
+    """
+    import asyncio
+
+    from mandorla_protocol.card import Card, require_endpoint
+
+    from .. import files
+    from ..clock import system_clock
+    from ..home import CONFIG, Home
+    from ..operator_client import OperatorClient, node_answers
+    from ..renewal import renew_stopped
+    from ..settings import with_values
+    from .output import console, pairs, safe, write_json
+
+    place = Home.locate(home)
+    if endpoint:
+        require_endpoint(endpoint)
+        with files.alone(home):
+            config = home / CONFIG
+            changed = with_values(config.read_text("utf-8"), "", {"endpoint": endpoint})
+            files.replace(config, changed.encode())
+
+    async def ask() -> str:
+        async with OperatorClient(place.operator_socket) as client:
+            return await client.renew_card(endpoint)
+
+    runs = node_answers(place.operator_socket)
+    made = (
+        Card.from_json(asyncio.run(ask()))
+        if runs
+        else renew_stopped(Home.open(home), endpoint, system_clock())
+    )
+    if as_json:
+        write_json(card_object(made) | {"issued": made.issued})
+        return
+    out = console()
+    out.print("Renewed the card of ", safe(made.name, "bold"), ".", sep="")
+    rows = pairs()
+    rows.add_row("endpoint", safe(made.endpoint))
+    rows.add_row("peers", "are being told: mandorla status" if runs else "are told when the node runs")
+    out.print(rows)
+
+
 def card_object(card: Card) -> dict[str, str | None]:
     """Return what JSON output says of a card."""
     return {"name": card.name, "endpoint": card.endpoint, "identity": card.identity.hex()}

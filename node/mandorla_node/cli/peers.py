@@ -21,7 +21,11 @@ def add(
     home: HomeOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Pin a peer's card. A running node knows the peer at once."""
+    """Pin a peer's card. A running node knows the peer at once.
+
+    A newer card of a pinned peer takes the place of the one before, which goes on for a while ([keys] overlap
+    in mandorla.toml). To refuse that one at once, remove the peer first.
+    """
     from mandorla_protocol.card import MAX_CARD_BYTES, Card, fingerprint
 
     from ..home import Home
@@ -40,7 +44,7 @@ def add(
         raise InputError(Code.BAD_CARD, "this is this lab's own card")
     store = place.open_store()
     try:
-        store.peers.add(card)
+        store.peers.add(card, place.settings.keys.overlap)
     finally:
         store.close()
     if as_json:

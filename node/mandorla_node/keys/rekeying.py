@@ -7,13 +7,9 @@ finishes.
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from mandorla_protocol.errors import Code, InputError, NodeError
+from mandorla_protocol.errors import Code, NodeError
 
 from .. import files, own_cards
 from ..home import CONFIG, Home
@@ -40,7 +36,7 @@ def rekey(home: Path, new: KeySource, cost: Cost | None = None) -> None:
     place = Home.locate(home)
     if node_answers(place.operator_socket):
         raise NodeError(Code.BAD_HOME, "a node serves this home; stop it first")
-    with _alone(home):
+    with files.alone(home):
         config = home / CONFIG
         changed = with_values(config.read_text("utf-8"), "keys", new.values())
         secrets, slot = sealed.read(home, place.key_source)
@@ -57,19 +53,3 @@ def rekey(home: Path, new: KeySource, cost: Cost | None = None) -> None:
         own_cards.seal_keys(home, vault)
         for name in PLAIN:
             files.destroy(home / name)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Keep out whoever else changes this home, and give what the disk refuses its code."""
-    try:
-        descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        finally:
-            os.close(descriptor)
-    except BlockingIOError:
-        raise InputError(Code.BAD_INPUT, "another command changes this home's keys") from None
-    except OSError as error:
-        raise NodeError(Code.BAD_HOME, f"{home}: {os.strerror(error.errno or 0)}") from None
