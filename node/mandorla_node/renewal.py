@@ -152,6 +152,9 @@ class Renewal:
                 await self._round()
             except MandorlaError as error:
                 _LOG.warning("card not renewed", code=error.code.name, detail=error.detail)
+            except Exception as error:
+                # Whatever it was, the certificate's end comes all the same: the next time may do better.
+                _LOG.error("card not renewed", error=type(error).__name__)
             try:
                 async with asyncio.timeout(ROUND_EVERY):
                     await self._wake.wait()

@@ -99,7 +99,7 @@ async def running(
         renewal = Renewal(home, store, cards, client, clock)
         renewal.load()
         renewing = asyncio.create_task(renewal.run())
-        stack.callback(renewing.cancel)
+        stack.push_async_callback(_stopped, renewing)
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
         stack.push_async_callback(tables.settled)
@@ -143,6 +143,7 @@ async def running(
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
+    """End a task, and wait until it has."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

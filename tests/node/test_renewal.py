@@ -20,9 +20,9 @@ from mandorla_node.renewal import OwnCards, issue
 from mandorla_node.store import Peer
 from mandorla_protocol.card import Card, issue_card
 from mandorla_protocol.errors import Code, InputError, TransportError
-from mandorla_protocol.header import RoundHeader
+from mandorla_protocol.header import Offer, RoundHeader
 from mandorla_protocol.log.entries import RoundAgreed
-from tests.support.hostile import hello_request
+from tests.support.hostile import HostileLab, hello_request
 from tests.support.labs import (
     addresses,
     code_of,
@@ -261,6 +261,40 @@ def test_a_card_that_does_not_follow_is_refused(folder: Path) -> None:
                 assert await refusal(again, same_time.card) == "CARD_REFUSED"
                 await again.Hello(hello_request(), timeout=30)
             assert pinned(a, "lab-b").cards == (following.card, b.card)
+
+    asyncio.run(journey())
+
+
+@pytest.mark.spec("9.10-4")
+def test_a_header_names_the_certificate_that_is_shown(folder: Path) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    following = next_card(b, b.card)
+    with closing(a.open_store()) as store:
+        store.peers.add(following.card, overlap=3600)
+    hostile = HostileLab(b, a.card)
+
+    async def propose(stub: Stub, named: Card) -> exchange_pb2.ProposeResponse:
+        response = await stub.Hello(hello_request(), timeout=30)
+        header = hostile.compose(Offer.decode(response.encoded_offer))
+        by = replace(header.initiator, certificate_hash=named.certificate_hash)
+        return await stub.Propose(hostile.sign(replace(header, initiator=by)), timeout=30)
+
+    async def journey() -> None:
+        async with (
+            serving(a),
+            hostile.serving(),
+            channel(a.card, b.cards[0]) as by_old,
+            channel(a.card, following) as by_new,
+        ):
+            old, new = (exchange_pb2_grpc.ExchangeStub(one) for one in (by_old, by_new))
+            for stub, named in ((old, following.card), (new, b.card)):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await propose(stub, named)
+                assert code_of(caught.value) == "BAD_HEADER"
+            assert hostile.calls == []
+            # By the old certificate, lab-a calls back where only the old one is shown.
+            assert (await propose(old, b.card)).signature
+            assert "AddCheckpoint" in hostile.calls
 
     asyncio.run(journey())
 

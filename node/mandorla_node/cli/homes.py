@@ -109,12 +109,10 @@ def renew(
     from .output import console, pairs, safe, write_json
 
     place = Home.locate(home)
+    config, changed = home / CONFIG, ""
     if endpoint:
         require_endpoint(endpoint)
-        with files.alone(home):
-            config = home / CONFIG
-            changed = with_values(config.read_text("utf-8"), "", {"endpoint": endpoint})
-            files.replace(config, changed.encode())
+        changed = with_values(config.read_text("utf-8"), "", {"endpoint": endpoint})
 
     async def ask() -> str:
         async with OperatorClient(place.operator_socket) as client:
@@ -126,6 +124,9 @@ def renew(
         if runs
         else renew_stopped(Home.open(home), endpoint, system_clock())
     )
+    if changed:
+        with files.alone(home):
+            files.replace(config, changed.encode())
     if as_json:
         write_json(card_object(made) | {"issued": made.issued})
         return

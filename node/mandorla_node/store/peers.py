@@ -113,25 +113,33 @@ class Peers:
         Raises TransportError: NOT_PINNED if the peer is not pinned, CARD_REFUSED if the card is not newer,
         has another name or log origin, or a certificate that is not its own or not valid now.
         """
+        # Most of what comes changes nothing, and needs not wait for those who write.
+        with self._database.read() as connection:
+            if not self._follows(card, _pinned(connection, card.identity)):
+                return False
         with self._database.write() as connection:
             pinned = _pinned(connection, card.identity)
-            if pinned is None:
-                raise TransportError(Code.NOT_PINNED)
-            if card == pinned:
+            if not self._follows(card, pinned) or pinned is None:
                 return False
-            if card.issued <= pinned.issued:
-                raise TransportError(Code.CARD_REFUSED, "the card is not newer than the pinned one")
-            if (card.name, card.log_origin) != (pinned.name, pinned.log_origin):
-                raise TransportError(
-                    Code.CARD_REFUSED, "a card that follows has the same name and log origin"
-                )
-            try:
-                certificates.require_certificate_of(card)
-                certificates.require_valid(card, self._clock())
-            except InputError as error:
-                raise TransportError(Code.CARD_REFUSED, error.detail) from None
             allow()
             self._follow(connection, pinned, card, overlap)
+        return True
+
+    def _follows(self, card: Card, pinned: Card | None) -> bool:
+        """Say whether a card follows the pinned one, and is not the same; raises TransportError otherwise."""
+        if pinned is None:
+            raise TransportError(Code.NOT_PINNED)
+        if card == pinned:
+            return False
+        if card.issued <= pinned.issued:
+            raise TransportError(Code.CARD_REFUSED, "the card is not newer than the pinned one")
+        if (card.name, card.log_origin) != (pinned.name, pinned.log_origin):
+            raise TransportError(Code.CARD_REFUSED, "a card that follows has the same name and log origin")
+        try:
+            certificates.require_certificate_of(card)
+            certificates.require_valid(card, self._clock())
+        except InputError as error:
+            raise TransportError(Code.CARD_REFUSED, error.detail) from None
         return True
 
     def _follow(self, connection: Connection, pinned: Card, card: Card, overlap: int) -> None:
