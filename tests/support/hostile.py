@@ -126,6 +126,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
             self.offer(),
             peer_offer,
             self.home.settings.rounds,
+            self.home.settings.rounds.lifetime,
             system_clock(),
         )
 
