@@ -140,10 +140,7 @@ class Renewal:
         self._renewing = asyncio.Lock()
         self._telling: dict[LabId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._buckets: dict[LabId, TokenBucket] = {}
-
-    def load(self) -> None:
-        """Read what peers have said that they pinned."""
-        self.own.receipts = {peer.lab: peer.receipt for peer in self._store.peers.all() if peer.receipt}
+        own.receipts = {peer.lab: peer.receipt for peer in store.peers.all() if peer.receipt}
 
     async def run(self) -> None:
         """Renew the card before it expires, and tell the peers that have not heard of it, for ever."""

@@ -97,9 +97,7 @@ async def running(
             return PeerClient(card, own or cards.known_to(card.identity), settings.limits)
 
         renewal = Renewal(home, store, cards, client, clock)
-        renewal.load()
-        renewing = asyncio.create_task(renewal.run())
-        stack.push_async_callback(_stopped, renewing)
+        stack.push_async_callback(_stopped, asyncio.create_task(renewal.run()))
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
         stack.push_async_callback(tables.settled)
