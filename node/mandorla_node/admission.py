@@ -110,8 +110,8 @@ class Admission(grpc.aio.ServerInterceptor):
             raise TransportError(Code.BAD_TRANSPORT, "the peer shows no certificate")
         der = x509.load_pem_x509_certificate(certificates[0]).public_bytes(Encoding.DER)
         fingerprint = hashlib.sha256(der).digest()
-        for peer in await asyncio.to_thread(self._store.peers.all):
-            if peer.card.certificate_hash == fingerprint:
+        for pinned in await asyncio.to_thread(self._store.peers.all):
+            if (peer := pinned.by(fingerprint)) is not None:
                 self._peer_limits.take_call(peer.lab)
                 if peer.caught:
                     raise RoundError(Code.EQUIVOCATION)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import grpc
@@ -16,6 +15,7 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 
 from . import certificates, wire
+from .own_cards import OwnCard
 from .settings import Limits
 
 Request = TypeVar("Request", bound=Message)
@@ -43,21 +43,25 @@ class Traffic:
 
 
 class PeerClient:
-    """A channel to one peer. Every call may raise MandorlaError: the peer's code, or the transport's."""
+    """A channel to one peer, from which it knows this lab by its card `own`.
 
-    def __init__(self, card: Card, tls_key: bytes, tls_certificate: bytes, limits: Limits) -> None:
+    Every call may raise MandorlaError: the peer's code, or the transport's.
+    """
+
+    def __init__(self, card: Card, own: OwnCard, limits: Limits) -> None:
+        self.own = own.card
         self.traffic = Traffic()
         self._limits = limits
         credentials = grpc.ssl_channel_credentials(
             root_certificates=certificates.pem_from_der(card.certificate),
-            private_key=tls_key,
-            certificate_chain=tls_certificate,
+            private_key=own.tls_key,
+            certificate_chain=own.tls_certificate,
         )
         self._channel = grpc.aio.secure_channel(
             f"dns:///{card.endpoint}",
             credentials,
             options=[
-                ("grpc.ssl_target_name_override", certificates.tls_name(card.identity)),
+                ("grpc.ssl_target_name_override", certificates.tls_name(card.identity, card.issued)),
                 ("grpc.max_receive_message_length", limits.message_size),
                 ("grpc.max_send_message_length", limits.message_size),
                 ("grpc.enable_http_proxy", 0),
@@ -110,6 +114,12 @@ class PeerClient:
     async def report(self, request: exchange_pb2.ReportRequest) -> exchange_pb2.ReportResponse:
         """Report sightings; repeating it changes nothing."""
         return await self._retrying(self._stub.Report, request)
+
+    async def update_card(
+        self, request: exchange_pb2.UpdateCardRequest, patience: float
+    ) -> exchange_pb2.UpdateCardResponse:
+        """Have this lab's next card pinned; repeating it changes nothing."""
+        return await self._once(self._stub.UpdateCard, request, patience)
 
     async def _once(
         self, method: Method[Request, Response], request: Request, deadline: float | None = None
@@ -164,5 +174,9 @@ async def back_off(attempt: int) -> None:
     await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, no secret
 
 
-ClientFactory = Callable[[Card], PeerClient]
-"""Makes a client for a pinned peer."""
+class ClientFactory(Protocol):
+    """Makes a client for a pinned peer."""
+
+    def __call__(self, card: Card, own: OwnCard | None = None) -> PeerClient:
+        """Make a client that shows one of this lab's cards: `own`, or else the one that the peer knows."""
+        ...

@@ -10,6 +10,7 @@ from . import wire
 from .admission import Context, caller
 from .clock import Clock
 from .limits import PeerLimits
+from .renewal import Renewal
 from .rounds.open_rounds import OpenRounds
 from .rounds.responder import Responder
 from .witness import Witness
@@ -21,11 +22,18 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
     """Hand each call to the round that it belongs to. `Admission` has let the caller in."""
 
     def __init__(
-        self, rounds: OpenRounds, responder: Responder, witness: Witness, limits: PeerLimits, clock: Clock
+        self,
+        rounds: OpenRounds,
+        responder: Responder,
+        witness: Witness,
+        limits: PeerLimits,
+        clock: Clock,
+        renewal: Renewal,
     ) -> None:
         self._rounds = rounds
         self._responder = responder
         self._witness = witness
+        self._renewal = renewal
         self._limits = limits
         self._clock = clock
 
@@ -88,3 +96,9 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
         tags = wire.tags_from(request.tags)
         await asyncio.to_thread(active.record_sightings, tags)
         return exchange_pb2.ReportResponse()
+
+    async def UpdateCard(
+        self, request: exchange_pb2.UpdateCardRequest, context: Context
+    ) -> exchange_pb2.UpdateCardResponse:
+        """Pin the caller's next card."""
+        return await self._renewal.accept(caller(), request)

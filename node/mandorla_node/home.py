@@ -1,116 +1,51 @@
-"""A node's home: the folder that holds its keys, card, configuration, store and socket."""
+"""A node's home: the folder that holds its keys, cards, configuration, store and socket."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mandorla_protocol.card import Card, issue_card, require_endpoint, require_name
-from mandorla_protocol.errors import Code, InputError, NodeError
+from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.signatures import lab_id
 
-from . import certificates
+from . import certificates, files, own_cards
 from .clock import Clock, system_clock
-from .settings import Settings, initial_toml, load_settings
-from .vault import Vault, new_key
+from .keys import sealed
+from .keys.kinds import SourceKind
+from .keys.sealed import Cost, SealedFile, Secrets
+from .keys.sources import KeySource
+from .own_cards import OwnCard
+from .settings import Settings, initial_toml, load_settings, with_values
+from .vault import LockedVault, Vault, new_key
 
 if TYPE_CHECKING:
     from .store import Store
 
-_CONFIG = "mandorla.toml"
-_IDENTITY = "identity.key"
-_VAULT = "store.key"
-_TLS_KEY = "tls.key"
-_TLS_CERTIFICATE = "tls.crt"
-_CARD = "card.json"
+CONFIG = "mandorla.toml"
+
 _STORE = "mandorla.db"
 _SOCKET = "operator.sock"
 _MAX_SOCKET_PATH = 107
+_PLAIN_KEYS = KeySource()
 
 
 @dataclass(frozen=True)
-class Home:
-    """An opened home."""
+class Place:
+    """A home whose keys stay where they are: enough to ask a running node, and to pin peers."""
 
     path: Path
     settings: Settings
-    card: Card
-    identity: Ed25519PrivateKey
-    tls_key: bytes
-    tls_certificate: bytes
-    vault: Vault
 
-    @classmethod
-    def create(cls, path: Path, lab: str, listen: str, endpoint: str | None = None) -> Home:
-        """Make a home with new keys, for its owner's eyes only.
-
-        Raises InputError(BAD_CARD) for a bad name or address, NodeError(BAD_HOME) if something is there.
-        """
-        require_name(lab)
-        require_endpoint(listen)
-        require_endpoint(endpoint or listen)
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise NodeError(Code.BAD_HOME, f"{path} is not empty")
-            path.chmod(0o700)
-            identity = Ed25519PrivateKey.generate()
-            tls_key, tls_certificate = certificates.issue_certificate(lab_id(identity), datetime.now(UTC))
-            card = issue_card(
-                identity,
-                lab,
-                certificates.der_from_pem(tls_certificate),
-                endpoint or listen,
-                f"mandorla.invalid/{lab}/{lab_id(identity).hex()[:16]}",
-            )
-            _write(path / _IDENTITY, identity.private_bytes_raw())
-            _write(path / _VAULT, new_key())
-            _write(path / _TLS_KEY, tls_key)
-            _write(path / _TLS_CERTIFICATE, tls_certificate)
-            _write(path / _CARD, card.to_json().encode())
-            _write(path / _CONFIG, initial_toml(lab, listen, endpoint or listen).encode())
-        except OSError as error:
-            raise NodeError(Code.BAD_HOME, f"{path}: {error.strerror}") from None
-        home = cls.open(path)
-        home.open_store().close()
-        return home
-
-    @classmethod
-    def open(cls, path: Path) -> Home:
-        """Open a home.
-
-        Raises NodeError: BAD_HOME if a file is missing or broken, BAD_CONFIG for a wrong configuration.
-        """
-        if not (path / _CONFIG).is_file():
-            raise NodeError(
-                Code.BAD_HOME, f"{path} is not a home; `mandorla init {path} --lab NAME` makes one"
-            )
-        settings = load_settings(path / _CONFIG)
-        try:
-            home = cls(
-                path=path,
-                settings=settings,
-                card=Card.from_json((path / _CARD).read_text("utf-8")),
-                identity=Ed25519PrivateKey.from_private_bytes((path / _IDENTITY).read_bytes()),
-                tls_key=(path / _TLS_KEY).read_bytes(),
-                tls_certificate=(path / _TLS_CERTIFICATE).read_bytes(),
-                vault=Vault((path / _VAULT).read_bytes()),
-            )
-            certificates.require_pair(home.tls_key, home.tls_certificate)
-            certificate_hash = hashlib.sha256(certificates.der_from_pem(home.tls_certificate)).digest()
-        except (OSError, ValueError, TypeError, InputError) as error:
-            raise NodeError(Code.BAD_HOME, f"{path}: {type(error).__name__} in a file of the home") from None
-        if (lab_id(home.identity), certificate_hash) != (home.card.identity, home.card.certificate_hash):
-            raise NodeError(
-                Code.BAD_HOME, f"{path / _CARD} is not the card of {_IDENTITY} and {_TLS_CERTIFICATE}"
-            )
-        return home
+    @property
+    def key_source(self) -> KeySource:
+        """Where the key comes from that seals this home's secrets."""
+        return KeySource.configured(self.settings.keys, self.path)
 
     @property
     def operator_socket(self) -> Path:
@@ -120,17 +55,125 @@ class Home:
             raise NodeError(Code.BAD_HOME, f"{socket} is too long for a socket; choose a shorter home")
         return socket
 
+    def read_card(self) -> Card:
+        """Return the card to give to peers; raises NodeError(BAD_HOME)."""
+        return own_cards.newest_card(self.path)
+
     def open_store(self, clock: Clock = system_clock) -> Store:
-        """Open the store, and bring its schema up to date."""
+        """Open the store, and bring its schema up to date. What is sealed in it stays so."""
+        return self._store(LockedVault(), clock)
+
+    def _store(self, vault: Vault, clock: Clock) -> Store:
         # The database takes half a second to load, and commands that ask a running node do without.
         from .store import Store  # noqa: PLC0415
 
-        return Store.open(self.path / _STORE, self.vault, clock)
+        return Store.open(self.path / _STORE, vault, clock)
 
 
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+@dataclass(frozen=True)
+class Home(Place):
+    """An opened home. `cards` are this lab's own, the newest first."""
+
+    identity: Ed25519PrivateKey
+    vault: Vault
+    cards: tuple[OwnCard, ...]
+
+    @property
+    def card(self) -> Card:
+        """The newest card, as it was when the home was opened."""
+        return self.cards[0].card
+
+    @property
+    def tls_key(self) -> bytes:
+        """The key of that card's certificate, as PEM."""
+        return self.cards[0].tls_key
+
+    @property
+    def tls_certificate(self) -> bytes:
+        """That card's certificate, as PEM."""
+        return self.cards[0].tls_certificate
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        lab: str,
+        listen: str,
+        endpoint: str | None = None,
+        source: KeySource = _PLAIN_KEYS,
+        cost: Cost | None = None,
+    ) -> Home:
+        """Make a home with new keys, for its owner's eyes only.
+
+        Keys that a source protects are written sealed, and never otherwise. `cost` is that of a passphrase.
+
+        Raises InputError: BAD_CARD for a bad name or address, BAD_INPUT for a source or a passphrase that is
+        not fit; NodeError(BAD_HOME) if something is there, or the source has no key.
+        """
+        require_name(lab)
+        require_endpoint(listen)
+        require_endpoint(endpoint or listen)
+        source.require_usable(path)
+        try:
+            if path.exists() and any(path.iterdir()):
+                raise NodeError(Code.BAD_HOME, f"{path} is not empty")
+            secret = None if source.kind is SourceKind.HOME else source.new_secret()
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+            identity, vault_key = Ed25519PrivateKey.generate(), new_key()
+            secrets = Secrets(identity.private_bytes_raw(), vault_key)
+            if secret is None:
+                sealed.write_plain(path, secrets)
+            else:
+                SealedFile(slots=(sealed.seal(secrets, source, secret, cost or Cost()),)).write(path)
+            tls_key, tls_certificate = certificates.issue_certificate(lab_id(identity), datetime.now(UTC))
+            card = issue_card(
+                identity,
+                lab,
+                certificates.der_from_pem(tls_certificate),
+                endpoint or listen,
+                f"mandorla.invalid/{lab}/{lab_id(identity).hex()[:16]}",
+            )
+            vault = Vault(vault_key)
+            own = OwnCard(card, tls_key, tls_certificate)
+            own_cards.write(path, own, vault if secret else None)
+            text = initial_toml(lab, listen, endpoint or listen)
+            if secret is not None:
+                text = with_values(text, "keys", source.values())
+            files.write_new(path / CONFIG, text.encode())
+        except OSError as error:
+            raise NodeError(Code.BAD_HOME, f"{path}: {error.strerror}") from None
+        home = cls(path, load_settings(path / CONFIG), identity, vault, (own,))
+        home.open_store().close()
+        return home
+
+    @classmethod
+    def locate(cls, path: Path) -> Place:
+        """Find a home, and leave its keys where they are.
+
+        Raises NodeError: BAD_HOME if there is none, BAD_CONFIG for a wrong configuration.
+        """
+        if not (path / CONFIG).is_file():
+            raise NodeError(
+                Code.BAD_HOME, f"{path} is not a home; `mandorla init {path} --lab NAME` makes one"
+            )
+        return Place(path, load_settings(path / CONFIG))
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a home, which may ask for its passphrase.
+
+        Raises NodeError: BAD_HOME if a file is missing or broken or the key is not the home's, BAD_CONFIG for
+        a wrong configuration.
+        """
+        place = cls.locate(path)
+        secrets, _ = sealed.read(path, place.key_source)
+        identity, vault = Ed25519PrivateKey.from_private_bytes(secrets.identity), Vault(secrets.vault)
+        cards = tuple(own_cards.read(path, vault))
+        if any(own.card.identity != lab_id(identity) for own in cards):
+            raise NodeError(Code.BAD_HOME, f"{path} holds a card of another identity")
+        return cls(path, place.settings, identity, vault, cards)
+
+    def open_store(self, clock: Clock = system_clock) -> Store:
+        """Open the store, and bring its schema up to date."""
+        return self._store(self.vault, clock)

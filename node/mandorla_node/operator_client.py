@@ -143,6 +143,14 @@ class OperatorClient:
         except grpc.aio.AioRpcError as error:
             raise self._error_from(error) from None
 
+    async def renew_card(self, endpoint: str) -> str:
+        """Have the lab's card renewed, with another endpoint unless it is empty; return its file's text."""
+        try:
+            request = operator_pb2.RenewCardRequest(endpoint=endpoint)
+            return (await self._stub.RenewCard(request, timeout=_QUICK)).card
+        except grpc.aio.AioRpcError as error:
+            raise self._error_from(error) from None
+
     def _error_from(self, error: grpc.aio.AioRpcError) -> MandorlaError:
         for key, value in error.trailing_metadata() or ():
             if key == CODE_KEY and isinstance(value, str) and value in Code.__members__:

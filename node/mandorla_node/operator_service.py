@@ -17,11 +17,13 @@ from mandorla_protocol.header import Kind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
+from . import certificates
 from .changes import Changes
 from .checking import Checking, Verdict
 from .formats.rows import IngestRow
 from .home import Home
 from .ingest import Ingestor
+from .renewal import Renewal
 from .rounds.agreement import Terms
 from .rounds.initiator import Initiator, RoundReport
 from .rounds.open_rounds import OpenRounds
@@ -62,6 +64,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         changes: Changes,
         engine: str,
         started: int,
+        renewal: Renewal,
     ) -> None:
         self._home = home
         self._store = store
@@ -69,6 +72,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         self._initiator = initiator
         self._checking = checking
         self._changes = changes
+        self._renewal = renewal
         self._engine = engine
         self._started = started
         self._suppressor = Suppressor(home.path, home.settings.suppression)
@@ -185,6 +189,14 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             await self._rounds.settled()
             return await asyncio.to_thread(self._status)
 
+    async def RenewCard(
+        self, request: operator_pb2.RenewCardRequest, context: Context
+    ) -> operator_pb2.RenewCardResponse:
+        """Renew this lab's card."""
+        async with _errors(context):
+            card = await self._renewal.renew(request.endpoint)
+            return operator_pb2.RenewCardResponse(card=card.to_json())
+
     def _tell(self, target: IndicatorSet, stored: Iterable[Indicator] | None) -> None:
         """Wake what waits for rows of a set; None stands for any."""
         if target is IndicatorSet.OBSERVED:
@@ -197,7 +209,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             self._changes.tell((), stored)
 
     def _status(self) -> operator_pb2.StatusResponse:
-        store, card = self._store, self._home.card
+        store, card = self._store, self._renewal.own.newest.card
         peers = store.peers.all()
         names = {peer.lab: peer.name for peer in peers}
         return operator_pb2.StatusResponse(
@@ -205,6 +217,9 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             endpoint=card.endpoint,
             engine=self._engine,
             started=self._started,
+            card_issued=card.issued,
+            card_expires=certificates.expires_at(card),
+            key_source=self._home.key_source.kind.value,
             sets=[
                 operator_pb2.SetSize(type=name, set=_SET_VALUES[target], count=count)
                 for name, target, count in store.indicators.sizes()
@@ -218,6 +233,8 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                     sightings=store.matches.count_sightings(peer.lab),
                     cosigned=store.log.cosigned_by(peer.lab),
                     caught=peer.caught,
+                    card_pending=self._renewal.pending(peer),
+                    card_expires=certificates.expires_at(peer.card),
                     budgets=[
                         operator_pb2.BudgetStatus(
                             collection=collection,

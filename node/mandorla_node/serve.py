@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import cast
+from typing import TypeAlias, cast
 
 import grpc
 import structlog
@@ -30,7 +30,9 @@ from .home import Home
 from .limits import PeerLimits
 from .logs import configure_logs
 from .operator_service import Operator
+from .own_cards import OwnCard
 from .preparing import Preparing
+from .renewal import OwnCards, Renewal
 from .rounds.initiator import Initiator
 from .rounds.open_rounds import OpenRounds
 from .rounds.responder import Responder
@@ -41,6 +43,10 @@ from .witness import Witness
 from .workers import Workers
 
 _LOG = structlog.get_logger()
+
+Pairs: TypeAlias = list[tuple[bytes, bytes]]
+"""Keys and certificates, as PEM."""
+
 _COLLECT_EVERY = 200_000
 _GRACE = 10.0
 _LEAVE = 5.0
@@ -85,8 +91,13 @@ async def running(
         sweep = asyncio.create_task(_sweep(store, home.card.identity, settings.audit.keep_elements, clock))
         stack.callback(sweep.cancel)
 
-        def client(card: Card) -> PeerClient:
-            return PeerClient(card, home.tls_key, home.tls_certificate, settings.limits)
+        cards = OwnCards(home.cards, settings.keys.overlap, clock)
+
+        def client(card: Card, own: OwnCard | None = None) -> PeerClient:
+            return PeerClient(card, own or cards.known_to(card.identity), settings.limits)
+
+        renewal = Renewal(home, store, cards, client, clock)
+        stack.push_async_callback(_stopped, asyncio.create_task(renewal.run()))
 
         tables = Tables(home.card.identity, store, pool, settings.rounds)
         stack.push_async_callback(tables.settled)
@@ -95,18 +106,19 @@ async def running(
             stack.callback(preparing.cancel)
         witness = Witness(home, store, clock)
         changes = Changes()
-        rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock)
+        rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock, renewal)
         initiator, responder = Initiator(rounds, tables), Responder(rounds, tables)
         peer_limits = PeerLimits(settings.limits)
-        peers = _peer_server(home, store, peer_limits)
-        exchange = Exchange(rounds, responder, witness, peer_limits, clock)
+        peers = _peer_server(home, store, cards, peer_limits)
+        exchange = Exchange(rounds, responder, witness, peer_limits, clock, renewal)
         exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
         checking = Checking(store, rounds, changes, clock)
         stack.push_async_callback(checking.note)
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
         operator_pb2_grpc.add_OperatorServicer_to_server(
-            Operator(home, store, rounds, initiator, checking, changes, pool.engine.name, clock()), operator
+            Operator(home, store, rounds, initiator, checking, changes, pool.engine.name, clock(), renewal),
+            operator,
         )
         _listen(operator, home)
         for server in (peers, operator):
@@ -129,6 +141,7 @@ async def running(
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
+    """End a task, and wait until it has."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -144,29 +157,30 @@ async def _sweep(store: Store, lab: LabId, keep: int, clock: Clock) -> None:
         await asyncio.sleep(_SWEEP_INTERVAL)
 
 
-def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.Server:
+def _peer_server(home: Home, store: Store, own: OwnCards, peer_limits: PeerLimits) -> grpc.aio.Server:
     """Make the server for peers: TLS with the certificates that are pinned now, and one admission for all."""
     limits = home.settings.limits
 
-    def trusted() -> bytes:
-        # The own certificate keeps the list from being empty before the first peer is pinned; it opens
+    def current() -> tuple[Pairs, bytes]:
+        # Which of several certificates a peer is shown goes by the name that it asks for.
+        live = own.live()
+        cards = (card for peer in store.peers.all() for card in peer.cards)
+        pinned = [certificates.pem_from_der(card.certificate) for card in cards]
+        # An own certificate keeps the list from being empty before the first peer is pinned; it opens
         # nothing, since admission knows it from no peer.
-        pinned = [certificates.pem_from_der(peer.card.certificate) for peer in store.peers.all()]
-        return b"".join([home.tls_certificate, *pinned])
+        roots = b"".join([live[0].tls_certificate, *pinned])
+        return [(one.tls_key, one.tls_certificate) for one in live], roots
 
-    def configuration(roots: bytes) -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration([(home.tls_key, home.tls_certificate)], roots)
-
-    served = trusted()
+    served = current()
 
     def changed() -> grpc.ServerCertificateConfiguration | None:
         # gRPC asks at each handshake, and replaces what it serves without waiting for the handshakes that
         # use it: the process dies of that now and then. So it gets nothing new unless there is.
         nonlocal served
-        if (roots := trusted()) == served:
+        if (now := current()) == served:
             return None
-        served = roots
-        return configuration(roots)
+        served = now
+        return grpc.ssl_server_certificate_configuration(*served)
 
     server = grpc.aio.server(
         interceptors=[Admission(store, limits, peer_limits)],
@@ -187,7 +201,7 @@ def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.
     # gRPC's types do not know that None says "nothing new", which its documentation does.
     fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", changed)
     credentials = grpc.dynamic_ssl_server_credentials(
-        configuration(served), fetch, require_client_authentication=True
+        grpc.ssl_server_certificate_configuration(*served), fetch, require_client_authentication=True
     )
     try:
         server.add_secure_port(home.settings.listen, credentials)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -129,6 +132,29 @@ class SuppressionPolicy(BaseModel):
     """This lab's own files, or folders of them; relative to the home."""
 
 
+class KeySettings(BaseModel):
+    """Where the key comes from that seals the home's secrets, and how certificates change. Times: seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Literal["home", "file", "credential", "passphrase"] = "home"
+    path: Text | None = None
+    """Of the key's file; or of a file or a descriptor that holds the passphrase, instead of a terminal."""
+    name: Text | None = None
+    """Of the systemd credential."""
+    overlap: Annotated[int, Field(ge=3600, le=90 * 24 * 3600)] = 7 * 24 * 3600
+    """For how long a certificate goes on beside the one that follows it: this lab's, and a peer's."""
+    renew_before: Annotated[int, Field(ge=0, le=400 * 24 * 3600)] = 30 * 24 * 3600
+    """How long before its certificate expires the node renews it by itself; 0: never."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"file": self.path, "credential": self.name}
+        if self.source in needed and not needed[self.source]:
+            raise ValueError("a file needs its path, and a credential its name")
+        return self
+
+
 class Limits(BaseModel):
     """What one peer may ask of this node. Sizes are bytes, times are seconds, rates are per second."""
 
@@ -168,6 +194,7 @@ class Settings(BaseSettings):
     retention: RetentionPolicy = RetentionPolicy()
     audit: AuditPolicy = AuditPolicy()
     suppression: SuppressionPolicy = SuppressionPolicy()
+    keys: KeySettings = KeySettings()
     limits: Limits = Limits()
 
     @classmethod
@@ -204,15 +231,55 @@ def load_settings(path: Path) -> Settings:
     return settings
 
 
+def with_values(text: str, table: str, values: Mapping[str, str | None]) -> str:
+    """Return a configuration with other values in one table, and all else as it was; None leaves a key out.
+
+    The table "" is what stands before the first. Raises NodeError(BAD_CONFIG) if the file is written in a way
+    that this does not follow: its operator has to change it by hand.
+    """
+    before, within, header, after = _split_at(text, table)
+    assigned = re.compile(rf"\s*(?:{'|'.join(map(re.escape, values))})\s*=")
+    kept = [line for line in within if not assigned.match(line)]
+    made = [f"{key} = {json.dumps(value)}\n" for key, value in values.items() if value is not None]
+    changed = "".join([*before, *header, *made, *kept, *after])
+    try:
+        wanted = tomllib.loads(text)
+        here = wanted.setdefault(table, {}) if table else wanted
+        for key, value in values.items():
+            here.pop(key, None)
+            if value is not None:
+                here[key] = value
+        followed = tomllib.loads(changed) == wanted
+    except (tomllib.TOMLDecodeError, AttributeError):
+        followed = False
+    if not followed:
+        where = f"[{table}]" if table else "the first lines"
+        what = ", ".join(made).replace("\n", "") or "nothing"
+        raise NodeError(
+            Code.BAD_CONFIG, f"change {where} of mandorla.toml by hand, to {what}; then try again"
+        )
+    return changed
+
+
+def _split_at(text: str, table: str) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Return the lines before a table, those in it, its header, and those after it."""
+    lines = text.splitlines(keepends=True)
+    headers = [number for number, line in enumerate(lines) if re.match(r"\s*\[", line)]
+    if not table:
+        end = headers[0] if headers else len(lines)
+        return [], lines[:end], [], lines[end:]
+    for number in headers:
+        if re.match(rf"\s*\[\s*{re.escape(table)}\s*\]", lines[number]):
+            end = next((later for later in headers if later > number), len(lines))
+            return lines[:number], lines[number + 1 : end], [lines[number]], lines[end:]
+    gap = [] if not text or text.endswith("\n") else ["\n"]
+    return [*lines, *gap], [], ["\n", f"[{table}]\n"], []
+
+
 def initial_toml(lab: str, listen: str, endpoint: str) -> str:
     """Return the text of a new node's configuration file: what must be said, and what may be changed."""
-    policy, watch, action, audit, limits = (
-        RoundPolicy(),
-        WatchPolicy(),
-        ActionPolicy(),
-        AuditPolicy(),
-        Limits(),
-    )
+    policy, watch, action = RoundPolicy(), WatchPolicy(), ActionPolicy()
+    audit, limits, keys = AuditPolicy(), Limits(), KeySettings()
     return f"""\
 # This lab's node. Times are in seconds; what is commented out shows its default.
 lab = "{lab}"
@@ -268,6 +335,11 @@ legal_basis = "{policy.legal_basis}"
 # builtin = true             # public resolvers, Private Relay, mail providers, universities
 # warning_lists = []         # MISP warning lists, by name; left out: those of shared infrastructure
 # allow_lists = []           # this lab's own: files, or folders of them, beside this file
+
+[keys]
+source = "{keys.source}"             # of the key that seals the home's secrets; home: none (`mandorla rekey`)
+# overlap = {keys.overlap}         # how long a certificate is taken beside the one that follows it
+# renew_before = {keys.renew_before}   # before its certificate expires the node renews it by itself; 0: never
 
 [limits]
 # calls_per_second = {limits.calls_per_second}

@@ -1,19 +1,53 @@
-"""Sealing at rest: OPRF seeds are stored encrypted under a key that lives outside the store."""
+"""Sealing at rest: what the store holds of keys and labels is encrypted under a key that lives outside it.
+
+The vault key is 32 uniform bytes. Seeds are sealed under it as it stands; each other use has a key of its
+own, by HKDF-SHA-512-Expand.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from nacl.exceptions import CryptoError as NaclError
 from nacl.secret import SecretBox
 from nacl.utils import random
+from numpy.typing import NDArray
 
 from mandorla_protocol.errors import Code, NodeError
 
+KEY_SIZE: Final = SecretBox.KEY_SIZE
+ROW_OVERHEAD: Final = 28
+"""Bytes by which a sealed row is longer than its value: a nonce of 12 and a MAC of 16."""
+MASKED_SIZE: Final = 32
+"""Bytes of a masked value."""
+
+_NONCE: Final = 12
+_BLOCK: Final = 64
+_POSITIONS: Final = 1 << 32
+_GAP: Final = 12
+"""Blocks that cost as much to generate as to skip, by setting the counter anew."""
+
 
 class Vault:
-    """Seal and open secrets under a 32-byte key (XSalsa20-Poly1305, random nonces)."""
+    """Seal and open secrets under a 32-byte key.
+
+    Whole secrets, such as seeds, are sealed with XSalsa20-Poly1305; rows, of which there are millions, with
+    ChaCha20-Poly1305; label keys, of which there are more still, are masked.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._box = SecretBox(key)
+        self._key = key
+        self._rows = ChaCha20Poly1305(self._derive(b"mandorla vault rows"))
 
     def seal(self, secret: bytes) -> bytes:
         """Encrypt a secret."""
@@ -26,7 +60,122 @@ class Vault:
         except NaclError:
             raise NodeError(Code.BAD_HOME, "the store was sealed under another key") from None
 
+    def seal_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Encrypt short values, each bound to its associated data: where it belongs, such as its row's key.
+
+        The result of a row is nonce, ciphertext and MAC: ROW_OVERHEAD bytes more than its value. Nonces are
+        random, so that a row may be sealed anew: among 2**32 of them, two are the same with a probability
+        under 2**-32.
+        """
+        encrypt = self._rows.encrypt
+        nonces = os.urandom(_NONCE * len(rows))
+        sealed = []
+        for start, (value, associated) in zip(range(0, len(nonces), _NONCE), rows, strict=True):
+            nonce = nonces[start : start + _NONCE]
+            sealed.append(nonce + encrypt(nonce, value, associated))
+        return sealed
+
+    def open_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Decrypt what `seal_rows` made; each comes with the associated data that it was sealed with.
+
+        Raises NodeError(BAD_HOME) if any was sealed under another key, belongs elsewhere, or was altered.
+        """
+        decrypt = self._rows.decrypt
+        try:
+            return [decrypt(sealed[:_NONCE], sealed[_NONCE:], associated) for sealed, associated in rows]
+        except (InvalidTag, ValueError):
+            what = "a row of the store was sealed under another key, or was altered"
+            raise NodeError(Code.BAD_HOME, what) from None
+
+    def mask(self, context: bytes, positions: NDArray[np.int64], values: bytes) -> bytes:
+        """Hide values of MASKED_SIZE bytes each, or show them again: this is its own inverse.
+
+        The value at a position is XORed with the first half of block `position` of a ChaCha20 keystream; each
+        context has a key. A keystream must never cover two values. So this is sound for values that a context
+        and a position determine, such as the label key of one indicator in one key epoch, which comes out the
+        same whenever it is computed, and for nothing else. Nothing is authenticated: whoever alters bits of
+        what is kept alters the same bits of what comes back.
+
+        Positions ascend, below 2**32. It takes up to 2 KiB of memory for each.
+
+        Raises NodeError: STORE_FAILED for a position out of range, INTERNAL if positions do not ascend or the
+        values are not as many.
+        """
+        count = len(positions)
+        if len(values) != count * MASKED_SIZE:
+            raise NodeError(Code.INTERNAL, "a mask takes one value for each position")
+        if not count:
+            return b""
+        first, last = int(positions[0]), int(positions[-1])
+        if np.any(positions[1:] < positions[:-1]):
+            raise NodeError(Code.INTERNAL, "the positions of a mask ascend")
+        if first < 0 or last >= _POSITIONS:
+            raise NodeError(Code.STORE_FAILED, "an id is out of the range in which keys are masked")
+        info = b"mandorla vault mask" + len(context).to_bytes(4, "big") + context
+        stream = Cipher(ChaCha20(self._derive(info), _counter(first)), mode=None).encryptor()
+        starts, lengths = _runs(positions)
+        parts = []
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+            stream.reset_nonce(_counter(start))
+            parts.append(stream.update(bytes(length * _BLOCK)))
+        blocks = np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, _BLOCK)
+        # Where each run's first block came to lie, for every position of the run.
+        run = np.searchsorted(starts, positions, side="right") - 1
+        places = positions - starts[run] + (np.cumsum(lengths) - lengths)[run]
+        mask = blocks[places, :MASKED_SIZE].reshape(-1)
+        return (mask ^ np.frombuffer(values, dtype=np.uint8)).tobytes()
+
+    def _derive(self, info: bytes) -> bytes:
+        return HKDFExpand(algorithm=SHA512(), length=KEY_SIZE, info=info).derive(self._key)
+
+
+class LockedVault(Vault):
+    """The vault of a command that does without the home's keys: it seals and opens nothing."""
+
+    def __init__(self) -> None:
+        """Hold no key."""
+
+    def seal(self, secret: bytes) -> bytes:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def open(self, sealed: bytes) -> bytes:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def seal_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def open_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
+    def mask(self, context: bytes, positions: NDArray[np.int64], values: bytes) -> bytes:
+        """Raise NodeError(BAD_HOME)."""
+        raise _locked()
+
 
 def new_key() -> bytes:
     """Draw a vault key."""
-    return random(SecretBox.KEY_SIZE)
+    return random(KEY_SIZE)
+
+
+def _locked() -> NodeError:
+    return NodeError(Code.BAD_HOME, "the store was opened without the home's keys")
+
+
+def _counter(position: int) -> bytes:
+    """Return what the library calls a nonce: the counter in four bytes, then a nonce of zeros.
+
+    Each context has a key of its own, which has no need of a nonce.
+    """
+    return position.to_bytes(4, "little") + bytes(12)
+
+
+def _runs(positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first block and the length of each run: blocks that are generated in one go."""
+    cuts = np.flatnonzero(np.diff(positions) > _GAP)
+    starts = positions[np.concatenate(([0], cuts + 1))]
+    ends = positions[np.concatenate((cuts, [len(positions) - 1]))]
+    return starts, ends - starts + 1

@@ -21,6 +21,7 @@ from mandorla.v1 import exchange_pb2
 from mandorla_node.changes import Changes
 from mandorla_node.client import PeerClient, Traffic
 from mandorla_node.home import Home
+from mandorla_node.renewal import Renewal
 from mandorla_node.rounds.active import ActiveRound
 from mandorla_node.rounds.agreement import Terms
 from mandorla_node.rounds.half import Findings, Progress, QuerierHalf
@@ -214,10 +215,11 @@ class Node:
             store,
             cast(Workers, self),
             cast(Witness, self),
-            lambda _card: client,
+            lambda card, own=None: client,
             cast(Tables, None),
             Changes(),
             _clock,
+            cast(Renewal, None),
         )
         half = cast(QuerierHalf, Half(self, client, asks))
         ready = cast(

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,7 +23,11 @@ from .signatures import Signature
 
 MAX_CARD_BYTES: Final = 16_384
 
+MAX_ISSUED: Final = 2**40
+"""Cards are issued before this time, in Unix seconds."""
+
 _FORMAT: Final = "mandorla/v1 card"
+_DATED_FORMAT: Final = "mandorla/v1 dated card"
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ENDPOINT: Final = re.compile(r"(\[[0-9a-f:.]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"[^\s+]{1,255}")
@@ -33,7 +37,11 @@ _BYTE_FIELDS: Final = ("identity", "certificate", "signature")
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A lab's name, identity key, TLS certificate (DER), endpoint (HOST:PORT) and log origin."""
+    """A lab's name, identity key, TLS certificate (DER), endpoint (HOST:PORT) and log origin.
+
+    `issued` is when, in Unix seconds: of two cards of a lab the later one counts. A card without a date, as a
+    lab's first is, has 0.
+    """
 
     name: str
     identity: LabId
@@ -41,6 +49,7 @@ class Card:
     endpoint: str
     log_origin: str
     signature: Signature
+    issued: int = 0
 
     @property
     def certificate_hash(self) -> bytes:
@@ -49,8 +58,9 @@ class Card:
 
     def to_json(self) -> str:
         """Write the card as its file's text."""
-        fields = {"format": _FORMAT}
+        fields: dict[str, str | int] = {"format": _DATED_FORMAT if self.issued else _FORMAT}
         fields |= {name: getattr(self, name) for name in _TEXT_FIELDS}
+        fields |= {"issued": self.issued} if self.issued else {}
         fields |= {name: base64.b64encode(getattr(self, name)).decode("ascii") for name in _BYTE_FIELDS}
         return json.dumps(fields, indent=2) + "\n"
 
@@ -65,8 +75,9 @@ class Card:
             if len(text) > MAX_CARD_BYTES:
                 raise ValueError("too long")
             fields = json.loads(text)
-            if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
+            if not isinstance(fields, dict):
                 raise ValueError("not a card")
+            issued = _read_issued(fields)
             if set(fields) != {*_TEXT_FIELDS, *_BYTE_FIELDS}:
                 raise ValueError("missing or unknown fields")
             if not all(isinstance(value, str) for value in fields.values()):
@@ -79,6 +90,7 @@ class Card:
                 endpoint=fields["endpoint"],
                 log_origin=fields["log_origin"],
                 signature=Signature(binary["signature"]),
+                issued=issued,
             )
             card._require_valid()
         except (ValueError, RecursionError, MandorlaError) as error:
@@ -93,19 +105,24 @@ class Card:
             raise InputError(
                 Code.BAD_CARD, "the log origin is 1 to 255 printable characters, no space, no plus"
             )
+        if not 0 <= self.issued < MAX_ISSUED:
+            raise InputError(Code.BAD_CARD, "the card is issued at no time that a card can have")
         if len(self.identity) != 32:
             raise CryptoError(Code.BAD_LENGTH, "an identity has 32 bytes")
         signatures.verify(self.identity, _signed(self), self.signature)
 
 
-def issue_card(key: Ed25519PrivateKey, name: str, certificate: bytes, endpoint: str, log_origin: str) -> Card:
-    """Make and sign a card.
+def issue_card(
+    key: Ed25519PrivateKey, name: str, certificate: bytes, endpoint: str, log_origin: str, issued: int = 0
+) -> Card:
+    """Make and sign a card; without a time of issue, one that has no date.
 
     Raises InputError(BAD_CARD) if a field breaks its syntax.
     """
-    unsigned = Card(name, signatures.lab_id(key), certificate, endpoint, log_origin, Signature(b""))
-    signature = signatures.sign(key, _signed(unsigned))
-    card = Card(name, unsigned.identity, certificate, endpoint, log_origin, signature)
+    unsigned = Card(name, signatures.lab_id(key), certificate, endpoint, log_origin, Signature(b""), issued)
+    if not 0 <= issued < MAX_ISSUED:
+        raise InputError(Code.BAD_CARD, "the card is issued at no time that a card can have")
+    card = replace(unsigned, signature=signatures.sign(key, _signed(unsigned)))
     card._require_valid()
     return card
 
@@ -130,12 +147,26 @@ def require_endpoint(endpoint: str) -> None:
 
 
 def _signed(card: Card) -> bytes:
-    return (
-        Writer(_FORMAT)
+    writer = (
+        Writer(_DATED_FORMAT if card.issued else _FORMAT)
         .text(card.name)
         .fixed(card.identity, 32)
         .data(card.certificate)
         .text(card.endpoint)
         .text(card.log_origin)
-        .finish()
     )
+    return (writer.uint(card.issued, 8) if card.issued else writer).finish()
+
+
+def _read_issued(fields: dict[str, object]) -> int:
+    """Take the format and the time of issue out of a card's members; return the time."""
+    match fields.pop("format", None):
+        case str(name) if name == _FORMAT:
+            return 0
+        case str(name) if name == _DATED_FORMAT:
+            issued = fields.pop("issued", None)
+            if type(issued) is int and 0 < issued < MAX_ISSUED:
+                return issued
+            raise ValueError("no time of issue")
+        case _:
+            raise ValueError("not a card")

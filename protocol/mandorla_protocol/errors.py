@@ -105,6 +105,7 @@ class Code(Enum):
     EQUIVOCATION = CodeInfo(
         56, Status.PERMISSION_DENIED, "The lab showed its log in two ways; it is refused."
     )
+    CARD_REFUSED = CodeInfo(57, Status.FAILED_PRECONDITION, "The card does not follow the pinned one.")
 
     # This lab's own trouble.
     STORE_FAILED = CodeInfo(60, Status.INTERNAL, "The store could not be read or written.")

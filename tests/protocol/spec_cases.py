@@ -110,6 +110,7 @@ TAG, SEALED = sealed_example()
 OUTPUT = ENGINE.evaluate(epoch_keys(ENGINE, SEED, EPOCH), INDICATOR.token())
 KEY = Ed25519PrivateKey.from_private_bytes(SEED)
 CARD = issue_card(KEY, "lab-a", b"certificate", "lab-a.example:7443", "lab-a.example/log")
+DATED = issue_card(KEY, "lab-a", b"certificate", "lab-a.example:7443", "lab-a.example/log", 1_800_000_000)
 START = records.BundleStart(EPOCH.holder, "lab-a", "a.example/log", 7, 8)
 CHECKPOINT = Checkpoint("a.example/log", 17, DIGEST)
 ROOT_TEXT = base64.b64encode(DIGEST).decode("ascii")
@@ -131,6 +132,10 @@ def opened_with(encoded: bytes) -> bytes:
 
 def card_verifies(encoded: bytes) -> bytes:
     return signatures.verify(CARD.identity, encoded, CARD.signature)
+
+
+def dated_card_verifies(encoded: bytes) -> bytes:
+    return signatures.verify(DATED.identity, encoded, DATED.signature)
 
 
 Case: TypeAlias = tuple[dict[str, Any], Callable[[bytes], bytes | str], bytes | str]
@@ -203,6 +208,18 @@ CASES: dict[str, Case] = {
         },
         card_verifies,
         CARD.signature,
+    ),
+    "dated card": (
+        {
+            "name": "lab-a",
+            "identity": DATED.identity,
+            "certificate": b"certificate",
+            "endpoint": "lab-a.example:7443",
+            "log origin": "lab-a.example/log",
+            "issued": 1_800_000_000,
+        },
+        dated_card_verifies,
+        DATED.signature,
     ),
     "log key epoch": (
         {"epoch": EPOCH.encode(), "public key": DIGEST, "budget": 5, "expires": 6, "at": 7},

@@ -10,12 +10,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandorla_protocol.card import MAX_CARD_BYTES, Card, issue_card
+from mandorla_protocol.card import MAX_CARD_BYTES, MAX_ISSUED, Card, issue_card
 from mandorla_protocol.errors import Code, InputError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 CARD = issue_card(KEY, "lab-a", b"certificate", "node.lab-a.example:7443", "lab-a.example/log")
+DATED = issue_card(
+    KEY, "lab-a", b"certificate", "node.lab-a.example:7443", "lab-a.example/log", 1_800_000_000
+)
 NAMES = st.sampled_from(["a", "0", "lab-a", "a--b", "a" * 63])
 ENDPOINTS = st.sampled_from(["127.0.0.1:1", "[::1]:65535", "node.example:7443"])
 
@@ -39,9 +42,12 @@ ORIGINS = st.text(min_size=1, max_size=20).filter(
 )
 
 
-@given(NAMES, st.binary(max_size=64), ENDPOINTS, ORIGINS)
-def test_a_card_reads_as_it_was_issued(name: str, certificate: bytes, endpoint: str, origin: str) -> None:
-    card = issue_card(KEY, name, certificate, endpoint, origin)
+@given(NAMES, st.binary(max_size=64), ENDPOINTS, ORIGINS, st.integers(0, MAX_ISSUED - 1))
+def test_a_card_reads_as_it_was_issued(
+    name: str, certificate: bytes, endpoint: str, origin: str, issued: int
+) -> None:
+    card = issue_card(KEY, name, certificate, endpoint, origin, issued)
+    assert card.issued == issued
     assert Card.from_json(card.to_json()) == card
     assert card.certificate_hash == hashlib.sha256(certificate).digest()
 
@@ -65,6 +71,31 @@ def test_a_card_reads_as_it_was_issued(name: str, certificate: bytes, endpoint: 
 )
 def test_a_card_with_any_field_altered_is_refused(fields: dict[str, str]) -> None:
     assert_refused(changed(**fields))
+
+
+@pytest.mark.spec("9.1-1")
+@pytest.mark.parametrize(
+    "issued", [0, -1, 1, 1_800_000_001, MAX_ISSUED, 1.8e9, "1800000000", True, None, [], "x"]
+)
+def test_a_date_other_than_the_signed_one_is_refused(issued: object) -> None:
+    assert_refused(json.dumps(json.loads(DATED.to_json()) | {"issued": issued}))
+
+
+@pytest.mark.spec("9.1-1")
+def test_a_card_with_a_date_and_one_without_are_not_each_other() -> None:
+    dated, undated = json.loads(DATED.to_json()), json.loads(CARD.to_json())
+    assert_refused(json.dumps(undated | {"signature": dated["signature"]}))
+    assert_refused(json.dumps(dated | {"signature": undated["signature"]}))
+    assert_refused(json.dumps(undated | {"issued": 0}))
+    assert_refused(json.dumps(undated | {"format": dated["format"]}))
+    assert_refused(json.dumps(dated | {"format": undated["format"]}))
+
+
+@pytest.mark.parametrize("issued", [-1, MAX_ISSUED])
+def test_a_card_is_issued_at_a_time_that_cards_have(issued: int) -> None:
+    with pytest.raises(InputError) as caught:
+        issue_card(KEY, "a", b"", "a:1", "o", issued)
+    assert caught.value.code is Code.BAD_CARD
 
 
 def test_a_certificate_does_not_move_into_its_neighbours() -> None:

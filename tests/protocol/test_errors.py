@@ -39,6 +39,7 @@ NAMES = {
     "BAD_HOME",
     "BAD_CONFIG",
     "BAD_CARD",
+    "CARD_REFUSED",
     "UNKNOWN_PEER",
     "NODE_NOT_RUNNING",
     "BAD_ENCODING",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from mandorla_node.serve import running
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.labels import Label
 from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, RoundProposed, decode_entry
+
+NO_WATCH = {"MANDORLA_WATCH__ENABLED": "false"}
+"""For nodes of which a test counts the rounds, and the evaluations."""
 
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
@@ -115,7 +119,9 @@ def node_process(home: Home) -> Iterator[subprocess.Popen[bytes]]:
         str(home.path),
         "--exit-with-parent",
     ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | NO_WATCH
+    )
     try:
         yield process
     finally:

@@ -319,7 +319,7 @@ class Operations(LogOperations):
     def read_card_text(self, given):
         card = Card.from_json(given["text"])
         assert Card.from_json(card.to_json()) == card
-        names = ("name", "identity", "certificate", "certificate_hash", "endpoint", "log_origin")
+        names = ("name", "identity", "certificate", "certificate_hash", "endpoint", "log_origin", "issued")
         return {name: getattr(card, name) for name in names}
 
     def verify_bundles(self, given):

@@ -17,6 +17,7 @@ ABOUT: Final = "Cards, and what is not one"
 SPEC: Final = "9.1"
 
 CARD: Final = card_of(A)
+DATED: Final = CARD | {"issued": 1_800_000_000}
 
 
 def members(value: Value, signature: bytes | None = None) -> dict[str, Any]:
@@ -41,7 +42,11 @@ def cases() -> Iterator[Case]:
     for fault, fields in faults(structures.card(CARD)).items():
         # What is written is lab A's card; what was signed is not.
         yield _bad(f"signature-{slug(fault)}", members(CARD, A.sign(join(fields))))
-    for fault, one in _members().items():
+    for name, issued in {"": 1_800_000_000, "-issued-at-1": 1, "-latest": 2**40 - 1}.items():
+        yield _good(f"card-dated{name}", DATED | {"issued": issued})
+    for fault, fields in faults(structures.card(DATED)).items():
+        yield _bad(f"dated-signature-{slug(fault)}", members(DATED, A.sign(join(fields))))
+    for fault, one in (_members() | _dates()).items():
         yield _bad(fault, one)
     for fault, change in _fields().items():
         yield _bad(fault, members(CARD | change))
@@ -89,6 +94,31 @@ def _members() -> dict[str, dict[str, Any]]:
         "signature-empty": members(CARD, b""),
         "signature-unreduced": members(CARD, signature[:32] + unreduced.to_bytes(32, "little")),
         "signature-of-another-lab": members(CARD, B.sign(join(structures.card(CARD)))),
+    }
+
+
+def _dates() -> dict[str, dict[str, Any]]:
+    """Return cards whose time of issue is not what was signed, or is none, by the fault."""
+    whole, undated = members(DATED), members(CARD)
+    never = {
+        f"dated-issued-{name}": whole | {"issued": value}
+        for name, value in {
+            "text": "1800000000",
+            "fraction": 1_800_000_000.5,
+            "true": True,
+            "null": None,
+            "negative": -1,
+        }.items()
+    }
+    return never | {
+        "dated-without-issued": {name: one for name, one in whole.items() if name != "issued"},
+        "dated-issued-later": whole | {"issued": DATED["issued"] + 1},
+        "dated-issued-at-zero": members(DATED) | {"issued": 0},
+        "dated-issued-at-2-40": members(DATED | {"issued": 2**40}),
+        "undated-with-issued": undated | {"issued": 1_800_000_000},
+        "undated-with-issued-zero": undated | {"issued": 0},
+        "dated-as-undated": undated | {"signature": whole["signature"]},
+        "undated-as-dated": whole | {"signature": undated["signature"]},
     }
 
 

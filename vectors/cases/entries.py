@@ -36,13 +36,17 @@ def card_of(lab: Lab) -> dict[str, Any]:
         "certificate": lab.certificate,
         "endpoint": f"node.{lab.name}.example:7443",
         "log_origin": lab.origin,
+        "issued": 0,
     }
 
 
 def card_members(value: Value, signature: bytes) -> dict[str, Any]:
-    """Return the members of a card's JSON."""
+    """Return the members of a card's JSON: those of a dated one, if it has a time of issue."""
     written = {name: base64_of(one) if isinstance(one, bytes) else one for name, one in value.items()}
-    return {"format": "mandorla/v1 card"} | written | {"signature": base64_of(signature)}
+    kind = "dated card" if value["issued"] else "card"
+    if not value["issued"]:
+        del written["issued"]
+    return {"format": f"mandorla/v1 {kind}"} | written | {"signature": base64_of(signature)}
 
 
 def card_text(lab: Lab) -> str:

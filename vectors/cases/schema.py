@@ -70,7 +70,14 @@ SEALED: Final = {"key": HEX, "tag": HEX, "epoch": EPOCH, "version": INTEGER}
 STATE: Final = members(size=INTEGER, root=HEX)
 PLACE: Final = {"index": INTEGER, "size": INTEGER, "root": HEX, "proof": each(HEX)}
 BATCH: Final = {"public_key": HEX, "blinded": HEX, "evaluated": HEX, "proof": HEX}
-CARD: Final = {"name": TEXT, "identity": octets(32), "certificate": HEX, "endpoint": TEXT, "log_origin": TEXT}
+CARD: Final = {
+    "name": TEXT,
+    "identity": octets(32),
+    "certificate": HEX,
+    "endpoint": TEXT,
+    "log_origin": TEXT,
+    "issued": INTEGER,
+}
 
 OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
     "answer-digest": (members(request=HEX, evaluated=HEX, proof=HEX), members(digest=octets(32))),

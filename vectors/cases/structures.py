@@ -220,10 +220,11 @@ def announcement(value: Value) -> Fields:
 
 def card(value: Value) -> Fields:
     """SPEC 9.1: what a card's signature is on."""
-    return domain("card") | {
+    fields = domain("dated card" if value["issued"] else "card") | {
         "name": text(value["name"]),
         "identity": value["identity"],
         "certificate": data(value["certificate"]),
         "endpoint": text(value["endpoint"]),
         "log_origin": text(value["log_origin"]),
     }
+    return fields | {"issued": uint(value["issued"], 8)} if value["issued"] else fields

@@ -21,6 +21,7 @@ from . import (
     failures,
     homes,
     ingest,
+    keys,
     matches,
     peers,
     plugins,
@@ -53,6 +54,8 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("doctor", rich_help_panel=start)(doctor.doctor)
     app.command("init", rich_help_panel=node)(homes.init)
     app.command("card", rich_help_panel=node)(homes.card)
+    app.command("renew", rich_help_panel=node)(homes.renew)
+    app.command("rekey", rich_help_panel=node)(keys.rekey)
     app.add_typer(peers.app, name="peer", rich_help_panel=node)
     app.command("extract", rich_help_panel=node)(extract.extract)
     app.command("ingest", rich_help_panel=node)(ingest.ingest)

@@ -61,7 +61,7 @@ def fraud(
     from ..home import Home
     from .output import console, safe
 
-    with closing(Home.open(home).open_store()) as store:
+    with closing(Home.locate(home).open_store()) as store:
         proof = store.log.fraud_proof(store.peers.get(peer).lab)
     if proof is None:
         raise InputError(Code.BAD_INPUT, f"{peer} has shown one log only")

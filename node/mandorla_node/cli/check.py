@@ -34,7 +34,7 @@ def check(
     """
     from ..home import Home
 
-    results = asyncio.run(_ask(Home.open(home).operator_socket, kind, values))
+    results = asyncio.run(_ask(Home.locate(home).operator_socket, kind, values))
     if as_json:
         _write_json(results)
     else:

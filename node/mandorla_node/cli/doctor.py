@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mandorla_protocol.errors import Code, MandorlaError
 
 from .options import JsonOption
+from .status import SOON
+
+if TYPE_CHECKING:
+    from mandorla_protocol.card import Card
+
+    from ..home import Place
 
 _PACKAGES = ("mandorla", "cryptography", "grpcio", "protobuf", "pynacl", "rbcl", "sqlalchemy")
 
@@ -131,8 +137,11 @@ def _home(path: Path) -> Iterator[Finding]:
 
     yield Finding("home", str(path))
     try:
-        home = Home.open(path)
-        yield Finding("card", f"{home.card.name} at {home.card.endpoint}")
+        home = Home.locate(path)
+        card = home.read_card()
+        yield Finding("card", f"{card.name} at {card.endpoint}")
+        yield from _keys(home)
+        yield _certificate(home, card)
         yield Finding("socket", "a node runs" if node_answers(home.operator_socket) else "no node runs")
         yield from _permissions(path)
         with closing(home.open_store()) as store:
@@ -144,6 +153,51 @@ def _home(path: Path) -> Iterator[Finding]:
         yield Finding("suppression", f"{plural(entries, 'entry', 'entries')} of lists{installed}")
     except MandorlaError as error:
         yield Finding("trouble", error.diagnostics(), error.code)
+
+
+def _certificate(home: Place, card: Card) -> Finding:
+    """Say when the certificate of the card ends."""
+    from .. import certificates
+    from ..clock import system_clock
+    from ..formats.rows import rfc3339
+
+    expires, now = certificates.expires_at(card), system_clock()
+    said = f"until {rfc3339(expires)[:10]}"
+    if now >= expires:
+        return Finding("certificate", f"ended {rfc3339(expires)[:10]}: mandorla renew", Code.BAD_CARD)
+    if expires - now < SOON:
+        own = home.settings.keys.renew_before
+        said += ", soon" + ("; a running node renews it by itself" if own else ": mandorla renew")
+    return Finding("certificate", said)
+
+
+def _keys(home: Place) -> Iterator[Finding]:
+    """Say where the key comes from, and try it where nobody has to be asked."""
+    import os
+
+    from .. import own_cards
+    from ..home import Home
+    from ..keys.kinds import SourceKind
+    from ..keys.sealed import leftovers
+    from .keys import said_of
+
+    source = home.key_source
+    said = said_of(source)
+    untried = {
+        SourceKind.PASSPHRASE: source.path is None,
+        SourceKind.CREDENTIAL: "CREDENTIALS_DIRECTORY" not in os.environ,
+    }
+    if untried.get(source.kind, False):
+        yield Finding("keys", f"{said}; not tried here")
+    else:
+        Home.open(home.path)
+        yield Finding("keys", said)
+    left = leftovers(home.path, source)
+    if source.kind is not SourceKind.HOME:
+        left += own_cards.plain_keys(home.path)
+    if left:
+        said = f"{', '.join(left)}: left by a rekey that did not end; do it again"
+        yield Finding("leftovers", said, Code.BAD_HOME)
 
 
 def _permissions(path: Path) -> Iterator[Finding]:

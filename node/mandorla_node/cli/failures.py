@@ -34,6 +34,7 @@ ADVICE: Final = {
     Code.NOT_READY: "Ask again in a while.",
     Code.POLICY_REFUSED: "Ask the peer which kinds and collections it agrees to.",
     Code.NOT_PINNED: "Both labs must pin each other's current card: `mandorla peer add CARD`.",
+    Code.CARD_REFUSED: "Give the peer this lab's card: `mandorla card --home HOME`.",
     Code.BAD_TRANSPORT: "Something between the labs speaks for the peer. Compare the cards out of band.",
     Code.DEADLINE: "Ask again; if it lasts, ask the peer whether its node is well.",
     Code.PEER_UNAVAILABLE: "Check that the peer's node runs and that its endpoint can be reached from here.",

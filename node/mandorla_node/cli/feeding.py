@@ -20,7 +20,7 @@ from mandorla_protocol.errors import Code, InputError
 
 from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
 from ..formats.lines import Source
-from ..home import Home
+from ..home import Home, Place
 from ..ingest import MAX_REPORTED, Ingestor, IngestReport
 from ..operator_client import OperatorClient, node_answers
 from ..store import IndicatorSet
@@ -42,7 +42,7 @@ def opened(name: str) -> Iterator[BinaryIO]:
 
 
 def feed(
-    home: Home,
+    home: Place,
     target: str,
     strict: bool,
     source: BinaryIO,
@@ -60,12 +60,12 @@ def feed(
         if node_answers(home.operator_socket):
             report = asyncio.run(_feed_node(home, target, strict, rows, suppress, written_as.unit))
         else:
-            report = _feed_store(home, target, strict, rows, suppress, written_as.unit)
+            report = _feed_store(Home.open(home.path), target, strict, rows, suppress, written_as.unit)
     return unread.added_to(report)
 
 
 async def _feed_node(
-    home: Home, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
+    home: Place, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
 ) -> IngestReport:
     async with OperatorClient(home.operator_socket) as client:
         answer = await client.ingest(_SETS[target], rows, strict, suppress, unit)

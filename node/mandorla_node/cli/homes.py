@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..keys.kinds import SourceKind
+from .keys import KeyNameOption, KeyPathOption, said_of, source_from
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -25,15 +27,33 @@ def init(
         str | None,
         typer.Option(metavar="HOST:PORT", help="What peers dial, where it is not what the node listens on."),
     ] = None,
+    key_source: Annotated[
+        SourceKind,
+        typer.Option(
+            help="Where the key comes from that seals the home's secrets; home: they are not sealed."
+        ),
+    ] = SourceKind.HOME,
+    key_path: KeyPathOption = None,
+    key_name: KeyNameOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a home: keys, card, configuration and store."""
+    """Make a home: keys, card, configuration and store.
+
+    Its secrets are sealed under the key of --key-source: a file at --key-path, which best is on another disk;
+    a systemd credential called --key-name, read from --key-path where this process has none; or a passphrase.
+    """
     from mandorla_protocol.card import fingerprint
 
     from ..home import Home
     from .output import console, pairs, safe, write_json
 
-    made = Home.create(home, lab=lab, listen=listen, endpoint=endpoint)
+    made = Home.create(
+        home,
+        lab=lab,
+        listen=listen,
+        endpoint=endpoint,
+        source=source_from(key_source, key_path, key_name),
+    )
     if as_json:
         write_json({"home": str(home), **card_object(made.card)})
         return
@@ -42,6 +62,7 @@ def init(
     rows = pairs()
     rows.add_row("endpoint", safe(made.card.endpoint))
     rows.add_row("fingerprint", safe(fingerprint(made.card.identity)))
+    rows.add_row("keys", safe(said_of(made.key_source)))
     out.print(rows)
     out.print("\nNext", style="bold")
     steps = pairs()
@@ -59,7 +80,62 @@ def card(home: HomeOption) -> None:
     """
     from ..home import Home
 
-    typer.echo(Home.open(home).card.to_json(), nl=False)
+    typer.echo(Home.locate(home).read_card().to_json(), nl=False)
+
+
+def renew(
+    home: HomeOption,
+    endpoint: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="What peers dial from now on.", show_default=False)
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a new certificate and a new card, and give the card to the peers.
+
+    A running node goes on: each peer is told, and for a while, [keys] overlap in mandorla.toml, both
+    certificates are taken. `status` names the peers that have not said that they pinned the new card; give
+    them the card by hand if they do not before the overlap ends. A stopped node tells its peers when it runs.
+    """
+    import asyncio
+
+    from mandorla_protocol.card import Card, require_endpoint
+
+    from .. import files
+    from ..clock import system_clock
+    from ..home import CONFIG, Home
+    from ..operator_client import OperatorClient, node_answers
+    from ..renewal import renew_stopped
+    from ..settings import with_values
+    from .output import console, pairs, safe, write_json
+
+    place = Home.locate(home)
+    config, changed = home / CONFIG, ""
+    if endpoint:
+        require_endpoint(endpoint)
+        changed = with_values(config.read_text("utf-8"), "", {"endpoint": endpoint})
+
+    async def ask() -> str:
+        async with OperatorClient(place.operator_socket) as client:
+            return await client.renew_card(endpoint)
+
+    runs = node_answers(place.operator_socket)
+    made = (
+        Card.from_json(asyncio.run(ask()))
+        if runs
+        else renew_stopped(Home.open(home), endpoint, system_clock())
+    )
+    if changed:
+        with files.alone(home):
+            files.replace(config, changed.encode())
+    if as_json:
+        write_json(card_object(made) | {"issued": made.issued})
+        return
+    out = console()
+    out.print("Renewed the card of ", safe(made.name, "bold"), ".", sep="")
+    rows = pairs()
+    rows.add_row("endpoint", safe(made.endpoint))
+    rows.add_row("peers", "are being told: mandorla status" if runs else "are told when the node runs")
+    out.print(rows)
 
 
 def card_object(card: Card) -> dict[str, str | None]:

@@ -99,7 +99,7 @@ def ingest(
     defaults = RowDefaults(kind, _label(given, target), group, target is IngestSet.OBSERVED)
     with feeding.opened(file) as source:
         report = feeding.feed(
-            Home.open(home), target.value, strict, source, source_format, defaults, suppress
+            Home.locate(home), target.value, strict, source, source_format, defaults, suppress
         )
     if as_json:
         _write_json(report)

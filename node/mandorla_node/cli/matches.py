@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mandorla_protocol.errors import Code, InputError
+from mandorla_protocol.errors import Code, InputError, NodeError
 
 from .options import HomeOption, RoundKind
 
 if TYPE_CHECKING:
+    from ..formats.exports import Author
     from ..formats.matches import FoundMatch
-    from ..home import Home
+    from ..home import Place
 
 _PIPED_TABLE_WIDTH: Final = 400
 _PAGE: Final = 4096
@@ -59,8 +60,12 @@ def matches(
     the gravest of theirs. No indicator, it is not in STIX and MISP, and `ingest` rejects it.
     """
     from ..home import Home
+    from ..operator_client import node_answers
 
-    opened = Home.open(home)
+    place = Home.locate(home)
+    # The node opens what is sealed; ids in STIX and MISP are keyed by the identity.
+    keyed = written_as in (MatchFormat.STIX, MatchFormat.MISP) or not node_answers(place.operator_socket)
+    opened = Home.open(home) if keyed else place
     with closing(_found(opened, peer, kind)) as found:
         if written_as is MatchFormat.TABLE:
             _print(found, limit)
@@ -68,16 +73,11 @@ def matches(
             _export(found, written_as, opened)
 
 
-def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Home) -> None:
+def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Place) -> None:
     """Write matches to standard output, and how many could not be to standard error."""
-    from mandorla_protocol.signatures import lab_id
-
-    from ..clock import system_clock
     from ..formats import matches, misp_writer, parquet, parquet_writer, stix_writer
-    from ..formats.exports import Author
     from .output import console, plural
 
-    author = Author.of(home.card.name, lab_id(home.identity), home.identity, system_clock())
     left_out = 0
     match written_as:
         case MatchFormat.JSON:
@@ -87,9 +87,9 @@ def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Home) ->
         case MatchFormat.JSONL:
             matches.write_json_lines(found, sys.stdout)
         case MatchFormat.STIX:
-            left_out = stix_writer.write_stix(found, sys.stdout, author)
+            left_out = stix_writer.write_stix(found, sys.stdout, _author(home))
         case MatchFormat.MISP:
-            left_out = misp_writer.write_misp(found, sys.stdout, author)
+            left_out = misp_writer.write_misp(found, sys.stdout, _author(home))
         case _:
             parquet.require_pyarrow()
             if sys.stdout.isatty():
@@ -100,6 +100,16 @@ def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Home) ->
             f"{plural(left_out, 'match', 'matches')} left out: {written_as.value} cannot say what they are."
         )
         console(stderr=True).print(said)
+
+
+def _author(home: Place) -> Author:
+    from ..clock import system_clock
+    from ..formats.exports import Author
+    from ..home import Home
+
+    if not isinstance(home, Home):
+        raise NodeError(Code.INTERNAL, "an export needs the identity")
+    return Author.of(home.card.name, home.card.identity, home.identity, system_clock())
 
 
 def _print(found: Iterator[FoundMatch], limit: int) -> None:
@@ -141,7 +151,7 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
         )
 
 
-def _found(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+def _found(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
     """Yield the matches, from the node if it runs and from its store if not."""
     from ..operator_client import node_answers
 
@@ -150,7 +160,7 @@ def _found(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatc
     )
 
 
-def _from_node(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+def _from_node(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
     from mandorla.v1 import operator_pb2
 
     from ..operator_client import OperatorClient
@@ -182,7 +192,7 @@ async def _page(source: AsyncIterator[FoundMatch]) -> list[FoundMatch]:
     return page
 
 
-def _from_store(home: Home, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+def _from_store(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
     from mandorla_protocol.header import Kind
 
     from ..formats.matches import FoundMatch

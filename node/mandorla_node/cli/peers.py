@@ -21,7 +21,11 @@ def add(
     home: HomeOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Pin a peer's card. A running node knows the peer at once."""
+    """Pin a peer's card. A running node knows the peer at once.
+
+    A newer card of a pinned peer takes the place of the one before, which goes on for a while ([keys] overlap
+    in mandorla.toml). To refuse that one at once, remove the peer first.
+    """
     from mandorla_protocol.card import MAX_CARD_BYTES, Card, fingerprint
 
     from ..home import Home
@@ -35,12 +39,12 @@ def add(
     except UnicodeDecodeError:
         raise InputError(Code.BAD_CARD, f"{card_file} is not UTF-8") from None
     card = Card.from_json(text)
-    opened = Home.open(home)
-    if card.identity == opened.card.identity:
+    place = Home.locate(home)
+    if card.identity == place.read_card().identity:
         raise InputError(Code.BAD_CARD, "this is this lab's own card")
-    store = opened.open_store()
+    store = place.open_store()
     try:
-        store.peers.add(card)
+        store.peers.add(card, place.settings.keys.overlap)
     finally:
         store.close()
     if as_json:
@@ -64,7 +68,7 @@ def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     from ..home import Home
     from .output import ago, console, safe, table, write_json
 
-    store = Home.open(home).open_store()
+    store = Home.locate(home).open_store()
     try:
         peers = store.peers.all()
     finally:
@@ -99,7 +103,7 @@ def remove(name: Annotated[str, typer.Argument(help="The peer's name.")], home: 
     from ..home import Home
     from .output import console, safe
 
-    store = Home.open(home).open_store()
+    store = Home.locate(home).open_store()
     try:
         store.peers.remove(name)
     finally:

@@ -49,7 +49,7 @@ def start(
 
     if (peer is None) is not every:
         raise InputError(Code.BAD_INPUT, "name one peer, or say --all")
-    socket = Home.open(home).operator_socket
+    socket = Home.locate(home).operator_socket
     if collection not in list(Collection):
         raise InputError(Code.BAD_INPUT, f"the collections are {', '.join(Collection)}")
     with RoundView() as view:

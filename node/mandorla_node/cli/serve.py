@@ -23,10 +23,13 @@ def serve(
     Logs go to standard error, one JSON object a line.
     """
     import asyncio
+    import resource
 
     from .. import serve as node
     from ..home import Home
 
+    # A dump of this process's memory would hold every key of the home.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     opened = Home.open(home)
 
     async def run() -> None:

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
     from mandorla.v1 import operator_pb2
 
+SOON = 30 * 24 * 3600
+"""Seconds before its end at which a certificate is spoken of."""
+
 
 def status(home: HomeOption, as_json: JsonOption = False) -> None:
     """Show the running node's sets, peers, budgets and rounds."""
     from ..home import Home
 
-    answer = asyncio.run(_ask(Home.open(home).operator_socket))
+    answer = asyncio.run(_ask(Home.locate(home).operator_socket))
     if as_json:
         _write_json(answer)
     else:
@@ -43,9 +46,32 @@ def _print(answer: operator_pb2.StatusResponse) -> None:
         safe(f"  {answer.endpoint}, {answer.engine} engine, up {started}", "dim"),
         sep="",
     )
+    _print_card(out, answer)
     _print_sets(out, answer)
     _print_peers(out, answer)
     _print_rounds(out, answer)
+
+
+def _print_card(out: Console, answer: operator_pb2.StatusResponse) -> None:
+    """Say what is not well with keys and certificates."""
+    import time
+
+    from ..formats.rows import rfc3339
+    from .output import safe
+
+    if answer.key_source == "home":
+        out.print("Keys are plain files in the home: mandorla rekey", style="yellow")
+    names = [(answer.lab, answer.card_expires), *((peer.name, peer.card_expires) for peer in answer.peers)]
+    for name, expires in names:
+        if expires and expires - time.time() < SOON:
+            ends = f"the certificate of {name} ends {rfc3339(expires)[:10]}"
+            advice = ": mandorla renew" if name == answer.lab else ", and with it its card"
+            out.print(safe(ends[0].upper() + ends[1:] + advice, "yellow"))
+    waiting = [peer.name for peer in answer.peers if peer.card_pending]
+    if waiting:
+        issued = rfc3339(answer.card_issued)[:10]
+        said = f"Not yet said that they pinned the card of {issued}: {', '.join(waiting)}"
+        out.print(safe(said, "yellow"))
 
 
 def _print_sets(out: Console, answer: operator_pb2.StatusResponse) -> None:
@@ -142,6 +168,8 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
             "endpoint": answer.endpoint,
             "engine": answer.engine,
             "started": moment(answer.started),
+            "keys": answer.key_source,
+            "card": {"issued": moment(answer.card_issued), "expires": moment(answer.card_expires)},
             "sets": [
                 {
                     "type": one.type,
@@ -159,6 +187,7 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
                     "sightings": peer.sightings,
                     "log_cosigned": peer.cosigned,
                     "caught": peer.caught,
+                    "card": {"pending": peer.card_pending, "expires": moment(peer.card_expires)},
                     "budgets": [
                         {
                             "collection": budget.collection,

@@ -90,6 +90,7 @@ class Initiator:
             return await self._initiate(peer, terms, no_progress)
 
     async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> ActiveRound:
+        await self._rounds.renewal.introduce(peer)
         client = self._rounds.clients(peer.card)
         try:
             active = await self._agree(peer, client, terms, progress)
@@ -111,7 +112,7 @@ class Initiator:
             hello.cancel()
         own_offer = self._tables.offer(ready)
         header = agreement.compose(
-            self._rounds.home.card,
+            client.own,
             peer.card,
             terms,
             own_offer,

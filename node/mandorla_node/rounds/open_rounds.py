@@ -22,6 +22,7 @@ from ..changes import Changes
 from ..client import ClientFactory, PeerClient
 from ..clock import Clock
 from ..home import Home
+from ..renewal import Renewal
 from ..store import Peer, RoundState, Store
 from ..tables import Ready, Tables
 from ..witness import Witness
@@ -58,11 +59,13 @@ class OpenRounds:
         tables: Tables,
         changes: Changes,
         clock: Clock,
+        renewal: Renewal,
     ) -> None:
         self.home = home
         self.policy = home.settings.rounds
         self.store = store
         self.witness = witness
+        self.renewal = renewal
         self.clients = clients
         self.tables = tables
         self.changes = changes

@@ -76,9 +76,11 @@ class Responder:
         header = RoundHeader.decode(encoded)
         peer_signature = signatures.verify(peer.lab, encoded, request.signature)
         key = (peer.lab, header.collection)
+        # Of the certificates that this lab shows, the header names the one that the peer went by.
+        own = self._rounds.renewal.own.named(header.responder.certificate_hash)
         agreement.require_acceptable(
             header,
-            self._rounds.home.card,
+            own.card,
             peer,
             self._offers.get(key),
             self._rounds.policy,
@@ -95,7 +97,7 @@ class Responder:
                 await busy.acquire()
         except TimeoutError:
             raise RoundError(Code.NOT_READY, "a round with this peer is open") from None
-        client = self._rounds.clients(peer.card)
+        client = self._rounds.clients(peer.card, own)
         try:
             ready = await self._tables.epoch(*key)
             if ready.held.epoch != header.epoch(self._rounds.home.card.identity):

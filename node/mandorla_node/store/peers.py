@@ -1,35 +1,51 @@
-"""Pinned peers."""
+"""Pinned peers, their cards, and what they have of this lab's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.errors import Code, InputError
+from mandorla_protocol.errors import Code, InputError, TransportError
 
 from .. import certificates
 from ..clock import Clock
 from .database import Database
-from .schema import CAUGHT, PEERS
+from .schema import CARD_RECEIPTS, CAUGHT, FORMER_CARDS, PEERS
 
-_PEERS = select(PEERS, CAUGHT.c.peer.label("caught")).outerjoin(CAUGHT, CAUGHT.c.peer == PEERS.c.lab)
+_PEERS = (
+    select(
+        PEERS,
+        CAUGHT.c.peer.label("caught"),
+        FORMER_CARDS.c.card.label("former"),
+        FORMER_CARDS.c.until,
+        CARD_RECEIPTS.c.certificate_hash.label("receipt"),
+    )
+    .outerjoin(CAUGHT, CAUGHT.c.peer == PEERS.c.lab)
+    .outerjoin(FORMER_CARDS, FORMER_CARDS.c.peer == PEERS.c.lab)
+    .outerjoin(CARD_RECEIPTS, CARD_RECEIPTS.c.peer == PEERS.c.lab)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A lab whose card the operator pinned. `last_contact` is Unix seconds, 0 for never.
 
-    One that was caught showing its log in two ways stays so, whoever pins it again.
+    `former` is the card before this one, while both are taken. `receipt` is the hash of the certificate that
+    the peer last said it pinned for this lab, empty if it has said nothing. A peer that was caught showing
+    its log in two ways stays so, whoever pins it again.
     """
 
     card: Card
     added_at: int
     last_contact: int
     caught: bool = False
+    former: Card | None = None
+    receipt: bytes = b""
 
     @property
     def name(self) -> str:
@@ -41,6 +57,18 @@ class Peer:
         """The lab's identity."""
         return self.card.identity
 
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """The cards that are taken now, the newest first."""
+        return (self.card, self.former) if self.former else (self.card,)
+
+    def by(self, certificate_hash: bytes) -> Peer | None:
+        """Return the peer under the card of a certificate, which is the card for what comes by it."""
+        for card in self.cards:
+            if card.certificate_hash == certificate_hash:
+                return replace(self, card=card)
+        return None
+
 
 class Peers:
     """The peers that this lab pinned, by name and by identity."""
@@ -49,42 +77,105 @@ class Peers:
         self._database = database
         self._clock = clock
 
-    def add(self, card: Card) -> None:
-        """Pin a card. The same identity may come again with a new card; a name belongs to one identity.
+    def add(self, card: Card, overlap: int = 0) -> None:
+        """Pin a card, on the operator's word. A name belongs to one identity.
 
-        Raises InputError(BAD_CARD) if another lab has the name, or the certificate is not one of this lab's:
-        it must carry the identity's name, so that no two cards can share one.
+        The same identity may come again with a newer card: then the card before it is taken too, for
+        `overlap` seconds or until its certificate expires.
+
+        Raises InputError(BAD_CARD) if another lab has the name, the pinned card of this lab is newer, or the
+        certificate is not this card's own: it must carry the identity's name and the card's time of issue, so
+        that no two cards can share one.
         """
-        certificates.require_certificate_of(card.identity, card.certificate)
+        certificates.require_certificate_of(card)
         with self._database.write() as connection:
             owner = connection.scalar(select(PEERS.c.lab).where(PEERS.c.name == card.name))
             if owner is not None and owner != card.identity:
                 raise InputError(Code.BAD_CARD, f"another pinned lab is called {card.name}; remove it first")
-            changed = connection.execute(
-                update(PEERS).where(PEERS.c.lab == card.identity).values(name=card.name, card=card.to_json())
-            )
-            if not changed.rowcount:
-                connection.execute(
-                    insert(PEERS).values(
-                        lab=card.identity,
-                        name=card.name,
-                        card=card.to_json(),
-                        added_at=self._clock(),
-                        last_contact=0,
-                    )
+            pinned = _pinned(connection, card.identity)
+            if pinned is None:
+                values = {"lab": card.identity, "name": card.name, "card": card.to_json()}
+                connection.execute(insert(PEERS).values(added_at=self._clock(), last_contact=0, **values))
+                return
+            if pinned.issued and card.issued <= pinned.issued and card != pinned:
+                raise InputError(
+                    Code.BAD_CARD,
+                    f"a newer card of {pinned.name} is pinned; to go back, remove the peer before",
                 )
+            self._follow(connection, pinned, card, overlap)
+
+    def renew(self, card: Card, overlap: int, allow: Callable[[], None]) -> bool:
+        """Pin the next card of a peer, on its own word; return whether it was not pinned already.
+
+        The card before it is taken too, for `overlap` seconds or until its certificate expires. `allow` is
+        called before anything is changed, and may raise.
+
+        Raises TransportError: NOT_PINNED if the peer is not pinned, CARD_REFUSED if the card is not newer,
+        has another name or log origin, or a certificate that is not its own or not valid now.
+        """
+        # Most of what comes changes nothing, and needs not wait for those who write.
+        with self._database.read() as connection:
+            if not self._follows(card, _pinned(connection, card.identity)):
+                return False
+        with self._database.write() as connection:
+            pinned = _pinned(connection, card.identity)
+            if not self._follows(card, pinned) or pinned is None:
+                return False
+            allow()
+            self._follow(connection, pinned, card, overlap)
+        return True
+
+    def _follows(self, card: Card, pinned: Card | None) -> bool:
+        """Say whether a card follows the pinned one, and is not the same; raises TransportError otherwise."""
+        if pinned is None:
+            raise TransportError(Code.NOT_PINNED)
+        if card == pinned:
+            return False
+        if card.issued <= pinned.issued:
+            raise TransportError(Code.CARD_REFUSED, "the card is not newer than the pinned one")
+        if (card.name, card.log_origin) != (pinned.name, pinned.log_origin):
+            raise TransportError(Code.CARD_REFUSED, "a card that follows has the same name and log origin")
+        try:
+            certificates.require_certificate_of(card)
+            certificates.require_valid(card, self._clock())
+        except InputError as error:
+            raise TransportError(Code.CARD_REFUSED, error.detail) from None
+        return True
+
+    def _follow(self, connection: Connection, pinned: Card, card: Card, overlap: int) -> None:
+        """Put a card in the place of the pinned one; if it is newer, go on to take that one for a while."""
+        mine = PEERS.c.lab == card.identity
+        connection.execute(update(PEERS).where(mine).values(name=card.name, card=card.to_json()))
+        if card == pinned:
+            return
+        connection.execute(delete(FORMER_CARDS).where(FORMER_CARDS.c.peer == card.identity))
+        until = min(self._clock() + overlap, certificates.expires_at(pinned))
+        if card.issued > pinned.issued and until > self._clock():
+            former = {"peer": card.identity, "card": pinned.to_json(), "until": until}
+            connection.execute(insert(FORMER_CARDS).values(**former))
+
+    def acknowledged(self, lab: LabId, certificate_hash: bytes) -> None:
+        """Record that a peer said that it pinned the card of this certificate of this lab."""
+        with self._database.write() as connection:
+            connection.execute(delete(CARD_RECEIPTS).where(CARD_RECEIPTS.c.peer == lab))
+            receipt = {"peer": lab, "certificate_hash": certificate_hash, "at": self._clock()}
+            connection.execute(insert(CARD_RECEIPTS).values(**receipt))
 
     def remove(self, name: str) -> None:
-        """Unpin a peer; raises InputError(UNKNOWN_PEER)."""
+        """Unpin a peer, whatever cards it has; raises InputError(UNKNOWN_PEER)."""
         with self._database.write() as connection:
-            if not connection.execute(delete(PEERS).where(PEERS.c.name == name)).rowcount:
+            lab = connection.scalar(select(PEERS.c.lab).where(PEERS.c.name == name))
+            if lab is None:
                 raise InputError(Code.UNKNOWN_PEER)
+            connection.execute(delete(PEERS).where(PEERS.c.lab == lab))
+            connection.execute(delete(FORMER_CARDS).where(FORMER_CARDS.c.peer == lab))
+            connection.execute(delete(CARD_RECEIPTS).where(CARD_RECEIPTS.c.peer == lab))
 
     def all(self) -> list[Peer]:
         """Return the pinned peers, by name."""
         with self._database.read() as connection:
             rows = connection.execute(_PEERS.order_by(PEERS.c.name)).all()
-        return [_peer(row) for row in rows]
+        return [self._peer(row) for row in rows]
 
     def get(self, key: str | LabId) -> Peer:
         """Return the peer with a name or an identity; raises InputError(UNKNOWN_PEER)."""
@@ -93,13 +184,25 @@ class Peers:
             row = connection.execute(_PEERS.where(mine)).one_or_none()
         if row is None:
             raise InputError(Code.UNKNOWN_PEER)
-        return _peer(row)
+        return self._peer(row)
 
     def touch(self, lab: LabId) -> None:
         """Record that a peer was heard of now."""
         with self._database.write() as connection:
             connection.execute(update(PEERS).where(PEERS.c.lab == lab).values(last_contact=self._clock()))
 
+    def _peer(self, row: Row[Any]) -> Peer:
+        both = row.former is not None and self._clock() < row.until
+        return Peer(
+            Card.from_json(row.card),
+            row.added_at,
+            row.last_contact,
+            row.caught is not None,
+            Card.from_json(row.former) if both else None,
+            row.receipt or b"",
+        )
 
-def _peer(row: Row[Any]) -> Peer:
-    return Peer(Card.from_json(row.card), row.added_at, row.last_contact, row.caught is not None)
+
+def _pinned(connection: Connection, lab: LabId) -> Card | None:
+    text = connection.scalar(select(PEERS.c.card).where(PEERS.c.lab == lab))
+    return None if text is None else Card.from_json(text)

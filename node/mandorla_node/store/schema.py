@@ -105,6 +105,24 @@ GROUP_MEMBERS = Table(
     sqlite_with_rowid=False,
 )
 
+# The card that a peer's newest one follows, for as long as its certificate is taken beside the new one.
+FORMER_CARDS = Table(
+    "former_cards",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("card", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+# The certificate of the last card of this lab that each peer said it pinned.
+CARD_RECEIPTS = Table(
+    "card_receipts",
+    METADATA,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("certificate_hash", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
 HELD_EPOCHS = Table(
     "held_epochs",
     METADATA,

@@ -78,6 +78,11 @@ class ExchangeStub:
                 request_serializer=mandorla_dot_v1_dot_exchange__pb2.ReportRequest.SerializeToString,
                 response_deserializer=mandorla_dot_v1_dot_exchange__pb2.ReportResponse.FromString,
                 _registered_method=True)
+        self.UpdateCard = channel.unary_unary(
+                '/mandorla.v1.Exchange/UpdateCard',
+                request_serializer=mandorla_dot_v1_dot_exchange__pb2.UpdateCardRequest.SerializeToString,
+                response_deserializer=mandorla_dot_v1_dot_exchange__pb2.UpdateCardResponse.FromString,
+                _registered_method=True)
 
 
 class ExchangeServicer:
@@ -143,6 +148,13 @@ class ExchangeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateCard(self, request, context):
+        """Pin the caller's next card beside the one by which it calls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExchangeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -185,6 +197,11 @@ def add_ExchangeServicer_to_server(servicer, server):
                     servicer.Report,
                     request_deserializer=mandorla_dot_v1_dot_exchange__pb2.ReportRequest.FromString,
                     response_serializer=mandorla_dot_v1_dot_exchange__pb2.ReportResponse.SerializeToString,
+            ),
+            'UpdateCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCard,
+                    request_deserializer=mandorla_dot_v1_dot_exchange__pb2.UpdateCardRequest.FromString,
+                    response_serializer=mandorla_dot_v1_dot_exchange__pb2.UpdateCardResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -407,6 +424,33 @@ class Exchange:
             '/mandorla.v1.Exchange/Report',
             mandorla_dot_v1_dot_exchange__pb2.ReportRequest.SerializeToString,
             mandorla_dot_v1_dot_exchange__pb2.ReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mandorla.v1.Exchange/UpdateCard',
+            mandorla_dot_v1_dot_exchange__pb2.UpdateCardRequest.SerializeToString,
+            mandorla_dot_v1_dot_exchange__pb2.UpdateCardResponse.FromString,
             options,
             channel_credentials,
             insecure,

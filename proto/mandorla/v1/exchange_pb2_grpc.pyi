@@ -53,6 +53,8 @@ class ExchangeStub:
     """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
     Report: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.ReportRequest, _exchange_pb2.ReportResponse]
     """Tell the holder which of its tags matched. Optional, and off by default."""
+    UpdateCard: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.UpdateCardRequest, _exchange_pb2.UpdateCardResponse]
+    """Pin the caller's next card beside the one by which it calls."""
 
 @_typing.type_check_only
 class ExchangeAsyncStub(ExchangeStub):
@@ -79,6 +81,8 @@ class ExchangeAsyncStub(ExchangeStub):
     """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
     Report: _aio.UnaryUnaryMultiCallable[_exchange_pb2.ReportRequest, _exchange_pb2.ReportResponse]  # type: ignore[assignment]
     """Tell the holder which of its tags matched. Optional, and off by default."""
+    UpdateCard: _aio.UnaryUnaryMultiCallable[_exchange_pb2.UpdateCardRequest, _exchange_pb2.UpdateCardResponse]  # type: ignore[assignment]
+    """Pin the caller's next card beside the one by which it calls."""
 
 class ExchangeServicer(metaclass=_abc_1.ABCMeta):
     """What one lab's node asks of another's, over TLS 1.3 with both certificates pinned (SPEC 9).
@@ -150,5 +154,13 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.ReportResponse, _abc.Awaitable[_exchange_pb2.ReportResponse]]:
         """Tell the holder which of its tags matched. Optional, and off by default."""
+
+    @_abc_1.abstractmethod
+    def UpdateCard(
+        self,
+        request: _exchange_pb2.UpdateCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_pb2.UpdateCardResponse, _abc.Awaitable[_exchange_pb2.UpdateCardResponse]]:
+        """Pin the caller's next card beside the one by which it calls."""
 
 def add_ExchangeServicer_to_server(servicer: ExchangeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -606,10 +606,18 @@ class StatusResponse(_message.Message):
     SETS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
     ROUNDS_FIELD_NUMBER: _builtins.int
+    CARD_ISSUED_FIELD_NUMBER: _builtins.int
+    CARD_EXPIRES_FIELD_NUMBER: _builtins.int
+    KEY_SOURCE_FIELD_NUMBER: _builtins.int
     lab: _builtins.str
     endpoint: _builtins.str
     engine: _builtins.str
     started: _builtins.int
+    card_issued: _builtins.int
+    """When the newest card was issued, 0 for one without a date, and when its certificate expires."""
+    card_expires: _builtins.int
+    key_source: _builtins.str
+    """Where the key comes from that seals the home's secrets: home, file, credential or passphrase."""
     @_builtins.property
     def sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SetSize]: ...
     @_builtins.property
@@ -626,10 +634,13 @@ class StatusResponse(_message.Message):
         sets: _abc.Iterable[Global___SetSize] | None = ...,
         peers: _abc.Iterable[Global___PeerStatus] | None = ...,
         rounds: _abc.Iterable[Global___RoundStatus] | None = ...,
+        card_issued: _builtins.int = ...,
+        card_expires: _builtins.int = ...,
+        key_source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "engine", b"engine", "lab", b"lab", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_expires", b"card_expires", "card_issued", b"card_issued", "endpoint", b"endpoint", "engine", b"engine", "key_source", b"key_source", "lab", b"lab", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -672,6 +683,8 @@ class PeerStatus(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     COSIGNED_FIELD_NUMBER: _builtins.int
     CAUGHT_FIELD_NUMBER: _builtins.int
+    CARD_PENDING_FIELD_NUMBER: _builtins.int
+    CARD_EXPIRES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     endpoint: _builtins.str
     last_contact: _builtins.int
@@ -681,6 +694,10 @@ class PeerStatus(_message.Message):
     """How many entries of this lab's log the peer has cosigned."""
     caught: _builtins.bool
     """The peer showed its log in two ways, and is refused."""
+    card_pending: _builtins.bool
+    """The peer has not said that it pinned this lab's newest card."""
+    card_expires: _builtins.int
+    """When the certificate of the peer's card expires."""
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetStatus]: ...
     def __init__(
@@ -694,10 +711,12 @@ class PeerStatus(_message.Message):
         budgets: _abc.Iterable[Global___BudgetStatus] | None = ...,
         cosigned: _builtins.int = ...,
         caught: _builtins.bool = ...,
+        card_pending: _builtins.bool = ...,
+        card_expires: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "caught", b"caught", "cosigned", b"cosigned", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "sightings", b"sightings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "card_expires", b"card_expires", "card_pending", b"card_pending", "caught", b"caught", "cosigned", b"cosigned", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "sightings", b"sightings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -774,3 +793,43 @@ class RoundStatus(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoundStatus: _TypeAlias = RoundStatus  # noqa: Y015
+
+@_typing.final
+class RenewCardRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """What peers dial from now on; as before if it is empty."""
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCardRequest: _TypeAlias = RenewCardRequest  # noqa: Y015
+
+@_typing.final
+class RenewCardResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    card: _builtins.str
+    """The new card, as its file's text."""
+    def __init__(
+        self,
+        *,
+        card: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCardResponse: _TypeAlias = RenewCardResponse  # noqa: Y015

@@ -65,6 +65,11 @@ class OperatorStub:
                 request_serializer=mandorla_dot_v1_dot_operator__pb2.StatusRequest.SerializeToString,
                 response_deserializer=mandorla_dot_v1_dot_operator__pb2.StatusResponse.FromString,
                 _registered_method=True)
+        self.RenewCard = channel.unary_unary(
+                '/mandorla.v1.Operator/RenewCard',
+                request_serializer=mandorla_dot_v1_dot_operator__pb2.RenewCardRequest.SerializeToString,
+                response_deserializer=mandorla_dot_v1_dot_operator__pb2.RenewCardResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServicer:
@@ -113,6 +118,13 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenewCard(self, request, context):
+        """Issue a new certificate and a new card, and give the card to the peers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +157,11 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=mandorla_dot_v1_dot_operator__pb2.StatusRequest.FromString,
                     response_serializer=mandorla_dot_v1_dot_operator__pb2.StatusResponse.SerializeToString,
+            ),
+            'RenewCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCard,
+                    request_deserializer=mandorla_dot_v1_dot_operator__pb2.RenewCardRequest.FromString,
+                    response_serializer=mandorla_dot_v1_dot_operator__pb2.RenewCardResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +327,33 @@ class Operator:
             '/mandorla.v1.Operator/Status',
             mandorla_dot_v1_dot_operator__pb2.StatusRequest.SerializeToString,
             mandorla_dot_v1_dot_operator__pb2.StatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mandorla.v1.Operator/RenewCard',
+            mandorla_dot_v1_dot_operator__pb2.RenewCardRequest.SerializeToString,
+            mandorla_dot_v1_dot_operator__pb2.RenewCardResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class OperatorStub:
     Follow: _grpc.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]
     """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
     Status: _grpc.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]
+    RenewCard: _grpc.UnaryUnaryMultiCallable[_operator_pb2.RenewCardRequest, _operator_pb2.RenewCardResponse]
+    """Issue a new certificate and a new card, and give the card to the peers."""
 
 @_typing.type_check_only
 class OperatorAsyncStub(OperatorStub):
@@ -65,6 +67,8 @@ class OperatorAsyncStub(OperatorStub):
     Follow: _aio.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]  # type: ignore[assignment]
     """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
     Status: _aio.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]  # type: ignore[assignment]
+    RenewCard: _aio.UnaryUnaryMultiCallable[_operator_pb2.RenewCardRequest, _operator_pb2.RenewCardResponse]  # type: ignore[assignment]
+    """Issue a new certificate and a new card, and give the card to the peers."""
 
 class OperatorServicer(metaclass=_abc_1.ABCMeta):
     """What a lab's own people and gateways ask of its running node, over a Unix socket that only its owner opens."""
@@ -117,5 +121,13 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.StatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.StatusResponse, _abc.Awaitable[_operator_pb2.StatusResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RenewCard(
+        self,
+        request: _operator_pb2.RenewCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_pb2.RenewCardResponse, _abc.Awaitable[_operator_pb2.RenewCardResponse]]:
+        """Issue a new certificate and a new card, and give the card to the peers."""
 
 def add_OperatorServicer_to_server(servicer: OperatorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ def serving(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "mandorla_node.cli", "serve", "--home", str(home.path), "--exit-with-parent"],
         stdin=subprocess.PIPE,
+        env=os.environ | labs.NO_WATCH,
     )
     try:
         waited = threading.Event()

@@ -1,0 +1,1 @@
+"""The secrets of a home, and where the key comes from that seals them."""
