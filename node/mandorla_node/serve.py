@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
@@ -20,7 +22,7 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, NodeError
 
 from . import certificates
-from .admission import Admission
+from .admission import MAX_REQUEST, Admission
 from .changes import Changes
 from .checking import Checking
 from .client import PeerClient
@@ -45,6 +47,8 @@ _COLLECT_EVERY = 200_000
 _GRACE = 10.0
 _LEAVE = 5.0
 _SWEEP_INTERVAL = 600.0
+_THREADS = 18
+"""As many as the store has connections."""
 _OPERATOR_MESSAGE_SIZE = 64 << 20
 
 
@@ -59,6 +63,9 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
     gc.set_threshold(_COLLECT_EVERY)
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
+    # Python's own number can be six, and a peer's rounds can be busy in four threads for minutes.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="node"))
+    _allow_files()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(home, ahead=True, watch=home.settings.watch.enabled):
@@ -96,8 +103,8 @@ async def running(
         witness = Witness(home, store, clock)
         changes = Changes()
         rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock)
-        initiator, responder = Initiator(rounds, tables), Responder(rounds, tables)
-        peer_limits = PeerLimits(settings.limits)
+        peer_limits = PeerLimits(settings.limits, pool.count)
+        initiator, responder = Initiator(rounds, tables), Responder(rounds, tables, peer_limits)
         peers = _peer_server(home, store, peer_limits)
         exchange = Exchange(rounds, responder, witness, peer_limits, clock)
         exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
@@ -169,14 +176,16 @@ def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.
         return configuration(roots)
 
     server = grpc.aio.server(
+        # No limit on calls for all peers together: whoever reached it would shut the others out.
         interceptors=[Admission(store, limits, peer_limits)],
-        maximum_concurrent_rpcs=8 * limits.streams,
         options=[
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", limits.message_size),
+            ("grpc.max_receive_message_length", MAX_REQUEST),
             ("grpc.max_send_message_length", limits.message_size),
             ("grpc.max_metadata_size", 16 << 10),
             ("grpc.max_concurrent_streams", limits.streams),
+            ("grpc.server_handshake_timeout_ms", limits.handshake_timeout * 1000),
+            ("grpc.max_allowed_incoming_connections", limits.connections),
             ("grpc.max_connection_age_ms", limits.connection_age * 1000),
             ("grpc.max_connection_age_grace_ms", limits.call_timeout * 1000),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
@@ -203,6 +212,12 @@ def _listen(server: grpc.aio.Server, home: Home) -> None:
         server.add_insecure_port(f"unix:{path}")
     except RuntimeError:
         raise NodeError(Code.BAD_HOME, f"cannot listen on {path}") from None
+
+
+def _allow_files() -> None:
+    """Open as many files and connections as this process may: what it starts with can be 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _refuse_second_node(home: Home) -> None:

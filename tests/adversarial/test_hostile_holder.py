@@ -77,7 +77,9 @@ def listing(alter: Callable[[list[TableEntry]], list[TableEntry]]) -> Setup:
     """Send other entries."""
     return altering(
         "ListTags",
-        lambda r: wire.parts_to(parts_of(alter([e for part in wire.parts_from(r) for e in part.entries()]))),
+        lambda r: wire.parts_to(
+            parts_of(alter([e for part in wire.parts_from(r, 0) for e in part.entries()]))
+        ),
     )
 
 

@@ -349,7 +349,7 @@ def test_a_report_is_answered_alike_whether_the_tags_live_or_not(folder: Path) -
         page = await stub.ListTags(
             exchange_pb2.ListTagsRequest(round_id=header.round_id, start=0), timeout=TIMEOUT
         )
-        listed = b"".join(sorted(entry.tag for part in wire.parts_from(page) for entry in part.entries()))
+        listed = b"".join(sorted(entry.tag for part in wire.parts_from(page, 0) for entry in part.entries()))
         answers = [
             await stub.Report(
                 exchange_pb2.ReportRequest(round_id=header.round_id, tags=tags), timeout=TIMEOUT

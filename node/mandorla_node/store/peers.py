@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
@@ -101,5 +102,9 @@ class Peers:
             connection.execute(update(PEERS).where(PEERS.c.lab == lab).values(last_contact=self._clock()))
 
 
+# Reading a card verifies its signature, and every call looks for its caller among all of them.
+_card = lru_cache(maxsize=1024)(Card.from_json)
+
+
 def _peer(row: Row[Any]) -> Peer:
-    return Peer(Card.from_json(row.card), row.added_at, row.last_contact, row.caught is not None)
+    return Peer(_card(row.card), row.added_at, row.last_contact, row.caught is not None)
