@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -104,8 +105,8 @@ async def serving(
 
 
 @contextmanager
-def node_process(home: Home) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a node in a process of its own."""
+def node_process(home: Home, log: Path = Path(os.devnull)) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node in a process of its own, which logs to a file."""
     command = [
         sys.executable,
         "-m",
@@ -115,7 +116,8 @@ def node_process(home: Home) -> Iterator[subprocess.Popen[bytes]]:
         str(home.path),
         "--exit-with-parent",
     ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with log.open("ab") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors)
     try:
         yield process
     finally:

@@ -12,6 +12,7 @@ from typing import Final
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 
 from mandorla_node import certificates
 from mandorla_node.home import Home
@@ -73,8 +74,8 @@ class Raw:
             host, port, ssl=tls_to(victim, own, version), server_hostname=name
         )
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-        connection.local_settings.initial_window_size = window
         connection.initiate_connection()
+        connection.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
         raw = cls(reader, writer, connection, name, window=window)
         await raw.flush()
         return raw
@@ -85,7 +86,11 @@ class Raw:
         await self.writer.drain()
 
     def begin(
-        self, method: str, timeout: str = "60S", extra: tuple[tuple[str, str], ...] = (), service: str = "Exchange"
+        self,
+        method: str,
+        timeout: str = "60S",
+        extra: tuple[tuple[str, str], ...] = (),
+        service: str = "Exchange",
     ) -> int:
         """Begin a call; nothing of its request is sent yet. Returns the stream's number."""
         stream = self.h2.get_next_available_stream_id()
@@ -152,7 +157,8 @@ class Raw:
     async def slam(self) -> None:
         """Drop the connection with a reset, as a process that is killed may."""
         raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if raw is not None and raw.fileno() >= 0:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def close(self) -> None:
