@@ -47,7 +47,7 @@ _LARGEST: Final = 1 << 16
 _LARGEST_REQUEST: Final = {"Evaluate": MAX_REQUEST, "Report": MAX_REQUEST}
 
 _LINES_PER_SECOND: Final = 1.0
-_LINES_AT_ONCE: Final = 50.0
+_LINES_AT_ONCE: Final = 30.0
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -144,9 +144,9 @@ class Admission(grpc.aio.ServerInterceptor):
 
 
 class Refusals:
-    """Log the calls that are refused, and fewer of a peer that is refused all the time.
+    """Log the calls that are refused, and fewer of a peer that is refused for one reason all the time.
 
-    A line says how many were passed over since the last one of the peer.
+    A line says how many were passed over since the last one of the peer with this code.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -159,12 +159,13 @@ class Refusals:
         if failure.code is Code.NOT_READY:
             _LOG.debug("call refused", method=method, peer=name, code=code, detail=failure.detail)
             return
+        key = certificate + code.encode()
         try:
-            self._lines.take(certificate)
+            self._lines.take(key)
         except TransportError:
-            self._unlogged[certificate] += 1
+            self._unlogged[key] += 1
             return
-        passed = {"unlogged": unlogged} if (unlogged := self._unlogged.pop(certificate, 0)) else {}
+        passed = {"unlogged": unlogged} if (unlogged := self._unlogged.pop(key, 0)) else {}
         _LOG.warning("call refused", method=method, peer=name, code=code, detail=failure.detail, **passed)
 
 

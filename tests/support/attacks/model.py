@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from mandorla.v1 import exchange_pb2_grpc
+from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
 from mandorla_node.home import Home
 from mandorla_protocol.card import Card
 from tests.support.hostile import HostileLab, channel_to
-from tests.support.labs import code_of
+from tests.support.labs import code_of, run_round
 
 ANSWERED = "answered"
 """What an attack gets that the victim does not refuse."""
@@ -69,18 +69,24 @@ class Trap:
     code: str
     setup: Setup
     lab: type[HostileLab] = HostileLab
-    values: tuple[str, ...] = ()
-    """What the victim flags besides."""
 
 
 @asynccontextmanager
-async def field(
-    own: Home, victim: Card, epoch: int = 1, lab: type[HostileLab] = HostileLab
-) -> AsyncIterator[Field]:
+async def field(own: Home, victim: Card, epoch: int = 1, trap: Trap | None = None) -> AsyncIterator[Field]:
     """Let a lab answer on its endpoint, in a key epoch of its own, and dial its victim."""
-    hostile = lab(own, victim, epoch)
+    hostile = (trap.lab if trap else HostileLab)(own, victim, epoch)
+    if trap:
+        trap.setup(hostile)
     async with hostile.serving(), channel_to(victim, own) as stub:
         yield Field(hostile, stub)
+
+
+async def trapped(ground: Field, at_victim: operator_pb2_grpc.OperatorAsyncStub) -> str:
+    """Let the victim begin a round with a lab that answers wrongly; return what its operator is told."""
+    try:
+        return (await run_round(at_victim, ground.own.card.name)).code or ANSWERED
+    except grpc.aio.AioRpcError as error:
+        return code_of(error)
 
 
 async def code_from(call: Awaitable[Any]) -> str:
