@@ -39,6 +39,9 @@ from tests.support.hostile import channel_to, hello_request
 from tests.support.labs import WATCH, addresses, answering, code_of, ingest, make_labs, run_round
 
 SERVE = ("-m", "mandorla_node.cli", "serve", "--exit-with-parent", "--home")
+QUIET = {"MANDORLA_WATCH__ENABLED": "false"}
+"""Without a watch, which would have the honest lab's rounds wait for its own."""
+
 PATIENCE = 60.0
 ROUND = "watch round of 30 against 30"
 
@@ -135,8 +138,8 @@ async def measure(folder: Path, seconds: float) -> None:
     ingest(victim, addresses(range(30)))
     ingest(honest, addresses(range(20, 50)), IndicatorSet.OBSERVED)
     async with (
-        python_process(victim, (*SERVE, str(victim.path))) as process,
-        python_process(honest, (*SERVE, str(honest.path))),
+        python_process(victim, (*SERVE, str(victim.path)), settings=QUIET) as process,
+        python_process(honest, (*SERVE, str(honest.path)), settings=QUIET),
         channel_to(victim.card, honest) as stub,
     ):
         bench = Bench(homes, await answering(victim), await answering(honest), stub)

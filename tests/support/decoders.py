@@ -44,6 +44,7 @@ from mandorla_protocol.log.fraud import FraudProof
 from mandorla_protocol.log.notes import Note
 from mandorla_protocol.log.proofs import verify_consistency
 from mandorla_protocol.merkle import Frontier, hash_children, hash_leaf
+from mandorla_protocol.session.announcement import Announcement
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from mandorla_protocol.sizes import CHUNK_SIZE
 from mandorla_protocol.table import Operation, TableCommitment, TablePart, TableReader
@@ -77,6 +78,7 @@ _OTHER_NOTE: Final = sign_checkpoint(_KEY, Checkpoint(_LOG.origin, 2, bytes(32))
 _TAG: Final = Tag(bytes([7] * 16))
 _LABEL_KEY: Final = LabelKey(bytes(32))
 _COMMITTED: Final = CloseStatement(bytes(32), bytes(32), bytes(32), Outcome.COMMITTED)
+_ANNOUNCEMENT: Final = Announcement(bytes(32), TableCommitment(1, 256, bytes(32)))
 _ABORTED: Final = CloseStatement.abort(bytes(32), Code.BAD_PROOF)
 
 
@@ -191,6 +193,7 @@ DECODERS: Final[dict[str, Decoder]] = {
     "header": Decoder(exact(RoundHeader.decode), (_HEADER.encode(),)),
     "offer": Decoder(exact(Offer.decode), (_OFFER.encode(),)),
     "close statement": Decoder(exact(CloseStatement.decode), (_COMMITTED.encode(), _ABORTED.encode())),
+    "announcement": Decoder(exact(Announcement.decode), (_ANNOUNCEMENT.encode(),)),
     "epoch": Decoder(exact(Epoch.decode), (_EPOCH.encode(),)),
     "frontier": Decoder(
         exact(Frontier.decode), (Frontier().extend(hash_leaf(bytes([n])) for n in range(7)).encode(),)

@@ -12,7 +12,7 @@ from mandorla_node import wire
 from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.signatures import sign
-from mandorla_protocol.table import TableCommitment, TableEntry, parts_of
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding, parts_of
 from tests.support.hostile import ENGINE, CommittingLab, HostileLab, Table
 
 from .model import Setup, Trap
@@ -81,7 +81,9 @@ def small_pages(hostile: HostileLab) -> None:
 
 
 def parts_of_one_entry(hostile: HostileLab) -> None:
-    """Send each entry as a part of its own."""
+    """Send each entry of a larger table as a part of its own."""
+    entries = sorted(entry for _ in range(3) for entry in padding(0, os.urandom))
+    hostile.table = Table([TableEntry(1, Operation.ADD, *entry) for entry in entries])
     altering("ListTags", lambda r: wire.parts_to(part for e in entries_of(r) for part in parts_of([e])))(
         hostile
     )

@@ -88,6 +88,12 @@ async def page_beyond_the_table(field: Field) -> str:
     return await code_from(field.stub.ListTags(request, timeout=TIMEOUT))
 
 
+async def subscription(field: Field) -> str:
+    header = await field.lab.agree(field.stub)
+    request = exchange_pb2.SubscribeRequest(round_id=header.round_id, version=1)
+    return await code_from(field.stub.Subscribe(request, timeout=TIMEOUT))
+
+
 def report(name: str, does: str, tags: bytes) -> Attack:
     async def run(field: Field) -> str:
         header = await field.lab.agree(field.stub)
@@ -265,6 +271,8 @@ ATTACKS: tuple[Attack, ...] = (
     ),
     with_round_id("Evaluate", exchange_pb2.EvaluateRequest, blinded=CHUNK),
     with_round_id("ListTags", exchange_pb2.ListTagsRequest),
+    with_round_id("Subscribe", exchange_pb2.SubscribeRequest),
+    Attack("subscribe-in-a-batch-round", "waits for news", "SPEC 19.2", "WRONG_STATE", subscription),
     with_round_id("Close", exchange_pb2.CloseRequest),
     with_round_id("Report", exchange_pb2.ReportRequest),
     Attack(

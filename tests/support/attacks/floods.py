@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass
 
 import h2.exceptions
@@ -29,6 +29,7 @@ from .model import ANSWERED, UNNAMED, Field, code_from
 Outcomes = Counter[str]
 
 _STREAMS = 24
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,31 @@ async def slow_readers(field: Field) -> Outcomes:
 
 
 async def _held(field: Field, connections: int, window: int, begin: Callable[[Raw], int]) -> Outcomes:
-    """Begin 32 calls on each connection that are never over, and drop them when the victim has said all."""
+    """Begin 32 calls on each connection that are never over, and drop them when most were refused."""
     outcomes: Outcomes = Counter()
     async with AsyncExitStack() as stack:
         opened = [await Raw.connect(field.victim, field.own, window) for _ in range(connections)]
         for raw in opened:
             stack.push_async_callback(raw.slam)
-        streams = [[begin(raw) for _ in range(32)] for raw in opened]
+        begun = [(raw, begin(raw)) for raw in opened for _ in range(_AT_ONCE)]
         await asyncio.gather(*(raw.flush() for raw in opened))
-        await asyncio.gather(*(raw.settle() for raw in opened))
-        for raw, begun in zip(opened, streams, strict=True):
-            outcomes.update(_of(raw.headers[one]) if one in raw.ended else "held" for one in begun)
+        over = 0
+
+        async def read(raw: Raw) -> None:
+            nonlocal over
+            while len(begun) - over > _AT_ONCE and await raw.take():
+                over = sum(stream in raw.ended for raw, stream in begun)
+            ended.set()
+
+        ended = asyncio.Event()
+        readers = [asyncio.create_task(read(raw)) for raw in opened]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TIMEOUT):
+                await ended.wait()
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        outcomes.update(_of(raw.headers[one]) if one in raw.ended else "held" for raw, one in begun)
     return outcomes
 
 
