@@ -112,13 +112,16 @@ class Admission(grpc.aio.ServerInterceptor):
             async with asyncio.timeout(self._allowed(context)):
                 _CALLER.set(await self._peer(certificate))
                 return await serve(await _read(context), context)
-        except TimeoutError:
+        except TimeoutError as error:
             failure: MandorlaError = TransportError(Code.DEADLINE)
+            _let_go(error)
         except MandorlaError as error:
             failure = error
+            _let_go(error)
         except Exception as error:
             # The text of an unforeseen error may hold anything, so only its type is kept.
             failure = NodeError(Code.INTERNAL, type(error).__name__)
+            _let_go(error)
         self._refusals.log(certificate, self._names.get(certificate, "unknown"), method, failure)
         info = failure.code.info
         await context.abort(
@@ -167,6 +170,18 @@ class Refusals:
             return
         passed = {"unlogged": unlogged} if (unlogged := self._unlogged.pop(key, 0)) else {}
         _LOG.warning("call refused", method=method, peer=name, code=code, detail=failure.detail, **passed)
+
+
+def _let_go(error: BaseException) -> None:
+    """Let go of the frames that an error came through.
+
+    They hold the request, and tasks that hold the error: until Python looks for such cycles, which it seldom
+    does, a peer that is refused again and again would fill the memory with what it sent.
+    """
+    held: BaseException | None = error
+    while held is not None:
+        held.__traceback__ = None
+        held = held.__context__
 
 
 def _certificate(context: Context) -> bytes:

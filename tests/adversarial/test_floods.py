@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 import pytest
 
-from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla.v1 import exchange_pb2, operator_pb2, operator_pb2_grpc
 from mandorla_node.home import Home
 from mandorla_node.settings import Limits
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.header import Kind, RoundHeader
 from mandorla_protocol.log.entries import ChunkCharged, RoundAgreed
 from tests.support.attacks.floods import FLOODS, Flood, Outcomes
-from tests.support.attacks.model import field
+from tests.support.attacks.model import code_from, field
+from tests.support.hostile import TIMEOUT, blinded_chunk
 from tests.support.labs import (
     WATCH,
     addresses,
@@ -29,7 +32,7 @@ from tests.support.labs import (
     serving,
 )
 
-MEMORY = 512
+MEMORY = 320
 """MiB that the node may ever take: what it takes at rest, and generously what one peer can make it hold."""
 
 FILES = 300
@@ -123,3 +126,30 @@ def charged(victim: Home, others: Sequence[Home]) -> dict[str, int]:
         chunks = [entry for entry in log if isinstance(entry, ChunkCharged) and entry.round_id in rounds]
         sums[other.card.name] = sum(entry.count for entry in chunks)
     return sums
+
+
+def test_what_a_refused_call_sent_is_let_go_at_once(folder: Path) -> None:
+    """A node looks for cycles seldom, and errors, their frames and their tasks hold each other."""
+    victim, attacker = make_labs(folder, "lab-a", "lab-b")
+    chunk = (blinded_chunk() * 16)[:-32] + b"\xff" * 32
+
+    async def journey() -> int:
+        async with serving(victim), field(attacker, victim.card) as ground:
+            header = await ground.lab.agree(ground.stub)
+            request = exchange_pb2.EvaluateRequest(round_id=header.round_id, blinded=chunk)
+
+            async def refused(times: int) -> int:
+                for _ in range(times):
+                    assert await code_from(ground.stub.Evaluate(request, timeout=TIMEOUT)) == "BAD_ELEMENT"
+                return tracemalloc.get_traced_memory()[0]
+
+            return -await refused(2) + await refused(16)
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        grown = asyncio.run(journey())
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert grown < 6 * len(chunk), "16 requests came meanwhile"
