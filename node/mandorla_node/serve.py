@@ -8,6 +8,7 @@ import gc
 import resource
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -47,6 +48,8 @@ _COLLECT_EVERY = 200_000
 _GRACE = 10.0
 _LEAVE = 5.0
 _SWEEP_INTERVAL = 600.0
+_LOOK_AT_PEERS_EVERY = 0.05
+"""Seconds for which a handshake finds the peers of the last one: whoever can connect can have us look."""
 _THREADS = 18
 """As many as the store has connections."""
 _OPERATOR_MESSAGE_SIZE = 64 << 20
@@ -164,12 +167,15 @@ def _peer_server(home: Home, store: Store, peer_limits: PeerLimits) -> grpc.aio.
     def configuration(roots: bytes) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration([(home.tls_key, home.tls_certificate)], roots)
 
-    served = trusted()
+    served, looked_at = trusted(), time.monotonic()
 
     def changed() -> grpc.ServerCertificateConfiguration | None:
         # gRPC asks at each handshake, and replaces what it serves without waiting for the handshakes that
         # use it: the process dies of that now and then. So it gets nothing new unless there is.
-        nonlocal served
+        nonlocal served, looked_at
+        if (now := time.monotonic()) < looked_at + _LOOK_AT_PEERS_EVERY:
+            return None
+        looked_at = now
         if (roots := trusted()) == served:
             return None
         served = roots
