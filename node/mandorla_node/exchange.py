@@ -53,8 +53,10 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
         """Evaluate a chunk."""
         peer = caller()
         active = await self._rounds.find(peer, request.round_id)
-        self._limits.take_elements(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
-        answer = await active.evaluate(request.index, request.blinded, self._clock())
+        self._limits.take_chunk(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
+        answer = await self._limits.in_turn(
+            peer.lab, lambda: active.evaluate(request.index, request.blinded, self._clock())
+        )
         response = exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)
         active.count(request, response)
         return response
@@ -63,8 +65,9 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
         self, request: exchange_pb2.ListTagsRequest, context: Context
     ) -> exchange_pb2.ListTagsResponse:
         """Read a page of the table."""
-        active = await self._rounds.find(caller(), request.round_id)
-        response = await active.page(request.start, self._clock())
+        peer = caller()
+        active = await self._rounds.find(peer, request.round_id)
+        response = await self._limits.in_turn(peer.lab, lambda: active.page(request.start, self._clock()))
         active.count(request, response)
         return response
 
@@ -94,7 +97,8 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
         peer = caller()
         active = await self._rounds.find(peer, request.round_id)
         tags = wire.tags_from(request.tags)
-        await asyncio.to_thread(active.record_sightings, tags)
+        self._limits.take_tags(peer.lab, len(tags))
+        await self._limits.in_turn(peer.lab, lambda: asyncio.to_thread(active.record_sightings, tags))
         return exchange_pb2.ReportResponse()
 
     async def UpdateCard(

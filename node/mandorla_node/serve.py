@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias, cast
 
@@ -20,7 +23,7 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, NodeError
 
 from . import certificates
-from .admission import Admission
+from .admission import MAX_REQUEST, Admission
 from .changes import Changes
 from .checking import Checking
 from .client import PeerClient
@@ -51,6 +54,10 @@ _COLLECT_EVERY = 200_000
 _GRACE = 10.0
 _LEAVE = 5.0
 _SWEEP_INTERVAL = 600.0
+_LOOK_AT_PEERS_EVERY = 0.05
+"""Seconds for which a handshake finds the peers of the last one: whoever can connect can have us look."""
+_THREADS = 18
+"""As many as the store has connections."""
 _OPERATOR_MESSAGE_SIZE = 64 << 20
 
 
@@ -65,6 +72,9 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
     gc.set_threshold(_COLLECT_EVERY)
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
+    # Python's own number can be six, and a peer's rounds can be busy in four threads for minutes.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="node"))
+    _allow_files()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(home, ahead=True, watch=home.settings.watch.enabled):
@@ -107,8 +117,8 @@ async def running(
         witness = Witness(home, store, clock)
         changes = Changes()
         rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock, renewal)
-        initiator, responder = Initiator(rounds, tables), Responder(rounds, tables)
-        peer_limits = PeerLimits(settings.limits)
+        peer_limits = PeerLimits(settings.limits, pool.count)
+        initiator, responder = Initiator(rounds, tables), Responder(rounds, tables, peer_limits)
         peers = _peer_server(home, store, cards, peer_limits)
         exchange = Exchange(rounds, responder, witness, peer_limits, clock, renewal)
         exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
@@ -171,26 +181,31 @@ def _peer_server(home: Home, store: Store, own: OwnCards, peer_limits: PeerLimit
         roots = b"".join([live[0].tls_certificate, *pinned])
         return [(one.tls_key, one.tls_certificate) for one in live], roots
 
-    served = current()
+    served, looked_at = current(), time.monotonic()
 
     def changed() -> grpc.ServerCertificateConfiguration | None:
         # gRPC asks at each handshake, and replaces what it serves without waiting for the handshakes that
         # use it: the process dies of that now and then. So it gets nothing new unless there is.
-        nonlocal served
+        nonlocal served, looked_at
+        if (moment := time.monotonic()) < looked_at + _LOOK_AT_PEERS_EVERY:
+            return None
+        looked_at = moment
         if (now := current()) == served:
             return None
         served = now
         return grpc.ssl_server_certificate_configuration(*served)
 
     server = grpc.aio.server(
+        # No limit on calls for all peers together: whoever reached it would shut the others out.
         interceptors=[Admission(store, limits, peer_limits)],
-        maximum_concurrent_rpcs=8 * limits.streams,
         options=[
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", limits.message_size),
+            ("grpc.max_receive_message_length", MAX_REQUEST),
             ("grpc.max_send_message_length", limits.message_size),
             ("grpc.max_metadata_size", 16 << 10),
             ("grpc.max_concurrent_streams", limits.streams),
+            ("grpc.server_handshake_timeout_ms", limits.handshake_timeout * 1000),
+            ("grpc.max_allowed_incoming_connections", limits.connections),
             ("grpc.max_connection_age_ms", limits.connection_age * 1000),
             ("grpc.max_connection_age_grace_ms", limits.call_timeout * 1000),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
@@ -217,6 +232,12 @@ def _listen(server: grpc.aio.Server, home: Home) -> None:
         server.add_insecure_port(f"unix:{path}")
     except RuntimeError:
         raise NodeError(Code.BAD_HOME, f"cannot listen on {path}") from None
+
+
+def _allow_files() -> None:
+    """Open as many files and connections as this process may: what it starts with can be 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _refuse_second_node(home: Home) -> None:

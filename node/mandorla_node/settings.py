@@ -156,19 +156,29 @@ class KeySettings(BaseModel):
 
 
 class Limits(BaseModel):
-    """What one peer may ask of this node. Sizes are bytes, times are seconds, rates are per second."""
+    """What one peer may ask of this node. Sizes are bytes, times are seconds, rates are per second.
+
+    `connections` is for all peers together, and for strangers, of whom nothing else is known.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     message_size: Annotated[int, Field(ge=1 << 20, le=1 << 26)] = 4 << 20
     streams: Positive = 32
+    calls_at_once: Positive = 32
     calls_per_second: Positive = 100
     call_burst: Positive = 400
     elements_per_second: Positive = 200_000
     element_burst: Positive = 1_000_000
-    checkpoints_per_second: Positive = 10
-    checkpoint_burst: Positive = 100
+    chunks_per_second: Positive = 50
+    chunk_burst: Positive = 5_000
+    checkpoints_per_second: Positive = 1
+    checkpoint_burst: Positive = 1_000
+    rounds_per_hour: Positive = 240
+    round_burst: Positive = 500
     call_timeout: Positive = 120
+    handshake_timeout: Positive = 10
+    connections: Positive = 4_096
     connection_age: Positive = 3600
     retries: Annotated[int, Field(ge=0)] = 4
 

@@ -17,6 +17,9 @@ from mandorla_protocol.table import TablePart
 CODE_KEY = "mandorla-code"
 """The trailing metadata key that carries an error's code (SPEC 9.9)."""
 
+MAX_PARTS = 514
+"""Parts of a page, at most: a version has 16 entries or more (SPEC 8), so that 514 touch a page at most."""
+
 # What a peer may say of a call. The codes of operators' input speak of this lab, and are not a peer's to use.
 _WIRE_CODES = {code.name: code for code in Code if code.info.exit_status >= 20}
 
@@ -35,17 +38,22 @@ def round_id_from(value: bytes) -> RoundId:
     return RoundId(value)
 
 
-def parts_from(message: exchange_pb2.ListTagsResponse) -> tuple[TablePart, ...]:
-    """Read a page of a tag table, whose columns nobody has checked.
+def parts_from(message: exchange_pb2.ListTagsResponse, left: int) -> tuple[TablePart, ...]:
+    """Read a page of a tag table of which `left` entries are unread; nobody has checked its columns.
 
-    Raises EncodingError(BAD_LENGTH) for more parts or entries than a page holds.
+    Raises EncodingError(BAD_LENGTH) for more parts or entries than a page holds, and RoundError(BAD_TABLE)
+    for fewer entries than it could hold: each page costs this lab a transaction.
     """
     # The parts are counted first: millions of empty ones fit a message, and each costs to look at.
-    if len(message.parts) <= PAGE_SIZE:
-        parts = tuple(TablePart(p.version, p.operations, p.tags, p.sealed_labels) for p in message.parts)
-        if sum(map(len, parts)) <= PAGE_SIZE:
-            return parts
-    raise EncodingError(Code.BAD_LENGTH, "a page has more entries than allowed")
+    if len(message.parts) > MAX_PARTS:
+        raise EncodingError(Code.BAD_LENGTH, "a page has more parts than allowed")
+    parts = tuple(TablePart(p.version, p.operations, p.tags, p.sealed_labels) for p in message.parts)
+    entries = sum(map(len, parts))
+    if entries > PAGE_SIZE:
+        raise EncodingError(Code.BAD_LENGTH, "a page has more entries than allowed")
+    if entries < min(left, PAGE_SIZE):
+        raise RoundError(Code.BAD_TABLE, "a page ends before it is full, and before the table does")
+    return parts
 
 
 def parts_to(parts: Iterable[TablePart]) -> exchange_pb2.ListTagsResponse:

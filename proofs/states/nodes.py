@@ -21,6 +21,7 @@ from mandorla.v1 import exchange_pb2
 from mandorla_node.changes import Changes
 from mandorla_node.client import PeerClient, Traffic
 from mandorla_node.home import Home
+from mandorla_node.limits import PeerLimits
 from mandorla_node.renewal import Renewal
 from mandorla_node.rounds.active import ActiveRound
 from mandorla_node.rounds.agreement import Terms
@@ -228,7 +229,7 @@ class Node:
         )
         pool = cast(Workers, self)
         self.active = setting.active(HEADER, _IDS[who], self.peer, ready, half, client, store, pool)
-        self.responder = Responder(self.rounds, cast(Tables, None))
+        self.responder = Responder(self.rounds, cast(Tables, None), cast(PeerLimits, None))
         self.initiator = Agreed(self.rounds, self.active)
 
     def _sign(self, structure: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import grpc
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2
-from mandorla_node import wire
 from mandorla_node.home import Home
 from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.indicators import Indicator
@@ -21,13 +19,12 @@ from mandorla_protocol.labels import Label, seal, split_output
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.signatures import sign
 from mandorla_protocol.sizes import CHUNK_SIZE
-from mandorla_protocol.table import Operation, TableCommitment, TableEntry, parts_of
+from mandorla_protocol.table import Operation, TableCommitment, TableEntry
+from tests.support.attacks.answering import evaluate_as, flipped, same, swapped
+from tests.support.attacks.model import Setup
 from tests.support.hostile import ENGINE, CommittingLab, HostileLab, Table
 from tests.support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
 
-Setup = Callable[[HostileLab], None]
-
-ORDER = 2**252 + 27742317777372353535851937790883648493
 FAST = "[limits]\nretries = 0\ncall_timeout = 2\n"
 
 
@@ -55,142 +52,6 @@ def outcome_against(
             return code
 
     return asyncio.run(journey()), hostile
-
-
-def altering(method: str, alter: Callable[[Any], Any]) -> Setup:
-    """Replace one method's response."""
-
-    def setup(hostile: HostileLab) -> None:
-        hostile.answer = lambda name, response: alter(response) if name == method else response
-
-    return setup
-
-
-def evaluate_as(evaluated: Callable[[bytes], bytes], proof: Callable[[bytes], bytes]) -> Setup:
-    return altering(
-        "Evaluate",
-        lambda r: exchange_pb2.EvaluateResponse(evaluated=evaluated(r.evaluated), proof=proof(r.proof)),
-    )
-
-
-def listing(alter: Callable[[list[TableEntry]], list[TableEntry]]) -> Setup:
-    """Send other entries."""
-    return altering(
-        "ListTags",
-        lambda r: wire.parts_to(parts_of(alter([e for part in wire.parts_from(r) for e in part.entries()]))),
-    )
-
-
-def part_with(**columns: bytes) -> Setup:
-    """Send a page of one part with other columns."""
-
-    def alter(response: exchange_pb2.ListTagsResponse) -> exchange_pb2.ListTagsResponse:
-        (part,) = response.parts
-        for name, column in columns.items():
-            setattr(part, name, column)
-        return response
-
-    return altering("ListTags", alter)
-
-
-def same(value: bytes) -> bytes:
-    return value
-
-
-def swapped(elements: bytes) -> bytes:
-    return elements[32:64] + elements[:32] + elements[64:]
-
-
-def unreduced(proof: bytes) -> bytes:
-    response = int.from_bytes(proof[32:], "little") + ORDER
-    return proof[:32] + response.to_bytes(32, "little")
-
-
-def flipped(value: bytes) -> bytes:
-    return bytes([value[0] ^ 1]) + value[1:]
-
-
-@pytest.mark.spec("5.1-1", "5.4-2", "7.3-2", "10-1")
-@pytest.mark.parametrize(
-    ("setup", "expected"),
-    [
-        pytest.param(evaluate_as(swapped, same), "BAD_PROOF", id="elements-swapped"),
-        pytest.param(evaluate_as(lambda e: e[:32] * 256, same), "BAD_PROOF", id="elements-repeated"),
-        pytest.param(evaluate_as(lambda e: bytes(32) + e[32:], same), "BAD_ELEMENT", id="identity"),
-        pytest.param(evaluate_as(lambda e: b"\xff" * 32 + e[32:], same), "BAD_ELEMENT", id="non-canonical"),
-        pytest.param(evaluate_as(lambda e: e[:-32], same), "BAD_LENGTH", id="an-element-short"),
-        pytest.param(evaluate_as(lambda e: e + e[:32], same), "BAD_LENGTH", id="an-element-long"),
-        pytest.param(evaluate_as(lambda e: e[:-1], same), "BAD_LENGTH", id="a-byte-short"),
-        pytest.param(evaluate_as(lambda _: b"", same), "BAD_LENGTH", id="no-elements"),
-        pytest.param(evaluate_as(same, lambda _: b""), "BAD_LENGTH", id="no-proof"),
-        pytest.param(evaluate_as(same, lambda p: p + b"\x00"), "BAD_LENGTH", id="proof-with-a-tail"),
-        pytest.param(evaluate_as(same, flipped), "BAD_PROOF", id="challenge-altered"),
-        pytest.param(
-            evaluate_as(same, lambda p: p[:32] + flipped(p[32:])), "BAD_PROOF", id="response-altered"
-        ),
-        pytest.param(evaluate_as(same, unreduced), "BAD_SCALAR", id="response-unreduced"),
-        pytest.param(altering("ListTags", lambda r: type(r)()), "BAD_TABLE", id="empty-page"),
-        pytest.param(listing(lambda e: e[:-1] + e[-2:]), "BAD_TABLE", id="an-entry-too-many"),
-        pytest.param(listing(lambda e: e[::-1]), "BAD_TABLE", id="unsorted"),
-        pytest.param(listing(lambda e: e * 33), "BAD_LENGTH", id="a-page-too-long"),
-        pytest.param(part_with(operations=b"\x01" * 255), "BAD_TABLE", id="operations-short"),
-        pytest.param(part_with(operations=b"\x03" * 256), "BAD_TABLE", id="an-unknown-operation"),
-        pytest.param(part_with(operations=b"\x02" * 256), "BAD_TABLE", id="revocations-with-labels"),
-        pytest.param(part_with(tags=bytes(16 * 255)), "BAD_TABLE", id="tags-short"),
-        pytest.param(part_with(tags=bytes(16 * 256 + 1)), "BAD_TABLE", id="tags-with-a-tail"),
-        pytest.param(part_with(sealed_labels=bytes(272 * 257)), "BAD_TABLE", id="a-label-too-many"),
-        pytest.param(part_with(operations=b"", tags=b"", sealed_labels=b""), "BAD_TABLE", id="an-empty-part"),
-        pytest.param(
-            altering("Propose", lambda _: exchange_pb2.ProposeResponse()),
-            "BAD_SIGNATURE",
-            id="unsigned-header",
-        ),
-        pytest.param(
-            altering("Hello", lambda _: exchange_pb2.HelloResponse()), "BAD_ENCODING", id="no-offer"
-        ),
-        pytest.param(
-            altering("Hello", lambda r: type(r)(encoded_offer=r.encoded_offer + b"x")),
-            "BAD_ENCODING",
-            id="offer-with-a-tail",
-        ),
-        pytest.param(altering("Close", lambda r: r), "BAD_ENCODING", id="nothing-stated"),
-    ],
-)
-def test_a_wrong_answer_aborts_the_round(folder: Path, setup: Setup, expected: str) -> None:
-    code, _ = outcome_against(folder, setup)
-    assert code == expected
-
-
-def with_key_of_another_epoch(hostile: HostileLab) -> None:
-    hostile.keys_evaluating = epoch_keys(ENGINE, bytes([1] * 32), hostile.epoch)
-    committed = hostile.offer()
-    hostile.keys = hostile.keys_evaluating
-    hostile.offer = lambda: committed
-
-
-@pytest.mark.spec("5.3-2", "5.3-3", "5.4-1")
-def test_evaluating_under_another_key_than_the_committed_one_is_caught(folder: Path) -> None:
-    code, _ = outcome_against(folder, with_key_of_another_epoch)
-    assert code == "BAD_PROOF"
-
-
-def test_the_proof_of_another_batch_is_caught(folder: Path) -> None:
-    def setup(hostile: HostileLab) -> None:
-        other = ENGINE.blind(os.urandom(32 * 256), os.urandom(64 * 256))[1]
-        _, proof = ENGINE.evaluate_and_prove(hostile.keys, other, os.urandom(64))
-        evaluate_as(same, lambda _: proof)(hostile)
-
-    assert outcome_against(folder, setup)[0] == "BAD_PROOF"
-
-
-@pytest.mark.spec("7.3-3")
-def test_a_table_that_is_not_the_committed_one_is_caught(folder: Path) -> None:
-    def setup(hostile: HostileLab) -> None:
-        committed = hostile.offer()
-        hostile.offer = lambda: committed
-        hostile.table = Table.of_padding()
-
-    assert outcome_against(folder, setup)[0] == "TABLE_MISMATCH"
 
 
 @pytest.mark.spec("5.2-1", "7.3-1")

@@ -99,7 +99,7 @@ def test_no_sentinel_leaves_its_lab(
 def _record_messages(monkeypatch: pytest.MonkeyPatch, wire: list[bytes]) -> None:
     """Copy each message between the labs as it is sent or served."""
     once = client.PeerClient._once
-    serve = admission.Admission._serve
+    admitted = admission.Admission._admitted
 
     async def sent(self: client.PeerClient, method: object, request: Message, *rest: object) -> Message:
         wire.append(request.SerializeToString())
@@ -107,12 +107,10 @@ def _record_messages(monkeypatch: pytest.MonkeyPatch, wire: list[bytes]) -> None
         wire.append(response.SerializeToString())
         return response
 
-    async def served(
-        self: object, method: str, behaviour: object, request: Message, context: object
-    ) -> Message:
-        response = await serve(self, method, behaviour, request, context)  # type: ignore[arg-type]
+    async def served(self: admission.Admission, *call: object) -> Message:
+        response = await admitted(self, *call)  # type: ignore[arg-type]
         wire.append(response.SerializeToString())
         return response
 
     monkeypatch.setattr(client.PeerClient, "_once", sent)
-    monkeypatch.setattr(admission.Admission, "_serve", served)
+    monkeypatch.setattr(admission.Admission, "_admitted", served)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 
 from mandorla_node.home import Home
@@ -23,7 +23,7 @@ from mandorla_node.store import (
     StoredChunk,
 )
 from mandorla_node.store.database import Database
-from mandorla_node.store.schema import METADATA
+from mandorla_node.store.schema import METADATA, OWN_TAGS, PEER_PAGES
 from mandorla_node.store.staging import owned
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.card import issue_card
@@ -308,6 +308,19 @@ def test_what_is_looked_up_is_not_stored(store: Store) -> None:
             store.asking.look_up(epoch, key)
         assert code(caught) is expected
     assert store.asking.look_up(replace(ASKED, number=3), KEY).id == 0
+
+
+def test_epochs_that_are_begun_and_broken_off_leave_nothing_behind(store: Store) -> None:
+    """Or a peer with an epoch for each round could fill the disk with tables that it never finishes."""
+    store.indicators.add(IndicatorSet.FLAGGED, [flagged(0)], None)
+    entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(3)]
+    for number in range(2, 6):
+        asked = store.asking.begin(store.asking.look_up(replace(ASKED, number=number), KEY))
+        store.asking.store_tags(asked, [1], bytes(16), bytes(32))
+        store.asking.stage_entries(asked, 0, parts_of(entries))
+    with store._database.read() as connection:
+        for table in (OWN_TAGS, PEER_PAGES):
+            assert set(connection.scalars(select(table.c.epoch_id))) == {asked.id}
 
 
 def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next_begins(store: Store) -> None:

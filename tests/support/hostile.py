@@ -101,11 +101,11 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
     `answer` maps a response, by the method's name, to what is sent instead.
     """
 
-    def __init__(self, home: Home, victim: Card) -> None:
+    def __init__(self, home: Home, victim: Card, epoch: int = 1) -> None:
         self.home = home
         self.victim = victim
         self.table = Table.of_padding()
-        self.epoch = Epoch(home.card.identity, victim.identity, COLLECTION, 1)
+        self.epoch = Epoch(home.card.identity, victim.identity, COLLECTION, epoch)
         self.keys = epoch_keys(ENGINE, bytes(32), self.epoch)
         self.answer: Callable[[str, T], T] = lambda _method, response: response
         self.header: RoundHeader | None = None
@@ -115,7 +115,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
 
     def offer(self) -> Offer:
         """Offer the table and the key."""
-        return Offer(1, self.keys.public, 2**20, 2**20, self.table.commitment)
+        return Offer(self.epoch.number, self.keys.public, 2**20, 2**20, self.table.commitment)
 
     def compose(self, peer_offer: Offer, kind: Kind = Kind.SHARED) -> RoundHeader:
         """Compose an honest header with this lab as the initiator."""
@@ -206,8 +206,8 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
 class WithholdingLab(HostileLab):
     """An initiator that answers what it is asked, keeps its table back, and states a commit all the same."""
 
-    def __init__(self, home: Home, victim: Card) -> None:
-        super().__init__(home, victim)
+    def __init__(self, home: Home, victim: Card, epoch: int = 1) -> None:
+        super().__init__(home, victim, epoch)
         self.answers: list[bytes] = []
         self.answered = asyncio.Event()
         self.asked_for_table = asyncio.Event()
@@ -242,8 +242,8 @@ class WithholdingLab(HostileLab):
 class CommittingLab(HostileLab):
     """A responder that asks nothing, states a commit, and takes the initiator's without an answer."""
 
-    def __init__(self, home: Home, victim: Card) -> None:
-        super().__init__(home, victim)
+    def __init__(self, home: Home, victim: Card, epoch: int = 1) -> None:
+        super().__init__(home, victim, epoch)
         self.answers: list[bytes] = []
         self.outcomes: list[Outcome] = []
         self.confirmed = asyncio.Event()

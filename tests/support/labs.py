@@ -108,8 +108,8 @@ async def serving(
 
 
 @contextmanager
-def node_process(home: Home) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a node in a process of its own."""
+def node_process(home: Home, log: Path = Path(os.devnull)) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node in a process of its own, which logs to a file."""
     command = [
         sys.executable,
         "-m",
@@ -119,9 +119,8 @@ def node_process(home: Home) -> Iterator[subprocess.Popen[bytes]]:
         str(home.path),
         "--exit-with-parent",
     ]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | NO_WATCH
-    )
+    with log.open("ab") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, env=os.environ | NO_WATCH)
     try:
         yield process
     finally:

@@ -23,8 +23,11 @@ def serve(
     Logs go to standard error, one JSON object a line.
     """
     import asyncio
+    import os
     import resource
 
+    # gRPC reads this when it is imported; it would say a line for each stranger that fails to shake hands.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from .. import serve as node
     from ..home import Home
 

@@ -82,7 +82,7 @@ class QuerierHalf:
         self._loading = asyncio.Lock()
         self._pending: dict[int, _Blinded] = {}
         # The call for the page that comes next, and the leaf that it starts at.
-        self._ahead: tuple[int, asyncio.Task[exchange_pb2.ListTagsResponse]] | None = None
+        self._ahead: tuple[int, asyncio.Task[tuple[TablePart, ...]]] | None = None
 
     async def open(self) -> None:
         """Plan the half, before the header is signed, and store nothing: the round may still be refused.
@@ -205,7 +205,7 @@ class QuerierHalf:
             self._drop_ahead()
             page = asyncio.create_task(self._page(start))
             self._ahead = (start, page)
-        parts = self._wanted(start, wire.parts_from(await page))
+        parts = self._wanted(start, await page)
         following = start + sum(map(len, parts))
         self._ahead = None
         if start < following < self._state.reader.committed.size:
@@ -216,10 +216,13 @@ class QuerierHalf:
         """Return what this half reads of a page: all of it, so that too long a page is refused."""
         return parts
 
-    async def _page(self, start: int) -> exchange_pb2.ListTagsResponse:
-        return await self._client.list_tags(
+    async def _page(self, start: int) -> tuple[TablePart, ...]:
+        # What is unread by now: in a standing round it may be more when the page comes.
+        left = self._state.reader.committed.size - start
+        response = await self._client.list_tags(
             exchange_pb2.ListTagsRequest(round_id=self._header.round_id, start=start)
         )
+        return wire.parts_from(response, left)
 
     def _drop_ahead(self) -> None:
         if self._ahead is not None:

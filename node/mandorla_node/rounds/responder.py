@@ -15,33 +15,37 @@ from mandorla_protocol.log.entries import RoundClosed
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 
 from .. import wire
+from ..limits import PeerLimits
 from ..store import Peer, RoundState
-from ..tables import Ready, Tables
+from ..tables import Tables
 from . import agreement
 from .active import ActiveRound
 from .half import no_progress
+from .offers import Offers
 from .open_rounds import PATIENCE, OpenRounds
 
 _READY_WAIT: Final = 20.0
 _BUSY_WAIT: Final = 1.0
+_CONTACT: Final = 60
+"""Seconds for which it is not recorded again that a peer was heard of: each record waits for the disk."""
 
 
 class Responder:
     """This lab as the one that is asked."""
 
-    def __init__(self, rounds: OpenRounds, tables: Tables) -> None:
+    def __init__(self, rounds: OpenRounds, tables: Tables, limits: PeerLimits) -> None:
         self._rounds = rounds
         self._tables = tables
-        self._offers: dict[tuple[LabId, str], Offer] = {}
-        self._preparing: dict[tuple[LabId, str], asyncio.Task[Ready]] = {}
+        self._limits = limits
+        self._offers = Offers(tables, rounds.store, rounds.clock)
+        self._offered: dict[tuple[LabId, str], Offer] = {}
         self._responding: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
         """End what runs for peers."""
-        tasks = (*self._responding, *self._preparing.values())
-        for task in tasks:
+        for task in self._responding:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._responding, self._offers.stop(), return_exceptions=True)
 
     async def hello(self, peer: Peer, request: exchange_pb2.HelloRequest) -> exchange_pb2.HelloResponse:
         """Offer a peer an up-to-date table.
@@ -55,16 +59,10 @@ class Responder:
         if wire.profiles_from(request) != profiles(collection):
             raise RoundError(Code.PROFILE_MISMATCH)
         key = (peer.lab, collection.value)
-        task = self._preparing.get(key)
-        # What was ready before this call may miss what was flagged since.
-        if task is None or task.done():
-            task = self._preparing[key] = asyncio.create_task(self._tables.prepare(*key))
-        done, _ = await asyncio.wait({task}, timeout=_READY_WAIT)
-        if not done:
-            raise RoundError(Code.NOT_READY)
-        offer = self._tables.offer(task.result())
-        self._offers[key] = offer
-        await asyncio.to_thread(self._rounds.store.peers.touch, peer.lab)
+        offer = self._tables.offer(await self._offers.ready(key))
+        self._offered[key] = offer
+        if self._rounds.clock() - peer.last_contact >= _CONTACT:
+            await asyncio.to_thread(self._rounds.store.peers.touch, peer.lab)
         return exchange_pb2.HelloResponse(encoded_offer=offer.encode())
 
     async def propose(self, peer: Peer, request: exchange_pb2.ProposeRequest) -> exchange_pb2.ProposeResponse:
@@ -82,7 +80,7 @@ class Responder:
             header,
             own.card,
             peer,
-            self._offers.get(key),
+            self._offered.get(key),
             self._rounds.policy,
             self._rounds.clock(),
         )
@@ -99,6 +97,7 @@ class Responder:
             raise RoundError(Code.NOT_READY, "a round with this peer is open") from None
         client = self._rounds.clients(peer.card, own)
         try:
+            self._limits.take_round(peer.lab)
             ready = await self._tables.epoch(*key)
             if ready.held.epoch != header.epoch(self._rounds.home.card.identity):
                 raise RoundError(Code.EPOCH_RETIRED)

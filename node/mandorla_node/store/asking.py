@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
@@ -72,7 +84,7 @@ class Asking:
             return _known(connection, epoch, public_key)
 
     def begin(self, asked: AskedEpoch) -> AskedEpoch:
-        """Begin to ask in an epoch: store it, or forget what an interrupted round left unverified in it.
+        """Begin to ask in an epoch: store it, and forget what interrupted rounds left unverified.
 
         Raises RoundError(NOT_READY) if such a round has changed the epoch since it was looked up.
         """
@@ -90,19 +102,16 @@ class Asking:
                     halves=0,
                     begun=1,
                 )
+                # Or a peer could leave a table behind with each epoch that it begins and breaks off.
+                before = select(ASKED_EPOCHS).where(_mine(asked.epoch)).order_by(ASKED_EPOCHS.c.number.desc())
+                if (last := connection.execute(before.limit(1)).one_or_none()) is not None:
+                    _forget_unfinished(connection, last)
                 return replace(
                     asked, id=connection.execute(created.returning(ASKED_EPOCHS.c.id)).scalar_one()
                 )
-            mine = ASKED_EPOCHS.c.id == asked.id
-            if connection.scalar(select(ASKED_EPOCHS.c.begun).where(mine)):
-                unfinished = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half > asked.halves)
-                connection.execute(delete(OWN_TAGS).where(unfinished))
-            connection.execute(update(ASKED_EPOCHS).where(mine).values(begun=1))
-            connection.execute(
-                delete(PEER_PAGES).where(
-                    PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf >= asked.frontier.size
-                )
-            )
+            row = connection.execute(select(ASKED_EPOCHS).where(ASKED_EPOCHS.c.id == asked.id)).one()
+            _forget_unfinished(connection, row)
+            connection.execute(update(ASKED_EPOCHS).where(ASKED_EPOCHS.c.id == asked.id).values(begun=1))
         return asked
 
     def count_untagged(self, asked: AskedEpoch, source: IndicatorSet) -> tuple[int, int]:
@@ -256,8 +265,22 @@ class Asking:
         )
 
 
+def _mine(epoch: Epoch) -> ColumnElement[bool]:
+    return and_(ASKED_EPOCHS.c.holder == epoch.holder, ASKED_EPOCHS.c.collection == epoch.collection)
+
+
+def _forget_unfinished(connection: Connection, epoch: Row[tuple[object, ...]]) -> None:
+    """Forget what was neither verified nor finished of an epoch, given its row."""
+    verified = Frontier.decode(epoch.frontier).size
+    if epoch.begun:
+        unfinished = and_(OWN_TAGS.c.epoch_id == epoch.id, OWN_TAGS.c.half > epoch.halves)
+        connection.execute(delete(OWN_TAGS).where(unfinished))
+    unverified = and_(PEER_PAGES.c.epoch_id == epoch.id, PEER_PAGES.c.leaf >= verified)
+    connection.execute(delete(PEER_PAGES).where(unverified))
+
+
 def _known(connection: Connection, epoch: Epoch, public_key: Element) -> AskedEpoch:
-    mine = and_(ASKED_EPOCHS.c.holder == epoch.holder, ASKED_EPOCHS.c.collection == epoch.collection)
+    mine = _mine(epoch)
     newest = connection.scalar(select(func.max(ASKED_EPOCHS.c.number)).where(mine))
     if newest is not None and newest > epoch.number:
         raise RoundError(Code.EPOCH_RETIRED, "the peer offers an epoch before the last one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
@@ -194,15 +195,19 @@ class Peers:
     def _peer(self, row: Row[Any]) -> Peer:
         both = row.former is not None and self._clock() < row.until
         return Peer(
-            Card.from_json(row.card),
+            _card(row.card),
             row.added_at,
             row.last_contact,
             row.caught is not None,
-            Card.from_json(row.former) if both else None,
+            _card(row.former) if both else None,
             row.receipt or b"",
         )
 
 
 def _pinned(connection: Connection, lab: LabId) -> Card | None:
     text = connection.scalar(select(PEERS.c.card).where(PEERS.c.lab == lab))
-    return None if text is None else Card.from_json(text)
+    return None if text is None else _card(text)
+
+
+# Reading a card verifies its signature, and every call looks for its caller among all of them.
+_card = lru_cache(maxsize=1024)(Card.from_json)
