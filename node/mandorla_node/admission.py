@@ -136,6 +136,8 @@ class Admission(grpc.aio.ServerInterceptor):
                 self._names[certificate] = peer.name
                 if peer.caught:
                     raise RoundError(Code.EQUIVOCATION)
+                if peer.paused_at:
+                    raise RoundError(Code.PAUSED)
                 return peer
         raise TransportError(Code.NOT_PINNED)
 

@@ -24,6 +24,7 @@ from mandorla_protocol.labels import Label
 from .changes import Changes
 from .clock import Clock
 from .rounds.open_rounds import OpenRounds
+from .settings import ActionPolicy
 from .store import IndicatorSet, LabelledIndicator, MatchRecord, Store, Whereabouts
 
 _LOG = structlog.get_logger()
@@ -44,6 +45,8 @@ class Verdict:
     flagged_here: bool
     matches: tuple[MatchRecord, ...] = field(repr=False)
     compared_with: tuple[str, ...]
+    actionable: bool
+    """Whether this lab's policy says that it should act on this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,13 @@ class _Known:
 class Checking:
     """Answer questions about indicators, on the event loop."""
 
-    def __init__(self, store: Store, rounds: OpenRounds, changes: Changes, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, rounds: OpenRounds, changes: Changes, policy: ActionPolicy, clock: Clock
+    ) -> None:
         self._store = store
         self._rounds = rounds
         self._changes = changes
+        self._policy = policy
         self._clock = clock
         self._known: OrderedDict[Indicator, _Known] = OrderedDict()
         self._by_number: dict[int, Indicator] = {}
@@ -147,8 +153,13 @@ class Checking:
             until = min((end for end in ends if end), default=0)
             # What was not observed may be at any time, without a word.
             number = place.number if place.observed else 0
-            read.append(_Known(number, Verdict(indicator, place.flagged, matches, compared), until))
+            act = self._is_actionable(indicator, place.flagged, matches)
+            read.append(_Known(number, Verdict(indicator, place.flagged, matches, compared, act), until))
         return read
+
+    def _is_actionable(self, indicator: Indicator, flagged: bool, matches: Sequence[MatchRecord]) -> bool:
+        needed = self._policy.types.get(indicator.type, self._policy.labs)
+        return (flagged and self._policy.own_evidence) or len({one.peer for one in matches}) >= needed
 
     def _remember(self, known: _Known) -> None:
         indicator = known.verdict.indicator

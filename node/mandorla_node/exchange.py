@@ -97,6 +97,8 @@ class Exchange(exchange_pb2_grpc.ExchangeServicer):
         peer = caller()
         active = await self._rounds.find(peer, request.round_id)
         tags = wire.tags_from(request.tags)
+        if not self._rounds.policies.of(peer.name, active.header.collection).take_sightings:
+            return exchange_pb2.ReportResponse()
         self._limits.take_tags(peer.lab, len(tags))
         await self._limits.in_turn(peer.lab, lambda: asyncio.to_thread(active.record_sightings, tags))
         return exchange_pb2.ReportResponse()

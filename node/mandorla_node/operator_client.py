@@ -143,6 +143,13 @@ class OperatorClient:
         except grpc.aio.AioRpcError as error:
             raise self._error_from(error) from None
 
+    async def pause(self, peer: str, paused: bool) -> None:
+        """Have a peer paused, or let it go on."""
+        try:
+            await self._stub.Pause(operator_pb2.PauseRequest(peer=peer, paused=paused), timeout=_QUICK)
+        except grpc.aio.AioRpcError as error:
+            raise self._error_from(error) from None
+
     async def renew_card(self, endpoint: str) -> str:
         """Have the lab's card renewed, with another endpoint unless it is empty; return its file's text."""
         try:

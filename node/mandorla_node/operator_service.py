@@ -12,7 +12,7 @@ import structlog
 from google.protobuf.message import Message
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError
+from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError, RoundError
 from mandorla_protocol.header import Kind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
@@ -167,6 +167,15 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                 for record in page:
                     yield match_message(record)
 
+    async def Pause(self, request: operator_pb2.PauseRequest, context: Context) -> operator_pb2.PauseResponse:
+        """Pause a peer, or let it go on."""
+        async with _errors(context):
+            peer = await asyncio.to_thread(self._store.peers.pause, request.peer, request.paused)
+            _LOG.warning("peer paused" if request.paused else "peer goes on", peer=peer.name)
+            if request.paused:
+                await self._rounds.abort_with(peer.lab, RoundError(Code.PAUSED))
+            return operator_pb2.PauseResponse()
+
     async def Follow(
         self, request: operator_pb2.FollowRequest, context: Context
     ) -> AsyncIterator[operator_pb2.Match]:
@@ -233,6 +242,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                     sightings=store.matches.count_sightings(peer.lab),
                     cosigned=store.log.cosigned_by(peer.lab),
                     caught=peer.caught,
+                    paused_at=peer.paused_at,
                     card_pending=self._renewal.pending(peer),
                     card_expires=certificates.expires_at(peer.card),
                     budgets=[
@@ -294,6 +304,7 @@ def _verdict(verdict: Verdict) -> operator_pb2.CheckResult:
         flagged_here=verdict.flagged_here,
         matches=map(match_message, verdict.matches),
         compared_with=verdict.compared_with,
+        actionable=verdict.actionable,
     )
 
 

@@ -34,6 +34,7 @@ from .limits import PeerLimits
 from .logs import configure_logs
 from .operator_service import Operator
 from .own_cards import OwnCard
+from .policy import Policies
 from .preparing import Preparing
 from .renewal import OwnCards, Renewal
 from .rounds.initiator import Initiator
@@ -109,7 +110,7 @@ async def running(
         renewal = Renewal(home, store, cards, client, clock)
         stack.push_async_callback(_stopped, asyncio.create_task(renewal.run()))
 
-        tables = Tables(home.card.identity, store, pool, settings.rounds)
+        tables = Tables(home.card.identity, store, pool, Policies(settings.rounds, settings.peers, store))
         stack.push_async_callback(tables.settled)
         if ahead and (every := settings.rounds.prepare_every):
             preparing = asyncio.create_task(Preparing(store, tables, every).run())
@@ -122,7 +123,7 @@ async def running(
         peers = _peer_server(home, store, cards, peer_limits)
         exchange = Exchange(rounds, responder, witness, peer_limits, clock, renewal)
         exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
-        checking = Checking(store, rounds, changes, clock)
+        checking = Checking(store, rounds, changes, settings.action, clock)
         stack.push_async_callback(checking.note)
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
         operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])

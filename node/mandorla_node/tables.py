@@ -19,7 +19,7 @@ from mandorla_protocol.sizes import BATCH_SMALLEST, PAGE_SIZE
 from mandorla_protocol.table import Operation, padding
 
 from . import workers
-from .settings import RoundPolicy
+from .policy import Policies
 from .store import Additions, FlagState, HeldEpoch, Store
 from .store.staging import Staging, owned
 from .workers import Workers
@@ -49,11 +49,11 @@ class Ready:
 class Tables:
     """Prepare epochs and tables, one at a time for each peer and collection."""
 
-    def __init__(self, lab: LabId, store: Store, pool: Workers, policy: RoundPolicy) -> None:
+    def __init__(self, lab: LabId, store: Store, pool: Workers, policies: Policies) -> None:
         self._lab = lab
         self._store = store
         self._pool = pool
-        self._policy = policy
+        self._policies = policies
         self._locks: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def prepare(self, querier: LabId, collection: str, smallest: int = BATCH_SMALLEST) -> Ready:
@@ -84,19 +84,24 @@ class Tables:
             epoch_number=held.epoch.number,
             public_key=ready.keys.public,
             budget=held.budget,
-            cap=min(self._policy.cap, left),
+            cap=min(self._policies.of_lab(held.epoch.querier, held.epoch.collection).cap, left),
             table=held.commitment,
         )
 
     async def epoch(self, querier: LabId, collection: str) -> Ready:
-        """Return the epoch in use, or begin one; its table is as it was left."""
+        """Return the epoch in use, or begin one; its table is as it was left.
+
+        An epoch whose budget is spent ends before its time, if it has lasted as long as policy asks: the
+        budget bounds what a peer learns in a time, and not only under a key.
+        """
         holding = self._store.holding
         held = await asyncio.to_thread(holding.current, self._lab, querier, collection)
-        if held is None:
+        policy = await asyncio.to_thread(self._policies.of_lab, querier, collection)
+        if held is None or holding.is_spent(held, policy.epoch_shortest):
             number = await asyncio.to_thread(holding.next_number, querier, collection)
             epoch, seed = Epoch(self._lab, querier, collection, number), os.urandom(_SEED_SIZE)
             keys = await self._pool.run(workers.derive_keys, seed, epoch)
-            terms = (self._policy.budget, self._policy.epoch_lifetime)
+            terms = (policy.budget, policy.epoch_lifetime)
             held = await _to_the_end(holding.create, epoch, seed, keys.public, *terms)
             return Ready(held, seed, keys)
         seed = holding.seed(held)

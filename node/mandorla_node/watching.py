@@ -13,6 +13,7 @@ import structlog
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError
+from mandorla_protocol.header import Kind
 
 from .rounds.initiator import Initiator
 from .rounds.open_rounds import OpenRounds
@@ -64,8 +65,9 @@ class Watching:
         wanted = {
             (peer.lab, collection.value): peer
             for peer in peers
-            if not peer.caught
             for collection in self._policy.collections
+            if not (peer.caught or peer.paused_at)
+            and Kind.WATCH in self._rounds.policies.of(peer.name, collection.value).kinds
         }
         for key in self._kept.keys() - wanted.keys():
             self._kept.pop(key).cancel()

@@ -198,7 +198,7 @@ class Node:
         home = SimpleNamespace(
             identity=SimpleNamespace(sign=self._sign),
             card=SimpleNamespace(identity=_IDS[who]),
-            settings=SimpleNamespace(rounds=RoundPolicy()),
+            settings=SimpleNamespace(rounds=RoundPolicy(), peers={}),
         )
         self.peer = cast(
             Peer, SimpleNamespace(lab=_IDS[1 - who], name=NAMES[1 - who], caught=False, card=None)

@@ -107,6 +107,8 @@ class Code(Enum):
     )
     CARD_REFUSED = CodeInfo(57, Status.FAILED_PRECONDITION, "The card does not follow the pinned one.")
 
+    PAUSED = CodeInfo(58, Status.PERMISSION_DENIED, "The lab has paused rounds with this peer.")
+
     # This lab's own trouble.
     STORE_FAILED = CodeInfo(60, Status.INTERNAL, "The store could not be read or written.")
     INTERNAL = CodeInfo(61, Status.INTERNAL, "An internal error occurred.")

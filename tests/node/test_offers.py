@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mandorla_node.policy import Policies
 from mandorla_node.rounds.offers import Offers
 from mandorla_node.settings import RoundPolicy
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store
@@ -26,7 +27,7 @@ def test_who_asks_without_end_has_the_table_looked_through_now_and_then(
     now = 1_800_000_000
     store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: now)
     pool = Workers("portable", 1)
-    tables = Tables(LabId(bytes(32)), store, pool, RoundPolicy())
+    tables = Tables(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
     prepared = 0
     honest = tables.prepare
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import operator_pb2
+from mandorla_node.policy import Policies
 from mandorla_node.settings import RoundPolicy
 from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator, OwnedPart, Store
 from mandorla_node.tables import Ready, Tables
@@ -58,7 +59,7 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
     flagged = [LabelledIndicator(Indicator.parse("ipv4", f"198.18.0.{n}"), Label()) for n in range(9)]
     store.indicators.add(IndicatorSet.FLAGGED, flagged, None)
     pool = Workers("portable", 1)
-    tables = Tables(LabId(bytes(32)), store, pool, RoundPolicy())
+    tables = Tables(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
     publishing, go_on, begun = threading.Event(), threading.Event(), threading.Event()
     publish, discard = store.holding.publish, store.holding.discard_unpublished
 

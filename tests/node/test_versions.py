@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from mandorla_node.policy import Policies
 from mandorla_node.settings import RoundPolicy
 from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator, Store
 from mandorla_node.tables import Ready, Tables
@@ -34,7 +35,7 @@ class Lab:
         self.now = BEGINNING
         self.store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: self.now)
         self.pool = Workers("auto", 1)
-        self.tables = Tables(ME, self.store, self.pool, RoundPolicy())
+        self.tables = Tables(ME, self.store, self.pool, Policies(RoundPolicy(), {}, self.store))
 
     def close(self) -> None:
         self.store.close()

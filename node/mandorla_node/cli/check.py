@@ -86,6 +86,7 @@ def _write_json(results: Sequence[operator_pb2.CheckResult]) -> None:
                 "value": result.indicator.value,
                 "flagged_here": result.flagged_here,
                 "compared_with": list(result.compared_with),
+                "actionable": result.actionable,
                 "matches": [match_from(match).as_object() for match in result.matches],
             }
             for result in results

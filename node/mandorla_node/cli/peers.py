@@ -86,12 +86,13 @@ def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     if not peers:
         out.print("No peer is pinned yet: mandorla peer add CARD_FILE")
         return
-    rows = table("peer", "endpoint", "last contact", "identity")
+    rows = table("peer", "endpoint", "last contact", "", "identity")
     for peer in peers:
         rows.add_row(
             safe(peer.name, "bold"),
             safe(peer.card.endpoint),
             ago(peer.last_contact),
+            "paused" if peer.paused_at else "",
             safe(fingerprint(peer.card.identity)[:17] + " ..."),
         )
     out.print(rows)
@@ -109,3 +110,39 @@ def remove(name: Annotated[str, typer.Argument(help="The peer's name.")], home: 
     finally:
         store.close()
     console().print("Unpinned ", safe(name, "bold"), ".", sep="")
+
+
+@app.command("pause")
+def pause(name: Annotated[str, typer.Argument(help="The peer's name.")], home: HomeOption) -> None:
+    """Stop all rounds with a peer, at once: what is open ends, and every call of it is refused."""
+    _set_paused(name, home, paused=True)
+
+
+@app.command("resume")
+def resume(name: Annotated[str, typer.Argument(help="The peer's name.")], home: HomeOption) -> None:
+    """Let rounds with a peer be again."""
+    _set_paused(name, home, paused=False)
+
+
+def _set_paused(name: str, home: Path, *, paused: bool) -> None:
+    import asyncio
+
+    from ..home import Home
+    from ..operator_client import OperatorClient, node_answers
+    from .output import console, safe
+
+    opened = Home.open(home)
+
+    async def ask() -> None:
+        async with OperatorClient(opened.operator_socket) as operator:
+            await operator.pause(name, paused)
+
+    if node_answers(opened.operator_socket):
+        asyncio.run(ask())
+    else:
+        store = opened.open_store()
+        try:
+            store.peers.pause(name, paused)
+        finally:
+            store.close()
+    console().print("Paused " if paused else "Goes on: ", safe(name, "bold"), ".", sep="")

@@ -61,6 +61,7 @@ class Initiator:
         if peer.caught:
             raise RoundError(Code.EQUIVOCATION)
         agreement.require_collection(terms.collection)
+        self._rounds.policies.require_open(peer, terms.collection).require(terms.kind)
         started = time.monotonic()
         for attempt in range(_BUSY_RETRIES):
             try:
@@ -83,6 +84,7 @@ class Initiator:
 
         Raises MandorlaError if no round came about.
         """
+        self._rounds.policies.require_open(peer, collection).require(Kind.WATCH)
         if self._rounds.is_kept_clear(peer.lab, collection):
             raise RoundError(Code.NOT_READY, "another round is to be")
         terms = Terms(Kind.WATCH, collection, Mode.STANDING)
@@ -192,7 +194,8 @@ class Initiator:
 
         This compares before the close, and lets the peer time it: that is the price of reporting (SPEC 9.7).
         """
-        if not self._rounds.policy.report_sightings:
+        policy = self._rounds.policies.of(active.peer.name, active.header.collection)
+        if not policy.report_sightings:
             return
         await self._rounds.compared(active)
         round_id = active.header.round_id

@@ -25,9 +25,9 @@ Key = tuple[LabId, str]
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """A table that was found up to date: after which ingest, and until when by both clocks."""
+    """A table that was found up to date: after which change, and until when by both clocks."""
 
-    ingest: int
+    change: int
     until: int
     monotonic: float
 
@@ -47,7 +47,7 @@ class Offers:
         """Return an epoch whose table is up to date; raises RoundError(NOT_READY) if that takes long.
 
         To find that nothing is new means to walk over all that is flagged. A peer that asks without end would
-        keep this lab at it, so the table stands for a while, unless something is ingested.
+        keep this lab at it, so the table stands for a while, unless something is flagged.
         """
         if (standing := await self._standing(key)) is not None:
             return standing
@@ -72,7 +72,7 @@ class Offers:
             rest is None
             or self._clock() >= rest.until
             or asyncio.get_running_loop().time() >= rest.monotonic
-            or await asyncio.to_thread(self._store.indicators.last_ingest) != rest.ingest
+            or (await asyncio.to_thread(self._store.holding.flag_state)).change != rest.change
         ):
             return None
         ready = await self._tables.epoch(*key)
@@ -80,12 +80,12 @@ class Offers:
 
     async def _prepare(self, key: Key) -> Ready:
         loop = asyncio.get_running_loop()
-        ingest = await asyncio.to_thread(self._store.indicators.last_ingest)
+        change = (await asyncio.to_thread(self._store.holding.flag_state)).change
         began = loop.time()
         ready = await self._tables.prepare(*key)
         took = loop.time() - began
         found, self._found[key] = self._found.get(key), ready.held.commitment
         if found == ready.held.commitment:
             rest = min(_REST * took, _LONGEST_REST)
-            self._rests[key] = _Rest(ingest, self._clock() + math.ceil(rest), loop.time() + rest)
+            self._rests[key] = _Rest(change, self._clock() + math.ceil(rest), loop.time() + rest)
         return ready

@@ -22,6 +22,7 @@ from ..changes import Changes
 from ..client import ClientFactory, PeerClient
 from ..clock import Clock
 from ..home import Home
+from ..policy import Policies
 from ..renewal import Renewal
 from ..store import Peer, RoundState, Store
 from ..tables import Ready, Tables
@@ -63,6 +64,7 @@ class OpenRounds:
     ) -> None:
         self.home = home
         self.policy = home.settings.rounds
+        self.policies = Policies(home.settings.rounds, home.settings.peers, store)
         self.store = store
         self.witness = witness
         self.renewal = renewal
@@ -152,6 +154,12 @@ class OpenRounds:
     def _leave_if_in_the_way(self, active: StandingRound) -> None:
         if self.is_kept_clear(active.peer.lab, active.header.collection):
             active.half.leave.set()
+
+    async def abort_with(self, lab: LabId, error: MandorlaError) -> None:
+        """End the rounds with one peer, and tell it."""
+        for active in list(self.open.values()):
+            if active.peer.lab == lab:
+                await self.abort(active, error)
 
     async def leave_all(self, patience: float) -> None:
         """Close the rounds that stand, as far as the peers answer in so many seconds."""

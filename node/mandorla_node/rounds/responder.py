@@ -59,6 +59,7 @@ class Responder:
         if wire.profiles_from(request) != profiles(collection):
             raise RoundError(Code.PROFILE_MISMATCH)
         key = (peer.lab, collection.value)
+        self._rounds.policies.require_open(peer, collection.value)
         offer = self._tables.offer(await self._offers.ready(key))
         self._offered[key] = offer
         if self._rounds.clock() - peer.last_contact >= _CONTACT:
@@ -84,6 +85,7 @@ class Responder:
             self._rounds.policy,
             self._rounds.clock(),
         )
+        self._rounds.policies.require_open(peer, header.collection).require(header.kind)
         if header.round_id in self._rounds.open:
             raise RoundError(Code.WRONG_STATE, "the round is open")
         busy = self._rounds.busy[key]

@@ -30,6 +30,7 @@ from mandorla_protocol.indicators import tokens_of
 from mandorla_protocol.labels import TAG_SIZE, Label, Reason, Severity, Tag, Tlp
 from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, KeyEpochEnded, TableVersionPublished
 from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.sizes import BATCH_SMALLEST
 from mandorla_protocol.table import Operation, TableCommitment, TablePart
 
 from ..clock import Clock
@@ -68,6 +69,7 @@ class HeldEpoch:
     sealed_seed: bytes
     budget: int
     spent: int
+    created_at: int
     expires_at: int
     commitment: TableCommitment
     frontier: Frontier
@@ -159,6 +161,10 @@ class Holding:
                 )
             )
         return 1 if last is None else int(last) + 1
+
+    def is_spent(self, held: HeldEpoch, shortest: int) -> bool:
+        """Say whether no question fits the epoch's budget any more, and it has lasted `shortest` seconds."""
+        return held.budget - held.spent < BATCH_SMALLEST and self._clock() >= held.created_at + shortest
 
     def seed(self, held: HeldEpoch) -> bytes:
         """Return the epoch's seed."""
@@ -389,6 +395,7 @@ def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:
         sealed_seed=row.sealed_seed,
         budget=row.budget,
         spent=row.spent,
+        created_at=row.created_at,
         expires_at=row.expires_at,
         commitment=TableCommitment(row.table_version, frontier.size, frontier.root),
         frontier=frontier,

@@ -38,7 +38,7 @@ class Peer:
 
     `former` is the card before this one, while both are taken. `receipt` is the hash of the certificate that
     the peer last said it pinned for this lab, empty if it has said nothing. A peer that was caught showing
-    its log in two ways stays so, whoever pins it again.
+    its log in two ways stays so, whoever pins it again. `paused_at` is 0 unless the operator paused it.
     """
 
     card: Card
@@ -47,6 +47,7 @@ class Peer:
     caught: bool = False
     former: Card | None = None
     receipt: bytes = b""
+    paused_at: int = 0
 
     @property
     def name(self) -> str:
@@ -96,7 +97,8 @@ class Peers:
             pinned = _pinned(connection, card.identity)
             if pinned is None:
                 values = {"lab": card.identity, "name": card.name, "card": card.to_json()}
-                connection.execute(insert(PEERS).values(added_at=self._clock(), last_contact=0, **values))
+                now = self._clock()
+                connection.execute(insert(PEERS).values(added_at=now, last_contact=0, paused_at=0, **values))
                 return
             if pinned.issued and card.issued <= pinned.issued and card != pinned:
                 raise InputError(
@@ -162,6 +164,15 @@ class Peers:
             receipt = {"peer": lab, "certificate_hash": certificate_hash, "at": self._clock()}
             connection.execute(insert(CARD_RECEIPTS).values(**receipt))
 
+    def pause(self, name: str, paused: bool) -> Peer:
+        """Let no round with a peer be, or let them be again; raises InputError(UNKNOWN_PEER)."""
+        at = self._clock() if paused else 0
+        with self._database.write() as connection:
+            changed = connection.execute(update(PEERS).where(PEERS.c.name == name).values(paused_at=at))
+            if not changed.rowcount:
+                raise InputError(Code.UNKNOWN_PEER)
+        return self.get(name)
+
     def remove(self, name: str) -> None:
         """Unpin a peer, whatever cards it has; raises InputError(UNKNOWN_PEER)."""
         with self._database.write() as connection:
@@ -201,6 +212,7 @@ class Peers:
             row.caught is not None,
             _card(row.former) if both else None,
             row.receipt or b"",
+            row.paused_at,
         )
 
 

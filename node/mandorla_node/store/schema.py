@@ -33,6 +33,7 @@ PEERS = Table(
     Column("card", Text, nullable=False),
     Column("added_at", BigInteger, nullable=False),
     Column("last_contact", BigInteger, nullable=False),
+    Column("paused_at", BigInteger, nullable=False),  # 0 unless the operator paused it
 )
 
 INGESTS = Table(

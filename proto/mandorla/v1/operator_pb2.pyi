@@ -464,7 +464,10 @@ class CheckResult(_message.Message):
     FLAGGED_HERE_FIELD_NUMBER: _builtins.int
     MATCHES_FIELD_NUMBER: _builtins.int
     COMPARED_WITH_FIELD_NUMBER: _builtins.int
+    ACTIONABLE_FIELD_NUMBER: _builtins.int
     flagged_here: _builtins.bool
+    actionable: _builtins.bool
+    """Whether this lab's policy says that it should act on what is known."""
     @_builtins.property
     def indicator(self) -> Global___Indicator: ...
     @_builtins.property
@@ -480,10 +483,11 @@ class CheckResult(_message.Message):
         flagged_here: _builtins.bool = ...,
         matches: _abc.Iterable[Global___Match] | None = ...,
         compared_with: _abc.Iterable[_builtins.str] | None = ...,
+        actionable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["indicator", b"indicator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_with", b"compared_with", "flagged_here", b"flagged_here", "indicator", b"indicator", "matches", b"matches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actionable", b"actionable", "compared_with", b"compared_with", "flagged_here", b"flagged_here", "indicator", b"indicator", "matches", b"matches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -579,6 +583,43 @@ class Match(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Match: _TypeAlias = Match  # noqa: Y015
+
+@_typing.final
+class PauseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    paused: _builtins.bool
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paused", b"paused", "peer", b"peer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRequest: _TypeAlias = PauseRequest  # noqa: Y015
+
+@_typing.final
+class PauseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseResponse: _TypeAlias = PauseResponse  # noqa: Y015
 
 @_typing.final
 class StatusRequest(_message.Message):
@@ -683,6 +724,7 @@ class PeerStatus(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     COSIGNED_FIELD_NUMBER: _builtins.int
     CAUGHT_FIELD_NUMBER: _builtins.int
+    PAUSED_AT_FIELD_NUMBER: _builtins.int
     CARD_PENDING_FIELD_NUMBER: _builtins.int
     CARD_EXPIRES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -694,6 +736,8 @@ class PeerStatus(_message.Message):
     """How many entries of this lab's log the peer has cosigned."""
     caught: _builtins.bool
     """The peer showed its log in two ways, and is refused."""
+    paused_at: _builtins.int
+    """When the operator paused it; 0 unless it is."""
     card_pending: _builtins.bool
     """The peer has not said that it pinned this lab's newest card."""
     card_expires: _builtins.int
@@ -711,12 +755,13 @@ class PeerStatus(_message.Message):
         budgets: _abc.Iterable[Global___BudgetStatus] | None = ...,
         cosigned: _builtins.int = ...,
         caught: _builtins.bool = ...,
+        paused_at: _builtins.int = ...,
         card_pending: _builtins.bool = ...,
         card_expires: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "card_expires", b"card_expires", "card_pending", b"card_pending", "caught", b"caught", "cosigned", b"cosigned", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "sightings", b"sightings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "card_expires", b"card_expires", "card_pending", b"card_pending", "caught", b"caught", "cosigned", b"cosigned", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "paused_at", b"paused_at", "sightings", b"sightings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

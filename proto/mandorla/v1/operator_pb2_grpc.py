@@ -60,6 +60,11 @@ class OperatorStub:
                 request_serializer=mandorla_dot_v1_dot_operator__pb2.FollowRequest.SerializeToString,
                 response_deserializer=mandorla_dot_v1_dot_operator__pb2.Match.FromString,
                 _registered_method=True)
+        self.Pause = channel.unary_unary(
+                '/mandorla.v1.Operator/Pause',
+                request_serializer=mandorla_dot_v1_dot_operator__pb2.PauseRequest.SerializeToString,
+                response_deserializer=mandorla_dot_v1_dot_operator__pb2.PauseResponse.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/mandorla.v1.Operator/Status',
                 request_serializer=mandorla_dot_v1_dot_operator__pb2.StatusRequest.SerializeToString,
@@ -112,6 +117,13 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Pause(self, request, context):
+        """Let no round with a peer be, from now on, or let them be again. What is open with it ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -152,6 +164,11 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.Follow,
                     request_deserializer=mandorla_dot_v1_dot_operator__pb2.FollowRequest.FromString,
                     response_serializer=mandorla_dot_v1_dot_operator__pb2.Match.SerializeToString,
+            ),
+            'Pause': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pause,
+                    request_deserializer=mandorla_dot_v1_dot_operator__pb2.PauseRequest.FromString,
+                    response_serializer=mandorla_dot_v1_dot_operator__pb2.PauseResponse.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -300,6 +317,33 @@ class Operator:
             '/mandorla.v1.Operator/Follow',
             mandorla_dot_v1_dot_operator__pb2.FollowRequest.SerializeToString,
             mandorla_dot_v1_dot_operator__pb2.Match.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mandorla.v1.Operator/Pause',
+            mandorla_dot_v1_dot_operator__pb2.PauseRequest.SerializeToString,
+            mandorla_dot_v1_dot_operator__pb2.PauseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class OperatorStub:
     """Everything that matched, oldest first."""
     Follow: _grpc.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]
     """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
+    Pause: _grpc.UnaryUnaryMultiCallable[_operator_pb2.PauseRequest, _operator_pb2.PauseResponse]
+    """Let no round with a peer be, from now on, or let them be again. What is open with it ends."""
     Status: _grpc.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]
     RenewCard: _grpc.UnaryUnaryMultiCallable[_operator_pb2.RenewCardRequest, _operator_pb2.RenewCardResponse]
     """Issue a new certificate and a new card, and give the card to the peers."""
@@ -66,6 +68,8 @@ class OperatorAsyncStub(OperatorStub):
     """Everything that matched, oldest first."""
     Follow: _aio.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]  # type: ignore[assignment]
     """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
+    Pause: _aio.UnaryUnaryMultiCallable[_operator_pb2.PauseRequest, _operator_pb2.PauseResponse]  # type: ignore[assignment]
+    """Let no round with a peer be, from now on, or let them be again. What is open with it ends."""
     Status: _aio.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]  # type: ignore[assignment]
     RenewCard: _aio.UnaryUnaryMultiCallable[_operator_pb2.RenewCardRequest, _operator_pb2.RenewCardResponse]  # type: ignore[assignment]
     """Issue a new certificate and a new card, and give the card to the peers."""
@@ -114,6 +118,14 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_operator_pb2.Match], _abc.AsyncIterator[_operator_pb2.Match]]:
         """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
+
+    @_abc_1.abstractmethod
+    def Pause(
+        self,
+        request: _operator_pb2.PauseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_pb2.PauseResponse, _abc.Awaitable[_operator_pb2.PauseResponse]]:
+        """Let no round with a peer be, from now on, or let them be again. What is open with it ends."""
 
     @_abc_1.abstractmethod
     def Status(
