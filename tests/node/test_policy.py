@@ -42,7 +42,7 @@ from tests.support.labs import (
 
 def configured(home: Home, text: str) -> Home:
     config = home.path / "mandorla.toml"
-    table, _, rest = text.partition("\n")
+    table, _, _ = text.partition("\n")
     old = config.read_text()
     # A table that is there already cannot come a second time.
     config.write_text(old.replace(f"{table}\n", text) if f"{table}\n" in old else f"{old}\n{text}")
