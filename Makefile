@@ -20,8 +20,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(NATIVE)
 demo: install
 	$(BIN)/mandorla demo
 
-# The report's test looks at it in a real browser; the time stamps' test runs OpenSSL's authority.
+# The report's test looks at it in a real browser; the time stamps' test runs OpenSSL's authority; the store's tests run
+# a PostgreSQL server of their own, and without its programs on SQLite alone.
 test-tools:
+	@command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -y -qq postgresql; } > /dev/null || \
+		echo "no PostgreSQL, and apt cannot install it: tests of the store in it will be skipped"
 	@command -v openssl > /dev/null || { apt-get update -qq && apt-get install -y -qq openssl; } > /dev/null
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \

@@ -12,6 +12,7 @@ import pytest
 from mandorla_node.cli import main
 from mandorla_node.leftovers import remove_library_copy
 from tests.support.commands import Ran, Run
+from tests.support.databases import BACKENDS, Databases, of_kind, stop_server
 
 
 @pytest.fixture
@@ -36,6 +37,13 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
     return command
 
 
+@pytest.fixture(params=BACKENDS)
+def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """Each kind of database that can hold a store: what a test says of one holds of the other."""
+    yield from of_kind(request.param)
+
+
 def pytest_sessionfinish() -> None:
     """Leave no copy of libsodium behind, which the portable engine's library unpacks in each process."""
+    stop_server()
     remove_library_copy()

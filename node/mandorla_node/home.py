@@ -63,11 +63,12 @@ class Place:
         """Open the store, and bring its schema up to date. What is sealed in it stays so."""
         return self._store(LockedVault(), clock)
 
-    def _store(self, vault: Vault, clock: Clock) -> Store:
+    def _store(self, vault: Vault, clock: Clock, alone: bool = False) -> Store:
         # The database takes half a second to load, and commands that ask a running node do without.
         from .store import Store  # noqa: PLC0415
 
-        return Store.open(self.path / _STORE, vault, clock)
+        url = self.settings.store.url.get_secret_value()
+        return Store.open(self.path / _STORE, vault, clock, url, alone)
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,6 @@ class Home(Place):
             raise NodeError(Code.BAD_HOME, f"{path} holds a card of another identity")
         return cls(path, place.settings, identity, vault, cards)
 
-    def open_store(self, clock: Clock = system_clock) -> Store:
-        """Open the store, and bring its schema up to date."""
-        return self._store(self.vault, clock)
+    def open_store(self, clock: Clock = system_clock, alone: bool = False) -> Store:
+        """Open the store, and bring its schema up to date; `alone` for a node that serves."""
+        return self._store(self.vault, clock, alone)

@@ -94,7 +94,7 @@ async def running(
     settings = home.settings
     _refuse_second_node(home)
     async with contextlib.AsyncExitStack() as stack:
-        store = home.open_store(clock)
+        store = home.open_store(clock, alone=True)
         stack.callback(store.close)
         pool = Workers(settings.engine, settings.workers)
         stack.callback(pool.close)

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -120,6 +128,15 @@ class AuditPolicy(BaseModel):
     """Seconds for which the blinded and evaluated elements of a closed round are kept; 0 for ever."""
 
 
+class StorePlace(BaseModel):
+    """Where the store is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr = SecretStr("")
+    """A PostgreSQL database, which belongs to this node alone; empty for an SQLite file in the home."""
+
+
 class SuppressionPolicy(BaseModel):
     """What is kept out of the flagged set because many share it (docs/formats.md)."""
 
@@ -203,6 +220,7 @@ class Settings(BaseSettings):
     action: ActionPolicy = ActionPolicy()
     retention: RetentionPolicy = RetentionPolicy()
     audit: AuditPolicy = AuditPolicy()
+    store: StorePlace = StorePlace()
     suppression: SuppressionPolicy = SuppressionPolicy()
     keys: KeySettings = KeySettings()
     limits: Limits = Limits()
@@ -340,6 +358,9 @@ legal_basis = "{policy.legal_basis}"
 
 [audit]
 # keep_elements = {audit.keep_elements}   # how long evaluations can be rechecked; 0: always
+
+[store]
+# url = ""                   # empty: a file in this home; or postgresql://USER@HOST/DATABASE, this node's own
 
 [suppression]
 # builtin = true             # public resolvers, Private Relay, mail providers, universities

@@ -27,6 +27,7 @@ from mandorla_protocol.group import Element
 from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Severity, Tag
+from tests.support.databases import Databases
 from tests.support.labs import WATCH, make_home, make_labs, matched, run_round, serving
 
 TYPE = "prompt-template"
@@ -58,9 +59,9 @@ class Clock:
 class Lab:
     """A store in which rounds find what they are told."""
 
-    def __init__(self, folder: Path, peers: Sequence[Card]) -> None:
+    def __init__(self, folder: Path, databases: Databases, peers: Sequence[Card]) -> None:
         self.clock = Clock()
-        self.store = Store.open(folder / "mandorla.db", Vault(new_key()), self.clock)
+        self.store = databases.open(folder, Vault(new_key()), self.clock)
         for card in peers:
             self.store.peers.add(card)
         self.peers = [card.identity for card in peers]
@@ -107,8 +108,8 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
 
 
 @pytest.fixture
-def lab(folder: Path, peers: list[Card]) -> Iterator[Lab]:
-    made = Lab(folder, peers)
+def lab(folder: Path, databases: Databases, peers: list[Card]) -> Iterator[Lab]:
+    made = Lab(folder, databases, peers)
     yield made
     made.store.close()
 
@@ -277,6 +278,7 @@ class TestMatch:
         assert lab.store.matches.tags_of(asked, lab.round_id) == []
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
     ingest(lab.store, [("a", "t1"), ("b", "t1")])
     lab.round("a", "b")

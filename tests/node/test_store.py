@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from mandorla_node.store import (
     RoundState,
     Store,
     StoredChunk,
+    Witnessed,
 )
-from mandorla_node.store.database import Database
 from mandorla_node.store.schema import METADATA, OWN_TAGS, PEER_PAGES
 from mandorla_node.store.staging import owned
 from mandorla_node.vault import Vault, new_key
@@ -33,9 +34,11 @@ from mandorla_protocol.group import Element
 from mandorla_protocol.header import RoundId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Tag
+from mandorla_protocol.log.checkpoint import LogKey
 from mandorla_protocol.log.entries import KeyEpochEnded
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
+from tests.support.databases import Databases
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 EPOCH = Epoch(ME, PEER, "infrastructure", 1)
@@ -62,8 +65,8 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-def store(folder: Path, vault: Vault, clock: Clock) -> Iterator[Store]:
-    opened = Store.open(folder / "mandorla.db", vault, clock)
+def store(folder: Path, databases: Databases, vault: Vault, clock: Clock) -> Iterator[Store]:
+    opened = databases.open(folder, vault, clock)
     yield opened
     opened.close()
 
@@ -76,29 +79,33 @@ def code(error: pytest.ExceptionInfo[MandorlaError]) -> Code:
     return error.value.code
 
 
-def test_migrations_lead_to_the_schema(folder: Path) -> None:
-    database = Database(folder / "mandorla.db")
+def test_migrations_lead_to_the_schema(folder: Path, databases: Databases) -> None:
+    database = databases.database(folder)
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
     database.close()
 
 
-def test_the_file_is_for_its_owner_only(folder: Path, store: Store) -> None:
-    for path in folder.glob("mandorla.db*"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+def test_the_file_is_for_its_owner_only(folder: Path, vault: Vault, clock: Clock) -> None:
+    with closing(Store.open(folder / "mandorla.db", vault, clock)):
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob("mandorla.db*")}
+    assert modes
+    assert set(modes.values()) == {0o600}, modes
 
 
-def test_the_log_cannot_be_changed(folder: Path, store: Store) -> None:
+def test_the_log_cannot_be_changed(folder: Path, databases: Databases, store: Store) -> None:
     entry = KeyEpochEnded(EPOCH, 1)
     store.log.append(entry, ROUND)
     before = store.log.head()
-    database = Database(folder / "mandorla.db")
+    store.log.cosigned(Witnessed(1, bytes(32), LogKey("example", PEER), bytes(72)))
+    database = databases.database(folder)
     for statement in (
-        "UPDATE log SET entry = x'00'",
+        "UPDATE log SET entry = round_id",
         "DELETE FROM log",
-        "UPDATE log_nodes SET hash = x'00'",
+        "UPDATE log_nodes SET level = 1",
         "DELETE FROM log_nodes",
+        "UPDATE cosignatures SET root = cosignature",
     ):
         with (
             pytest.raises(DatabaseError, match="append-only"),
@@ -180,7 +187,7 @@ def _open_round(store: Store) -> None:
 
 @pytest.mark.spec("5.2-3")
 def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
-    folder: Path, store: Store, vault: Vault
+    folder: Path, databases: Databases, store: Store
 ) -> None:
     held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     sealed = held.sealed_seed
@@ -194,10 +201,11 @@ def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     assert code(caught) is Code.EPOCH_RETIRED
     assert store.holding.entries(held, 0, 10) == ()
     assert later.epoch.number == 2
+    assert sealed in databases.bytes_of(folder)
     assert store.scrub()
-    assert all(sealed not in path.read_bytes() for path in folder.glob("mandorla.db*")), "while it is open"
+    assert sealed not in databases.bytes_of(folder), "while it is open"
     store.close()
-    assert all(sealed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
+    assert sealed not in databases.bytes_of(folder)
 
 
 def test_an_epoch_ends_with_its_lifetime(store: Store, clock: Clock) -> None:
@@ -208,10 +216,12 @@ def test_an_epoch_ends_with_its_lifetime(store: Store, clock: Clock) -> None:
     assert store.holding.next_number(PEER, "infrastructure") == 2
 
 
-def test_a_seed_does_not_open_under_another_key(folder: Path, store: Store, clock: Clock) -> None:
+def test_a_seed_does_not_open_under_another_key(
+    folder: Path, databases: Databases, store: Store, clock: Clock
+) -> None:
     held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     assert SEED not in held.sealed_seed
-    other = Store.open(folder / "mandorla.db", Vault(new_key()), clock)
+    other = databases.open(folder, Vault(new_key()), clock)
     with pytest.raises(NodeError) as caught:
         other.holding.seed(held)
     assert code(caught) is Code.BAD_HOME
@@ -252,15 +262,16 @@ def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock:
 
 @pytest.mark.spec("5.2-3")
 def test_an_epoch_that_is_over_loses_its_seed_without_being_asked(
-    folder: Path, store: Store, clock: Clock
+    folder: Path, databases: Databases, store: Store, clock: Clock
 ) -> None:
     held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
     store.holding.destroy_expired(ME)
     assert store.holding.seed(store.holding.get(EPOCH)) == SEED
     clock.now += 3600
     store.holding.destroy_expired(ME)
+    assert store.scrub()
     store.close()
-    assert all(held.sealed_seed not in path.read_bytes() for path in folder.glob("mandorla.db*"))
+    assert held.sealed_seed not in databases.bytes_of(folder)
 
 
 @pytest.mark.spec("9.1-2")
@@ -349,3 +360,15 @@ def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next
     asked = asking.begin(asking.look_up(ASKED, KEY))
     assert asking.count_untagged(asked, source) == (1, ids[-1])
     assert asked.verified == TableCommitment(1, 3, frontier.root)
+
+
+def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(folder: Path, databases: Databases) -> None:
+    database = databases.database(folder)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    for _ in range(2):
+        with pytest.raises(NodeError) as caught:
+            databases.database(folder)
+        assert code(caught) is Code.STORE_FAILED
+        assert "newer version of mandorla" in caught.value.detail

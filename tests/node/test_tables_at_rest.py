@@ -31,6 +31,7 @@ from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Tag
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
+from tests.support.databases import BACKENDS, Databases, of_kind
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 HELD, ASKED = Epoch(ME, PEER, "infrastructure", 1), Epoch(PEER, ME, "infrastructure", 1)
@@ -40,10 +41,15 @@ STATE = FlagState(0, 0)
 PAGE = owned(1, b"\x01", bytes(16), bytes(SEALED_LABEL_SIZE), [1])
 
 
+@pytest.fixture(scope="module", params=BACKENDS)
+def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    yield from of_kind(request.param)
+
+
 @pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
+def store(databases: Databases) -> Iterator[Store]:
     folder = Path(tempfile.mkdtemp(prefix="md-"))
-    opened = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
+    opened = databases.open(folder, Vault(new_key()), lambda: 1_800_000_000)
     yield opened
     opened.close()
     shutil.rmtree(folder)
@@ -164,8 +170,10 @@ def test_a_version_of_which_pages_are_gone_is_not_published(store: Store) -> Non
 
 
 @pytest.mark.spec("7.3-3")
-def test_a_page_that_an_earlier_round_left_late_is_not_taken_for_verified(folder: Path) -> None:
-    store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
+def test_a_page_that_an_earlier_round_left_late_is_not_taken_for_verified(
+    folder: Path, databases: Databases
+) -> None:
+    store = databases.open(folder, Vault(new_key()), lambda: 1_800_000_000)
     asked = store.asking.begin(store.asking.look_up(ASKED, Element(bytes(32))))
     entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(9)]
     store.asking.stage_entries(asked, 0, parts_of(entries))
@@ -181,7 +189,9 @@ def test_a_page_that_an_earlier_round_left_late_is_not_taken_for_verified(folder
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
-def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(data: st.DataObject) -> None:
+def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(
+    databases: Databases, data: st.DataObject
+) -> None:
     """Against a plain loop over the entries, with tags that differ in their last bytes only."""
     tags = [bytes(14) + bytes([a, b]) for a in (0, 255) for b in (0, 1, 255)]
     own = data.draw(st.lists(st.sampled_from(tags), unique=True))
@@ -195,7 +205,7 @@ def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(data: st
     ]
     newest = {entry.tag: entry for entry in entries}
     folder = Path(tempfile.mkdtemp(prefix="md-"))
-    store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
+    store = databases.open(folder, Vault(new_key()), lambda: 1_800_000_000)
     try:
         indicators = [Indicator.parse("ipv4", f"198.18.0.{n}") for n in range(len(own))]
         rows = [LabelledIndicator(indicator, Label()) for indicator in indicators]

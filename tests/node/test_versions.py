@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from mandorla_node.policy import Policies
 from mandorla_node.settings import RoundPolicy
-from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator, Store
+from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator
 from mandorla_node.tables import Ready, Tables
 from mandorla_node.vault import Vault, new_key
 from mandorla_node.workers import Workers
@@ -23,6 +29,7 @@ from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TableEntry
+from tests.support.databases import BACKENDS, Databases, server
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 BEGINNING = 1_800_000_000
@@ -31,9 +38,9 @@ BEGINNING = 1_800_000_000
 class Lab:
     """A holder with a store and a clock, whose table is read as a peer reads it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, databases: Databases) -> None:
         self.now = BEGINNING
-        self.store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: self.now)
+        self.store = databases.open(folder, Vault(new_key()), lambda: self.now)
         self.pool = Workers("auto", 1)
         self.tables = Tables(ME, self.store, self.pool, Policies(RoundPolicy(), {}, self.store))
 
@@ -69,8 +76,8 @@ class Lab:
 
 
 @pytest.fixture
-def lab(folder: Path) -> Iterator[Lab]:
-    made = Lab(folder)
+def lab(folder: Path, databases: Databases) -> Iterator[Lab]:
+    made = Lab(folder, databases)
     yield made
     made.close()
 
@@ -149,10 +156,13 @@ def test_what_is_flagged_while_a_version_is_made_comes_in_the_next(
 class Flagging(RuleBasedStateMachine):
     """Whatever is flagged, changed and left to expire, a table that was prepared shows what lives."""
 
+    kind = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="md-")
-        self.lab = Lab(Path(self.folder.name))
+        self.databases = Databases(self.kind)
+        self.lab = Lab(Path(self.folder.name), self.databases)
         self.expires: dict[int, int] = {}
         self.versions = 0
 
@@ -187,8 +197,15 @@ class Flagging(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.lab.close()
+        self.databases.forget()
         self.folder.cleanup()
 
 
-TestFlagging = Flagging.TestCase
-TestFlagging.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_whatever_happens_to_flags_a_table_shows_what_lives(kind: str) -> None:
+    if kind == "postgresql":
+        server()
+    machine = type("FlaggingIn", (Flagging,), {"kind": kind})
+    examples = 15 if kind == "sqlite" else 4
+    few = settings(max_examples=examples, stateful_step_count=12, deadline=None)
+    run_state_machine_as_test(machine, settings=few)

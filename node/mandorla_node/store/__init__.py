@@ -58,9 +58,15 @@ class Store:
         self.log = Log(database, clock)
 
     @classmethod
-    def open(cls, path: Path, vault: Vault, clock: Clock) -> Store:
-        """Open a store, creating it or bringing its schema up to date; raises NodeError(STORE_FAILED)."""
-        return cls(Database(path), vault, clock)
+    def open(cls, path: Path, vault: Vault, clock: Clock, url: str = "", alone: bool = False) -> Store:
+        """Open a store, creating it or bringing its schema up to date.
+
+        It is the SQLite file at a path, or the PostgreSQL database of a URL if there is one; `alone` holds
+        the latter for a node that serves.
+
+        Raises NodeError: STORE_FAILED, or BAD_CONFIG for a wrong URL.
+        """
+        return cls(Database(path, url, alone), vault, clock)
 
     def standing(self, asked: AskedEpoch) -> Standing:
         """Bring an epoch's own tags and the peer's table into memory, for a round that stands."""
@@ -68,7 +74,7 @@ class Store:
 
     def scrub(self) -> bool:
         """Leave nothing of what was destroyed in the store's files; return whether that could be done."""
-        return self._database.truncate_wal()
+        return self._database.scrub()
 
     def close(self) -> None:
         """Close the store."""

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Final
 
 from sqlalchemy import Connection, Dialect, Insert, Table, insert
+from sqlalchemy.sql.type_api import TypeEngine
 
 _TOGETHER: Final = 256
 """Rows in one statement: for each that it steps, Python gives its lock up and takes it again."""
@@ -20,14 +21,21 @@ def insert_rows(
     """Insert rows whose values stand in the order of `columns`, two or more: numbers, texts and bytes.
 
     `into` may be a statement that says what to do with rows that are there: one for all calls, since it is
-    compiled once.
+    compiled once. Rows are taken one after the other: the same may come twice.
     """
     if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        if isinstance(into, Table):
+            _copy(connection, into, columns, rows)
+        else:
+            one, _, _ = _statements(into, columns, connection.dialect)
+            connection.exec_driver_sql(one, [dict(zip(columns, row, strict=True)) for row in rows])
         return
     one, several, places = _statements(into, columns, connection.dialect)
     if places != tuple(range(len(columns))):
         rows = list(map(itemgetter(*places), rows))
-    whole = len(rows) - len(rows) % _TOGETHER if several else 0
+    whole = len(rows) - len(rows) % _TOGETHER
     for start in range(0, whole, _TOGETHER):
         flat = tuple(chain.from_iterable(rows[start : start + _TOGETHER]))
         connection.exec_driver_sql(several, flat)
@@ -41,12 +49,56 @@ def _statements(
 ) -> tuple[str, str, tuple[int, ...]]:
     """Return statements for one row and for several, and where in a row each parameter stands.
 
-    The second is empty where parameters have names, which could not be told apart.
+    The second has its meaning where parameters are told by their places.
     """
     statement = insert(into) if isinstance(into, Table) else into
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
-    one, several = compiled.string, ""
-    if dialect.paramstyle == "qmark":
-        row = f"({', '.join('?' * len(columns))})"
-        several = one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * _TOGETHER)}")
+    one = compiled.string
+    row = f"({', '.join('?' * len(columns))})"
+    several = one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * _TOGETHER)}")
     return one, several, tuple(map(columns.index, compiled.positiontup or ()))
+
+
+def _copy(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+) -> None:
+    types = [_plain_type(table.c[name].type, connection.dialect) for name in columns]
+    cursor = connection.connection.cursor()
+    try:
+        with cursor.copy(f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+    finally:
+        cursor.close()
+
+
+def _plain_type(of: TypeEngine[object], dialect: Dialect) -> str:
+    return of.compile(dialect=dialect).split(" COLLATE")[0].lower()
+
+
+def execute_given(
+    connection: Connection,
+    statement: str,
+    columns: tuple[tuple[str, str], ...],
+    rows: Sequence[tuple[object, ...]],
+    common: tuple[int, ...] = (),
+) -> None:
+    """Execute a statement on rows, which it calls `given`, once or for some of them at a time.
+
+    `columns` names the rows' columns and their types. `common` are the values of the statement's own
+    parameters, each of which is a `?`.
+    """
+    names = ", ".join(name for name, _ in columns)
+    if connection.dialect.name == "postgresql":
+        arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
+        # Names and types are the caller's own, and values are parameters.
+        given = f"WITH given({names}) AS (SELECT * FROM unnest({arrays})) "  # noqa: S608
+        values = tuple(map(list, zip(*rows, strict=True)))
+        connection.exec_driver_sql(given + statement.replace("?", "%s"), (*values, *common))
+        return
+    row = f"({', '.join('?' * len(columns))})"
+    for start in range(0, len(rows), _TOGETHER):
+        some = rows[start : start + _TOGETHER]
+        given = f"WITH given({names}) AS (VALUES {', '.join([row] * len(some))}) "
+        connection.exec_driver_sql(given + statement, (*chain.from_iterable(some), *common))

@@ -1,4 +1,4 @@
-"""Connections, transactions and migrations of a store."""
+"""Transactions and migrations of a store."""
 
 from __future__ import annotations
 
@@ -9,109 +9,95 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from mandorla_protocol.errors import Code, NodeError
 
-_BUSY_TIMEOUT_MS = 60_000
+from .backends import Backend
+from .backends.postgres import Postgres
+from .backends.sqlite import Sqlite
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Database:
-    """An SQLite file in WAL mode, brought to the newest schema when it is opened."""
+    """A database that is brought to the newest schema when it is opened."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        # Parameters are indicators, tags and keys: SQLAlchemy must not print them into errors.
-        self._engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8)
-        event.listen(self._engine, "connect", _configure)
-        event.listen(self._engine, "begin", _begin)
+    def __init__(self, path: Path, url: str = "", alone: bool = False) -> None:
+        """Open the SQLite file at a path, or the PostgreSQL database of a URL if there is one.
+
+        `alone` holds a PostgreSQL database for this node; SQLite's homes have a socket for that.
+
+        Raises NodeError: BAD_CONFIG for a wrong URL, STORE_FAILED if the database refuses, is another node's,
+        or was written by a newer version.
+        """
+        self._backend: Backend = Postgres(url, alone) if url else Sqlite(path)
+        self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, CommandError, *self._backend.errors)
         self.folder = path.parent
-        with _translated():
-            path.touch(mode=0o600)
-            path.chmod(0o600)
-            self._migrate()
+        try:
+            with self._translated():
+                self._backend.prepare()
+                self._migrate()
+        except NodeError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._backend.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the store."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        with self._translated(), self._backend.reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that may write; when it ends well, its changes are on disk."""
-        with (
-            _translated(),
-            self._engine.connect().execution_options(mandorla_write=True) as connection,
-            connection.begin(),
-        ):
+        with self._translated(), self._backend.writer.connect() as connection, connection.begin():
             yield connection
 
-    def truncate_wal(self) -> bool:
-        """Move what was written into the main file, and empty the write-ahead log, which keeps old pages.
-
-        Returns whether nobody was in the way: it does not wait, since writers would wait for it.
-        """
-        with _translated(), self._engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-            try:
-                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
-            finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        return not busy
+    def scrub(self) -> bool:
+        """Leave nothing of what was destroyed in the database's files; return whether that could be done."""
+        with self._translated():
+            return self._backend.scrub()
 
     @property
     def engine(self) -> Engine:
-        """SQLAlchemy's engine, for migrations and their tests."""
-        return self._engine
+        """SQLAlchemy's engine, for the tests of migrations and of statements."""
+        return self._backend.engine
 
     def _migrate(self) -> None:
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._engine.connect().execution_options(mandorla_write=True) as connection:
+        config.set_main_option("script_location", str(MIGRATIONS))
+        scripts = ScriptDirectory.from_config(config)
+        # One transaction: a schema is the old one or the new one, and two processes take turns.
+        with self._backend.writer.begin() as connection:
             config.attributes["connection"] = connection
+            if self._backend.create(connection):
+                command.stamp(config, "head")
+                return
+            known = {script.revision for script in scripts.walk_revisions()}
+            if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
+                what = (
+                    "the store was written by a newer version of mandorla: install that one, or a later one"
+                )
+                raise NodeError(Code.STORE_FAILED, what)
             command.upgrade(config, "head")
 
-
-def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    # Transactions are begun by `_begin`; the driver's own way begins them too late to be consistent.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode = WAL",
-        # A charge must survive a power cut before its answer leaves.
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "secure_delete = ON",
-        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
-        "cache_size = -16384",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    # A writer takes the lock at once: a reader that turns writer may fail when another was faster.
-    write = connection.get_execution_options().get("mandorla_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        with refused():
-            yield
-    except (SQLAlchemyError, CommandError) as error:
-        reason = type(getattr(error, "orig", None) or error).__name__
-        raise NodeError(Code.STORE_FAILED, f"the database refused: {reason}") from None
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with refused():
+                yield
+        except self._errors as error:
+            reason = type(getattr(error, "orig", None) or error).__name__
+            raise NodeError(Code.STORE_FAILED, f"the database refused: {reason}") from None
 
 
 @contextmanager

@@ -7,17 +7,30 @@ which enough parts were found are matches. What is here works within the transac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import Connection, and_, case, delete, exists, func, literal, or_, select, text, update
-from sqlalchemy.dialects.sqlite import Insert
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import (
+    Connection,
+    Insert,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label
 
+from .backends import upsert
 from .bulk import insert_rows
 from .events import holds, next_event
 from .said import to_rest
@@ -27,14 +40,6 @@ _NEEDED: Final = {kind.name: kind.needed for kind in REGISTRY.values() if kind.g
 _SEVERAL: Final = [name for name, needed in _NEEDED.items() if needed > 1]
 
 _PART = ("indicator_id", "severity", "confidence", "label", "expires", "peer", "kind", "round_id")
-_PART_AGAIN = upsert(PARTIAL_MATCHES)
-_PART_AGAIN = _PART_AGAIN.on_conflict_do_update(
-    index_elements=["peer", "kind", "indicator_id"],
-    set_={
-        name: _PART_AGAIN.excluded[name]
-        for name in ("round_id", "severity", "confidence", "label", "expires")
-    },
-)
 
 _JOIN = text("""
     INSERT INTO group_members (indicator_id, group_id)
@@ -51,7 +56,7 @@ def join(connection: Connection, target: str, members: Sequence[tuple[Indicator,
         return
     names = {(indicator.type, name) for indicator, name in members}
     connection.execute(
-        upsert(GROUPS).on_conflict_do_nothing(),
+        upsert(GROUPS, connection.dialect.name).on_conflict_do_nothing(),
         [{"target": target, "type": kind, "name": name} for kind, name in sorted(names)],
     )
     connection.execute(
@@ -98,7 +103,7 @@ def record_parts(
         (number, int(label.severity), label.confidence, to_rest(label), label.expires, *said)
         for number, label in found
     ]
-    insert_rows(connection, _PART_AGAIN, _PART, rows)
+    insert_rows(connection, _part_again(connection.dialect.name), _PART, rows)
 
 
 def settle(
@@ -119,7 +124,8 @@ def settle(
     )
     count = select(func.count()).select_from(GROUP_MATCHES).where(standing)
     before = int(connection.scalar(count) or 0)
-    connection.execute(_match_groups(peer, kind, target, round_id, now, next_event(connection)))
+    event, dialect = next_event(connection), connection.dialect.name
+    connection.execute(_match_groups(peer, kind, target, round_id, now, event, dialect))
     held = int(connection.scalar(count) or 0)
     ended = connection.execute(
         update(GROUP_MATCHES).where(standing, GROUP_MATCHES.c.round_id != round_id).values(ended_at=now)
@@ -135,11 +141,26 @@ def settle(
     return held - ended, held - before
 
 
+@lru_cache
+def _part_again(dialect: str) -> Insert:
+    """Return the insert of parts, of which some are there."""
+    statement = upsert(PARTIAL_MATCHES, dialect)
+    return statement.on_conflict_do_update(
+        index_elements=["peer", "kind", "indicator_id"],
+        set_={
+            name: statement.excluded[name]
+            for name in ("round_id", "severity", "confidence", "label", "expires")
+        },
+    )
+
+
 def _grouped_types(collection: str) -> list[str]:
     return [name for name in _NEEDED if REGISTRY[name].collection == collection]
 
 
-def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: int, event: int) -> Insert:
+def _match_groups(
+    peer: LabId, kind: Kind, target: str, round_id: RoundId, now: int, event: int, dialect: str
+) -> Insert:
     """Say that the groups match of which the round found as many parts as their type needs.
 
     A match that held before keeps its time; one that ended begins anew under its old time, like any other.
@@ -199,7 +220,7 @@ def _match_groups(peer: LabId, kind: Kind, target: str, round_id: RoundId, now: 
         "first_matched",
         "ended_at",
     ]
-    statement = upsert(GROUP_MATCHES).from_select(columns, matching)
+    statement = upsert(GROUP_MATCHES, dialect).from_select(columns, matching)
     held = holds(GROUP_MATCHES, now)
     changed = {
         **{name: statement.excluded[name] for name in ("round_id", "label", "expires", "tokens", "ended_at")},

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
-from sqlalchemy import bindparam, case, exists, func, insert, select, text, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import bindparam, case, exists, func, insert, select, update
 
 from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
 from mandorla_protocol.labels import Label
 
 from ..clock import Clock
 from . import groups
+from .bulk import execute_given
 from .database import Database
 from .schema import FLAGGED, INDICATORS, INGESTS, OBSERVED
 
@@ -55,14 +56,36 @@ class Whereabouts:
     flagged_until: int = 0
 
 
-_FLAG = text("""
+_INDICATOR: Final = (("value", "text"), ("type", "text"), ("profile", "smallint"))
+
+# Not by a conflict: PostgreSQL would use up a number for each that is known.
+_KNOW: Final = """
+    INSERT INTO indicators (value, type, profile, collection)
+    SELECT value, type, profile, collection FROM given
+    WHERE NOT EXISTS (
+        SELECT 1 FROM indicators
+        WHERE indicators.value = given.value AND indicators.type = given.type
+            AND indicators.profile = given.profile
+    )
+"""
+
+_LABEL: Final = (
+    ("reason", "smallint"),
+    ("severity", "smallint"),
+    ("confidence", "smallint"),
+    ("first_seen", "bigint"),
+    ("expires", "bigint"),
+    ("tlp", "smallint"),
+)
+_FLAG: Final = """
     INSERT INTO flagged (
         indicator_id, reason, severity, confidence, first_seen, expires, tlp,
         change, first_change, added_by, touched_by
     )
-    SELECT id, :reason, :severity, :confidence, :first_seen, :expires, :tlp,
-        :change, :change, :ingest, :ingest
-    FROM indicators WHERE value = :value AND type = :type AND profile = :profile
+    SELECT indicators.id, reason, severity, confidence, first_seen, expires, tlp, ?, ?, ?, ?
+    FROM given CROSS JOIN indicators
+    WHERE indicators.value = given.value AND indicators.type = given.type
+        AND indicators.profile = given.profile
     ON CONFLICT (indicator_id) DO UPDATE SET
         change = CASE
             WHEN flagged.reason <> excluded.reason OR flagged.severity <> excluded.severity
@@ -79,15 +102,16 @@ _FLAG = text("""
         tlp = excluded.tlp,
         touched_by = excluded.touched_by
     WHERE flagged.touched_by <> excluded.touched_by
-""")
+"""
 
-_OBSERVE = text("""
+_OBSERVE: Final = """
     INSERT INTO observed (indicator_id, first_seen, last_seen, change, added_by, touched_by)
-    SELECT id, :now, :now, :change, :ingest, :ingest
-    FROM indicators WHERE value = :value AND type = :type AND profile = :profile
+    SELECT indicators.id, ?, ?, ?, ?, ? FROM given CROSS JOIN indicators
+    WHERE indicators.value = given.value AND indicators.type = given.type
+        AND indicators.profile = given.profile
     ON CONFLICT (indicator_id) DO UPDATE SET last_seen = excluded.last_seen, touched_by = excluded.touched_by
     WHERE observed.touched_by <> excluded.touched_by
-""")
+"""
 
 
 class Indicators:
@@ -108,14 +132,23 @@ class Indicators:
             if ingest_id is None:
                 created = insert(INGESTS).values(at=now, target=target.value).returning(INGESTS.c.id)
                 ingest_id = int(connection.execute(created).scalar_one())
-            connection.execute(upsert(INDICATORS).on_conflict_do_nothing(), [_indicator(row) for row in rows])
+            # The first row of an indicator counts, as the first of an ingest does.
+            first = {_key(row): row for row in reversed(rows)}
+            members = [*reversed(first.items())]
+            known = [(*key, REGISTRY[row.indicator.type].collection.value) for key, row in members]
+            execute_given(connection, _KNOW, (*_INDICATOR, ("collection", "text")), known)
             table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
             last = connection.scalar(select(func.coalesce(func.max(table.c.change), 0)))
-            common: dict[str, str | int] = {"ingest": ingest_id, "now": now, "change": int(last or 0) + 1}
+            change = int(last or 0) + 1
             if target is IndicatorSet.FLAGGED:
-                connection.execute(_FLAG, [_indicator(row) | _label(row.label, now) | common for row in rows])
+                flags = [(*key, *_label(row.label, now)) for key, row in members]
+                numbers = (change, change, ingest_id, ingest_id)
+                execute_given(connection, _FLAG, (*_INDICATOR, *_LABEL), flags, numbers)
             else:
-                connection.execute(_OBSERVE, [_indicator(row) | common for row in rows])
+                seen = [key for key, _ in members]
+                execute_given(
+                    connection, _OBSERVE, _INDICATOR, seen, (now, now, change, ingest_id, ingest_id)
+                )
             groups.join(connection, target.value, [(row.indicator, row.group) for row in rows if row.group])
         return ingest_id
 
@@ -194,21 +227,16 @@ class Indicators:
             )
 
 
-def _indicator(row: LabelledIndicator) -> dict[str, str | int]:
-    return {
-        "type": row.indicator.type,
-        "profile": row.indicator.profile,
-        "value": row.indicator.value,
-        "collection": REGISTRY[row.indicator.type].collection.value,
-    }
+def _key(row: LabelledIndicator) -> tuple[str, str, int]:
+    return row.indicator.value, row.indicator.type, row.indicator.profile
 
 
-def _label(label: Label, now: int) -> dict[str, str | int]:
-    return {
-        "reason": int(label.reason),
-        "severity": int(label.severity),
-        "confidence": label.confidence,
-        "first_seen": label.first_seen or now,
-        "expires": label.expires,
-        "tlp": int(label.tlp),
-    }
+def _label(label: Label, now: int) -> tuple[int, ...]:
+    return (
+        int(label.reason),
+        int(label.severity),
+        label.confidence,
+        label.first_seen or now,
+        label.expires,
+        int(label.tlp),
+    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
 
 from sqlalchemy import (
+    Insert,
     Row,
     Select,
     Table,
@@ -23,7 +25,6 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import Kind, RoundId
@@ -33,6 +34,7 @@ from mandorla_protocol.labels import Label, Tag
 from ..clock import Clock
 from . import groups
 from .asking import AskedEpoch
+from .backends import upsert
 from .bulk import insert_rows
 from .database import Database
 from .events import holds, next_event
@@ -62,18 +64,6 @@ _MATCH = (
     "round_id",
     "first_matched",
     "ended_at",
-)
-_MATCH_AGAIN = upsert(MATCHES)
-_MATCH_AGAIN = _MATCH_AGAIN.on_conflict_do_update(
-    index_elements=["peer", "kind", "indicator_id"],
-    set_={
-        **{name: _MATCH_AGAIN.excluded[name] for name in ("label", "expires", "round_id", "ended_at")},
-        # One that holds, now, is the match that it was.
-        "event": case(
-            (holds(MATCHES, _MATCH_AGAIN.excluded.first_matched), MATCHES.c.event),
-            else_=_MATCH_AGAIN.excluded.event,
-        ),
-    },
 )
 
 
@@ -134,7 +124,7 @@ class Matches:
             rows = [
                 (event, number, to_rest(label), label.expires, *said) for event, (number, label) in numbered
             ]
-            insert_rows(connection, _MATCH_AGAIN, _MATCH, rows)
+            insert_rows(connection, _match_again(connection.dialect.name), _MATCH, rows)
             began = select(func.count()).select_from(MATCHES).where(MATCHES.c.event >= first)
             return len(alone), int(connection.scalar(began) or 0)
 
@@ -289,7 +279,7 @@ class Matches:
             now = self._clock()
             with self._database.write() as connection:
                 connection.execute(
-                    upsert(SIGHTINGS).on_conflict_do_nothing(),
+                    upsert(SIGHTINGS, connection.dialect.name).on_conflict_do_nothing(),
                     [
                         {"peer": peer, "indicator_id": i, "round_id": round_id, "reported_at": now}
                         for i in indicator_ids
@@ -303,6 +293,23 @@ class Matches:
                 connection.scalar(select(func.count()).select_from(SIGHTINGS).where(SIGHTINGS.c.peer == peer))
                 or 0
             )
+
+
+@lru_cache
+def _match_again(dialect: str) -> Insert:
+    """Return the insert of matches, of which some are there."""
+    statement = upsert(MATCHES, dialect)
+    return statement.on_conflict_do_update(
+        index_elements=["peer", "kind", "indicator_id"],
+        set_={
+            **{name: statement.excluded[name] for name in ("label", "expires", "round_id", "ended_at")},
+            # One that holds, now, is the match that it was.
+            "event": case(
+                (holds(MATCHES, statement.excluded.first_matched), MATCHES.c.event),
+                else_=statement.excluded.event,
+            ),
+        },
+    )
 
 
 def _target(kind: Kind) -> str:

@@ -16,6 +16,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""A number of up to eight bytes: one that grows for as long as the node lives, or that a peer chose."""
+
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is compared by its bytes: what a machine's language says may change under an index."""
+
 METADATA = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -29,8 +35,8 @@ PEERS = Table(
     "peers",
     METADATA,
     Column("lab", LargeBinary, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("card", Text, nullable=False),
+    Column("name", _TEXT, nullable=False, unique=True),
+    Column("card", _TEXT, nullable=False),
     Column("added_at", BigInteger, nullable=False),
     Column("last_contact", BigInteger, nullable=False),
     Column("paused_at", BigInteger, nullable=False),  # 0 unless the operator paused it
@@ -39,19 +45,19 @@ PEERS = Table(
 INGESTS = Table(
     "ingests",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("at", BigInteger, nullable=False),
-    Column("target", Text, nullable=False),
+    Column("target", _TEXT, nullable=False),
 )
 
 INDICATORS = Table(
     "indicators",
     METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("type", Text, nullable=False),
+    Column("id", _NUMBER, primary_key=True),
+    Column("type", _TEXT, nullable=False),
     Column("profile", SmallInteger, nullable=False),
-    Column("value", Text, nullable=False),
-    Column("collection", Text, nullable=False),
+    Column("value", _TEXT, nullable=False),
+    Column("collection", _TEXT, nullable=False),
     UniqueConstraint("value", "type", "profile"),
 )
 
@@ -91,10 +97,10 @@ OBSERVED = Table(
 GROUPS = Table(
     "groups",
     METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("target", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("id", _NUMBER, primary_key=True),
+    Column("target", _TEXT, nullable=False),
+    Column("type", _TEXT, nullable=False),
+    Column("name", _TEXT, nullable=False),
     UniqueConstraint("name", "type", "target"),
 )
 
@@ -111,7 +117,7 @@ FORMER_CARDS = Table(
     "former_cards",
     METADATA,
     Column("peer", LargeBinary, primary_key=True),
-    Column("card", Text, nullable=False),
+    Column("card", _TEXT, nullable=False),
     Column("until", BigInteger, nullable=False),
 )
 
@@ -127,10 +133,10 @@ CARD_RECEIPTS = Table(
 HELD_EPOCHS = Table(
     "held_epochs",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("querier", LargeBinary, nullable=False),
-    Column("collection", Text, nullable=False),
-    Column("number", Integer, nullable=False),
+    Column("collection", _TEXT, nullable=False),
+    Column("number", _NUMBER, nullable=False),
     Column("sealed_seed", LargeBinary, nullable=True),  # null once destroyed
     Column("budget", BigInteger, nullable=False),
     Column("spent", BigInteger, nullable=False),
@@ -161,14 +167,14 @@ HELD_PAGES = Table(
 ASKED_EPOCHS = Table(
     "asked_epochs",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("holder", LargeBinary, nullable=False),
-    Column("collection", Text, nullable=False),
-    Column("number", Integer, nullable=False),
+    Column("collection", _TEXT, nullable=False),
+    Column("number", _NUMBER, nullable=False),
     Column("public_key", LargeBinary, nullable=False),
     Column("table_version", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
-    Column("halves", Integer, nullable=False),  # done in this epoch
+    Column("halves", _NUMBER, nullable=False),  # done in this epoch
     Column("begun", SmallInteger, nullable=False),  # 1 while there may be tags of a half that is not done
     UniqueConstraint("holder", "collection", "number"),
 )
@@ -178,12 +184,12 @@ OWN_TAGS = Table(
     METADATA,
     Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
     # No foreign key: looking each up costs as much as keeping it, and indicators are never deleted.
-    Column("indicator_id", Integer, primary_key=True),
+    Column("indicator_id", _NUMBER, primary_key=True),
     Column("tag", LargeBinary, nullable=False),
     Column("label_key", LargeBinary, nullable=False),
     # The number of the half that brought it. It counts once that is done as a whole: a peer that fails on
     # purpose must not learn how far this lab came.
-    Column("half", Integer, nullable=False),
+    Column("half", _NUMBER, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -204,9 +210,9 @@ ROUNDS = Table(
     Column("id", LargeBinary, primary_key=True),
     Column("peer", LargeBinary, nullable=False),
     Column("kind", SmallInteger, nullable=False),
-    Column("collection", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("code", Text, nullable=False),
+    Column("collection", _TEXT, nullable=False),
+    Column("state", _TEXT, nullable=False),
+    Column("code", _TEXT, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger, nullable=False),
 )
@@ -216,7 +222,7 @@ CHUNKS = Table(
     "chunks",
     METADATA,
     Column("round_id", ForeignKey("rounds.id"), primary_key=True),
-    Column("chunk_index", Integer, primary_key=True),
+    Column("chunk_index", _NUMBER, primary_key=True),
     Column("request", LargeBinary, nullable=False),
     Column("count", Integer, nullable=False),
     Column("evaluated", LargeBinary, nullable=True),
@@ -229,7 +235,7 @@ CHUNKS = Table(
 LOG = Table(
     "log",
     METADATA,
-    Column("position", Integer, primary_key=True),  # of the leaf, from 0
+    Column("position", _NUMBER, primary_key=True, autoincrement=False),  # of the leaf, from 0
     Column("round_id", LargeBinary, nullable=False),  # empty for what belongs to no round
     Column("entry", LargeBinary, nullable=False),
 )
@@ -240,7 +246,7 @@ LOG_NODES = Table(
     "log_nodes",
     METADATA,
     Column("level", Integer, primary_key=True),
-    Column("position", Integer, primary_key=True),
+    Column("position", _NUMBER, primary_key=True),
     Column("hash", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -252,7 +258,7 @@ COSIGNATURES = Table(
     Column("size", BigInteger, primary_key=True),
     Column("peer", LargeBinary, primary_key=True),
     Column("root", LargeBinary, nullable=False),
-    Column("origin", Text, nullable=False),  # of the peer's log, which names its key
+    Column("origin", _TEXT, nullable=False),  # of the peer's log, which names its key
     Column("cosignature", LargeBinary, nullable=False),
 )
 
@@ -272,7 +278,7 @@ CAUGHT = Table(
     "caught",
     METADATA,
     Column("peer", LargeBinary, primary_key=True),
-    Column("origin", Text, nullable=False),
+    Column("origin", _TEXT, nullable=False),
     Column("one", LargeBinary, nullable=False),
     Column("other", LargeBinary, nullable=False),
     Column("at", BigInteger, nullable=False),
@@ -282,11 +288,11 @@ CAUGHT = Table(
 MATCHES = Table(
     "matches",
     METADATA,
-    Column("event", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("event", _NUMBER, primary_key=True, autoincrement=False),
     Column("peer", LargeBinary, nullable=False),
     Column("kind", SmallInteger, nullable=False),
     # No foreign keys: looking each up costs as much as keeping it, and neither is ever deleted.
-    Column("indicator_id", Integer, nullable=False),
+    Column("indicator_id", _NUMBER, nullable=False),
     Column("round_id", LargeBinary, nullable=False),
     Column("label", LargeBinary, nullable=False),
     Column("expires", BigInteger, nullable=False),  # as the label says; 0 for never
@@ -312,7 +318,7 @@ PARTIAL_MATCHES = Table(
 GROUP_MATCHES = Table(
     "group_matches",
     METADATA,
-    Column("event", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("event", _NUMBER, primary_key=True, autoincrement=False),
     Column("peer", LargeBinary, nullable=False),
     Column("kind", SmallInteger, nullable=False),
     Column("group_id", ForeignKey("groups.id"), nullable=False),
@@ -333,3 +339,6 @@ SIGHTINGS = Table(
     Column("round_id", ForeignKey("rounds.id"), nullable=False),
     Column("reported_at", BigInteger, nullable=False),
 )
+
+APPEND_ONLY = (LOG, LOG_NODES, COSIGNATURES, PEER_CHECKPOINTS, CAUGHT)
+"""Tables whose rows are never changed nor deleted: triggers refuse it."""

@@ -1,0 +1,74 @@
+"""A store in an SQLite file in WAL mode, for its owner's eyes only."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_BUSY_TIMEOUT_MS: Final = 60_000
+
+
+class Sqlite:
+    """A file; one writer at a time, and readers beside it."""
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Parameters are indicators, tags and keys: SQLAlchemy must not print them into errors.
+        self.engine: Engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8)
+        event.listen(self.engine, "connect", _configure)
+        event.listen(self.engine, "begin", _begin)
+        self.reader: Engine = self.engine
+        self.writer: Engine = self.engine.execution_options(mandorla_write=True)
+
+    def prepare(self) -> None:
+        """Make the file, for its owner only; raises OSError."""
+        self._path.touch(mode=0o600)
+        self._path.chmod(0o600)
+
+    def create(self, connection: Connection) -> bool:
+        """Leave the schema to the migrations, which begin with an empty file."""
+        return False
+
+    def scrub(self) -> bool:
+        """Move what was written into the main file, and empty the write-ahead log, which keeps old pages."""
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+            try:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        return not busy
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    # Transactions are begun by `_begin`; the driver's own way begins them too late to be consistent.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        # A charge must survive a power cut before its answer leaves.
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+        "cache_size = -16384",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A writer takes the lock at once: a reader that turns writer may fail when another was faster.
+    write = connection.get_execution_options().get("mandorla_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

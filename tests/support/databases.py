@@ -1,0 +1,199 @@
+"""The databases that can hold a store, for tests: SQLite, and a PostgreSQL server of their own.
+
+The server is Debian's, on a Unix socket in a temporary folder; all tests of a process share one.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from mandorla_node.clock import Clock
+from mandorla_node.store import Store
+from mandorla_node.store.database import Database
+from mandorla_node.vault import Vault
+
+BACKENDS = ("sqlite", "postgresql")
+_USER = "mandorla"
+_TEMPLATE = "empty_store"
+_numbers = count()
+
+
+def programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs, of the newest version that is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    on_path = shutil.which("initdb")
+    if found:
+        return found[-1].parent
+    return Path(on_path).resolve().parent if on_path else None
+
+
+class Server:
+    """A PostgreSQL server that no other process knows of."""
+
+    def __init__(self) -> None:
+        """Start it; raises RuntimeError if it does not come up."""
+        binaries = programs()
+        if binaries is None:
+            raise RuntimeError("no PostgreSQL")
+        self.folder = Path(tempfile.mkdtemp(prefix="md-pg-"))
+        self.data = self.folder / "data"
+        # It refuses to run as root.
+        self._user = _other_user() if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        self._run(
+            binaries / "initdb",
+            f"--pgdata={self.data}",
+            f"--username={_USER}",
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+            # Not the order of bytes: the store must not depend on what the administrator chose.
+            "--locale=C.UTF-8",
+        )
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.folder,
+            # Its disk is worth nothing once the tests are over.
+            "fsync": "off",
+            "full_page_writes": "off",
+            "autovacuum": "off",
+            "max_connections": "200",
+            "shared_buffers": "32MB",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self._control = binaries / "pg_ctl"
+        log = self.folder / "log"
+        self._run(
+            self._control, "start", "--wait", f"--pgdata={self.data}", f"--log={log}", f"--options={options}"
+        )
+        Database(self.folder, self.url("postgres")).close()
+        self.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE postgres", to="template1")
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{_USER}@/{database}?host={self.folder}"
+
+    def database(self, template: str = _TEMPLATE) -> str:
+        """Make a database with the newest schema, or like another; return its URL."""
+        name = f"store{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY", to="template1")
+        return self.url(name)
+
+    def execute(self, statement: str, to: str) -> None:
+        """Execute a statement outside any transaction."""
+        import psycopg
+
+        with psycopg.connect(self.url(to), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def restart(self) -> None:
+        """Stop the server as a crash of it would look to its clients, and start it again."""
+        self._run(self._control, "restart", "--wait", "--mode=immediate", f"--pgdata={self.data}")
+
+    def stop(self) -> None:
+        """Stop the server, and remove what it held."""
+        self._run(self._control, "stop", "--wait", "--mode=immediate", f"--pgdata={self.data}")
+        shutil.rmtree(self.folder)
+
+    def _run(self, *command: object) -> None:
+        user = self._user
+        ran = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            timeout=60,
+            check=False,
+        )
+        if ran.returncode:
+            raise RuntimeError(f"{command[0]} ended with {ran.returncode}")
+
+
+def _other_user() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+@cache
+def _server() -> Server:
+    return Server()
+
+
+def server() -> Server:
+    """Return the server of this process, started if it is not there; skip the test where there is none."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL: `make test-tools` installs it where apt can")
+    return _server()
+
+
+def stop_server() -> None:
+    """Stop the server of this process, if there is one."""
+    if _server.cache_info().currsize:
+        _server().stop()
+        _server.cache_clear()
+
+
+@dataclass
+class Databases:
+    """Make stores in one kind of database; one folder is one database, until all are forgotten."""
+
+    name: str
+    _urls: dict[Path, str] = field(default_factory=dict)
+
+    def url(self, folder: Path) -> str:
+        """Return what `[store] url` says for a home in a folder."""
+        if self.name == "sqlite":
+            return ""
+        if folder not in self._urls:
+            self._urls[folder] = server().database()
+        return self._urls[folder]
+
+    def open(self, folder: Path, vault: Vault, clock: Clock) -> Store:
+        """Open the store of a folder."""
+        return Store.open(folder / "mandorla.db", vault, clock, self.url(folder))
+
+    def database(self, folder: Path) -> Database:
+        """Open the database of a folder."""
+        return Database(folder / "mandorla.db", self.url(folder))
+
+    def bytes_of(self, folder: Path) -> bytes:
+        """Return what is on disk of a folder's database, but for PostgreSQL's write-ahead log."""
+        if self.name == "sqlite":
+            paths = sorted(folder.glob("mandorla.db*"))
+        else:
+            server().execute("CHECKPOINT", to="template1")
+            paths = [path for path in sorted(server().data.glob("base/*/*")) if path.is_file()]
+        return b"".join(path.read_bytes() for path in paths)
+
+    def forget(self) -> None:
+        """Drop the databases, whoever uses them."""
+        for url in self._urls.values():
+            server().execute(f"DROP DATABASE {url.split('/')[3].split('?')[0]} WITH (FORCE)", to="template1")
+        self._urls.clear()
+
+
+def of_kind(name: str) -> Iterator[Databases]:
+    """Hand over one kind of database, and drop what was made: the body of fixtures of any scope."""
+    made = Databases(name)
+    if made.name == "postgresql":
+        server()
+    yield made
+    made.forget()
