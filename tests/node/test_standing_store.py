@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store, standing
-from mandorla_node.store.standing import PrefixIndex, Standing
+from mandorla_node.store.standing import PrefixIndex
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.group import Element
@@ -118,7 +118,7 @@ def test_step_by_step_is_as_all_at_once(before: list[Step], after: list[Step]) -
             lab.tag(*step) if isinstance(step, tuple) else lab.grow(step)
         lab.grow({TAGS[0]: Operation.REVOKE})
         found = lab.matching()
-        index = Standing(lab.store._database, lab.asked)
+        index = lab.store.standing(lab.asked)
         assert index.sizes == (len(lab.own), len(lab.entries))
         for step in after:
             if isinstance(step, tuple):

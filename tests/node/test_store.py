@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DatabaseError
 
 from mandorla_node.home import Home
@@ -24,14 +24,15 @@ from mandorla_node.store import (
     StoredChunk,
     Witnessed,
 )
-from mandorla_node.store.schema import METADATA, OWN_TAGS, PEER_PAGES
+from mandorla_node.store.schema import ASKED_EPOCHS, MATCHES, METADATA, OWN_TAGS, PEER_PAGES
 from mandorla_node.store.staging import owned
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.card import issue_card
+from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import RoundId
+from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Tag
 from mandorla_protocol.log.checkpoint import LogKey
@@ -39,6 +40,7 @@ from mandorla_protocol.log.entries import KeyEpochEnded
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, TableReader, parts_of
 from tests.support.databases import Databases
+from tests.support.labs import make_home
 
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
 EPOCH = Epoch(ME, PEER, "infrastructure", 1)
@@ -372,3 +374,55 @@ def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(folder: Path, d
             databases.database(folder)
         assert code(caught) is Code.STORE_FAILED
         assert "newer version of mandorla" in caught.value.detail
+
+
+def test_what_peers_say_rests_encrypted_and_an_older_store_is_brought_to_it(
+    folder: Path, vault: Vault, clock: Clock
+) -> None:
+    """Label keys and labels: whoever has the file, and not the vault's key, reads neither."""
+    path = folder / "mandorla.db"
+    store = Store.open(path, vault, clock)
+    store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2)], None)
+    asked = store.asking.begin(store.asking.look_up(Epoch(PEER, ME, "infrastructure", 1), Element(KEY)))
+    ids, _ = store.asking.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)
+    keys = [os.urandom(32) for _ in ids]
+    tags = [os.urandom(16) for _ in ids]
+    # In another order than that of their ids.
+    store.asking.store_tags(asked, ids[::-1], b"".join(tags[::-1]), b"".join(keys[::-1]))
+    said = Label(first_seen=0x1234567890, confidence=77)
+    round_id = RoundId(ROUND)
+    store.matches.record(PEER, Kind.SHARED, "infrastructure", round_id, [(ids[0], said)])
+    peer = make_home(folder, "peer").card
+    store.peers.add(peer)
+    store.matches.record(peer.identity, Kind.SHARED, "infrastructure", round_id, [(ids[0], said)])
+    entries = [TableEntry(1, Operation.ADD, Tag(tag), bytes(272)) for tag in sorted(tags)]
+    frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
+    reader = TableReader.resume(asked.verified, asked.frontier, TableCommitment(1, 2, frontier.root))
+    store.asking.stage_entries(asked, 0, parts_of(entries))
+    asked = store.asking.accept_table(asked, reader.accept(parts_of(entries)))
+
+    def found() -> dict[bytes, bytes]:
+        (page,) = store.comparing.candidates(asked, Kind.SHARED)
+        return dict(zip(split(page.tags, 16), split(page.label_keys, 32), strict=True))
+
+    assert found() == dict(zip(tags, keys, strict=True))
+    store.scrub()
+    content = b"".join(file.read_bytes() for file in folder.glob("mandorla.db*"))
+    assert not [key for key in keys if key in content]
+    assert (0x1234567890).to_bytes(8, "big") not in content
+    # As an older version kept it.
+    with store._database.write() as connection:
+        for number, key in zip(ids, keys, strict=True):
+            connection.execute(
+                update(OWN_TAGS).where(OWN_TAGS.c.indicator_id == number).values(label_key=key)
+            )
+        connection.execute(update(ASKED_EPOCHS).values(masked=0))
+        connection.execute(update(MATCHES).values(label=said.encode().rstrip(b"\0")))
+    asked = store.asking.begin(asked)
+    assert found() == dict(zip(tags, keys, strict=True))
+    assert [one.label for page in store.matches.all() for one in page] == [said]
+    store.matches.record(peer.identity, Kind.WATCH, "infrastructure", round_id, [(ids[0], said)])
+    store.close()
+    with closing(Store.open(path, Vault(new_key()), clock)) as other, pytest.raises(NodeError) as caught:
+        list(other.matches.all())
+    assert code(caught) is Code.BAD_HOME

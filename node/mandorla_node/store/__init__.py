@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..clock import Clock
 from ..vault import Vault
-from .asking import AskedEpoch, Asking
+from .asked import AskedEpoch
+from .asking import Asking
 from .comparing import Candidates, Comparing
 from .database import Database
 from .holding import Additions, FlagState, HeldEpoch, Holding
@@ -18,6 +19,7 @@ from .log import Log, Submitted, Witnessed
 from .matches import Matches, MatchRecord
 from .peers import Peer, Peers
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
+from .said import Said
 from .staging import OwnedPart
 from .standing import Standing
 
@@ -48,13 +50,14 @@ class Store:
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database = database
+        self._said = said = Said(vault)
         self.peers = Peers(database, clock)
         self.indicators = Indicators(database, clock)
         self.holding = Holding(database, vault, clock)
-        self.asking = Asking(database)
-        self.comparing = Comparing(database)
+        self.asking = Asking(database, said)
+        self.comparing = Comparing(database, said)
         self.rounds = Rounds(database, clock)
-        self.matches = Matches(database, clock)
+        self.matches = Matches(database, said, clock)
         self.log = Log(database, clock)
 
     @classmethod
@@ -70,7 +73,7 @@ class Store:
 
     def standing(self, asked: AskedEpoch) -> Standing:
         """Bring an epoch's own tags and the peer's table into memory, for a round that stands."""
-        return Standing(self._database, asked)
+        return Standing(self._database, asked, self._said)
 
     def scrub(self) -> bool:
         """Leave nothing of what was destroyed in the store's files; return whether that could be done."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple
 
+import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
     Select,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -29,28 +31,16 @@ from mandorla_protocol.labels import LABEL_KEY_SIZE, TAG_SIZE
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import TableCommitment, TablePart, TableReader
 
+from .asked import AskedEpoch
 from .bulk import insert_rows
 from .database import Database
 from .indicators import IndicatorSet
 from .pages import entries_from_leaf, insert_parts
+from .said import Said
 from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
 
+_ROWS: Final = 16_384
 _OWN_TAG = ("epoch_id", "indicator_id", "tag", "label_key", "half")
-
-
-@dataclass(frozen=True, slots=True)
-class AskedEpoch:
-    """A peer's key epoch, and how far its table was read and verified. `id` is 0 until it is stored.
-
-    `halves` counts those that are done; what the one that runs brings does not count until it is.
-    """
-
-    id: int
-    epoch: Epoch
-    public_key: Element
-    verified: TableCommitment
-    frontier: Frontier
-    halves: int = 0
 
 
 class Arrivals(NamedTuple):
@@ -71,8 +61,9 @@ class Arrivals(NamedTuple):
 class Asking:
     """Epochs of peers, own tags in them, and the peers' tables."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, said: Said) -> None:
         self._database = database
+        self._said = said
 
     def look_up(self, epoch: Epoch, public_key: Element) -> AskedEpoch:
         """Return what is known of a peer's epoch, and store nothing.
@@ -101,6 +92,7 @@ class Asking:
                     frontier=asked.frontier.encode(),
                     halves=0,
                     begun=1,
+                    masked=1,
                 )
                 # Or a peer could leave a table behind with each epoch that it begins and breaks off.
                 before = select(ASKED_EPOCHS).where(_mine(asked.epoch)).order_by(ASKED_EPOCHS.c.number.desc())
@@ -111,8 +103,29 @@ class Asking:
                 )
             row = connection.execute(select(ASKED_EPOCHS).where(ASKED_EPOCHS.c.id == asked.id)).one()
             _forget_unfinished(connection, row)
-            connection.execute(update(ASKED_EPOCHS).where(ASKED_EPOCHS.c.id == asked.id).values(begun=1))
+            if not row.masked:
+                self._mask_all(connection, asked)
+            mine = ASKED_EPOCHS.c.id == asked.id
+            connection.execute(update(ASKED_EPOCHS).where(mine).values(begun=1, masked=1))
         return asked
+
+    def _mask_all(self, connection: Connection, asked: AskedEpoch) -> None:
+        """Mask the label keys of an epoch that were kept in the clear, by an older version."""
+        mine = OWN_TAGS.c.epoch_id == asked.id
+        columns = select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key).where(mine)
+        after = -1
+        while rows := connection.execute(
+            columns.where(OWN_TAGS.c.indicator_id > after).order_by(OWN_TAGS.c.indicator_id).limit(_ROWS)
+        ).all():
+            ids, keys = zip(*rows, strict=True)
+            masked = split(self._said.masked(asked, np.array(ids, np.int64), b"".join(keys)), LABEL_KEY_SIZE)
+            connection.execute(
+                update(OWN_TAGS)
+                .where(mine, OWN_TAGS.c.indicator_id == bindparam("number"))
+                .values(label_key=bindparam("key")),
+                [{"number": number, "key": key} for number, key in zip(ids, masked, strict=True)],
+            )
+            after = ids[-1]
 
     def count_untagged(self, asked: AskedEpoch, source: IndicatorSet) -> tuple[int, int]:
         """Count the indicators of a set that have no tag in an epoch; return the count and the highest id.
@@ -186,10 +199,16 @@ class Asking:
         self, asked: AskedEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
     ) -> None:
         """Keep tags and label keys of own indicators, both joined, pending until the half is done."""
-        columns = (split(tags, TAG_SIZE), split(label_keys, LABEL_KEY_SIZE))
-        each = zip(indicator_ids, *columns, strict=True)
+        columns = zip(indicator_ids, split(tags, TAG_SIZE), split(label_keys, LABEL_KEY_SIZE), strict=True)
+        # They come in the order in which they were observed, and are masked in that of their ids.
+        each = sorted(columns)
+        ids = np.array([number for number, _, _ in each], np.int64)
+        keys = self._said.masked(asked, ids, b"".join(key for _, _, key in each))
         half = asked.halves + 1
-        rows = [(asked.id, number, tag, key, half) for number, tag, key in each]
+        rows = [
+            (asked.id, number, tag, key, half)
+            for (number, tag, _), key in zip(each, split(keys, LABEL_KEY_SIZE), strict=True)
+        ]
         with self._database.write() as connection:
             insert_rows(connection, OWN_TAGS, _OWN_TAG, rows)
 

@@ -14,8 +14,9 @@ from mandorla_protocol.labels import LABEL_KEY_SIZE, SEALED_LABEL_SIZE, TAG_SIZE
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TablePart
 
-from .asking import AskedEpoch
+from .asked import AskedEpoch
 from .database import Database
+from .said import Said
 from .schema import ASKED_EPOCHS, FLAGGED, OBSERVED, OWN_TAGS, PEER_PAGES
 
 _ROWS = 16_384
@@ -50,8 +51,9 @@ class _Own(NamedTuple):
 class Comparing:
     """What the verified tables of peers say of this lab's indicators."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, said: Said) -> None:
         self._database = database
+        self._said = said
 
     def candidates(self, asked: AskedEpoch, kind: Kind) -> Iterator[Candidates]:
         """Yield what a peer's verified table says of this lab's flagged or observed indicators.
@@ -60,7 +62,7 @@ class Comparing:
         for each own tag, and one page of the table.
         """
         with self._database.read() as connection:
-            own = _own_tags(connection, asked, kind)
+            own = _own_tags(connection, asked, kind, self._said)
             leaves, places = _newest_entries(connection, asked, own)
             found = np.nonzero(leaves >= 0)[0]
             found = found[np.argsort(leaves[found], kind="stable")]
@@ -72,20 +74,21 @@ class Comparing:
                 yield _found_on(part, own, positions, places[positions])
 
 
-def _own_tags(connection: Connection, asked: AskedEpoch, kind: Kind) -> _Own:
+def _own_tags(connection: Connection, asked: AskedEpoch, kind: Kind, said: Said) -> _Own:
     members = FLAGGED if kind is Kind.SHARED else OBSERVED
     halves = select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == asked.id).scalar_subquery()
     result = connection.execution_options(yield_per=_ROWS).execute(
         select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag, OWN_TAGS.c.label_key)
         .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
         .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= halves)
+        .order_by(OWN_TAGS.c.indicator_id)
     )
     indicators, tags, keys = [np.empty(0, np.int64)], bytearray(), bytearray()
     for rows in result.partitions():
         numbers, some_tags, some_keys = zip(*rows, strict=True)
         indicators.append(np.array(numbers, np.int64))
         tags += b"".join(some_tags)
-        keys += b"".join(some_keys)
+        keys += said.masked(asked, indicators[-1], b"".join(some_keys))
     column = np.frombuffer(bytes(tags), f"S{TAG_SIZE}")
     order = np.argsort(column, kind="stable")
     return _Own(column[order], order, np.concatenate(indicators), bytes(keys))

@@ -33,7 +33,7 @@ from mandorla_protocol.labels import Label
 from .backends import upsert
 from .bulk import insert_rows
 from .events import holds, next_event
-from .said import to_rest
+from .said import Said
 from .schema import GROUP_MATCHES, GROUP_MEMBERS, GROUPS, INDICATORS, PARTIAL_MATCHES
 
 _NEEDED: Final = {kind.name: kind.needed for kind in REGISTRY.values() if kind.grouped}
@@ -93,14 +93,19 @@ def parts(connection: Connection, target: str, collection: str, indicator_ids: S
 
 
 def record_parts(
-    connection: Connection, peer: LabId, kind: Kind, round_id: RoundId, found: Sequence[tuple[int, Label]]
+    connection: Connection,
+    said: Said,
+    peer: LabId,
+    kind: Kind,
+    round_id: RoundId,
+    found: Sequence[tuple[int, Label]],
 ) -> None:
     """Keep what a round found of groups, and what the peer says of it."""
     if not found:
         return
-    said = (peer, int(kind), round_id)
+    by = (peer, int(kind), round_id)
     rows = [
-        (number, int(label.severity), label.confidence, to_rest(label), label.expires, *said)
+        (number, int(label.severity), label.confidence, said.sealed(label), label.expires, *by)
         for number, label in found
     ]
     insert_rows(connection, _part_again(connection.dialect.name), _PART, rows)

@@ -33,13 +33,13 @@ from mandorla_protocol.labels import Label, Tag
 
 from ..clock import Clock
 from . import groups
-from .asking import AskedEpoch
+from .asked import AskedEpoch
 from .backends import upsert
 from .bulk import insert_rows
 from .database import Database
 from .events import holds, next_event
 from .indicators import IndicatorSet
-from .said import from_rest, to_rest
+from .said import Said
 from .schema import (
     GROUP_MATCHES,
     GROUP_MEMBERS,
@@ -92,8 +92,9 @@ class MatchRecord:
 class Matches:
     """What matched whom."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, said: Said, clock: Clock) -> None:
         self._database = database
+        self._said = said
         self._clock = clock
 
     def record(
@@ -114,7 +115,9 @@ class Matches:
         with self._database.write() as connection:
             ids = [indicator_id for indicator_id, _ in found]
             parts = groups.parts(connection, _target(kind), collection, ids)
-            groups.record_parts(connection, peer, kind, round_id, [one for one in found if one[0] in parts])
+            groups.record_parts(
+                connection, self._said, peer, kind, round_id, [one for one in found if one[0] in parts]
+            )
             alone = [one for one in found if one[0] not in parts]
             if not alone:
                 return 0, 0
@@ -122,7 +125,8 @@ class Matches:
             said = (peer, int(kind), round_id, now, 0)
             numbered = enumerate(alone, first)
             rows = [
-                (event, number, to_rest(label), label.expires, *said) for event, (number, label) in numbered
+                (event, number, self._said.sealed(label), label.expires, *said)
+                for event, (number, label) in numbered
             ]
             insert_rows(connection, _match_again(connection.dialect.name), _MATCH, rows)
             began = select(func.count()).select_from(MATCHES).where(MATCHES.c.event >= first)
@@ -206,7 +210,7 @@ class Matches:
             if (peer is None or row.peer_name == peer) and (kind is None or row.kind == kind)
         )
         while page := list(islice(rows, _PAGE)):
-            yield [_record(row) for row in page]
+            yield [_record(row, self._said) for row in page]
 
     def _stream(self, records: Select[tuple[object, ...]], table: Table) -> Iterator[Row[tuple[object, ...]]]:
         statement = records.order_by(table.c.event).limit(_PAGE)
@@ -227,7 +231,7 @@ class Matches:
             for records, table in ((_alone(now), MATCHES), (_grouped(now), GROUP_MATCHES)):
                 later = records.where(table.c.event > event).order_by(table.c.event).limit(limit)
                 rows += connection.execute(later)
-        return [_record(row) for row in sorted(rows, key=attrgetter("event"))[:limit]]
+        return [_record(row, self._said) for row in sorted(rows, key=attrgetter("event"))[:limit]]
 
     def of(self, indicator: Indicator) -> list[MatchRecord]:
         """Return the matches that hold of one indicator, or of groups that it matches as a part of."""
@@ -253,7 +257,9 @@ class Matches:
         )
         with self._database.read() as connection:
             rows = [row for statement in statements for row in connection.execute(statement)]
-        return sorted(map(_record, rows), key=lambda one: (one.peer_name, one.kind, one.group))
+        return sorted(
+            (_record(row, self._said) for row in rows), key=lambda one: (one.peer_name, one.kind, one.group)
+        )
 
     def tags_of(self, asked: AskedEpoch, round_id: RoundId) -> list[Tag]:
         """Return the tags that a round matched, those of groups that match included, by their values."""
@@ -355,14 +361,14 @@ def _of_anyone(records: Select[tuple[object, ...]], table: Table) -> Select[tupl
     return records.where(table.c.peer.in_(select(PEERS.c.lab)), table.c.kind.in_(_KINDS))
 
 
-def _record(row: Row[tuple[object, ...]]) -> MatchRecord:
+def _record(row: Row[tuple[object, ...]], said: Said) -> MatchRecord:
     return MatchRecord(
         type=row.type,
         value=row.value,
         peer=LabId(row.peer),
         peer_name=row.peer_name,
         kind=Kind(row.kind),
-        label=from_rest(row.label),
+        label=said.opened(row.label),
         round_id=RoundId(row.round_id),
         first_matched=row.first_matched,
         group=row.group_name,

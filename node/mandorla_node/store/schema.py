@@ -176,6 +176,7 @@ ASKED_EPOCHS = Table(
     Column("frontier", LargeBinary, nullable=False),
     Column("halves", _NUMBER, nullable=False),  # done in this epoch
     Column("begun", SmallInteger, nullable=False),  # 1 while there may be tags of a half that is not done
+    Column("masked", SmallInteger, nullable=False),  # 1 unless an older version kept its label keys
     UniqueConstraint("holder", "collection", "number"),
 )
 

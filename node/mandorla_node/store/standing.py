@@ -17,8 +17,9 @@ from sqlalchemy import Connection, exists, func, select
 from mandorla_protocol.labels import TAG_SIZE, LabelKey, Tag
 from mandorla_protocol.table import Operation, TableEntry, TablePart
 
-from .asking import AskedEpoch
+from .asked import AskedEpoch
 from .database import Database
+from .said import Said
 from .schema import OBSERVED, OWN_TAGS, PEER_PAGES
 
 _ROWS: Final = 16_384
@@ -79,9 +80,10 @@ class Standing:
     They take 16 bytes for each own tag and each entry. Threads may call this side by side.
     """
 
-    def __init__(self, database: Database, asked: AskedEpoch) -> None:
+    def __init__(self, database: Database, asked: AskedEpoch, said: Said) -> None:
         self._database = database
-        self._epoch_id = asked.id
+        self._asked = asked
+        self._said = said
         self._lock = threading.Lock()
         with database.read() as connection:
             self._own = _own_index(connection, asked)
@@ -102,8 +104,8 @@ class Standing:
                 for index, numbers in enumerate(self._own.find(prefixes)):
                     if numbers:
                         entry = part.entry(index)
-                        for number, key in _owners(connection, self._epoch_id, numbers, entry.tag):
-                            newest[number] = (key, entry)
+                        for number, key in _owners(connection, self._asked.id, numbers, entry.tag):
+                            newest[number] = (self._key(number, key), entry)
                 leaf += len(part)
             newest = {n: said for n, said in newest.items() if _is_observed(connection, n)}
         return _found(newest)
@@ -113,17 +115,20 @@ class Standing:
         with self._lock, self._database.read() as connection:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
             for number in indicator_ids:
-                mine = (OWN_TAGS.c.epoch_id == self._epoch_id, OWN_TAGS.c.indicator_id == number)
+                mine = (OWN_TAGS.c.epoch_id == self._asked.id, OWN_TAGS.c.indicator_id == number)
                 row = connection.execute(select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)).one()
                 prefixes = _prefixes(row.tag)
                 if number not in self._own.find(prefixes)[0]:
                     self._own.add(prefixes, [number])
                 for leaf in reversed(self._table.find(prefixes)[0]):
-                    entry = _entry(connection, self._epoch_id, leaf)
+                    entry = _entry(connection, self._asked.id, leaf)
                     if entry.tag == row.tag:
-                        newest[number] = (LabelKey(row.label_key), entry)
+                        newest[number] = (self._key(number, row.label_key), entry)
                         break
         return _found(newest)
+
+    def _key(self, number: int, masked: bytes) -> LabelKey:
+        return LabelKey(self._said.masked(self._asked, np.array([number], np.int64), masked))
 
 
 def _found(newest: dict[int, tuple[LabelKey, TableEntry]]) -> Found:
@@ -168,13 +173,13 @@ def _table_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
 
 def _owners(
     connection: Connection, epoch_id: int, numbers: Sequence[int], tag: Tag
-) -> list[tuple[int, LabelKey]]:
+) -> list[tuple[int, bytes]]:
     rows = connection.execute(
         select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key).where(
             OWN_TAGS.c.epoch_id == epoch_id, OWN_TAGS.c.indicator_id.in_(numbers), OWN_TAGS.c.tag == tag
         )
     )
-    return [(number, LabelKey(key)) for number, key in rows]
+    return [(number, key) for number, key in rows]
 
 
 def _is_observed(connection: Connection, number: int) -> bool:
