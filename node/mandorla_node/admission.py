@@ -34,6 +34,7 @@ from mandorla_protocol.errors import (
 
 from . import wire
 from .limits import Buckets, PeerLimits
+from .observing.metrics import CANCELLED, OK, UNKNOWN_PEER, Metrics
 from .settings import Limits
 from .store import Peer, Store
 
@@ -62,8 +63,9 @@ def caller() -> Peer:
 class Admission(grpc.aio.ServerInterceptor):
     """Admit calls of pinned peers, one by one, before their requests are read."""
 
-    def __init__(self, store: Store, limits: Limits, peer_limits: PeerLimits) -> None:
+    def __init__(self, store: Store, limits: Limits, peer_limits: PeerLimits, metrics: Metrics) -> None:
         self._store = store
+        self._metrics = metrics
         self._limits = limits
         self._peer_limits = peer_limits
         self._refusals = Refusals()
@@ -103,7 +105,13 @@ class Admission(grpc.aio.ServerInterceptor):
     async def _admitted(
         self, method: str, serve: Callable[[bytes, Context], Awaitable[Response]], context: Context
     ) -> Response:
-        certificate = b""
+        certificate, started = b"", time.perf_counter()
+
+        def count(code: str) -> str:
+            name = self._names.get(certificate, UNKNOWN_PEER)
+            self._metrics.call_served(name, method, code, time.perf_counter() - started)
+            return name
+
         try:
             certificate = _certificate(context)
             close = self._peer_limits.open_call(certificate)
@@ -111,7 +119,13 @@ class Admission(grpc.aio.ServerInterceptor):
             context.add_done_callback(cast("Any", lambda _context: close()))
             async with asyncio.timeout(self._allowed(context)):
                 _CALLER.set(await self._peer(certificate))
-                return await serve(await _read(context), context)
+                response = await serve(await _read(context), context)
+            count(OK)
+            return response
+        except asyncio.CancelledError:
+            # The peer hung up, or the node stops.
+            count(CANCELLED)
+            raise
         except TimeoutError as error:
             failure: MandorlaError = TransportError(Code.DEADLINE)
             _let_go(error)
@@ -122,7 +136,7 @@ class Admission(grpc.aio.ServerInterceptor):
             # The text of an unforeseen error may hold anything, so only its type is kept.
             failure = NodeError(Code.INTERNAL, type(error).__name__)
             _let_go(error)
-        self._refusals.log(certificate, self._names.get(certificate, "unknown"), method, failure)
+        self._refusals.log(certificate, count(failure.code.name), method, failure)
         info = failure.code.info
         await context.abort(
             grpc.StatusCode[info.status.name], info.message, ((wire.CODE_KEY, failure.code.name),)
@@ -139,6 +153,8 @@ class Admission(grpc.aio.ServerInterceptor):
                 if peer.paused_at:
                     raise RoundError(Code.PAUSED)
                 return peer
+        # It may have been somebody's.
+        self._names.pop(certificate, None)
         raise TransportError(Code.NOT_PINNED)
 
     def _allowed(self, context: Context) -> float:

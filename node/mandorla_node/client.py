@@ -15,6 +15,7 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 
 from . import certificates, wire
+from .observing.metrics import OK, Metrics
 from .own_cards import OwnCard
 from .settings import Limits
 
@@ -24,6 +25,7 @@ Response = TypeVar("Response", bound=Message)
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
 _CLOSE_GRACE = 5.0
+_ELEMENT_SIZE = 32
 
 
 class Method(Protocol[Request, Response]):
@@ -48,10 +50,12 @@ class PeerClient:
     Every call may raise MandorlaError: the peer's code, or the transport's.
     """
 
-    def __init__(self, card: Card, own: OwnCard, limits: Limits) -> None:
+    def __init__(self, card: Card, own: OwnCard, limits: Limits, metrics: Metrics) -> None:
         self.own = own.card
         self.traffic = Traffic()
         self._limits = limits
+        self._metrics = metrics
+        self._name = card.name
         credentials = grpc.ssl_channel_credentials(
             root_certificates=certificates.pem_from_der(card.certificate),
             private_key=own.tls_key,
@@ -87,7 +91,9 @@ class PeerClient:
 
     async def evaluate(self, request: exchange_pb2.EvaluateRequest) -> exchange_pb2.EvaluateResponse:
         """Have a chunk evaluated; repeating it costs nothing."""
-        return await self._retrying(self._stub.Evaluate, request)
+        response = await self._retrying(self._stub.Evaluate, request)
+        self._metrics.evaluations_asked(self._name, len(request.blinded) // _ELEMENT_SIZE)
+        return response
 
     async def list_tags(self, request: exchange_pb2.ListTagsRequest) -> exchange_pb2.ListTagsResponse:
         """Read a page of the peer's table."""
@@ -125,15 +131,25 @@ class PeerClient:
         self, method: Method[Request, Response], request: Request, deadline: float | None = None
     ) -> Response:
         self.traffic.sent += request.ByteSize()
+        started = time.perf_counter()
         try:
             response = await method(request, timeout=deadline or self._limits.call_timeout)
         except grpc.aio.AioRpcError as error:
-            raise wire.error_from(error) from None
+            failure = wire.error_from(error)
         except grpc.aio.UsageError:
             # A node that stops tells peers of its open rounds; whoever ran the round may be done with them.
-            raise TransportError(Code.PEER_UNAVAILABLE, "the channel is closed") from None
-        self.traffic.received += response.ByteSize()
-        return response
+            failure = TransportError(Code.PEER_UNAVAILABLE, "the channel is closed")
+        else:
+            self._made(request, OK, started)
+            self.traffic.received += response.ByteSize()
+            return response
+        self._made(request, failure.code.name, started)
+        raise failure
+
+    def _made(self, request: Message, code: str, started: float) -> None:
+        # gRPC names methods, and each of ours takes a message of its own name.
+        method = request.DESCRIPTOR.name.removesuffix("Request")
+        self._metrics.call_made(self._name, method, code, time.perf_counter() - started)
 
     async def _retrying(self, method: Method[Request, Response], request: Request) -> Response:
         """Repeat a call that failed in a way that may pass."""

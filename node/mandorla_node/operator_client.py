@@ -136,10 +136,10 @@ class OperatorClient:
         except grpc.aio.AioRpcError as error:
             raise self._error_from(error) from None
 
-    async def status(self, patience: float = _QUICK) -> operator_pb2.StatusResponse:
-        """Ask how the node is, for up to `patience` seconds."""
+    async def status(self, patience: float = _QUICK, now: bool = False) -> operator_pb2.StatusResponse:
+        """Ask how the node is, for up to `patience` seconds; `now` waits for nothing that is compared."""
         try:
-            return await self._stub.Status(operator_pb2.StatusRequest(), timeout=patience)
+            return await self._stub.Status(operator_pb2.StatusRequest(now=now), timeout=patience)
         except grpc.aio.AioRpcError as error:
             raise self._error_from(error) from None
 

@@ -13,16 +13,17 @@ from google.protobuf.message import Message
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError, RoundError
-from mandorla_protocol.header import Kind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
-from . import certificates
 from .changes import Changes
 from .checking import Checking, Verdict
 from .formats.rows import IngestRow
 from .home import Home
 from .ingest import Ingestor
+from .observing.metrics import Metrics
+from .observing.status import KIND_VALUES, SET_VALUES
+from .observing.view import NodeView
 from .renewal import Renewal
 from .rounds.agreement import Terms
 from .rounds.initiator import Initiator, RoundReport
@@ -37,18 +38,12 @@ Context = grpc.aio.ServicerContext[Message, Message]
 K = TypeVar("K")
 V = TypeVar("V")
 
-_RECENT_ROUNDS = 20
 _PROGRESS_INTERVAL = 0.1
 _FOLLOWED = 512
 _FOLLOW_AGAIN = 30.0
 """Seconds after which the store is asked anyway."""
-_SETS = {
-    operator_pb2.SET_FLAGGED: IndicatorSet.FLAGGED,
-    operator_pb2.SET_OBSERVED: IndicatorSet.OBSERVED,
-}
-_KINDS = {operator_pb2.KIND_SHARED: Kind.SHARED, operator_pb2.KIND_WATCH: Kind.WATCH}
-_SET_VALUES = {value: key for key, value in _SETS.items()}
-_KIND_VALUES = {value: key for key, value in _KINDS.items()}
+_SETS = {value: key for key, value in SET_VALUES.items()}
+_KINDS = {value: key for key, value in KIND_VALUES.items()}
 
 
 class Operator(operator_pb2_grpc.OperatorServicer):
@@ -62,9 +57,9 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         initiator: Initiator,
         checking: Checking,
         changes: Changes,
-        engine: str,
-        started: int,
         renewal: Renewal,
+        view: NodeView,
+        metrics: Metrics,
     ) -> None:
         self._home = home
         self._store = store
@@ -73,8 +68,8 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         self._checking = checking
         self._changes = changes
         self._renewal = renewal
-        self._engine = engine
-        self._started = started
+        self._view = view
+        self._metrics = metrics
         self._suppressor = Suppressor(home.path, home.settings.suppression)
 
     async def Ingest(
@@ -110,6 +105,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             report = await asyncio.to_thread(ingestor.finish)
             # A strict ingest has stored nothing before.
             self._tell(target, None if strict else ())
+            self._metrics.ingested(target, report)
             return operator_pb2.IngestResponse(
                 added=report.added,
                 known=report.known,
@@ -150,7 +146,13 @@ class Operator(operator_pb2_grpc.OperatorServicer):
     async def Check(self, request: operator_pb2.CheckRequest, context: Context) -> operator_pb2.CheckResponse:
         """Say what is known of indicators, and record as observed those that can match by themselves."""
         async with _errors(context):
-            verdicts = await self._checking.check([(item.type, item.value) for item in request.indicators])
+            with self._metrics.check():
+                verdicts = await self._checking.check([(one.type, one.value) for one in request.indicators])
+            self._metrics.checked(
+                matched=sum(bool(one.matches) for one in verdicts),
+                flagged=sum(one.flagged_here and not one.matches for one in verdicts),
+                unknown=sum(not one.flagged_here and not one.matches for one in verdicts),
+            )
             return operator_pb2.CheckResponse(results=map(_verdict, verdicts))
 
     async def Matches(
@@ -195,8 +197,9 @@ class Operator(operator_pb2_grpc.OperatorServicer):
     ) -> operator_pb2.StatusResponse:
         """Say how the node is."""
         async with _errors(context):
-            await self._rounds.settled()
-            return await asyncio.to_thread(self._status)
+            if not request.now:
+                await self._rounds.settled()
+            return await self._view.status(request.now)
 
     async def RenewCard(
         self, request: operator_pb2.RenewCardRequest, context: Context
@@ -217,62 +220,6 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         else:
             self._changes.tell((), stored)
 
-    def _status(self) -> operator_pb2.StatusResponse:
-        store, card = self._store, self._renewal.own.newest.card
-        peers = store.peers.all()
-        names = {peer.lab: peer.name for peer in peers}
-        return operator_pb2.StatusResponse(
-            lab=card.name,
-            endpoint=card.endpoint,
-            engine=self._engine,
-            started=self._started,
-            card_issued=card.issued,
-            card_expires=certificates.expires_at(card),
-            key_source=self._home.key_source.kind.value,
-            sets=[
-                operator_pb2.SetSize(type=name, set=_SET_VALUES[target], count=count)
-                for name, target, count in store.indicators.sizes()
-            ],
-            peers=[
-                operator_pb2.PeerStatus(
-                    name=peer.name,
-                    endpoint=peer.card.endpoint,
-                    last_contact=peer.last_contact,
-                    matches=store.matches.count(peer.lab),
-                    sightings=store.matches.count_sightings(peer.lab),
-                    cosigned=store.log.cosigned_by(peer.lab),
-                    caught=peer.caught,
-                    paused_at=peer.paused_at,
-                    card_pending=self._renewal.pending(peer),
-                    card_expires=certificates.expires_at(peer.card),
-                    budgets=[
-                        operator_pb2.BudgetStatus(
-                            collection=collection,
-                            epoch=number,
-                            spent=spent,
-                            budget=budget,
-                            table_version=version,
-                        )
-                        for collection, number, spent, budget, version in store.holding.living(peer.lab)
-                    ],
-                )
-                for peer in peers
-            ],
-            rounds=[
-                operator_pb2.RoundStatus(
-                    round_id=record.round_id,
-                    peer=names.get(record.peer, record.peer.hex()[:16]),
-                    kind=_KIND_VALUES[record.kind],
-                    collection=record.collection,
-                    state=record.state.value,
-                    code=record.code,
-                    created=record.created_at,
-                    closed=record.closed_at,
-                )
-                for record in store.rounds.recent(_RECENT_ROUNDS)
-            ],
-        )
-
 
 def match_message(record: MatchRecord) -> operator_pb2.Match:
     """Write a match as a message."""
@@ -280,7 +227,7 @@ def match_message(record: MatchRecord) -> operator_pb2.Match:
     return operator_pb2.Match(
         indicator=operator_pb2.Indicator(type=record.type, value=record.value),
         peer=record.peer_name,
-        kind=_KIND_VALUES[record.kind],
+        kind=KIND_VALUES[record.kind],
         first_matched=record.first_matched,
         label=operator_pb2.Label(
             reason=int(label.reason),

@@ -14,6 +14,7 @@ import structlog
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import MandorlaError
 
+from .observing.metrics import Metrics
 from .store import Peer, Store
 from .tables import Tables
 
@@ -26,10 +27,11 @@ _LOOK_EVERY: Final = 5.0
 class Preparing:
     """Prepare a table for each pinned peer and each collection in which something is flagged."""
 
-    def __init__(self, store: Store, tables: Tables, every: int) -> None:
+    def __init__(self, store: Store, tables: Tables, every: int, metrics: Metrics) -> None:
         self._store = store
         self._tables = tables
         self._every = every
+        self._metrics = metrics
         self._due: dict[tuple[LabId, str], float] = {}
         self._last_ingest = -1
         self._looked_at = 0.0
@@ -67,6 +69,8 @@ class Preparing:
         try:
             await self._tables.prepare(peer.lab, collection)
         except MandorlaError as error:
+            self._metrics.prepared(peer.name, collection, error.code.name)
             _LOG.warning("no table", peer=peer.name, collection=collection, code=error.code.name)
         else:
+            self._metrics.prepared(peer.name, collection)
             _LOG.info("table ready", peer=peer.name, collection=collection)

@@ -9,13 +9,14 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias, cast
 
 import grpc
 import structlog
+from grpc_health.v1 import health_pb2_grpc
 
 from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
 from mandorla_protocol.card import Card
@@ -32,6 +33,9 @@ from .exchange import Exchange
 from .home import Home
 from .limits import PeerLimits
 from .logs import configure_logs
+from .observing.health import Health, HealthService, Pulse
+from .observing.metrics import Metrics
+from .observing.view import NodeView
 from .operator_service import Operator
 from .own_cards import OwnCard
 from .policy import Policies
@@ -67,7 +71,7 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
 
     Raises NodeError: BAD_HOME if another node serves this home, BAD_CONFIG if the address cannot be used.
     """
-    configure_logs(home.settings.log_level)
+    configure_logs(home.settings.log_level, home.settings.log_format)
     # What is loaded by now stays; and thousands of rows, which hold no cycles, are no reason to look for any.
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
@@ -96,16 +100,18 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         store = home.open_store(clock, alone=True)
         stack.callback(store.close)
+        metrics = Metrics(clock)
+        pulse = Pulse(store, metrics)
+        store.observe_writes(pulse)
         pool = Workers(settings.engine, settings.workers)
         stack.callback(pool.close)
         store.rounds.interrupt_open()
-        sweep = asyncio.create_task(_sweep(store, home.card.identity, settings.audit.keep_elements, clock))
-        stack.callback(sweep.cancel)
+        _beside(stack, _sweep(store, home.card.identity, settings.audit.keep_elements, clock))
 
         cards = OwnCards(home.cards, settings.keys.overlap, clock)
 
         def client(card: Card, own: OwnCard | None = None) -> PeerClient:
-            return PeerClient(card, own or cards.known_to(card.identity), settings.limits)
+            return PeerClient(card, own or cards.known_to(card.identity), settings.limits, metrics)
 
         renewal = Renewal(home, store, cards, client, clock)
         stack.push_async_callback(_stopped, asyncio.create_task(renewal.run()))
@@ -113,25 +119,23 @@ async def running(
         tables = Tables(home.card.identity, store, pool, Policies(settings.rounds, settings.peers, store))
         stack.push_async_callback(tables.settled)
         if ahead and (every := settings.rounds.prepare_every):
-            preparing = asyncio.create_task(Preparing(store, tables, every).run())
-            stack.callback(preparing.cancel)
+            _beside(stack, Preparing(store, tables, every, metrics).run())
         witness = Witness(home, store, clock)
         changes = Changes()
-        rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock, renewal)
+        rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock, renewal, metrics)
+        view = NodeView(home, store, rounds, renewal, metrics, pulse, pool.engine.name, clock())
+        await stack.enter_async_context(view)
         peer_limits = PeerLimits(settings.limits, pool.count)
         initiator, responder = Initiator(rounds, tables), Responder(rounds, tables, peer_limits)
-        peers = _peer_server(home, store, cards, peer_limits)
-        exchange = Exchange(rounds, responder, witness, peer_limits, clock, renewal)
-        exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, peers)
+        peers = _peer_server(home, store, cards, peer_limits, metrics)
+        exchange_pb2_grpc.add_ExchangeServicer_to_server(
+            Exchange(rounds, responder, witness, peer_limits, clock, renewal), peers
+        )
         checking = Checking(store, rounds, changes, settings.action, clock)
         stack.push_async_callback(checking.note)
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
-        operator = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
-        operator_pb2_grpc.add_OperatorServicer_to_server(
-            Operator(home, store, rounds, initiator, checking, changes, pool.engine.name, clock(), renewal),
-            operator,
-        )
-        _listen(operator, home)
+        service = Operator(home, store, rounds, initiator, checking, changes, renewal, view, metrics)
+        operator = _operator_server(home, service, HealthService(pulse))
         for server in (peers, operator):
             await server.start()
             stack.push_async_callback(server.stop, _GRACE)
@@ -142,13 +146,25 @@ async def running(
         stack.push_async_callback(responder.stop)
         stack.push_async_callback(rounds.abort_all)
         if watch:
-            watching = Watching(rounds, initiator, settings.watch)
-            stack.push_async_callback(_stopped, asyncio.create_task(watching.run()))
-            stack.push_async_callback(rounds.leave_all, _LEAVE)
-            stack.push_async_callback(watching.retire)
+            _keep_watch(stack, rounds, Watching(rounds, initiator, settings.watch))
+        pulse.set(Health.SERVING)
+        _beside(stack, pulse.watch_store())
+        stack.callback(pulse.set, Health.STOPPING)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)
+
+
+def _beside(stack: contextlib.AsyncExitStack, work: Coroutine[object, object, None]) -> None:
+    """Do something beside all else, until the stack is left."""
+    stack.callback(asyncio.create_task(work).cancel)
+
+
+def _keep_watch(stack: contextlib.AsyncExitStack, rounds: OpenRounds, watching: Watching) -> None:
+    """Keep standing rounds until the stack is left; then begin no more, and close those that stand."""
+    stack.push_async_callback(_stopped, asyncio.create_task(watching.run()))
+    stack.push_async_callback(rounds.leave_all, _LEAVE)
+    stack.push_async_callback(watching.retire)
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
@@ -168,7 +184,9 @@ async def _sweep(store: Store, lab: LabId, keep: int, clock: Clock) -> None:
         await asyncio.sleep(_SWEEP_INTERVAL)
 
 
-def _peer_server(home: Home, store: Store, own: OwnCards, peer_limits: PeerLimits) -> grpc.aio.Server:
+def _peer_server(
+    home: Home, store: Store, own: OwnCards, peer_limits: PeerLimits, metrics: Metrics
+) -> grpc.aio.Server:
     """Make the server for peers: TLS with the certificates that are pinned now, and one admission for all."""
     limits = home.settings.limits
 
@@ -198,7 +216,7 @@ def _peer_server(home: Home, store: Store, own: OwnCards, peer_limits: PeerLimit
 
     server = grpc.aio.server(
         # No limit on calls for all peers together: whoever reached it would shut the others out.
-        interceptors=[Admission(store, limits, peer_limits)],
+        interceptors=[Admission(store, limits, peer_limits, metrics)],
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MAX_REQUEST),
@@ -226,13 +244,18 @@ def _peer_server(home: Home, store: Store, own: OwnCards, peer_limits: PeerLimit
     return server
 
 
-def _listen(server: grpc.aio.Server, home: Home) -> None:
+def _operator_server(home: Home, operator: Operator, health: HealthService) -> grpc.aio.Server:
+    """Make the server for the operator, on a socket that only its owner opens."""
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
+    operator_pb2_grpc.add_OperatorServicer_to_server(operator, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
     path = home.operator_socket
     path.unlink(missing_ok=True)
     try:
         server.add_insecure_port(f"unix:{path}")
     except RuntimeError:
         raise NodeError(Code.BAD_HOME, f"cannot listen on {path}") from None
+    return server
 
 
 def _allow_files() -> None:

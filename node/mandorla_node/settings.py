@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import tomllib
@@ -18,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,7 +27,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.card import require_endpoint
+from mandorla_protocol.errors import Code, InputError, NodeError
 from mandorla_protocol.indicators import REGISTRY, Collection
 
 Positive = Annotated[int, Field(gt=0)]
@@ -200,6 +203,38 @@ class Limits(BaseModel):
     retries: Annotated[int, Field(ge=0)] = 4
 
 
+class ObservePolicy(BaseModel):
+    """Where this node lets itself be watched (docs/observing.md): HOST:PORT, or empty for nowhere.
+
+    What it tells has no indicator in it, but volumes, and the names of peers: it stays on this machine unless
+    the operator says otherwise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: str = ""
+    """Metrics, and health over HTTP."""
+    health: str = ""
+    """Health over gRPC."""
+    expose: bool = False
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        for name, address in (("listen", self.listen), ("health", self.health)):
+            if not address:
+                continue
+            try:
+                require_endpoint(address)
+            except InputError as error:
+                raise _bad(f"{name}: {error.detail}") from None
+            if not (self.expose or _is_loopback(address_of(address)[0])):
+                raise _bad(
+                    f"{name}: {address} is not a loopback address, and metrics tell volumes;"
+                    " expose = true lets others read them"
+                )
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that an operator may set."""
 
@@ -214,6 +249,7 @@ class Settings(BaseSettings):
     engine: Literal["auto", "portable", "native"] = "auto"
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
     rounds: RoundPolicy = RoundPolicy()
     watch: WatchPolicy = WatchPolicy()
     peers: dict[str, PeerPolicy] = {}
@@ -224,6 +260,7 @@ class Settings(BaseSettings):
     suppression: SuppressionPolicy = SuppressionPolicy()
     keys: KeySettings = KeySettings()
     limits: Limits = Limits()
+    observe: ObservePolicy = ObservePolicy()
 
     @classmethod
     def settings_customise_sources(
@@ -236,6 +273,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file."""
         return env_settings, TomlConfigSettingsSource(settings_cls, cls.toml_path)
+
+
+def address_of(endpoint: str) -> tuple[str, int]:
+    """Split HOST:PORT, whose syntax was checked."""
+    host, _, port = endpoint.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def load_settings(path: Path) -> Settings:
@@ -317,6 +360,7 @@ endpoint = "{endpoint}"    # what peers dial; it is part of the card
 # engine = "auto"          # auto, portable or native
 # workers = 0              # processes or threads for cryptography; 0: one for each core
 # log_level = "info"
+# log_format = "auto"      # json or console; auto: console on a terminal, and JSON lines elsewhere
 
 [rounds]
 purpose = "{policy.purpose}"
@@ -376,4 +420,22 @@ source = "{keys.source}"             # of the key that seals the home's secrets;
 # calls_per_second = {limits.calls_per_second}
 # elements_per_second = {limits.elements_per_second}
 # call_timeout = {limits.call_timeout}
+
+[observe]
+# listen = "127.0.0.1:9464"  # Prometheus metrics at /metrics, health at /healthz and /readyz; left out: off
+# health = "127.0.0.1:9465"  # grpc.health.v1, which the operator's socket answers in any case
+# expose = false             # allow addresses that other machines reach
 """
+
+
+def _bad(said: str) -> PydanticCustomError:
+    return PydanticCustomError("address", "{said}", {"said": said})
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

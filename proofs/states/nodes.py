@@ -22,6 +22,7 @@ from mandorla_node.changes import Changes
 from mandorla_node.client import PeerClient, Traffic
 from mandorla_node.home import Home
 from mandorla_node.limits import PeerLimits
+from mandorla_node.observing.metrics import Metrics
 from mandorla_node.renewal import Renewal
 from mandorla_node.rounds.active import ActiveRound
 from mandorla_node.rounds.agreement import Terms
@@ -60,6 +61,8 @@ HEADER: Final[RoundHeader] = replace(
     initiator=Party(_IDS[0], bytes(32), _OFFER),
     responder=Party(_IDS[1], bytes(32), _OFFER),
 )
+# One for all nodes of all runs: nobody reads what it counts.
+_METRICS: Final = Metrics()
 _BLINDED: Final = bytes([7] * 32)
 
 
@@ -221,6 +224,7 @@ class Node:
             Changes(),
             _clock,
             cast(Renewal, None),
+            _METRICS,
         )
         half = cast(QuerierHalf, Half(self, client, asks))
         ready = cast(

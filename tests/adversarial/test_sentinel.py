@@ -8,7 +8,9 @@ token and for plain hashes of it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -24,6 +26,7 @@ from mandorla_protocol.errors import MandorlaError
 from mandorla_protocol.indicators import Indicator
 from tests.support.hostile import TIMEOUT, channel_to, hello_request
 from tests.support.labs import SHARED, WATCH, ingest, make_labs, run_round, serving
+from tests.support.scraping import get, watched
 
 ONLY_A = [f"sentinel-only-a-{n}.example.org" for n in range(5)]
 ONLY_B = [f"sentinel-only-b-{n}.example.org" for n in range(5)]
@@ -93,6 +96,70 @@ def test_no_sentinel_leaves_its_lab(
     for value in (*ONLY_A, *ONLY_B, SHARED_DOMAIN, *BAD):
         for trace in traces(value):
             for place, content in places.items():
+                assert trace not in content, f"{place} gives {value!r} away"
+
+
+@pytest.mark.spec("4.1-6")
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_nothing_that_watches_a_node_sees_a_sentinel(
+    folder: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    """A busy node: rounds, checks, an ingest with bad rows, and refusals, seen in every way there is."""
+    a, b = (watched(home) for home in make_labs(folder, "lab-a", "lab-b"))
+    seen: dict[str, bytes] = {}
+
+    def message(values: Sequence[str]) -> operator_pb2.IngestRequest:
+        rows = [
+            operator_pb2.IngestRow(line=n, type="domain", value=value) for n, value in enumerate(values, 1)
+        ]
+        return operator_pb2.IngestRequest(rows=operator_pb2.IngestRows(rows=rows))
+
+    async def journey() -> None:
+        for home, values in ((a, ONLY_A), (b, ONLY_B)):
+            ingest(home, [*values, SHARED_DOMAIN], kind="domain")
+        async with serving(a, b, ahead=True) as (at_a, _), channel_to(a.card, b) as hostile:
+            for target in (operator_pb2.SET_FLAGGED, operator_pb2.SET_OBSERVED):
+                options = operator_pb2.IngestOptions(set=target, unit=SHARED_DOMAIN)
+                requests = [operator_pb2.IngestRequest(options=options), message([*ONLY_A, *BAD])]
+                await at_a.Ingest(iter(requests))
+            for kind in (SHARED, WATCH):
+                assert (await run_round(at_a, "lab-b", kind)).outcome == "committed"
+            for value in (*ONLY_A, SHARED_DOMAIN, *BAD):
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    item = operator_pb2.Indicator(type="domain", value=value)
+                    await at_a.Check(operator_pb2.CheckRequest(indicators=[item]))
+            for call in (
+                run_round(at_a, SHARED_DOMAIN),
+                run_round(at_a, "lab-b", collection=SHARED_DOMAIN),
+                hostile.Hello(hello_request(collection=SHARED_DOMAIN), timeout=TIMEOUT),
+                hostile.Propose(
+                    exchange_pb2.ProposeRequest(encoded_header=ONLY_B[0].encode()), timeout=TIMEOUT
+                ),
+                hostile.Report(
+                    exchange_pb2.ReportRequest(round_id=bytes(16), tags=ONLY_B[0].encode()), timeout=TIMEOUT
+                ),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await call
+            seen["the metrics"] = (await get(a)).body.encode()
+            seen["health"] = ((await get(a, "/readyz")).body + (await get(a, "/healthz")).body).encode()
+            status = await at_a.Status(operator_pb2.StatusRequest())
+            seen["status"] = str(status).encode() + status.SerializeToString()
+
+    configure_logs("debug", form)
+    try:
+        asyncio.run(journey())
+    finally:
+        structlog.reset_defaults()
+    output = capfd.readouterr()
+    seen["the log"] = (output.out + output.err).encode()
+    for expected in (b"round ended", b"call refused", b"UNKNOWN_ROUND"):
+        assert expected in seen["the log"], "the node was not busy"
+    assert b'mandorla_ingested_rows_total{outcome="rejected",set="flagged"} 3.0' in seen["the metrics"]
+    assert b'mandorla_matches{kind="shared",peer="lab-b"} 1.0' in seen["the metrics"]
+    for value in (*ONLY_A, *ONLY_B, SHARED_DOMAIN, *BAD):
+        for trace in traces(value):
+            for place, content in seen.items():
                 assert trace not in content, f"{place} gives {value!r} away"
 
 

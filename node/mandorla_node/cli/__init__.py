@@ -28,6 +28,7 @@ from . import (
     rounds,
     serve,
     status,
+    top,
 )
 
 _HELP = """Find the attackers that labs share, and reveal nothing else.
@@ -64,6 +65,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("matches", rich_help_panel=look)(matches.matches)
     app.command("check", rich_help_panel=look)(check.check)
     app.command("status", rich_help_panel=look)(status.status)
+    app.command("top", rich_help_panel=look)(top.top)
     app.add_typer(audit.app, name="audit", rich_help_panel=look)
     plugins.mount(app, arguments)
     return app

@@ -105,6 +105,12 @@ def ago(moment: int) -> str:
     return f"{lasted(int(time.time()) - moment)} ago" if moment else "never"
 
 
+def until(moment: int) -> str:
+    """Write how long it is until a moment in Unix seconds."""
+    left = moment - int(time.time())
+    return f"in {lasted(left)}" if left > 0 else "now"
+
+
 def plural(number: int, one: str, many: str = "") -> str:
     """Write a count with its noun."""
     return f"{count(number)} {one if number == 1 else many or one + 's'}"

@@ -20,7 +20,7 @@ def serve(
 ) -> None:
     """Run the node until SIGTERM or Ctrl-C.
 
-    Logs go to standard error, one JSON object a line.
+    Logs go to standard error: one JSON object a line, or for reading if it is a terminal.
     """
     import asyncio
     import os

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from google.protobuf.message import Message
 
 from mandorla.v1 import exchange_pb2
@@ -22,10 +24,13 @@ from mandorla_protocol.table import TablePart
 
 from .. import wire, workers
 from ..client import PeerClient
+from ..observing.metrics import kind_label
 from ..store import Peer, RoundState, Store, StoredChunk
 from ..tables import Ready
 from ..workers import Workers
 from .half import Findings, QuerierHalf
+
+_LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,15 @@ class ActiveRound:
         self.abort_code: Code | None = None
         self.task: asyncio.Task[None] | None = None
         self.comparison: asyncio.Task[Findings] | None = None
+        # What each line of the log says of a round, and when it was agreed.
+        self.names = {
+            "round": header.round_id.hex(),
+            "peer": peer.name,
+            "kind": kind_label(header.kind),
+            "collection": header.collection,
+        }
+        self.log: structlog.typing.FilteringBoundLogger = _LOG.bind(**self.names)
+        self._began: float | None = None
         self._lab = lab
         self._ready = ready
         self._store = store
@@ -84,6 +98,8 @@ class ActiveRound:
 
     def begin(self, now: int) -> None:
         """Begin this lab's half as the querier: both labs have signed the header."""
+        self._began = time.monotonic()
+        self.log.info("round agreed", initiated=self.header.initiator.lab == self._lab)
         self.agreed.set()
         self.task = asyncio.create_task(self._run_half(self.header.expires - now))
 
@@ -93,6 +109,17 @@ class ActiveRound:
                 await self.half.run()
         except TimeoutError:
             raise RoundError(Code.HEADER_EXPIRED) from None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long ago the round was agreed; None if it was not."""
+        return None if self._began is None else time.monotonic() - self._began
+
+    def progress(self) -> tuple[str, int, int]:
+        """Return what this lab's half does now, and how much of how much is done."""
+        if self.task is None:
+            return "agreeing", 0, 0
+        return ("closing", 0, 0) if self.half_complete else self.half.progress()
 
     @property
     def half_complete(self) -> bool:

@@ -259,10 +259,13 @@ class QuerierHalf:
                 found, unopened = [], 0
         yield sorted(found, key=itemgetter(0)), unopened
 
-    def _show(self) -> None:
+    def progress(self) -> tuple[str, int, int]:
+        """Return the step's name, and how much of how much is done."""
         state = self._state
         if state.phase is querier.Phase.EVALUATING:
             done = sum(state.counts[index] for index in state.answers)
-            self._progress("evaluating", done, sum(state.counts))
-        else:
-            self._progress("reading", state.reader.position, state.reader.committed.size)
+            return "evaluating", done, sum(state.counts)
+        return "reading", state.reader.position, state.reader.committed.size
+
+    def _show(self) -> None:
+        self._progress(*self.progress())

@@ -63,6 +63,13 @@ class Initiator:
         agreement.require_collection(terms.collection)
         self._rounds.policies.require_open(peer, terms.collection).require(terms.kind)
         started = time.monotonic()
+        try:
+            return await self._until_free(peer, terms, progress, started)
+        except MandorlaError as error:
+            self._failed(peer, terms, error)
+            raise
+
+    async def _until_free(self, peer: Peer, terms: Terms, progress: Progress, started: float) -> RoundReport:
         for attempt in range(_BUSY_RETRIES):
             try:
                 self._rounds.make_way(peer.lab, terms.collection)
@@ -88,8 +95,17 @@ class Initiator:
         if self._rounds.is_kept_clear(peer.lab, collection):
             raise RoundError(Code.NOT_READY, "another round is to be")
         terms = Terms(Kind.WATCH, collection, Mode.STANDING)
-        async with self._rounds.busy[peer.lab, collection]:
-            return await self._initiate(peer, terms, no_progress)
+        try:
+            async with self._rounds.busy[peer.lab, collection]:
+                return await self._initiate(peer, terms, no_progress)
+        except MandorlaError as error:
+            self._failed(peer, terms, error)
+            raise
+
+    def _failed(self, peer: Peer, terms: Terms, error: MandorlaError) -> None:
+        """Count a round that did not come about; one that was agreed ended, and was counted then."""
+        code = error.code.name
+        self._rounds.metrics.round_ended(peer.name, terms.kind, terms.collection, "failed", code, None)
 
     async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> ActiveRound:
         await self._rounds.renewal.introduce(peer)

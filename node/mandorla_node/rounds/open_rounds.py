@@ -7,7 +7,7 @@ import contextlib
 from collections import defaultdict
 from typing import Final
 
-import structlog
+from structlog.contextvars import bind_contextvars
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
@@ -22,6 +22,7 @@ from ..changes import Changes
 from ..client import ClientFactory, PeerClient
 from ..clock import Clock
 from ..home import Home
+from ..observing.metrics import Metrics
 from ..policy import Policies
 from ..renewal import Renewal
 from ..store import Peer, RoundState, Store
@@ -32,8 +33,6 @@ from .active import ActiveRound
 from .half import Findings, Progress, QuerierHalf
 from .standing_half import StandingHalf
 from .standing_round import StandingRound
-
-_LOG = structlog.get_logger()
 
 PATIENCE: Final = 1800.0
 """Seconds that a lab waits for a peer that prepares its table, or finishes its half."""
@@ -61,6 +60,7 @@ class OpenRounds:
         changes: Changes,
         clock: Clock,
         renewal: Renewal,
+        metrics: Metrics,
     ) -> None:
         self.home = home
         self.policy = home.settings.rounds
@@ -72,6 +72,7 @@ class OpenRounds:
         self.tables = tables
         self.changes = changes
         self.clock = clock
+        self.metrics = metrics
         self.open: dict[RoundId, ActiveRound] = {}
         # One round at a time with a peer over a collection: two would ask for the same indicators twice.
         self.busy: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -98,6 +99,8 @@ class OpenRounds:
         active = self.open.get(wire.round_id_from(round_id))
         if active is None or active.peer.lab != peer.lab:
             raise RoundError(Code.UNKNOWN_ROUND)
+        # Should the call be refused after all, the log says what it was about.
+        bind_contextvars(**active.names)
         try:
             async with asyncio.timeout(_AGREEMENT_WAIT):
                 await active.agreed.wait()
@@ -122,7 +125,9 @@ class OpenRounds:
             raise RoundError(Code.NOT_READY, "another round is to be")
         standing = StandingHalf(*planned)
         turn = self._turns[peer.lab, header.collection]
-        standing.stand(self.changes, turn, self.home.settings.watch.delay)
+        standing.stand(
+            self.changes, turn, self.home.settings.watch.delay, lambda found: self._tell(active, found)
+        )
         await standing.open()
         active = StandingRound(header, lab, peer, ready, standing, client, *beside)
         active.publish_with(self.tables, self.changes)
@@ -191,13 +196,7 @@ class OpenRounds:
             self.compare(active)
             return
         active.abort_signed, active.abort_code = True, error.code
-        _LOG.warning(
-            "round aborted",
-            round=active.header.round_id.hex(),
-            peer=active.peer.name,
-            code=error.code.name,
-            detail=error.detail,
-        )
+        active.log.warning("round aborted", code=error.code.name, detail=error.detail)
         encoded = CloseStatement.abort(active.header.digest(), error.code).encode()
         signature = signatures.sign(self.home.identity, encoded)
         closed = RoundClosed(active.header.round_id, encoded, signature, b"", self.clock())
@@ -237,6 +236,17 @@ class OpenRounds:
             active.ending = None
             raise
         active.end(state, code)
+        header, seconds = active.header, active.seconds
+        active.log.info("round ended", state=state.value, code=reason, seconds=seconds)
+        self.metrics.round_ended(
+            active.peer.name,
+            header.kind,
+            header.collection,
+            state.value,
+            reason,
+            # A standing round takes as long as it may.
+            seconds if header.mode is Mode.BATCH else None,
+        )
 
     def forget(self, active: ActiveRound) -> None:
         """Let a round go that nobody works on any more."""
@@ -265,16 +275,28 @@ class OpenRounds:
         return await asyncio.shield(self.compare(active))
 
     async def _compare_in_turn(self, active: ActiveRound) -> Findings:
-        async with self._turns[active.peer.lab, active.header.collection]:
-            findings = await asyncio.to_thread(active.half.compare)
+        header = active.header
+        async with self._turns[active.peer.lab, header.collection]:
+            found = await asyncio.to_thread(active.half.compare)
         if not isinstance(active, StandingRound):
+            # What a standing round found was told as it came.
             self.changes.tell(None)
-        return findings
+            self._tell(active, found)
+        return found
+
+    def _tell(self, active: ActiveRound, found: Findings) -> None:
+        """Log and count what a comparison found; from any thread."""
+        if found.new_matches or not isinstance(active, StandingRound):
+            active.log.info("round compared", matches=found.matches, new_matches=found.new_matches)
+        header = active.header
+        self.metrics.compared(
+            active.peer.name, header.kind, header.collection, found.new_matches, found.bad_labels
+        )
 
     @property
-    def comparing(self) -> bool:
-        """Whether comparisons after rounds are under way."""
-        return bool(self._comparing)
+    def comparing(self) -> int:
+        """How many comparisons after rounds are under way."""
+        return len(self._comparing)
 
     async def settled(self) -> None:
         """Wait for the comparisons that are under way."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from structlog.contextvars import bind_contextvars
+
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.epochs import LabId
@@ -16,6 +18,7 @@ from mandorla_protocol.session.transcript import CloseStatement, Outcome
 
 from .. import wire
 from ..limits import PeerLimits
+from ..observing.metrics import kind_label
 from ..store import Peer, RoundState
 from ..tables import Tables
 from . import agreement
@@ -74,6 +77,8 @@ class Responder:
         encoded = request.encoded_header
         header = RoundHeader.decode(encoded)
         peer_signature = signatures.verify(peer.lab, encoded, request.signature)
+        # Not the collection, which is the peer's own word until the header is acceptable.
+        bind_contextvars(round=header.round_id.hex(), kind=kind_label(header.kind))
         key = (peer.lab, header.collection)
         # Of the certificates that this lab shows, the header names the one that the peer went by.
         own = self._rounds.renewal.own.named(header.responder.certificate_hash)
@@ -85,6 +90,7 @@ class Responder:
             self._rounds.policy,
             self._rounds.clock(),
         )
+        bind_contextvars(collection=header.collection)
         self._rounds.policies.require_open(peer, header.collection).require(header.kind)
         if header.round_id in self._rounds.open:
             raise RoundError(Code.WRONG_STATE, "the round is open")

@@ -10,7 +10,7 @@ Three things go on side by side, and nothing that the peer sees waits for what t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,9 +50,15 @@ class _Fresh:
 class StandingHalf(QuerierHalf):
     """This lab's half of one standing round as the querier."""
 
-    def stand(self, changes: Changes, turn: asyncio.Lock, delay: float) -> None:
-        """Say what there is beside the round: signals, whose turn it is to compare, and seconds to gather."""
+    def stand(
+        self, changes: Changes, turn: asyncio.Lock, delay: float, tell: Callable[[Findings], None]
+    ) -> None:
+        """Say what there is beside the round: signals, whose turn it is to compare, and seconds to gather.
+
+        What is found each time is told, from any thread.
+        """
         self._changes = changes
+        self._tell = tell
         self._turn = turn
         self._delay = delay
         self.leave = asyncio.Event()
@@ -219,6 +225,7 @@ class StandingHalf(QuerierHalf):
                 self._queue.task_done()
             asked = self._asked
             self._findings = await asyncio.to_thread(super().compare)
+            self._tell(self._findings)
             index = await asyncio.to_thread(self._store.standing, asked)
         self._changes.tell(None)
         self.caught_up.set()
@@ -239,15 +246,22 @@ class StandingHalf(QuerierHalf):
             for number, key, entry in found.added
             if (label := self._opened(key, entry)) is not None
         ]
+        matches = new_matches = 0
         if opened or found.revoked:
             peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
-            round_id = self._header.round_id
-            self._store.matches.renew(peer, kind, collection, round_id, opened, found.revoked)
+            matches, new_matches = self._store.matches.renew(
+                peer, kind, collection, self._header.round_id, opened, found.revoked
+            )
+        self._tell(Findings(matches, new_matches, len(found.added) - len(opened)))
         return {number for number, _ in opened} | set(found.revoked)
 
     def _opened(self, key: LabelKey, entry: TableEntry) -> Label | None:
         (label,) = open_labels(entry.sealed, key, entry.tag, self._asked.epoch, entry.version)
         return label
+
+    def progress(self) -> tuple[str, int, int]:
+        """Return the step's name, and how much of how much is done; one that stands has no end to reach."""
+        return ("standing", 0, 0) if self._state.phase is Phase.STANDING else super().progress()
 
     def compare(self) -> Findings:
         """Return what was found when this lab had caught up; what came later is recorded as it came."""

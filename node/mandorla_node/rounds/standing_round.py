@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import structlog
-
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.errors import MandorlaError
 from mandorla_protocol.session import holder
@@ -17,8 +15,6 @@ from ..changes import Changes
 from ..tables import Ready, Tables
 from .active import ActiveRound
 from .standing_half import SUBSCRIBED, StandingHalf
-
-_LOG = structlog.get_logger()
 
 _GATHERED: Final = 0.05
 """Seconds for which the holder gathers what is flagged into one version."""
@@ -64,7 +60,7 @@ class StandingRound(ActiveRound):
         try:
             await self._keep_up()
         except MandorlaError as error:
-            _LOG.warning("no table", round=self.header.round_id.hex(), code=error.code.name)
+            self.log.warning("round has no table", code=error.code.name)
         # The table grows no more in this round: one that begins anew has it all.
         self.half.leave.set()
 

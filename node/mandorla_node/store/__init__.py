@@ -12,11 +12,12 @@ from ..vault import Vault
 from .asked import AskedEpoch
 from .asking import Asking
 from .comparing import Candidates, Comparing
-from .database import Database
+from .database import Database, WriteObserver
 from .holding import Additions, FlagState, HeldEpoch, Holding
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Whereabouts
 from .log import Log, Submitted, Witnessed
 from .matches import Matches, MatchRecord
+from .overview import Backlog, Overview, StoreState
 from .peers import Peer, Peers
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
 from .said import Said
@@ -26,6 +27,7 @@ from .standing import Standing
 __all__ = [
     "Additions",
     "AskedEpoch",
+    "Backlog",
     "Candidates",
     "FlagState",
     "HeldEpoch",
@@ -38,10 +40,12 @@ __all__ = [
     "RoundRecord",
     "RoundState",
     "Store",
+    "StoreState",
     "StoredChunk",
     "Submitted",
     "Whereabouts",
     "Witnessed",
+    "WriteObserver",
 ]
 
 
@@ -59,6 +63,7 @@ class Store:
         self.rounds = Rounds(database, clock)
         self.matches = Matches(database, said, clock)
         self.log = Log(database, clock)
+        self.overview = Overview(database, clock)
 
     @classmethod
     def open(cls, path: Path, vault: Vault, clock: Clock, url: str = "", alone: bool = False) -> Store:
@@ -74,6 +79,14 @@ class Store:
     def standing(self, asked: AskedEpoch) -> Standing:
         """Bring an epoch's own tags and the peer's table into memory, for a round that stands."""
         return Standing(self._database, asked, self._said)
+
+    def observe_writes(self, observer: WriteObserver) -> None:
+        """Tell somebody how every write goes, from now on."""
+        self._database.observer = observer
+
+    def require_writable(self) -> None:
+        """Write durably what changes nothing; raises NodeError(STORE_FAILED) if that cannot be done."""
+        self._database.require_writable()
 
     def scrub(self) -> bool:
         """Leave nothing of what was destroyed in the store's files; return whether that could be done."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from alembic import command
 from alembic.config import Config
@@ -24,8 +26,20 @@ from .backends.sqlite import Sqlite
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+class WriteObserver(Protocol):
+    """Whoever wants to know how writing goes."""
+
+    def wrote(self, seconds: float) -> None:
+        """Take note of a transaction that is on disk, and of its seconds, the wait for its turn included."""
+
+    def write_failed(self) -> None:
+        """Take note of a transaction that the database refused."""
+
+
 class Database:
     """A database that is brought to the newest schema when it is opened."""
+
+    observer: WriteObserver | None = None
 
     def __init__(self, path: Path, url: str = "", alone: bool = False) -> None:
         """Open the SQLite file at a path, or the PostgreSQL database of a URL if there is one.
@@ -59,8 +73,23 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that may write; when it ends well, its changes are on disk."""
-        with self._translated(), self._backend.writer.connect() as connection, connection.begin():
+        with (
+            self._observed(),
+            self._translated(),
+            self._backend.writer.connect() as connection,
+            connection.begin(),
+        ):
             yield connection
+
+    def require_writable(self) -> None:
+        """Write durably what changes nothing; raises NodeError(STORE_FAILED) if that cannot be done."""
+        with self.write() as connection:
+            self._backend.write_nothing(connection)
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the bytes of the database, and of a write-ahead log beside it."""
+        with self._translated():
+            return self._backend.sizes()
 
     def scrub(self) -> bool:
         """Leave nothing of what was destroyed in the database's files; return whether that could be done."""
@@ -71,6 +100,18 @@ class Database:
     def engine(self) -> Engine:
         """SQLAlchemy's engine, for the tests of migrations and of statements."""
         return self._backend.engine
+
+    @contextmanager
+    def _observed(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except NodeError as error:
+            if self.observer is not None and error.code is Code.STORE_FAILED:
+                self.observer.write_failed()
+            raise
+        if self.observer is not None:
+            self.observer.wrote(time.perf_counter() - started)
 
     def _migrate(self) -> None:
         config = Config()

@@ -131,12 +131,6 @@ class Log:
                     )
                 )
 
-    def cosigned_by(self, peer: LabId) -> int:
-        """Return how many entries a peer has cosigned."""
-        mine = select(func.max(COSIGNATURES.c.size)).where(COSIGNATURES.c.peer == peer)
-        with self._database.read() as connection:
-            return connection.scalar(mine) or 0
-
     def is_cosigned(self, size: int, peer: LabId) -> bool:
         """Say whether a peer cosigned the checkpoint of a size."""
         known = select(COSIGNATURES.c.size).where(COSIGNATURES.c.size == size, COSIGNATURES.c.peer == peer)

@@ -166,9 +166,9 @@ class Matches:
     ) -> tuple[int, int]:
         """Take in what a standing round found since it was concluded, and which indicators match no more.
 
-        Return how many match by themselves, and how many of them did not before.
+        Return how many of the indicators match by themselves, and how many matches are new, of groups too.
         """
-        counted = self.record(peer, kind, collection, round_id, found)
+        matches, new = self.record(peer, kind, collection, round_id, found)
         now = self._clock()
         with self._database.write() as connection:
             if gone:
@@ -184,8 +184,8 @@ class Matches:
                 over = update(MATCHES).where(mine, MATCHES.c.ended_at == 0).values(ended_at=now)
                 connection.execute(over, ids)
                 connection.execute(delete(PARTIAL_MATCHES).where(part), ids)
-            groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
-        return counted
+            _, new_groups = groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
+        return matches, new + new_groups
 
     def count(self, peer: LabId) -> int:
         """Count the matches with a peer that hold."""
@@ -291,14 +291,6 @@ class Matches:
                         for i in indicator_ids
                     ],
                 )
-
-    def count_sightings(self, peer: LabId) -> int:
-        """Count the indicators that a peer reported to have met."""
-        with self._database.read() as connection:
-            return int(
-                connection.scalar(select(func.count()).select_from(SIGHTINGS).where(SIGHTINGS.c.peer == peer))
-                or 0
-            )
 
 
 @lru_cache

@@ -625,12 +625,17 @@ Global___PauseResponse: _TypeAlias = PauseResponse  # noqa: Y015
 class StatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    NOW_FIELD_NUMBER: _builtins.int
+    now: _builtins.bool
+    """Answer at once, whatever is being compared, with counts of large sets that may be some seconds old."""
     def __init__(
         self,
+        *,
+        now: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -647,6 +652,13 @@ class StatusResponse(_message.Message):
     SETS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
     ROUNDS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    OPEN_ROUNDS_FIELD_NUMBER: _builtins.int
+    COMPARING_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    COUNTED_BEFORE_FIELD_NUMBER: _builtins.int
+    LOAD_FIELD_NUMBER: _builtins.int
     CARD_ISSUED_FIELD_NUMBER: _builtins.int
     CARD_EXPIRES_FIELD_NUMBER: _builtins.int
     KEY_SOURCE_FIELD_NUMBER: _builtins.int
@@ -654,6 +666,13 @@ class StatusResponse(_message.Message):
     endpoint: _builtins.str
     engine: _builtins.str
     started: _builtins.int
+    health: _builtins.str
+    """serving, or why not: starting, stopping, stopped, the store cannot be written."""
+    version: _builtins.str
+    comparing: _builtins.int
+    """Comparisons with tables of peers that are under way."""
+    counted_before: _builtins.float
+    """Seconds since the sets and the gaps were counted: large ones are counted seldom. Missing if they never were."""
     card_issued: _builtins.int
     """When the newest card was issued, 0 for one without a date, and when its certificate expires."""
     card_expires: _builtins.int
@@ -665,6 +684,16 @@ class StatusResponse(_message.Message):
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]: ...
     @_builtins.property
     def rounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoundStatus]: ...
+    @_builtins.property
+    def open_rounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenRound]:
+        """What is under way, whoever began it."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gap]:
+        """What has still to be published to a peer, or compared with its table; none where all is done."""
+
+    @_builtins.property
+    def load(self) -> Global___Load: ...
     def __init__(
         self,
         *,
@@ -675,17 +704,152 @@ class StatusResponse(_message.Message):
         sets: _abc.Iterable[Global___SetSize] | None = ...,
         peers: _abc.Iterable[Global___PeerStatus] | None = ...,
         rounds: _abc.Iterable[Global___RoundStatus] | None = ...,
+        health: _builtins.str = ...,
+        version: _builtins.str = ...,
+        open_rounds: _abc.Iterable[Global___OpenRound] | None = ...,
+        comparing: _builtins.int = ...,
+        gaps: _abc.Iterable[Global___Gap] | None = ...,
+        counted_before: _builtins.float | None = ...,
+        load: Global___Load | None = ...,
         card_issued: _builtins.int = ...,
         card_expires: _builtins.int = ...,
         key_source: _builtins.str = ...,
     ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "counted_before", b"counted_before", "load", b"load"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "card_expires", b"card_expires", "card_issued", b"card_issued", "comparing", b"comparing", "counted_before", b"counted_before", "endpoint", b"endpoint", "engine", b"engine", "gaps", b"gaps", "health", b"health", "key_source", b"key_source", "lab", b"lab", "load", b"load", "open_rounds", b"open_rounds", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__counted_before: _TypeAlias = _typing.Literal["counted_before"]  # noqa: Y015
+    _WhichOneofArgType__counted_before: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__counted_before) -> _WhichOneofReturnType__counted_before | None: ...
+
+Global___StatusResponse: _TypeAlias = StatusResponse  # noqa: Y015
+
+@_typing.final
+class OpenRound(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUND_ID_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    EVALUATED_FOR_PEER_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    INITIATED_FIELD_NUMBER: _builtins.int
+    round_id: _builtins.bytes
+    peer: _builtins.str
+    kind: Global___Kind.ValueType
+    collection: _builtins.str
+    step: _builtins.str
+    """agreeing, evaluating, reading or closing: this lab's half. The peer's is what was evaluated for it."""
+    done: _builtins.int
+    total: _builtins.int
+    evaluated_for_peer: _builtins.int
+    created: _builtins.int
+    initiated: _builtins.bool
+    """Whether this lab began it."""
+    def __init__(
+        self,
+        *,
+        round_id: _builtins.bytes = ...,
+        peer: _builtins.str = ...,
+        kind: Global___Kind.ValueType = ...,
+        collection: _builtins.str = ...,
+        step: _builtins.str = ...,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+        evaluated_for_peer: _builtins.int = ...,
+        created: _builtins.int = ...,
+        initiated: _builtins.bool = ...,
+    ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_expires", b"card_expires", "card_issued", b"card_issued", "endpoint", b"endpoint", "engine", b"engine", "key_source", b"key_source", "lab", b"lab", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "created", b"created", "done", b"done", "evaluated_for_peer", b"evaluated_for_peer", "initiated", b"initiated", "kind", b"kind", "peer", b"peer", "round_id", b"round_id", "step", b"step", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___StatusResponse: _TypeAlias = StatusResponse  # noqa: Y015
+Global___OpenRound: _TypeAlias = OpenRound  # noqa: Y015
+
+@_typing.final
+class Gap(_message.Message):
+    """Indicators of a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    UNPUBLISHED_FIELD_NUMBER: _builtins.int
+    UNCOMPARED_FLAGGED_FIELD_NUMBER: _builtins.int
+    UNCOMPARED_OBSERVED_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    collection: _builtins.str
+    unpublished: _builtins.int
+    """Flagged, and not in the table for the peer as they are now."""
+    uncompared_flagged: _builtins.int
+    """Not yet compared with the peer's table."""
+    uncompared_observed: _builtins.int
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        unpublished: _builtins.int = ...,
+        uncompared_flagged: _builtins.int = ...,
+        uncompared_observed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "peer", b"peer", "uncompared_flagged", b"uncompared_flagged", "uncompared_observed", b"uncompared_observed", "unpublished", b"unpublished"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Gap: _TypeAlias = Gap  # noqa: Y015
+
+@_typing.final
+class Load(_message.Message):
+    """What the node's process does. Counts are since it started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CPU_SECONDS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    STORE_BYTES_FIELD_NUMBER: _builtins.int
+    WAL_BYTES_FIELD_NUMBER: _builtins.int
+    LAG_SECONDS_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    REFUSED_CALLS_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    cpu_seconds: _builtins.float
+    memory_bytes: _builtins.int
+    store_bytes: _builtins.int
+    wal_bytes: _builtins.int
+    lag_seconds: _builtins.float
+    """How late the event loop was, when last looked."""
+    calls: _builtins.int
+    refused_calls: _builtins.int
+    checks: _builtins.int
+    def __init__(
+        self,
+        *,
+        cpu_seconds: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
+        store_bytes: _builtins.int = ...,
+        wal_bytes: _builtins.int = ...,
+        lag_seconds: _builtins.float = ...,
+        calls: _builtins.int = ...,
+        refused_calls: _builtins.int = ...,
+        checks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "checks", b"checks", "cpu_seconds", b"cpu_seconds", "lag_seconds", b"lag_seconds", "memory_bytes", b"memory_bytes", "refused_calls", b"refused_calls", "store_bytes", b"store_bytes", "wal_bytes", b"wal_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Load: _TypeAlias = Load  # noqa: Y015
 
 @_typing.final
 class SetSize(_message.Message):
@@ -724,6 +888,7 @@ class PeerStatus(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     COSIGNED_FIELD_NUMBER: _builtins.int
     CAUGHT_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
     PAUSED_AT_FIELD_NUMBER: _builtins.int
     CARD_PENDING_FIELD_NUMBER: _builtins.int
     CARD_EXPIRES_FIELD_NUMBER: _builtins.int
@@ -744,6 +909,10 @@ class PeerStatus(_message.Message):
     """When the certificate of the peer's card expires."""
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetStatus]: ...
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerTable]:
+        """The newest of the peer's tables that this lab read and verified, by collection."""
+
     def __init__(
         self,
         *,
@@ -755,13 +924,14 @@ class PeerStatus(_message.Message):
         budgets: _abc.Iterable[Global___BudgetStatus] | None = ...,
         cosigned: _builtins.int = ...,
         caught: _builtins.bool = ...,
+        tables: _abc.Iterable[Global___PeerTable] | None = ...,
         paused_at: _builtins.int = ...,
         card_pending: _builtins.bool = ...,
         card_expires: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "card_expires", b"card_expires", "card_pending", b"card_pending", "caught", b"caught", "cosigned", b"cosigned", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "paused_at", b"paused_at", "sightings", b"sightings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "card_expires", b"card_expires", "card_pending", b"card_pending", "caught", b"caught", "cosigned", b"cosigned", "endpoint", b"endpoint", "last_contact", b"last_contact", "matches", b"matches", "name", b"name", "paused_at", b"paused_at", "sightings", b"sightings", "tables", b"tables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -776,12 +946,18 @@ class BudgetStatus(_message.Message):
     SPENT_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
     TABLE_VERSION_FIELD_NUMBER: _builtins.int
+    TABLE_ENTRIES_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     epoch: _builtins.int
     spent: _builtins.int
     budget: _builtins.int
     table_version: _builtins.int
     """The last version of the table that this lab prepared for the peer; 0 for none."""
+    table_entries: _builtins.int
+    """Of that table, padding included."""
+    ends: _builtins.int
+    """When the key epoch ends, in Unix seconds."""
     def __init__(
         self,
         *,
@@ -790,14 +966,44 @@ class BudgetStatus(_message.Message):
         spent: _builtins.int = ...,
         budget: _builtins.int = ...,
         table_version: _builtins.int = ...,
+        table_entries: _builtins.int = ...,
+        ends: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "collection", b"collection", "epoch", b"epoch", "spent", b"spent", "table_version", b"table_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "collection", b"collection", "ends", b"ends", "epoch", b"epoch", "spent", b"spent", "table_entries", b"table_entries", "table_version", b"table_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BudgetStatus: _TypeAlias = BudgetStatus  # noqa: Y015
+
+@_typing.final
+class PeerTable(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    epoch: _builtins.int
+    version: _builtins.int
+    entries: _builtins.int
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        version: _builtins.int = ...,
+        entries: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "entries", b"entries", "epoch", b"epoch", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerTable: _TypeAlias = PeerTable  # noqa: Y015
 
 @_typing.final
 class RoundStatus(_message.Message):

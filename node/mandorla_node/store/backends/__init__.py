@@ -36,6 +36,12 @@ class Backend(Protocol):
     def create(self, connection: Connection) -> bool:
         """Create the newest schema in an empty database; return False if migrations have to do it."""
 
+    def write_nothing(self, connection: Connection) -> None:
+        """Have a transaction write what changes nothing, so that its end shows whether the disk takes it."""
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the bytes of the database, and of a write-ahead log that is its own; raises OSError."""
+
     def scrub(self) -> bool:
         """Leave nothing of what was destroyed in the database's files, as far as it can be told to.
 

@@ -90,6 +90,16 @@ class Postgres:
             )
         return True
 
+    def write_nothing(self, connection: Connection) -> None:
+        """Write a message into the write-ahead log, which nobody reads: the commit waits for the disk."""
+        connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'mandorla', '')")
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the bytes of the database; the server's write-ahead log is not its own."""
+        with self.engine.connect() as connection:
+            size = connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
+        return int(size), 0
+
     def scrub(self) -> bool:
         """Write the table of seeds anew, so that the old file and what was destroyed in it are gone.
 

@@ -36,6 +36,16 @@ class Sqlite:
         """Leave the schema to the migrations, which begin with an empty file."""
         return False
 
+    def write_nothing(self, connection: Connection) -> None:
+        """Write the number that is there: SQLite writes its page all the same, and nothing else uses it."""
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the bytes of the file, and of the write-ahead log beside it; raises OSError."""
+        log = self._path.with_name(self._path.name + "-wal")
+        return self._path.stat().st_size, log.stat().st_size if log.exists() else 0
+
     def scrub(self) -> bool:
         """Move what was written into the main file, and empty the write-ahead log, which keeps old pages."""
         with self.engine.connect() as connection:

@@ -1,0 +1,281 @@
+"""How the store stands: what status shows and metrics tell, in counts; no indicator, no key."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.header import Kind
+from mandorla_protocol.indicators import REGISTRY
+from mandorla_protocol.merkle import Frontier
+
+from ..clock import Clock
+from .database import Database
+from .events import holds
+from .indicators import Indicators, IndicatorSet
+from .peers import Peer, Peers
+from .schema import (
+    ASKED_EPOCHS,
+    COSIGNATURES,
+    FLAGGED,
+    GROUP_MATCHES,
+    HELD_EPOCHS,
+    INDICATORS,
+    MATCHES,
+    OBSERVED,
+    OWN_TAGS,
+    SIGHTINGS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldState:
+    """A living key epoch that this lab holds for a peer. Counts are evaluations; `ends` is Unix seconds."""
+
+    id: int
+    collection: str
+    number: int
+    spent: int
+    budget: int
+    ends: int
+    table_version: int
+    table_entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedState:
+    """The newest key epoch of a peer's in which this lab asks, and how far its table was read."""
+
+    id: int
+    collection: str
+    number: int
+    table_version: int
+    table_entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerState:
+    """How things stand with a pinned peer.
+
+    `held` has every living epoch, by collection and number; `asked` one a collection. `charged` counts what
+    the peer was ever charged, by collection; `matches` what holds, by kind of round; `cosigned` entries of
+    this lab's log.
+    """
+
+    peer: Peer
+    held: tuple[HeldState, ...]
+    asked: tuple[AskedState, ...]
+    charged: Mapping[str, int]
+    matches: Mapping[Kind, int]
+    sightings: int
+    cosigned: int
+
+    @property
+    def current(self) -> dict[str, HeldState]:
+        """The newest living epoch of each collection."""
+        return {held.collection: held for held in self.held}
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """How things stand with every pinned peer, by name; and the bytes of the database, and of its log."""
+
+    peers: tuple[PeerState, ...]
+    main_bytes: int
+    wal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What has still to be done between this lab and a peer, in indicators of a collection.
+
+    `unpublished` are flagged and not yet in the peer's table as they are now. `uncompared` are in a set of
+    this lab, and not yet compared with the peer's table.
+    """
+
+    peer: str
+    collection: str
+    unpublished: int
+    uncompared: Mapping[IndicatorSet, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The sizes of the sets by type, and the gaps by peer and collection, empty ones included."""
+
+    sizes: tuple[tuple[str, IndicatorSet, int], ...]
+    gaps: tuple[Gap, ...]
+
+
+class Overview:
+    """Counts over the whole store. `backlog` walks over every indicator; ask for it with measure."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._peers = Peers(database, clock)
+        self._indicators = Indicators(database, clock)
+        self._clock = clock
+
+    def state(self) -> StoreState:
+        """Return how things stand with each peer."""
+        peers = self._peers.all()
+        with self._database.read() as connection:
+            held, asked = self._held(connection), _asked(connection)
+            charged = _charged(connection)
+            matches = _matches(connection, self._clock())
+            sightings = _by_peer(connection, SIGHTINGS.c.peer, func.count())
+            cosigned = _by_peer(connection, COSIGNATURES.c.peer, func.max(COSIGNATURES.c.size))
+        states = tuple(
+            PeerState(
+                peer=peer,
+                held=tuple(held[peer.lab]),
+                asked=tuple(asked[peer.lab]),
+                charged=charged[peer.lab],
+                matches=matches[peer.lab],
+                sightings=sightings.get(peer.lab, 0),
+                cosigned=cosigned.get(peer.lab, 0),
+            )
+            for peer in peers
+        )
+        return StoreState(states, *self._database.sizes())
+
+    def backlog(self) -> Backlog:
+        """Count the sets, and what is neither published to each peer nor compared with its table."""
+        peers = [peer for peer in self._peers.all() if not peer.caught]
+        sizes = tuple(self._indicators.sizes())
+        with self._database.read() as connection:
+            collections = sorted({REGISTRY[name].collection.value for name, _, _ in sizes})
+            held, asked = self._held(connection), _asked(connection)
+            gaps = tuple(
+                Gap(
+                    peer.name,
+                    collection,
+                    self._unpublished(connection, _id_of(held[peer.lab], collection), collection),
+                    {
+                        one: _uncompared(connection, _id_of(asked[peer.lab], collection), collection, one)
+                        for one in IndicatorSet
+                    },
+                )
+                for peer in peers
+                for collection in collections
+            )
+        return Backlog(sizes, gaps)
+
+    def _held(self, connection: Connection) -> dict[LabId, list[HeldState]]:
+        states: dict[LabId, list[HeldState]] = defaultdict(list)
+        rows = connection.execute(
+            select(HELD_EPOCHS)
+            .where(HELD_EPOCHS.c.sealed_seed.is_not(None), HELD_EPOCHS.c.expires_at > self._clock())
+            .order_by(HELD_EPOCHS.c.collection, HELD_EPOCHS.c.number)
+        )
+        for row in rows:
+            states[LabId(row.querier)].append(
+                HeldState(
+                    row.id,
+                    row.collection,
+                    row.number,
+                    row.spent,
+                    row.budget,
+                    row.expires_at,
+                    row.table_version,
+                    Frontier.decode(row.frontier).size,
+                )
+            )
+        return states
+
+    def _unpublished(self, connection: Connection, epoch_id: int, collection: str) -> int:
+        """Count what `Holding.additions` and `Holding.revocations` would bring into the next version."""
+        covered = connection.execute(
+            select(HELD_EPOCHS.c.covered_change, HELD_EPOCHS.c.covered_time).where(
+                HELD_EPOCHS.c.id == epoch_id
+            )
+        ).one_or_none()
+        change, time = covered or (0, 0)
+        now = self._clock()
+        flags = FLAGGED.c
+        lacking = and_(flags.change > change, or_(flags.expires == 0, flags.expires > now))
+        held_before = or_(
+            and_(flags.change <= change, flags.expires > time),
+            and_(flags.change > change, flags.first_change <= change),
+        )
+        expired = and_(flags.expires > 0, flags.expires <= now, held_before)
+        return sum(
+            _count(
+                connection,
+                select(func.count())
+                .select_from(FLAGGED)
+                .join(INDICATORS, INDICATORS.c.id == flags.indicator_id)
+                .where(INDICATORS.c.collection == collection, one),
+            )
+            for one in (lacking, expired)
+        )
+
+
+def _asked(connection: Connection) -> dict[LabId, list[AskedState]]:
+    newest: dict[tuple[LabId, str], AskedState] = {}
+    for row in connection.execute(select(ASKED_EPOCHS).order_by(ASKED_EPOCHS.c.number)):
+        size = Frontier.decode(row.frontier).size
+        newest[LabId(row.holder), row.collection] = AskedState(
+            row.id, row.collection, row.number, row.table_version, size
+        )
+    states: dict[LabId, list[AskedState]] = defaultdict(list)
+    for (lab, _), state in sorted(newest.items()):
+        states[lab].append(state)
+    return states
+
+
+def _uncompared(connection: Connection, epoch_id: int, collection: str, source: IndicatorSet) -> int:
+    """Count what a round would ask for, in the peer's newest epoch."""
+    members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED
+    tagged = and_(
+        OWN_TAGS.c.epoch_id == epoch_id,
+        OWN_TAGS.c.indicator_id == members.c.indicator_id,
+        OWN_TAGS.c.half
+        <= select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == epoch_id).scalar_subquery(),
+    )
+    return _count(
+        connection,
+        select(func.count())
+        .select_from(members)
+        .join(INDICATORS, INDICATORS.c.id == members.c.indicator_id)
+        .outerjoin(OWN_TAGS, tagged)
+        .where(INDICATORS.c.collection == collection, OWN_TAGS.c.indicator_id.is_(None)),
+    )
+
+
+def _charged(connection: Connection) -> dict[LabId, dict[str, int]]:
+    charged: dict[LabId, dict[str, int]] = defaultdict(dict)
+    epochs = HELD_EPOCHS.c
+    spent = select(epochs.querier, epochs.collection, func.sum(epochs.spent).label("spent"))
+    for row in connection.execute(spent.group_by(epochs.querier, epochs.collection)):
+        charged[LabId(row.querier)][row.collection] = int(row.spent)
+    return charged
+
+
+def _matches(connection: Connection, now: int) -> dict[LabId, dict[Kind, int]]:
+    matches: dict[LabId, dict[Kind, int]] = defaultdict(lambda: dict.fromkeys(Kind, 0))
+    for table in (MATCHES, GROUP_MATCHES):
+        holding = select(table.c.peer, table.c.kind, func.count().label("members")).where(holds(table, now))
+        for row in connection.execute(holding.group_by(table.c.peer, table.c.kind)):
+            matches[LabId(row.peer)][Kind(row.kind)] += row.members
+    return matches
+
+
+def _by_peer(
+    connection: Connection, peer: ColumnElement[bytes], value: ColumnElement[int]
+) -> dict[LabId, int]:
+    rows = connection.execute(select(peer.label("peer"), value.label("value")).group_by(peer))
+    return {LabId(row.peer): int(row.value) for row in rows}
+
+
+def _id_of(states: Iterable[HeldState] | Iterable[AskedState], collection: str) -> int:
+    """Return the id of the newest epoch of a collection; 0, which no epoch has, if there is none."""
+    return max((state.id for state in states if state.collection == collection), default=0)
+
+
+def _count(connection: Connection, statement: Select[int]) -> int:
+    return int(connection.execute(statement).scalar_one())
