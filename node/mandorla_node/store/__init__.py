@@ -17,6 +17,7 @@ from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicato
 from .log import Log, Submitted, Witnessed
 from .matches import Matches, MatchRecord
 from .peers import Peer, Peers
+from .restoring import Restoring
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
 from .staging import OwnedPart
 from .standing import Standing
@@ -56,6 +57,7 @@ class Store:
         self.rounds = Rounds(database, clock)
         self.matches = Matches(database, clock)
         self.log = Log(database, clock)
+        self.restoring = Restoring(database, clock)
 
     @classmethod
     def open(cls, path: Path, vault: Vault, clock: Clock, url: str = "", alone: bool = False) -> Store:
