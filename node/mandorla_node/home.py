@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from .store import Store
 
 CONFIG = "mandorla.toml"
-
-_STORE = "mandorla.db"
-_SOCKET = "operator.sock"
+STORE = "mandorla.db"
+SOCKET = "operator.sock"
 _MAX_SOCKET_PATH = 107
 _PLAIN_KEYS = KeySource()
 
@@ -50,7 +49,7 @@ class Place:
     @property
     def operator_socket(self) -> Path:
         """The Unix socket on which the running node answers its operator."""
-        socket = (self.path / _SOCKET).absolute()
+        socket = (self.path / SOCKET).absolute()
         if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
             raise NodeError(Code.BAD_HOME, f"{socket} is too long for a socket; choose a shorter home")
         return socket
@@ -59,16 +58,19 @@ class Place:
         """Return the card to give to peers; raises NodeError(BAD_HOME)."""
         return own_cards.newest_card(self.path)
 
-    def open_store(self, clock: Clock = system_clock) -> Store:
-        """Open the store, and bring its schema up to date. What is sealed in it stays so."""
-        return self._store(LockedVault(), clock)
+    def open_store(self, clock: Clock = system_clock, alone: bool = False) -> Store:
+        """Open the store, and bring its schema up to date; what is sealed in it stays so.
+
+        `alone` holds it, where it could be another node's: for one that serves.
+        """
+        return self._store(LockedVault(), clock, alone)
 
     def _store(self, vault: Vault, clock: Clock, alone: bool = False) -> Store:
         # The database takes half a second to load, and commands that ask a running node do without.
         from .store import Store  # noqa: PLC0415
 
         url = self.settings.store.url.get_secret_value()
-        return Store.open(self.path / _STORE, vault, clock, url, alone)
+        return Store.open(self.path / STORE, vault, clock, url, alone)
 
 
 @dataclass(frozen=True)

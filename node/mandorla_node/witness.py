@@ -47,12 +47,16 @@ class Witness:
         Before the first time since the node started, the peer says what it has cosigned; if that is not in
         this log, the store was set back, and nothing is signed that would contradict what was.
 
-        Raises MandorlaError: the peer's code, or NodeError(STORE_FAILED) for a store that was set back.
+        After a restore, all peers are asked before anything is signed for one of them.
+
+        Raises MandorlaError: the peer's code, NodeError(STORE_FAILED) for a store that was set back, or
+        TransportError(PEER_UNAVAILABLE) until the other peers were asked.
         """
         async with self._locks[peer.lab]:
             if peer.lab not in self._cosigned:
                 response = await client.add_checkpoint(exchange_pb2.AddCheckpointRequest())
                 await self._learn(peer, response.latest)
+            await self._require_all_heard(peer)
             for _ in range(_ATTEMPTS):
                 old = self._cosigned[peer.lab]
                 size, root = await asyncio.to_thread(self._store.log.head)
@@ -90,6 +94,12 @@ class Witness:
             cosignature = await asyncio.to_thread(self._store.log.consider, submitted, self._sign)
         latest = await asyncio.to_thread(self._store.log.latest_of, peer.lab)
         return exchange_pb2.AddCheckpointResponse(cosignature=cosignature, latest=latest)
+
+    async def _require_all_heard(self, peer: Peer) -> None:
+        if waiting := await asyncio.to_thread(self._store.restoring.heard, peer.lab):
+            names = ", ".join(waiting)
+            what = f"since the restore, {names} did not say what they saw of this log"
+            raise TransportError(Code.PEER_UNAVAILABLE, what)
 
     def _sign(self, checkpoint: Checkpoint) -> bytes:
         return cosign(self._home.identity, checkpoint, self._clock())

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from mandorla_node.home import Home
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store
 from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.epochs import Epoch, LabId
@@ -26,6 +25,7 @@ from tests.node.test_watch import asking, ingest, until_matched, until_standing,
 from tests.support.commands import Run
 from tests.support.databases import Databases, of_kind, server
 from tests.support.labs import SHARED, addresses, make_home, matched, pin, run_round, serving
+from tests.support.stores import moved
 
 VAULT = Vault(new_key())
 ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
@@ -43,13 +43,6 @@ def databases() -> Iterator[Databases]:
 
 def opened(folder: Path, url: str, *, alone: bool = False) -> Store:
     return Store.open(folder / "mandorla.db", VAULT, clock, url, alone)
-
-
-def moved(home: Home, url: str) -> Home:
-    """Return a home whose store is another."""
-    config = home.path / "mandorla.toml"
-    config.write_text(config.read_text().replace("[store]\n", f'[store]\nurl = "{url}"\n'))
-    return Home.open(home.path)
 
 
 def observe(store: Store, *numbers: int) -> None:

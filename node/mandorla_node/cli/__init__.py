@@ -14,6 +14,7 @@ import typer
 from ..leftovers import remove_library_copy
 from . import (
     audit,
+    backup,
     check,
     demo,
     doctor,
@@ -61,6 +62,8 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("extract", rich_help_panel=node)(extract.extract)
     app.command("ingest", rich_help_panel=node)(ingest.ingest)
     app.command("serve", rich_help_panel=node)(serve.serve)
+    app.command("backup", rich_help_panel=node)(backup.backup)
+    app.command("restore", rich_help_panel=node)(backup.restore)
     app.command("round", rich_help_panel=node)(rounds.start)
     app.command("matches", rich_help_panel=look)(matches.matches)
     app.command("check", rich_help_panel=look)(check.check)

@@ -19,6 +19,7 @@ from .log import Log, Submitted, Witnessed
 from .matches import Matches, MatchRecord
 from .overview import Backlog, Overview, StoreState
 from .peers import Peer, Peers
+from .restoring import Restoring
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
 from .said import Said
 from .staging import OwnedPart
@@ -64,6 +65,7 @@ class Store:
         self.matches = Matches(database, said, clock)
         self.log = Log(database, clock)
         self.overview = Overview(database, clock)
+        self.restoring = Restoring(database, clock)
 
     @classmethod
     def open(cls, path: Path, vault: Vault, clock: Clock, url: str = "", alone: bool = False) -> Store:

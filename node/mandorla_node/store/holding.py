@@ -39,7 +39,7 @@ from .database import Database
 from .log import append
 from .pages import entries_from_leaf, insert_owned, read_parts
 from .rounds import RoundState
-from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, INDICATORS, ROUNDS
+from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, INDICATORS, RESTORES, ROUNDS
 from .staging import OWNER_SIZE, OwnedPart, Staging
 
 _INDICATOR = (INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
@@ -132,7 +132,7 @@ class Holding:
                 HELD_EPOCHS.c.collection == epoch.collection,
                 HELD_EPOCHS.c.number < epoch.number,
             )
-            self._destroy(connection, epoch.holder, earlier)
+            destroy_epochs(connection, epoch.holder, earlier, now)
             connection.execute(
                 insert(HELD_EPOCHS).values(
                     querier=epoch.querier,
@@ -160,7 +160,9 @@ class Holding:
                     HELD_EPOCHS.c.querier == querier, HELD_EPOCHS.c.collection == collection
                 )
             )
-        return 1 if last is None else int(last) + 1
+            # What the store does not know of, because it was set back, is below this.
+            beyond = connection.scalar(select(func.max(RESTORES.c.epochs_beyond)))
+        return max(last or 0, beyond or 0) + 1
 
     def is_spent(self, held: HeldEpoch, shortest: int) -> bool:
         """Say whether no question fits the epoch's budget any more, and it has lasted `shortest` seconds."""
@@ -373,18 +375,22 @@ class Holding:
 
     def destroy_expired(self, holder: LabId) -> None:
         """Destroy the seeds and tables of this lab's epochs that are over."""
-        over = select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= self._clock())
-        with self._database.write() as connection:
-            self._destroy(connection, holder, over)
-
-    def _destroy(self, connection: Connection, holder: LabId, over: Select[tuple[int]]) -> None:
-        kept = and_(HELD_EPOCHS.c.id.in_(over), HELD_EPOCHS.c.sealed_seed.is_not(None))
         now = self._clock()
-        for row in connection.execute(select(HELD_EPOCHS).where(kept).order_by(HELD_EPOCHS.c.id)).all():
-            epoch = Epoch(holder, LabId(row.querier), row.collection, row.number)
-            append(connection, KeyEpochEnded(epoch, now))
-        connection.execute(update(HELD_EPOCHS).where(kept).values(sealed_seed=None))
-        connection.execute(delete(HELD_PAGES).where(HELD_PAGES.c.epoch_id.in_(over)))
+        over = select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= now)
+        with self._database.write() as connection:
+            destroy_epochs(connection, holder, over, now)
+
+
+def destroy_epochs(connection: Connection, holder: LabId, over: Select[int], now: int) -> int:
+    """Destroy the seeds and tables of epochs, as a part of the caller's transaction; count the seeds."""
+    kept = and_(HELD_EPOCHS.c.id.in_(over), HELD_EPOCHS.c.sealed_seed.is_not(None))
+    rows = connection.execute(select(HELD_EPOCHS).where(kept).order_by(HELD_EPOCHS.c.id)).all()
+    for row in rows:
+        epoch = Epoch(holder, LabId(row.querier), row.collection, row.number)
+        append(connection, KeyEpochEnded(epoch, now))
+    connection.execute(update(HELD_EPOCHS).where(kept).values(sealed_seed=None))
+    connection.execute(delete(HELD_PAGES).where(HELD_PAGES.c.epoch_id.in_(over)))
+    return len(rows)
 
 
 def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:

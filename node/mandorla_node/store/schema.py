@@ -341,5 +341,17 @@ SIGHTINGS = Table(
     Column("reported_at", BigInteger, nullable=False),
 )
 
+# Times at which the store was restored from a backup: no epoch that began before one has a higher number.
+RESTORES = Table(
+    "restores",
+    METADATA,
+    Column("number", _NUMBER, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("epochs_beyond", BigInteger, nullable=False),
+)
+
+# Peers that have not said since the last of these what they saw of this lab's log.
+UNHEARD = Table("unheard", METADATA, Column("peer", LargeBinary, primary_key=True))
+
 APPEND_ONLY = (LOG, LOG_NODES, COSIGNATURES, PEER_CHECKPOINTS, CAUGHT)
 """Tables whose rows are never changed nor deleted: triggers refuse it."""

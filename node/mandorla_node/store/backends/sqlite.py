@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from mandorla_protocol.errors import Code, NodeError
 
 _BUSY_TIMEOUT_MS: Final = 60_000
 
@@ -59,6 +63,23 @@ class Sqlite:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def copy_file(path: Path, to: Path) -> None:
+    """Copy a store as it is at one moment, whoever writes to it, and whatever its schema.
+
+    Raises NodeError(STORE_FAILED) if it cannot be read as what it is, or the copy not be written.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as source,
+            closing(sqlite3.connect(to)) as copy,
+        ):
+            source.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+            # All pages in one step, so that a writer in between is no reason to begin again.
+            source.backup(copy)
+    except sqlite3.Error as error:
+        raise NodeError(Code.STORE_FAILED, f"the database refused: {type(error).__name__}") from None
 
 
 def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -1,0 +1,12 @@
+"""Homes whose store is elsewhere."""
+
+from __future__ import annotations
+
+from mandorla_node.home import Home
+
+
+def moved(home: Home, url: str) -> Home:
+    """Return a home whose store is another."""
+    config = home.path / "mandorla.toml"
+    config.write_text(config.read_text().replace("[store]\n", f'[store]\nurl = "{url}"\n'))
+    return Home.open(home.path)
