@@ -31,6 +31,7 @@ from ..witness import Witness
 from ..workers import Workers
 from .active import ActiveRound
 from .half import Findings, Progress, QuerierHalf
+from .pace import Pace, of_questions
 from .standing_half import StandingHalf
 from .standing_round import StandingRound
 
@@ -80,6 +81,8 @@ class OpenRounds:
         self._turns: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._comparing: set[asyncio.Task[Findings]] = set()
         self._kept_clear: dict[tuple[LabId, str], float] = {}
+        # A round that begins anew has no more to spend than the one before it.
+        self._paces: dict[tuple[LabId, str], Pace] = {}
 
     async def abort_all(self) -> None:
         """End every round, and tell the peers: the node stops."""
@@ -125,9 +128,11 @@ class OpenRounds:
             raise RoundError(Code.NOT_READY, "another round is to be")
         standing = StandingHalf(*planned)
         turn = self._turns[peer.lab, header.collection]
-        standing.stand(
-            self.changes, turn, self.home.settings.watch.delay, lambda found: self._tell(active, found)
+        pace = self._paces.setdefault(
+            (peer.lab, header.collection), of_questions(header.other(lab).offer.budget)
         )
+        delay = self.home.settings.watch.delay
+        standing.stand(self.changes, turn, delay, pace, lambda found: self._tell(active, found))
         await standing.open()
         active = StandingRound(header, lab, peer, ready, standing, client, *beside)
         active.publish_with(self.tables, self.changes)

@@ -27,9 +27,13 @@ from ..changes import Changes
 from ..store.asking import Arrivals
 from ..store.standing import Found, Standing
 from .half import Findings, QuerierHalf
+from .pace import Pace
 
 SUBSCRIBED: Final = 20.0
 """Seconds for which a holder keeps an answer back while nothing is new."""
+
+_BREATH: Final = 0.02
+"""Seconds between two calls to listen, at least."""
 
 _BEHIND: Final = 1_000
 """Steps that matching may be behind; then everything is compared again, which costs as much."""
@@ -51,13 +55,19 @@ class StandingHalf(QuerierHalf):
     """This lab's half of one standing round as the querier."""
 
     def stand(
-        self, changes: Changes, turn: asyncio.Lock, delay: float, tell: Callable[[Findings], None]
+        self,
+        changes: Changes,
+        turn: asyncio.Lock,
+        delay: float,
+        pace: Pace,
+        tell: Callable[[Findings], None],
     ) -> None:
-        """Say what there is beside the round: signals, whose turn it is to compare, and seconds to gather.
+        """Say what there is beside the round: signals, whose turn it is to compare, seconds to gather, a pace.
 
         What is found each time is told, from any thread.
         """
         self._changes = changes
+        self._pace = pace
         self._tell = tell
         self._turn = turn
         self._delay = delay
@@ -146,6 +156,8 @@ class StandingHalf(QuerierHalf):
         """Wait for a table that is further than the one that was read."""
         known = self._state.reader.committed
         while True:
+            # A holder that answers at once without end would keep both labs at it.
+            await asyncio.sleep(_BREATH)
             request = exchange_pb2.SubscribeRequest(round_id=self._header.round_id, version=known.version)
             response = await self._client.subscribe(request, SUBSCRIBED)
             if response.leave:
@@ -157,12 +169,16 @@ class StandingHalf(QuerierHalf):
             table.require_extends(known)
             if table.size > self._max_table:
                 raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
+            if table.size - known.size < STANDING_SMALLEST * (table.version - known.version):
+                raise RoundError(Code.BAD_TABLE, "a version is smaller than the smallest class")
             if table != known:
                 return querier.TableAnnounced(table)
 
     async def _look(self) -> querier.Event:
         """Wait until something was observed that has no tag yet, and for what comes with it."""
         while True:
+            # What is observed while this lab has asked too much already is asked about together.
+            await asyncio.sleep(self._pace.wait)
             seen = self._changes.observed.count
             until = await asyncio.to_thread(self._store.asking.last_observed)
             if until > self._seen:
@@ -173,6 +189,7 @@ class StandingHalf(QuerierHalf):
                         # The next round asks, if the budget has as much left.
                         self.leave.set()
                         await asyncio.Event().wait()
+                    self._pace.spend(padded)
                     self._seen, self._waiting, self._taken = until, found, 0
                     return querier.IndicatorsWaiting(len(found.indicator_ids))
                 self._seen = until

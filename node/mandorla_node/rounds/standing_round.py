@@ -13,6 +13,7 @@ from mandorla_protocol.sizes import STANDING_SMALLEST
 
 from ..changes import Changes
 from ..tables import Ready, Tables
+from . import pace as pace_of
 from .active import ActiveRound
 from .standing_half import SUBSCRIBED, StandingHalf
 
@@ -66,6 +67,7 @@ class StandingRound(ActiveRound):
 
     async def _keep_up(self) -> None:
         collection = self.header.collection
+        pace = pace_of.of_versions()
         while True:
             seen = self._changes.flagged.count
             ready: Ready = await self._tables.prepare(self.peer.lab, collection, STANDING_SMALLEST)
@@ -75,8 +77,9 @@ class StandingRound(ActiveRound):
             if ready.held.commitment != self._holder.table:
                 self._holder, _ = holder.step(self._holder, holder.TableExtended(ready.held.commitment))
                 self._wake()
+                pace.spend(1)
             if await self._changes.flagged.beyond(seen, _EXPIRED):
-                await asyncio.sleep(_GATHERED)
+                await asyncio.sleep(max(_GATHERED, pace.wait))
 
     def _wake(self) -> None:
         self._news.set()
