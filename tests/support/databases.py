@@ -166,6 +166,10 @@ class Databases:
             self._urls[folder] = server().database()
         return self._urls[folder]
 
+    def adopt(self, folder: Path, url: str) -> None:
+        """Take a database that was made otherwise for that of a folder."""
+        self._urls[folder] = url
+
     def open(self, folder: Path, vault: Vault, clock: Clock) -> Store:
         """Open the store of a folder."""
         return Store.open(folder / "mandorla.db", vault, clock, self.url(folder))

@@ -82,12 +82,8 @@ class Postgres:
         if inspect(connection).has_table("alembic_version"):
             return False
         METADATA.create_all(connection)
-        connection.exec_driver_sql(_REFUSE)
-        for table in APPEND_ONLY:
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {table.name}_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
-                "EXECUTE FUNCTION refuse_change()"
-            )
+        for statement in guards():
+            connection.exec_driver_sql(statement)
         return True
 
     def write_nothing(self, connection: Connection) -> None:
@@ -130,6 +126,16 @@ class Postgres:
     def _close_late(self, connection: DBAPIConnection | None, _record: ConnectionPoolEntry) -> None:
         if self._closed and connection is not None:
             connection.close()
+
+
+def guards() -> list[str]:
+    """Return the statements after which the database refuses to change what is append-only."""
+    triggers = (
+        f"CREATE TRIGGER {table.name}_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
+        "EXECUTE FUNCTION refuse_change()"
+        for table in APPEND_ONLY
+    )
+    return [_REFUSE, *triggers]
 
 
 def _parsed(url: str) -> URL:

@@ -145,7 +145,11 @@ def _matches(table: str, member: str, more: list[sa.Column[int]]) -> None:
     names = [column.name for column in created.columns if column.name not in ("event", "expires")]
     old = sa.table(f"old_{table}", *map(sa.column, names))
     began = (old.c.first_matched, old.c[member], old.c.peer, old.c.kind)
-    number = sa.func.row_number().over(order_by=began)
+    number: sa.ColumnElement[int] = sa.func.row_number().over(order_by=began)
+    if grouped:
+        # One numbering for both: groups go on where the others end.
+        last = op.get_bind().scalar(sa.text("SELECT coalesce(max(event), 0) FROM matches"))
+        number += sa.literal(int(last or 0))
     # What a label says of its end was read from it whenever it was shown; the next round brings it here.
     numbered = sa.select(number, sa.literal(0), *(old.c[name] for name in names))
     op.execute(sa.insert(created).from_select(["event", "expires", *names], numbered))
