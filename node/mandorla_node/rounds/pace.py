@@ -51,7 +51,7 @@ def of_questions(budget: int, monotonic: Callable[[], float] = time.monotonic) -
 
 
 def of_versions() -> Pace:
-    """Return the pace at which a table grows while a round stands: two versions a second, and a hundred at once.
+    """Return the pace at which a table grows while a round stands: two versions a second, a hundred at once.
 
     Each is padded, and stays for the life of the key.
     """
