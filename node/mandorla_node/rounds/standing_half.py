@@ -62,7 +62,7 @@ class StandingHalf(QuerierHalf):
         pace: Pace,
         tell: Callable[[Findings], None],
     ) -> None:
-        """Say what there is beside the round: signals, whose turn it is to compare, seconds to gather, a pace.
+        """Say what there is beside the round: signals, the turn to compare, seconds to gather, and a pace.
 
         What is found each time is told, from any thread.
         """
