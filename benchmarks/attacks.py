@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import statistics
 import sys
@@ -46,6 +47,9 @@ PATIENCE = 60.0
 ROUND = "watch round of 30 against 30"
 
 Taken = dict[str, list[float]]
+
+_LONGEST = 60.0
+"""Seconds after which an attacker ends by itself."""
 
 
 class Bench:
@@ -179,14 +183,16 @@ async def measure(folder: Path, seconds: float) -> None:
     save("attacks", found, preface)
 
 
-async def flood_for_ever(name: str, home: Home, epoch: int, victim: Card) -> None:
-    """Run one flood over and over, until killed."""
+async def flood_for_long(name: str, home: Home, epoch: int, victim: Card) -> None:
+    """Run one flood over and over, until killed; for a minute at most, and not without the parent."""
+    parent, end = os.getppid(), time.monotonic() + _LONGEST
     (flood,) = (flood for flood in FLOODS if flood.name == name)
     async with field(home, victim, epoch) as ground:
         print("begun", flush=True)
-        while True:
-            with contextlib.suppress(grpc.aio.AioRpcError, OSError):
-                await flood.run(ground)
+        while os.getppid() == parent and time.monotonic() < end:
+            with contextlib.suppress(grpc.aio.AioRpcError, OSError, TimeoutError):
+                async with asyncio.timeout(end - time.monotonic()):
+                    await flood.run(ground)
 
 
 def main() -> None:
@@ -194,7 +200,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--flood"]:
         name, home, epoch, card = sys.argv[2:]
         victim = Card.from_json(Path(card).read_text("utf-8"))
-        asyncio.run(flood_for_ever(name, Home.open(Path(home)), int(epoch), victim))
+        asyncio.run(flood_for_long(name, Home.open(Path(home)), int(epoch), victim))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=6.0)
