@@ -20,7 +20,7 @@ _FOR: Final = "WATCHDOG_PID"
 class Supervisor:
     """The service manager's socket.
 
-    `alive_every` is in seconds, a third of what the manager waits before it ends a node that hangs; 0 if it does
+    `alive_every` is in seconds, a third of how long the manager waits for a node that hangs; 0 if it does
     not watch.
     """
 
