@@ -21,12 +21,16 @@ demo: install
 	$(BIN)/mandorla demo
 
 # The report's test looks at it in a real browser; the time stamps' test runs OpenSSL's authority; the store's tests run
-# a PostgreSQL server of their own, and without its programs on SQLite alone.
+# a PostgreSQL server of their own; systemd judges its unit, and iproute2 gives the labs of the operators' guide addresses
+# of their own.
 test-tools:
 	@command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || \
 		{ apt-get update -qq && apt-get install -y -qq postgresql; } > /dev/null || \
 		echo "no PostgreSQL, and apt cannot install it: tests of the store in it will be skipped"
 	@command -v openssl > /dev/null || { apt-get update -qq && apt-get install -y -qq openssl; } > /dev/null
+	@command -v systemd-analyze > /dev/null && command -v ip > /dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq systemd iproute2; } > /dev/null || \
+		echo "no systemd or iproute2, and apt cannot install them: some tests of the packaging are left out"
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \
 		echo "no Chromium, and apt cannot install it: the report's browser test will fail"

@@ -45,6 +45,7 @@ from .rounds.initiator import Initiator
 from .rounds.open_rounds import OpenRounds
 from .rounds.responder import Responder
 from .store import Store
+from .supervision import supervised
 from .tables import Tables
 from .watching import Watching
 from .witness import Witness
@@ -82,8 +83,10 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
     _allow_files()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(home, ahead=True, watch=home.settings.watch.enabled):
+    async with supervised() as supervisor, running(home, ahead=True, watch=home.settings.watch.enabled):
+        supervisor.ready()
         await stop.wait()
+        supervisor.stopping()
 
 
 @asynccontextmanager
