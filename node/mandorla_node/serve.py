@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -57,8 +59,11 @@ Pairs: TypeAlias = list[tuple[bytes, bytes]]
 """Keys and certificates, as PEM."""
 
 _COLLECT_EVERY = 200_000
-_GRACE = 10.0
+_GRACE = 5.0
 _LEAVE = 5.0
+_STOPPED_WITHIN = 30.0
+"""Seconds after which a node that was asked to stop ends, whatever it still does: it loses no more by that
+than by a crash, which is nothing."""
 _SWEEP_INTERVAL = 600.0
 _LOOK_AT_PEERS_EVERY = 0.05
 """Seconds for which a handshake finds the peers of the last one: whoever can connect can have us look."""
@@ -87,6 +92,7 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
         supervisor.ready()
         await stop.wait()
         supervisor.stopping()
+        _end_in_time()
 
 
 @asynccontextmanager
@@ -145,17 +151,29 @@ async def running(
         home.operator_socket.chmod(0o600)
         stack.callback(home.operator_socket.unlink, missing_ok=True)
         # Called in the opposite order: the peers hear of the end before anything is gone.
-        stack.push_async_callback(rounds.settled)
-        stack.push_async_callback(responder.stop)
-        stack.push_async_callback(rounds.abort_all)
+        for end in (service.leave, rounds.settled, responder.stop, rounds.abort_all):
+            stack.push_async_callback(end)
         if watch:
             _keep_watch(stack, rounds, Watching(rounds, initiator, settings.watch))
         pulse.set(Health.SERVING)
         _beside(stack, pulse.watch_store())
+        stack.push_async_callback(rounds.stop_opening)
         stack.callback(pulse.set, Health.STOPPING)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)
+
+
+def _end_in_time() -> None:
+    """See that this process ends, though a thread may be comparing millions: threads cannot be stopped."""
+
+    def end() -> None:
+        _LOG.warning("stopped in the middle of work", seconds=_STOPPED_WITHIN)
+        os._exit(0)
+
+    timer = threading.Timer(_STOPPED_WITHIN, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _beside(stack: contextlib.AsyncExitStack, work: Coroutine[object, object, None]) -> None:

@@ -30,6 +30,12 @@ _LONGEST_WAIT: Final = 60.0
 _PATIENCE: Final = 15.0
 """Seconds that the lab with the higher identity leaves to the other one."""
 
+_PATIENCE_AT_FIRST: Final = 2.0
+"""The same when it has just started: the other one may be waiting long, having missed it."""
+
+_STOOD: Final = 10.0
+"""Seconds after which a round that stood, and failed, was no vain attempt."""
+
 
 class Watching:
     """Keep a standing round open with each pinned peer, for each collection of the policy."""
@@ -49,7 +55,10 @@ class Watching:
         """Keep the rounds, until cancelled."""
         try:
             while not self._retired:
-                await self._look()
+                try:
+                    await self._look()
+                except MandorlaError as error:
+                    _LOG.warning("no look for peers", code=error.code.name)
                 await asyncio.sleep(_LOOK_EVERY)
         finally:
             for task in self._kept.values():
@@ -57,11 +66,7 @@ class Watching:
             await asyncio.gather(*self._kept.values(), return_exceptions=True)
 
     async def _look(self) -> None:
-        try:
-            peers = await asyncio.to_thread(self._rounds.store.peers.all)
-        except MandorlaError as error:
-            _LOG.warning("no look for peers", code=error.code.name)
-            return
+        peers = await asyncio.to_thread(self._rounds.store.peers.all)
         wanted = {
             (peer.lab, collection.value): peer
             for peer in peers
@@ -78,10 +83,11 @@ class Watching:
     async def _keep(self, lab: LabId, collection: str) -> None:
         """Propose one standing round after another; wait longer each time that one does not come about."""
         first = self._rounds.home.card.identity < lab
-        wait = _FIRST_WAIT
+        wait, patience = _FIRST_WAIT, _PATIENCE_AT_FIRST
         while not self._retired:
             if not first:
-                await self._leave_to_the_peer(lab, collection)
+                await self._leave_to_the_peer(lab, collection, patience)
+                patience = _PATIENCE
             try:
                 peer = await asyncio.to_thread(self._rounds.store.peers.get, lab)
                 active = await self._initiator.stand(peer, collection)
@@ -89,18 +95,24 @@ class Watching:
                 if active.state is RoundState.COMMITTED:
                     wait = _FIRST_WAIT
                     continue
+                if (active.seconds or 0.0) >= _STOOD:
+                    wait = _FIRST_WAIT
             except MandorlaError as error:
                 code = error.code
+            except Exception as error:
+                # Whatever it is, a lab that is not warned any more must not be what comes of it.
+                _LOG.exception("watch failed", error=type(error).__name__)
+                code = Code.INTERNAL
             _LOG.info("no watch", lab=lab.hex()[:16], collection=collection, code=code.name if code else "")
             await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, no secret
             # Who is busy with another round is there, and will be free soon.
             wait = _FIRST_WAIT if code is Code.NOT_READY else min(_LONGEST_WAIT, 2 * wait)
 
-    async def _leave_to_the_peer(self, lab: LabId, collection: str) -> None:
+    async def _leave_to_the_peer(self, lab: LabId, collection: str, patience: float) -> None:
         """Return once there was no standing round with a peer for a while."""
         loop = asyncio.get_running_loop()
         missed = loop.time()
-        while loop.time() < missed + _PATIENCE:
+        while loop.time() < missed + patience:
             standing = self._rounds.standing()
             if any((one.peer.lab, one.header.collection) == (lab, collection) for one in standing):
                 missed = loop.time()

@@ -81,7 +81,7 @@ class Initiator:
                 return _report(active, findings, time.monotonic() - started)
             except MandorlaError as error:
                 # Both labs may have proposed at once: whoever waits longer joins the other's round.
-                if error.code is not Code.NOT_READY:
+                if error.code is not Code.NOT_READY or self._rounds.stopping:
                     raise
             await back_off(attempt)
         raise RoundError(Code.NOT_READY, "the peer is busy with another round")
@@ -147,7 +147,7 @@ class Initiator:
         signature = signatures.sign(self._rounds.home.identity, encoded)
         proposed = RoundProposed(encoded, signature, self._rounds.clock())
         await asyncio.to_thread(self._rounds.store.log.append, proposed, header.round_id)
-        self._rounds.open[header.round_id] = active
+        self._rounds.enter(active)
         try:
             response = await client.propose(
                 exchange_pb2.ProposeRequest(encoded_header=encoded, signature=signature)
@@ -155,13 +155,11 @@ class Initiator:
             answer = signatures.verify(peer.lab, encoded, response.signature)
             if active.ended.is_set():
                 raise RoundError(Code.ROUND_ABORTED, "the node stops")
-            await asyncio.to_thread(
-                self._rounds.store.rounds.agree, header, peer.lab, encoded, signature, answer
-            )
+            await asyncio.to_thread(self._rounds.store.peers.touch, peer.lab)
+            await self._rounds.agree(active, encoded, signature, answer)
         except BaseException:
             self._rounds.forget(active)
             raise
-        await asyncio.to_thread(self._rounds.store.peers.touch, peer.lab)
         self._rounds.begin(active)
         return active
 

@@ -7,6 +7,7 @@ import contextlib
 from collections import defaultdict
 from typing import Final
 
+import structlog
 from structlog.contextvars import bind_contextvars
 
 from mandorla.v1 import exchange_pb2
@@ -34,6 +35,8 @@ from .half import Findings, Progress, QuerierHalf
 from .pace import Pace, of_questions
 from .standing_half import StandingHalf
 from .standing_round import StandingRound
+
+_LOG = structlog.get_logger()
 
 PATIENCE: Final = 1800.0
 """Seconds that a lab waits for a peer that prepares its table, or finishes its half."""
@@ -83,11 +86,63 @@ class OpenRounds:
         self._kept_clear: dict[tuple[LabId, str], float] = {}
         # A round that begins anew has no more to spend than the one before it.
         self._paces: dict[tuple[LabId, str], Pace] = {}
+        self.stopping = False
+
+    async def stop_opening(self) -> None:
+        """Begin no more rounds, and join none: the node stops. What is open goes on."""
+        self.stopping = True
+
+    def require_going_on(self) -> None:
+        """Raise RoundError(NOT_READY) if the node stops: a round that is begun now would be left at once."""
+        if self.stopping:
+            raise RoundError(Code.NOT_READY, "the node stops")
+
+    def enter(self, active: ActiveRound) -> None:
+        """Take a round among the open ones, which are ended when the node stops, before it is agreed.
+
+        Raises RoundError: NOT_READY if the node stops already, WRONG_STATE if the id is an open round's.
+        """
+        self.require_going_on()
+        if active.header.round_id in self.open:
+            raise RoundError(Code.WRONG_STATE, "the round is open")
+        self.open[active.header.round_id] = active
 
     async def abort_all(self) -> None:
-        """End every round, and tell the peers: the node stops."""
-        for active in list(self.open.values()):
-            await self.abort(active, NodeError(Code.ROUND_ABORTED, "the node stops"))
+        """End every round, and tell the peers, all at once: the node stops."""
+        stops = NodeError(Code.ROUND_ABORTED, "the node stops")
+        aborts = (self.abort(active, stops) for active in list(self.open.values()))
+        for failed in await asyncio.gather(*aborts, return_exceptions=True):
+            if isinstance(failed, MandorlaError):
+                # As after a crash: the next start records that it is unconfirmed.
+                _LOG.warning("round left open", code=failed.code.name)
+
+    async def agree(self, active: ActiveRound, encoded: bytes, own: bytes, peers: bytes) -> None:
+        """Record that both labs signed the header of an open round; begin it before anything else is awaited.
+
+        Raises RoundError: WRONG_STATE if the id was used before; ROUND_ABORTED if the round was ended
+        meanwhile, by whoever stopped or cancelled it. A thread that writes goes on all the same, so the end
+        is recorded behind the agreement.
+        """
+        recording = asyncio.create_task(self._record_agreement(active, encoded, own, peers))
+        try:
+            await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            active.end(RoundState.ABORTED, Code.ROUND_ABORTED)
+            await asyncio.gather(recording, return_exceptions=True)
+            raise
+        if active.ended.is_set():
+            await self._record_early_end(active)
+            raise RoundError(Code.ROUND_ABORTED, "the round was ended before it began")
+
+    async def _record_agreement(self, active: ActiveRound, encoded: bytes, own: bytes, peers: bytes) -> None:
+        header, store = active.header, self.store.rounds
+        await asyncio.to_thread(store.agree, header, active.peer.lab, encoded, own, peers)
+        if active.ended.is_set():
+            await self._record_early_end(active)
+
+    async def _record_early_end(self, active: ActiveRound) -> None:
+        ended = (active.header.round_id, RoundState.ABORTED, Code.ROUND_ABORTED.name)
+        await asyncio.to_thread(self.store.rounds.finish, *ended)
 
     def lifetime(self, mode: Mode) -> int:
         """Return for how many seconds a round that this lab proposes is to be valid."""

@@ -56,6 +56,7 @@ class Responder:
         Raises RoundError: VERSION_MISMATCH, PROFILE_MISMATCH, POLICY_REFUSED, BUDGET_EXCEEDED, or NOT_READY
         while the table is being prepared.
         """
+        self._rounds.require_going_on()
         if (request.version, request.suite) != (PROTOCOL_VERSION, SUITE):
             raise RoundError(Code.VERSION_MISMATCH)
         collection = agreement.require_collection(request.collection)
@@ -92,6 +93,7 @@ class Responder:
         )
         bind_contextvars(collection=header.collection)
         self._rounds.policies.require_open(peer, header.collection).require(header.kind)
+        self._rounds.require_going_on()
         if header.round_id in self._rounds.open:
             raise RoundError(Code.WRONG_STATE, "the round is open")
         busy = self._rounds.busy[key]
@@ -112,13 +114,16 @@ class Responder:
             active = await self._rounds.activate(header, peer, ready, client, no_progress)
             await self._rounds.witness.submit(peer, client)
             signature = signatures.sign(self._rounds.home.identity, encoded)
-            signed = (encoded, signature, peer_signature)
-            await asyncio.to_thread(self._rounds.store.rounds.agree, header, peer.lab, *signed)
+            self._rounds.enter(active)
+            try:
+                await self._rounds.agree(active, encoded, signature, peer_signature)
+            except BaseException:
+                self._rounds.forget(active)
+                raise
         except BaseException:
             busy.release()
             await client.close()
             raise
-        self._rounds.open[header.round_id] = active
         self._rounds.begin(active)
         task = asyncio.create_task(self._respond(active, busy))
         self._responding.add(task)
@@ -130,7 +135,7 @@ class Responder:
         for active in list(self._rounds.open.values()):
             header = active.header
             mine = (header.initiator.lab, header.collection) == (peer.lab, collection)
-            if mine and not active.ended.is_set():
+            if mine and active.agreed.is_set() and not active.ended.is_set():
                 left = RoundState.UNCONFIRMED if active.half_complete else RoundState.ABORTED
                 await self._rounds.finish(active, left, Code.ROUND_ABORTED)
                 if active.half_complete:
