@@ -27,7 +27,6 @@ from . import certificates
 from .admission import MAX_REQUEST, Admission
 from .changes import Changes
 from .checking import Checking
-from .client import PeerClient
 from .clock import Clock, system_clock
 from .exchange import Exchange
 from .home import Home
@@ -38,6 +37,7 @@ from .observing.metrics import Metrics
 from .observing.view import NodeView
 from .operator_service import Operator
 from .own_cards import OwnCard
+from .peer_client import PeerClient
 from .policy import Policies
 from .preparing import Preparing
 from .renewal import OwnCards, Renewal
