@@ -42,15 +42,15 @@ def check(
 
 
 async def _ask(socket: Path, kind: str, values: Sequence[str]) -> Sequence[operator_pb2.CheckResult]:
-    from ..operator_client import OperatorClient
+    from ..client import Client
 
-    async with OperatorClient(socket) as client:
+    async with Client(socket) as client:
         return await client.check([(kind, value) for value in values])
 
 
 def _print(results: Sequence[operator_pb2.CheckResult]) -> None:
+    from ..client import match_from
     from ..formats.rows import name_of
-    from ..operator_client import match_from
     from .output import console, safe, table
 
     rows = table(
@@ -76,7 +76,7 @@ def _print(results: Sequence[operator_pb2.CheckResult]) -> None:
 
 
 def _write_json(results: Sequence[operator_pb2.CheckResult]) -> None:
-    from ..operator_client import match_from
+    from ..client import match_from
     from .output import write_json
 
     write_json(

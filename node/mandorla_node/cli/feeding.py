@@ -18,11 +18,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, InputError
 
+from ..client import Client, node_answers
 from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
 from ..formats.lines import Source
 from ..home import Home, Place
 from ..ingest import MAX_REPORTED, Ingestor, IngestReport
-from ..operator_client import OperatorClient, node_answers
 from ..store import IndicatorSet
 from ..suppression import Suppressor
 from .output import console, interactive
@@ -67,7 +67,7 @@ def feed(
 async def _feed_node(
     home: Place, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
 ) -> IngestReport:
-    async with OperatorClient(home.operator_socket) as client:
+    async with Client(home.operator_socket) as client:
         answer = await client.ingest(_SETS[target], rows, strict, suppress, unit)
     rejected = tuple(RejectedRow(row.line, Code[row.code], row.reason) for row in answer.rejected)
     return IngestReport(

@@ -36,7 +36,7 @@ def node_answers(path: Path) -> bool:
     return True
 
 
-class OperatorClient:
+class Client:
     """A connection to the node of a home; use it as an async context manager.
 
     Every call may raise MandorlaError: NODE_NOT_RUNNING, DEADLINE, or the code that the node answers.
