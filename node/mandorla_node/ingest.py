@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY, Indicator
 
 from .formats.rows import IngestRow, RejectedRow
+from .ingest_report import MAX_REPORTED, IngestReport
 from .store import IndicatorSet, LabelledIndicator, Store
 from .suppression import Suppression
 
-MAX_REPORTED = 1000
-"""Rejected rows that are reported one by one; all are counted."""
-
 _GROUP: Final = re.compile(r"[!-~]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What became of the rows: each is added, known, a duplicate in this ingest, rejected, or held back.
-
-    A row that only adds its group to an indicator of another row is counted with the duplicates. A row is
-    held back because many share what it names; `held_by` counts them by list.
-    """
-
-    added: int
-    known: int
-    duplicates: int
-    rejected: tuple[RejectedRow, ...]
-    rejected_total: int
-    held_back: int = 0
-    held_by: dict[str, int] = field(default_factory=dict)
 
 
 def require_group(name: str) -> None:

@@ -71,6 +71,12 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         self._view = view
         self._metrics = metrics
         self._suppressor = Suppressor(home.path, home.settings.suppression)
+        self._leaving = False
+
+    async def leave(self) -> None:
+        """Let go of whoever follows matches: the node stops, and would wait for them."""
+        self._leaving = True
+        self._changes.matched.notify()
 
     async def Ingest(
         self, request_iterator: AsyncIterator[operator_pb2.IngestRequest], context: Context
@@ -184,13 +190,14 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         """Stream matches as they begin."""
         async with _errors(context):
             after = request.after
-            while True:
+            while not self._leaving:
                 seen = self._changes.matched.count
                 while page := await asyncio.to_thread(self._store.matches.since, after, _FOLLOWED):
                     for record in page:
                         yield match_message(record)
                     after = page[-1].event
                 await self._changes.matched.beyond(seen, _FOLLOW_AGAIN)
+            raise NodeError(Code.NODE_NOT_RUNNING, "the node stops")
 
     async def Status(
         self, request: operator_pb2.StatusRequest, context: Context

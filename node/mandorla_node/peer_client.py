@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
 from typing import Protocol, TypeVar
 
@@ -15,6 +13,7 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 
 from . import certificates, wire
+from .backoff import back_off
 from .observing.metrics import OK, Metrics
 from .own_cards import OwnCard
 from .settings import Limits
@@ -22,8 +21,6 @@ from .settings import Limits
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
-_FIRST_BACKOFF = 0.1
-_LONGEST_BACKOFF = 5.0
 _CLOSE_GRACE = 5.0
 _ELEMENT_SIZE = 32
 
@@ -182,12 +179,6 @@ class PeerClient:
                     raise
                 attempt = 0 if error.code is Code.NOT_READY else attempt + 1
             await back_off(attempt)
-
-
-async def back_off(attempt: int) -> None:
-    """Wait before attempt number `attempt + 1`: longer each time, and never as long as somebody else."""
-    longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2**attempt)
-    await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, no secret
 
 
 class ClientFactory(Protocol):

@@ -139,11 +139,8 @@ async def running(
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
         service = Operator(home, store, rounds, initiator, checking, changes, renewal, view, metrics)
         operator = _operator_server(home, service, HealthService(pulse))
-        for server in (peers, operator):
-            await server.start()
-            stack.push_async_callback(server.stop, _GRACE)
-        home.operator_socket.chmod(0o600)
-        stack.callback(home.operator_socket.unlink, missing_ok=True)
+        await _start(stack, home, peers, operator)
+        stack.push_async_callback(service.leave)
         # Called in the opposite order: the peers hear of the end before anything is gone.
         stack.push_async_callback(rounds.settled)
         stack.push_async_callback(responder.stop)
@@ -156,6 +153,15 @@ async def running(
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
         yield
         _LOG.info("stopping", lab=home.card.name)
+
+
+async def _start(stack: contextlib.AsyncExitStack, home: Home, *servers: grpc.aio.Server) -> None:
+    """Let servers answer until the stack is left, the operator's for the owner of the home only."""
+    for server in servers:
+        await server.start()
+        stack.push_async_callback(server.stop, _GRACE)
+    home.operator_socket.chmod(0o600)
+    stack.callback(home.operator_socket.unlink, missing_ok=True)
 
 
 def _beside(stack: contextlib.AsyncExitStack, work: Coroutine[object, object, None]) -> None:

@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -22,7 +21,8 @@ from ..client import Client, node_answers
 from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
 from ..formats.lines import Source
 from ..home import Home, Place
-from ..ingest import MAX_REPORTED, Ingestor, IngestReport
+from ..ingest import Ingestor
+from ..ingest_report import MAX_REPORTED, IngestReport
 from ..store import IndicatorSet
 from ..suppression import Suppressor
 from .output import console, interactive
@@ -67,18 +67,8 @@ def feed(
 async def _feed_node(
     home: Place, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
 ) -> IngestReport:
-    async with Client(home.operator_socket) as client:
-        answer = await client.ingest(_SETS[target], rows, strict, suppress, unit)
-    rejected = tuple(RejectedRow(row.line, Code[row.code], row.reason) for row in answer.rejected)
-    return IngestReport(
-        answer.added,
-        answer.known,
-        answer.duplicates,
-        rejected,
-        answer.rejected_total,
-        answer.held_back,
-        dict(answer.held_by),
-    )
+    async with Client(home.operator_socket, patience=0) as client:
+        return await client.ingest(_SETS[target], rows, strict, suppress, unit)
 
 
 def _feed_store(
@@ -120,12 +110,7 @@ class _Unread:
 
     def added_to(self, report: IngestReport) -> IngestReport:
         """Return the report with these rows in it."""
-        rejected = sorted((*report.rejected, *self._first), key=lambda row: row.line)
-        return replace(
-            report,
-            rejected=tuple(rejected[:MAX_REPORTED]),
-            rejected_total=report.rejected_total + self._total,
-        )
+        return report + IngestReport(rejected=tuple(self._first), rejected_total=self._total)
 
 
 @contextmanager

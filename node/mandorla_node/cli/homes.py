@@ -115,7 +115,7 @@ def renew(
         changed = with_values(config.read_text("utf-8"), "", {"endpoint": endpoint})
 
     async def ask() -> str:
-        async with Client(place.operator_socket) as client:
+        async with Client(place.operator_socket, patience=0) as client:
             return await client.renew_card(endpoint)
 
     runs = node_answers(place.operator_socket)

@@ -14,7 +14,7 @@ from .options import HomeOption, JsonOption
 if TYPE_CHECKING:
     from mandorla_protocol.labels import Label
 
-    from ..ingest import IngestReport
+    from ..ingest_report import IngestReport
 
 _SHOWN = 10
 

@@ -172,7 +172,7 @@ def _from_node(home: Place, peer: str, kind: RoundKind | None) -> Generator[Foun
     }[kind]
 
     async def stream() -> AsyncIterator[FoundMatch]:
-        async with Client(home.operator_socket) as client:
+        async with Client(home.operator_socket, patience=0) as client:
             async for match in client.matches(peer, wanted):
                 yield match
 

@@ -134,7 +134,7 @@ def _set_paused(name: str, home: Path, *, paused: bool) -> None:
     opened = Home.open(home)
 
     async def ask() -> None:
-        async with Client(opened.operator_socket) as operator:
+        async with Client(opened.operator_socket, patience=0) as operator:
             await operator.pause(name, paused)
 
     if node_answers(opened.operator_socket):

@@ -74,7 +74,7 @@ async def _run(
 
     wanted = operator_pb2.KIND_SHARED if kind is RoundKind.SHARED else operator_pb2.KIND_WATCH
     ended: list[Ended] = []
-    async with Client(socket) as client:
+    async with Client(socket, patience=0) as client:
         if names is None:
             names = [peer.name for peer in (await client.status()).peers]
             if not names:

@@ -46,7 +46,7 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
 async def _ask(socket: Path) -> operator_pb2.StatusResponse:
     from ..client import Client
 
-    async with Client(socket) as client:
+    async with Client(socket, patience=0) as client:
         return await client.status(now=True)
 
 

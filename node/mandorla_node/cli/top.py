@@ -41,7 +41,7 @@ def top(
     socket = Home.open(home).operator_socket
 
     async def run() -> None:
-        async with Client(socket) as client:
+        async with Client(socket, patience=0) as client:
             await _watch(client, every)
 
     asyncio.run(run())

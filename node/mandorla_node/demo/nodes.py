@@ -43,7 +43,7 @@ async def running(homes: dict[str, Home]) -> AsyncIterator[dict[str, Node]]:
             process = await stack.enter_async_context(
                 python_process(home, (*_SERVE, "--home", str(home.path)), settings=_SETTINGS)
             )
-            operator = await stack.enter_async_context(Client(home.operator_socket))
+            operator = await stack.enter_async_context(Client(home.operator_socket, patience=0))
             nodes[name] = Node(home, process, operator)
         yield nodes
 

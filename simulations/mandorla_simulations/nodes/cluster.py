@@ -74,7 +74,7 @@ async def cluster(folder: Path, names: Sequence[str], now: int, budget: int) -> 
             process = await stack.enter_async_context(
                 python_process(home, (*_LAB, str(home.path), str(now)), answers=True, settings=settings)
             )
-            operator = await stack.enter_async_context(Client(home.operator_socket))
+            operator = await stack.enter_async_context(Client(home.operator_socket, patience=0))
             nodes.append(LabNode(home, process, operator))
         await asyncio.gather(*(node.expect(READY) for node in nodes))
         yield nodes
