@@ -32,6 +32,7 @@ from .exchange import Exchange
 from .home import Home
 from .limits import PeerLimits
 from .logs import configure_logs
+from .notices.notifying import Notifying
 from .observing.health import Health, HealthService, Pulse
 from .observing.metrics import Metrics
 from .observing.view import NodeView
@@ -137,9 +138,11 @@ async def running(
         checking = Checking(store, rounds, changes, settings.action, clock)
         stack.push_async_callback(checking.note)
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
-        service = Operator(home, store, rounds, initiator, checking, changes, renewal, view, metrics)
-        operator = _operator_server(home, service, HealthService(pulse))
-        await _start(stack, home, peers, operator)
+        notifying = Notifying(home, store, changes, clock)
+        stack.push_async_callback(_stopped, asyncio.create_task(notifying.run()))
+        beside = (checking, changes, notifying, renewal, view, metrics)
+        service = Operator(home, store, rounds, initiator, *beside)
+        await _start(stack, home, peers, _operator_server(home, service, HealthService(pulse)))
         stack.push_async_callback(service.leave)
         # Called in the opposite order: the peers hear of the end before anything is gone.
         stack.push_async_callback(rounds.settled)

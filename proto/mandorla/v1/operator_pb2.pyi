@@ -822,6 +822,7 @@ class Load(_message.Message):
     CALLS_FIELD_NUMBER: _builtins.int
     REFUSED_CALLS_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
     cpu_seconds: _builtins.float
     memory_bytes: _builtins.int
     store_bytes: _builtins.int
@@ -831,6 +832,10 @@ class Load(_message.Message):
     calls: _builtins.int
     refused_calls: _builtins.int
     checks: _builtins.int
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoticeStatus]:
+        """The lab's own systems that are told of matches."""
+
     def __init__(
         self,
         *,
@@ -842,10 +847,11 @@ class Load(_message.Message):
         calls: _builtins.int = ...,
         refused_calls: _builtins.int = ...,
         checks: _builtins.int = ...,
+        notices: _abc.Iterable[Global___NoticeStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "checks", b"checks", "cpu_seconds", b"cpu_seconds", "lag_seconds", b"lag_seconds", "memory_bytes", b"memory_bytes", "refused_calls", b"refused_calls", "store_bytes", b"store_bytes", "wal_bytes", b"wal_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "checks", b"checks", "cpu_seconds", b"cpu_seconds", "lag_seconds", b"lag_seconds", "memory_bytes", b"memory_bytes", "notices", b"notices", "refused_calls", b"refused_calls", "store_bytes", b"store_bytes", "wal_bytes", b"wal_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1084,3 +1090,37 @@ class RenewCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RenewCardResponse: _TypeAlias = RenewCardResponse  # noqa: Y015
+
+@_typing.final
+class NoticeStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIVER_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    FAILING_SINCE_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    receiver: _builtins.str
+    """webhook or command."""
+    waiting: _builtins.int
+    """Matches that hold and that it has not acknowledged."""
+    failures: _builtins.int
+    """Attempts that failed since the last that did not, since when, and why the last one did."""
+    failing_since: _builtins.int
+    last_error: _builtins.str
+    def __init__(
+        self,
+        *,
+        receiver: _builtins.str = ...,
+        waiting: _builtins.int = ...,
+        failures: _builtins.int = ...,
+        failing_since: _builtins.int = ...,
+        last_error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failing_since", b"failing_since", "failures", b"failures", "last_error", b"last_error", "receiver", b"receiver", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoticeStatus: _TypeAlias = NoticeStatus  # noqa: Y015
