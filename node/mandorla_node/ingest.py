@@ -44,7 +44,7 @@ class Ingestor:
         # What was merely seen is not judged, so it may be anybody's.
         self._suppression = suppression if target is IndicatorSet.FLAGGED else None
         self._id: int | None = None
-        self._accepted = 0
+        self._accepted = self._added = self._known = 0
         self._spool: list[LabelledIndicator] = []
         self._rejected: list[RejectedRow] = []
         self._rejected_total = 0
@@ -86,11 +86,10 @@ class Ingestor:
                 f"{self._rejected_total} bad rows, the first in {self._unit} {first.line}: {first.reason}",
             )
         self._store(self._spool)
-        counts = self._indicators.counts(self._target, self._id)
         return IngestReport(
-            added=counts.added,
-            known=counts.known,
-            duplicates=self._accepted - counts.added - counts.known,
+            added=self._added,
+            known=self._known,
+            duplicates=self._accepted - self._added - self._known,
             rejected=tuple(self._rejected),
             rejected_total=self._rejected_total,
             held_back=self._suppression.total if self._suppression else 0,
@@ -99,7 +98,10 @@ class Ingestor:
 
     def _store(self, rows: Sequence[LabelledIndicator]) -> None:
         if rows:
-            self._id = self._indicators.add(self._target, rows, self._id)
+            counts = self._indicators.add(self._target, rows, self._id)
+            self._id = counts.ingest_id
+            self._added += counts.added
+            self._known += counts.known
 
 
 def _group(row: IngestRow) -> str:

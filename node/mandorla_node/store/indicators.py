@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import bindparam, case, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, exists, func, insert, select, update
 
 from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
 from mandorla_protocol.labels import Label
@@ -40,8 +40,9 @@ class LabelledIndicator:
 
 @dataclass(frozen=True, slots=True)
 class IngestCounts:
-    """Distinct indicators that an ingest brought: new to the set, and known to it."""
+    """Distinct indicators that rows of an ingest brought first: new to the set, and known to it."""
 
+    ingest_id: int
     added: int
     known: int
 
@@ -121,8 +122,10 @@ class Indicators:
         self._database = database
         self._clock = clock
 
-    def add(self, target: IndicatorSet, rows: Sequence[LabelledIndicator], ingest_id: int | None) -> int:
-        """Take rows into a set, as part of an ingest or as a new one; return the ingest's id.
+    def add(
+        self, target: IndicatorSet, rows: Sequence[LabelledIndicator], ingest_id: int | None
+    ) -> IngestCounts:
+        """Take rows into a set, as part of an ingest or as a new one.
 
         A row that the same ingest already brought changes nothing, but that a group of its own is added:
         an indicator belongs to every group that a row named for it.
@@ -140,29 +143,20 @@ class Indicators:
             table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
             last = connection.scalar(select(func.coalesce(func.max(table.c.change), 0)))
             change = int(last or 0) + 1
+            new = table.c.change == change
             if target is IndicatorSet.FLAGGED:
                 flags = [(*key, *_label(row.label, now)) for key, row in members]
                 numbers = (change, change, ingest_id, ingest_id)
-                execute_given(connection, _FLAG, (*_INDICATOR, *_LABEL), flags, numbers)
+                touched = execute_given(connection, _FLAG, (*_INDICATOR, *_LABEL), flags, numbers)
+                new = and_(new, table.c.first_change == change)
             else:
                 seen = [key for key, _ in members]
-                execute_given(
+                touched = execute_given(
                     connection, _OBSERVE, _INDICATOR, seen, (now, now, change, ingest_id, ingest_id)
                 )
             groups.join(connection, target.value, [(row.indicator, row.group) for row in rows if row.group])
-        return ingest_id
-
-    def counts(self, target: IndicatorSet, ingest_id: int | None) -> IngestCounts:
-        """Count what an ingest added to a set, and what it found there."""
-        table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
-        with self._database.read() as connection:
-            added, touched = connection.execute(
-                select(
-                    func.coalesce(func.sum(case((table.c.added_by == ingest_id, 1), else_=0)), 0),
-                    func.count(),
-                ).where(table.c.touched_by == ingest_id)
-            ).one()
-        return IngestCounts(added, touched - added)
+            added = int(connection.scalar(select(func.count()).select_from(table).where(new)) or 0)
+        return IngestCounts(ingest_id, added, touched - added)
 
     def sizes(self) -> list[tuple[str, IndicatorSet, int]]:
         """Count each set by type."""

@@ -662,6 +662,7 @@ class StatusResponse(_message.Message):
     CARD_ISSUED_FIELD_NUMBER: _builtins.int
     CARD_EXPIRES_FIELD_NUMBER: _builtins.int
     KEY_SOURCE_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
     lab: _builtins.str
     endpoint: _builtins.str
     engine: _builtins.str
@@ -694,6 +695,10 @@ class StatusResponse(_message.Message):
 
     @_builtins.property
     def load(self) -> Global___Load: ...
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoticeStatus]:
+        """The lab's own systems that are told of matches."""
+
     def __init__(
         self,
         *,
@@ -714,10 +719,11 @@ class StatusResponse(_message.Message):
         card_issued: _builtins.int = ...,
         card_expires: _builtins.int = ...,
         key_source: _builtins.str = ...,
+        notices: _abc.Iterable[Global___NoticeStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "counted_before", b"counted_before", "load", b"load"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "card_expires", b"card_expires", "card_issued", b"card_issued", "comparing", b"comparing", "counted_before", b"counted_before", "endpoint", b"endpoint", "engine", b"engine", "gaps", b"gaps", "health", b"health", "key_source", b"key_source", "lab", b"lab", "load", b"load", "open_rounds", b"open_rounds", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "card_expires", b"card_expires", "card_issued", b"card_issued", "comparing", b"comparing", "counted_before", b"counted_before", "endpoint", b"endpoint", "engine", b"engine", "gaps", b"gaps", "health", b"health", "key_source", b"key_source", "lab", b"lab", "load", b"load", "notices", b"notices", "open_rounds", b"open_rounds", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__counted_before: _TypeAlias = _typing.Literal["counted_before"]  # noqa: Y015
     _WhichOneofArgType__counted_before: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before"]  # noqa: Y015
@@ -822,7 +828,6 @@ class Load(_message.Message):
     CALLS_FIELD_NUMBER: _builtins.int
     REFUSED_CALLS_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
-    NOTICES_FIELD_NUMBER: _builtins.int
     cpu_seconds: _builtins.float
     memory_bytes: _builtins.int
     store_bytes: _builtins.int
@@ -832,10 +837,6 @@ class Load(_message.Message):
     calls: _builtins.int
     refused_calls: _builtins.int
     checks: _builtins.int
-    @_builtins.property
-    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoticeStatus]:
-        """The lab's own systems that are told of matches."""
-
     def __init__(
         self,
         *,
@@ -847,11 +848,10 @@ class Load(_message.Message):
         calls: _builtins.int = ...,
         refused_calls: _builtins.int = ...,
         checks: _builtins.int = ...,
-        notices: _abc.Iterable[Global___NoticeStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "checks", b"checks", "cpu_seconds", b"cpu_seconds", "lag_seconds", b"lag_seconds", "memory_bytes", b"memory_bytes", "notices", b"notices", "refused_calls", b"refused_calls", "store_bytes", b"store_bytes", "wal_bytes", b"wal_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "checks", b"checks", "cpu_seconds", b"cpu_seconds", "lag_seconds", b"lag_seconds", "memory_bytes", b"memory_bytes", "refused_calls", b"refused_calls", "store_bytes", b"store_bytes", "wal_bytes", b"wal_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
