@@ -57,6 +57,19 @@ class Whereabouts:
     flagged_until: int = 0
 
 
+IS_INDICATOR = and_(
+    INDICATORS.c.value == bindparam("value"),
+    INDICATORS.c.type == bindparam("type"),
+    INDICATORS.c.profile == bindparam("profile"),
+)
+"""The condition that a row is that of an indicator, with the parameters of `of_indicator`."""
+
+
+def of_indicator(indicator: Indicator) -> dict[str, str | int]:
+    """Return the parameters of `IS_INDICATOR`."""
+    return {"value": indicator.value, "type": indicator.type, "profile": indicator.profile}
+
+
 _INDICATOR: Final = (("value", "text"), ("type", "text"), ("profile", "smallint"))
 
 # Not by a conflict: PostgreSQL would use up a number for each that is known.
@@ -191,18 +204,13 @@ class Indicators:
             select(INDICATORS.c.id, OBSERVED.c.indicator_id.label("observed"), FLAGGED.c.expires)
             .outerjoin_from(INDICATORS, OBSERVED)
             .outerjoin(FLAGGED, FLAGGED.c.indicator_id == INDICATORS.c.id)
-            .where(
-                INDICATORS.c.value == bindparam("value"),
-                INDICATORS.c.type == bindparam("type"),
-                INDICATORS.c.profile == bindparam("profile"),
-            )
+            .where(IS_INDICATOR)
         )
         now = self._clock()
         found = {}
         with self._database.read() as connection:
             for indicator in indicators:
-                names = {"value": indicator.value, "type": indicator.type, "profile": indicator.profile}
-                row = connection.execute(one, names).one_or_none()
+                row = connection.execute(one, of_indicator(indicator)).one_or_none()
                 if row is None:
                     found[indicator] = Whereabouts()
                 else:
