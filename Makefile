@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test test-portable check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures clean
+.PHONY: install test-tools proof-tools demo test test-portable check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures bench-watch clean
 
 install: $(VENV)/.installed
 
@@ -100,6 +100,10 @@ bench-simulator: install
 # What fingerprints find and what they find falsely, on real data where it is there, and on what is generated.
 bench-signatures: install
 	$(BIN)/python -m benchmarks.signatures
+
+# Checks at a rate, and the way of a flag from one lab to another; TAGS=1000000 for a table of that size.
+bench-watch: install
+	$(BIN)/python -m benchmarks.gateway $(if $(TAGS),--tags $(TAGS))
 
 clean:
 	rm -rf $(VENV) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

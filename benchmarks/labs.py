@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mandorla.v1 import operator_pb2
+from mandorla_node.client import Client
 from mandorla_node.home import Home
 from mandorla_node.ingest import Ingestor, IngestRow
 from mandorla_node.local import last_words, make_homes, python_process
-from mandorla_node.operator_client import OperatorClient
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.labels import Label
 
@@ -103,7 +103,7 @@ class Node:
 
     home: Home
     process: asyncio.subprocess.Process
-    operator: OperatorClient
+    operator: Client
 
     @property
     def meter(self) -> Path:
@@ -165,7 +165,7 @@ async def serving(home: Home, cores: int) -> AsyncIterator[Node]:
     settings = {"MANDORLA_WORKERS": str(cores), "MANDORLA_WATCH__ENABLED": "false"}
     async with (
         python_process(home, arguments, settings=settings) as process,
-        OperatorClient(home.operator_socket) as operator,
+        Client(home.operator_socket) as operator,
     ):
         yield Node(home, process, operator)
 

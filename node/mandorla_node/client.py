@@ -1,198 +1,410 @@
-"""Calling a peer's node: pinned TLS, a deadline on every call, and retries where a call may be repeated."""
+"""Asking this lab's own running node, over the Unix socket in its home (docs/gateway.md).
+
+async with Client("/var/lib/mandorla") as client:
+    verdict = await client.check("mail-domain", "x.example")
+    async for match in client.follow():
+        ...
+"""
 
 from __future__ import annotations
 
 import asyncio
-import random
+import socket
 import time
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
 
 import grpc
-from google.protobuf.message import Message
 
-from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
-from mandorla_protocol.card import Card
-from mandorla_protocol.errors import Code, MandorlaError, TransportError
+from mandorla.v1 import operator_pb2, operator_pb2_grpc
+from mandorla_protocol.errors import Code, MandorlaError, NodeError
+from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
-from . import certificates, wire
-from .observing.metrics import OK, Metrics
-from .own_cards import OwnCard
-from .settings import Limits
+from .backoff import back_off
+from .formats.matches import FoundMatch
+from .formats.rows import IngestRow, RejectedRow
+from .ingest_report import IngestReport
+from .wire import CODE_KEY
 
-Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
+__all__ = [
+    "Client",
+    "Code",
+    "FoundMatch",
+    "IngestReport",
+    "Label",
+    "MandorlaError",
+    "Reason",
+    "Severity",
+    "Tlp",
+    "Verdict",
+    "node_answers",
+]
 
-_FIRST_BACKOFF = 0.1
-_LONGEST_BACKOFF = 5.0
-_CLOSE_GRACE = 5.0
-_ELEMENT_SIZE = 32
+Answer = TypeVar("Answer")
+
+SOCKET: Final = "operator.sock"
+"""The socket's name in a home."""
+
+_MAX_MESSAGE: Final = 64 << 20
+_QUICK: Final = 60.0
+_LONG: Final = 24 * 3600.0
+_PATIENCE: Final = 5.0
+_LONGEST_WAIT: Final = 1.0
+_BATCH_ROWS: Final = 2_000
+_BATCH_BYTES: Final = 1 << 20
 
 
-class Method(Protocol[Request, Response]):
-    """A unary call of a stub."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of an indicator, in its canonical spelling.
 
-    def __call__(self, request: Request, *, timeout: float) -> grpc.aio.UnaryUnaryCall[Request, Response]:
-        """Start the call."""
-        ...
-
-
-class Traffic:
-    """Bytes of messages sent and received, before TLS and framing."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self.received = 0
-
-
-class PeerClient:
-    """A channel to one peer, from which it knows this lab by its card `own`.
-
-    Every call may raise MandorlaError: the peer's code, or the transport's.
+    `compared_with` names the peers against whose table it was compared, matching or not: what the others
+    flagged is not known yet.
     """
 
-    def __init__(self, card: Card, own: OwnCard, limits: Limits, metrics: Metrics) -> None:
-        self.own = own.card
-        self.traffic = Traffic()
-        self._limits = limits
-        self._metrics = metrics
-        self._name = card.name
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=certificates.pem_from_der(card.certificate),
-            private_key=own.tls_key,
-            certificate_chain=own.tls_certificate,
-        )
-        self._channel = grpc.aio.secure_channel(
-            f"dns:///{card.endpoint}",
-            credentials,
+    type: str
+    value: str = field(repr=False)
+    flagged_here: bool
+    matches: tuple[FoundMatch, ...]
+    compared_with: tuple[str, ...]
+    actionable: bool
+    """Whether this lab's policy is to act on it (docs/operators.md)."""
+
+    @property
+    def flagged_by(self) -> frozenset[str]:
+        """The peers that flagged it."""
+        return frozenset(match.peer for match in self.matches)
+
+
+def node_answers(path: Path) -> bool:
+    """Say whether a node listens on a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+class Client:
+    """A connection to the node of a home; use it as an async context manager, from as many tasks as you like.
+
+    It connects when it is first asked, and again whenever the node comes back: calls wait up to `patience`
+    seconds for a node that is away. Every call may raise MandorlaError: NODE_NOT_RUNNING, DEADLINE, or the
+    code that the node answers.
+    """
+
+    def __init__(self, home: Path | str, patience: float = _PATIENCE) -> None:
+        """Take the folder of a home, or its socket; raises nothing until the first call."""
+        path = Path(home).absolute()
+        self._path = path / SOCKET if path.is_dir() else path
+        self._patience = patience
+        self._channel = grpc.aio.insecure_channel(
+            f"unix:{self._path}",
             options=[
-                ("grpc.ssl_target_name_override", certificates.tls_name(card.identity, card.issued)),
-                ("grpc.max_receive_message_length", limits.message_size),
-                ("grpc.max_send_message_length", limits.message_size),
+                ("grpc.max_receive_message_length", _MAX_MESSAGE),
+                ("grpc.max_send_message_length", _MAX_MESSAGE),
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 2000),
+                # The name of a socket's path is no host name, and a server may refuse it as one.
+                ("grpc.default_authority", "localhost"),
+                ("grpc.initial_reconnect_backoff_ms", 50),
+                ("grpc.min_reconnect_backoff_ms", 50),
+                ("grpc.max_reconnect_backoff_ms", 1000),
             ],
         )
-        self._stub: exchange_pb2_grpc.ExchangeAsyncStub = exchange_pb2_grpc.ExchangeStub(self._channel)
+        self._stub: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(self._channel)
 
-    async def close(self) -> None:
-        """Close the channel, once the calls that are under way have ended or had a moment to."""
-        await self._channel.close(_CLOSE_GRACE)
+    async def __aenter__(self) -> Self:
+        """Return the client; the first call connects."""
+        return self
 
-    async def hello(self, request: exchange_pb2.HelloRequest, patience: float) -> exchange_pb2.HelloResponse:
-        """Ask for the peer's offer, for up to `patience` seconds while it prepares."""
-        return await self._until_ready(self._stub.Hello, request, patience)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        await self._channel.close()
 
-    async def propose(self, request: exchange_pb2.ProposeRequest) -> exchange_pb2.ProposeResponse:
-        """Propose a header, once: a repeated proposal is refused."""
-        return await self._once(self._stub.Propose, request)
+    async def check(self, kind: str, value: str, deadline: float = _QUICK) -> Verdict:
+        """Ask what is known of one indicator, by type and text, and have it recorded as observed.
 
-    async def evaluate(self, request: exchange_pb2.EvaluateRequest) -> exchange_pb2.EvaluateResponse:
-        """Have a chunk evaluated; repeating it costs nothing."""
-        response = await self._retrying(self._stub.Evaluate, request)
-        self._metrics.evaluations_asked(self._name, len(request.blinded) // _ELEMENT_SIZE)
-        return response
+        Raises MandorlaError: BAD_INDICATOR or UNKNOWN_TYPE for what is no indicator.
+        """
+        (verdict,) = await self.check_many([(kind, value)], deadline)
+        return verdict
 
-    async def list_tags(self, request: exchange_pb2.ListTagsRequest) -> exchange_pb2.ListTagsResponse:
-        """Read a page of the peer's table."""
-        return await self._retrying(self._stub.ListTags, request)
+    async def check_many(
+        self, indicators: Iterable[tuple[str, str]], deadline: float = _QUICK
+    ) -> list[Verdict]:
+        """Ask what is known of indicators, in one call; verdicts come in the same order.
 
-    async def subscribe(
-        self, request: exchange_pb2.SubscribeRequest, patience: float
-    ) -> exchange_pb2.SubscribeResponse:
-        """Wait for up to `patience` seconds for news of the peer's table."""
-        return await self._once(self._stub.Subscribe, request, patience + self._limits.call_timeout / 4)
+        Raises MandorlaError: BAD_INDICATOR or UNKNOWN_TYPE if one is no indicator; then none is answered.
+        """
+        request = operator_pb2.CheckRequest(
+            indicators=[operator_pb2.Indicator(type=kind, value=value) for kind, value in indicators]
+        )
+        answer = await self._answered(lambda left: self._stub.Check(request, timeout=left), deadline)
+        return [
+            Verdict(
+                type=result.indicator.type,
+                value=result.indicator.value,
+                flagged_here=result.flagged_here,
+                matches=tuple(map(match_from, result.matches)),
+                compared_with=tuple(result.compared_with),
+                actionable=result.actionable,
+            )
+            for result in answer.results
+        ]
 
-    async def close_round(
-        self, request: exchange_pb2.CloseRequest, patience: float
-    ) -> exchange_pb2.CloseResponse:
-        """Exchange the close, for up to `patience` seconds while the peer finishes its half."""
-        return await self._until_ready(self._stub.Close, request, patience)
+    async def observe(self, indicators: Iterable[tuple[str, str]], group: str = "") -> IngestReport:
+        """Record indicators as observed: what was merely seen. Matches come by `follow`.
 
-    async def add_checkpoint(
-        self, request: exchange_pb2.AddCheckpointRequest
-    ) -> exchange_pb2.AddCheckpointResponse:
-        """Have this lab's log cosigned; repeating it changes nothing."""
-        return await self._retrying(self._stub.AddCheckpoint, request)
+        What is no indicator is in the report's `rejected`, by its position from 1.
+        """
+        return await self._take(operator_pb2.SET_OBSERVED, indicators, Label(), group)
 
-    async def report(self, request: exchange_pb2.ReportRequest) -> exchange_pb2.ReportResponse:
-        """Report sightings; repeating it changes nothing."""
-        return await self._retrying(self._stub.Report, request)
+    async def flag(
+        self, indicators: Iterable[tuple[str, str]], label: Label, group: str = "", suppress: bool = True
+    ) -> IngestReport:
+        """Flag indicators as malicious, with what is said of them; flagging again replaces the label.
 
-    async def update_card(
-        self, request: exchange_pb2.UpdateCardRequest, patience: float
-    ) -> exchange_pb2.UpdateCardResponse:
-        """Have this lab's next card pinned; repeating it changes nothing."""
-        return await self._once(self._stub.UpdateCard, request, patience)
+        What many share is held back and counted, unless `suppress` is off. What is no indicator is in the
+        report's `rejected`, by its position from 1.
+        """
+        return await self._take(operator_pb2.SET_FLAGGED, indicators, label, group, suppress)
 
-    async def _once(
-        self, method: Method[Request, Response], request: Request, deadline: float | None = None
-    ) -> Response:
-        self.traffic.sent += request.ByteSize()
-        started = time.perf_counter()
-        try:
-            response = await method(request, timeout=deadline or self._limits.call_timeout)
-        except grpc.aio.AioRpcError as error:
-            failure = wire.error_from(error)
-        except grpc.aio.UsageError:
-            # A node that stops tells peers of its open rounds; whoever ran the round may be done with them.
-            failure = TransportError(Code.PEER_UNAVAILABLE, "the channel is closed")
-        else:
-            self._made(request, OK, started)
-            self.traffic.received += response.ByteSize()
-            return response
-        self._made(request, failure.code.name, started)
-        raise failure
+    async def follow(self, after: int = 0) -> AsyncIterator[FoundMatch]:
+        """Yield matches as they begin, from the one after event number `after` on, for ever.
 
-    def _made(self, request: Message, code: str, started: float) -> None:
-        # gRPC names methods, and each of ours takes a message of its own name.
-        method = request.DESCRIPTOR.name.removesuffix("Request")
-        self._metrics.call_made(self._name, method, code, time.perf_counter() - started)
-
-    async def _retrying(self, method: Method[Request, Response], request: Request) -> Response:
-        """Repeat a call that failed in a way that may pass."""
-        for attempt in range(self._limits.retries):
-            try:
-                return await self._once(method, request)
-            except MandorlaError as error:
-                if not error.code.info.retryable:
-                    raise
-            await back_off(attempt)
-        return await self._once(method, request)
-
-    async def _until_ready(
-        self, method: Method[Request, Response], request: Request, patience: float
-    ) -> Response:
-        """Repeat a call for as long as the peer says that it is preparing."""
-        give_up = time.monotonic() + patience
+        First those that hold, and then each that comes, at least once and in order. If the node goes away,
+        this waits for it, however long, and goes on where it was. Keep the number of the last match that you
+        acted upon, and begin there the next time.
+        """
         attempt = 0
         while True:
-            left = give_up - time.monotonic()
-            if left <= 0:
-                raise TransportError(Code.DEADLINE, "the peer did not get ready")
+            call = self._stub.Follow(operator_pb2.FollowRequest(after=after))
             try:
-                return await self._once(method, request, min(left, self._limits.call_timeout))
+                async for message in call:
+                    yield match_from(message)
+                    after, attempt = message.event, 0
+            except grpc.aio.AioRpcError as error:
+                failure = self._error_from(error)
+                if failure.code is not Code.NODE_NOT_RUNNING:
+                    raise failure from None
+            finally:
+                call.cancel()
+            await back_off(attempt, longest=_LONGEST_WAIT)
+            attempt += 1
+
+    async def matches(
+        self, peer: str = "", kind: operator_pb2.Kind.ValueType = operator_pb2.KIND_UNSPECIFIED
+    ) -> AsyncIterator[FoundMatch]:
+        """Yield what matches now, oldest first; of one peer or of one kind if asked."""
+        request = operator_pb2.MatchesRequest(peer=peer, kind=kind)
+        try:
+            async for match in self._stub.Matches(request, timeout=_LONG):
+                yield match_from(match)
+        except grpc.aio.AioRpcError as error:
+            raise self._error_from(error) from None
+
+    async def ingest(
+        self,
+        target: operator_pb2.Set.ValueType,
+        rows: Iterable[IngestRow],
+        strict: bool = False,
+        suppress: bool = True,
+        unit: str = "line",
+    ) -> IngestReport:
+        """Have rows taken in; `suppress` holds back from the flagged set what many share.
+
+        What `rows` raises ends the ingest; a strict one then leaves nothing behind.
+        """
+        failure: list[Exception] = []
+
+        async def requests() -> AsyncIterator[operator_pb2.IngestRequest]:
+            options = operator_pb2.IngestOptions(
+                set=target, strict=strict, no_suppress=not suppress, unit=unit
+            )
+            yield operator_pb2.IngestRequest(options=options)
+            try:
+                for batch in _batches(rows):
+                    yield operator_pb2.IngestRequest(rows=operator_pb2.IngestRows(rows=batch))
+            except Exception as error:
+                # gRPC would swallow it and end the stream, and the node would finish as if all were well.
+                failure.append(error)
+                call.cancel()
+
+        call = self._stub.Ingest(requests(), timeout=_LONG)
+        try:
+            return _report_from(await call)
+        except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+            if failure:
+                raise failure[0] from None
+            if isinstance(error, grpc.aio.AioRpcError):
+                raise self._error_from(error) from None
+            raise
+
+    async def start_round(
+        self, peer: str, kind: operator_pb2.Kind.ValueType, collection: str
+    ) -> AsyncIterator[operator_pb2.RoundProgress]:
+        """Run a round and yield its progress; the last message holds the result."""
+        request = operator_pb2.StartRoundRequest(peer=peer, kind=kind, collection=collection)
+        try:
+            async for progress in self._stub.StartRound(request, timeout=_LONG):
+                yield progress
+        except grpc.aio.AioRpcError as error:
+            raise self._error_from(error) from None
+
+    async def status(self, deadline: float = _QUICK, now: bool = False) -> operator_pb2.StatusResponse:
+        """Ask how the node is, for up to `deadline` seconds; `now` waits for nothing that is compared."""
+        request = operator_pb2.StatusRequest(now=now)
+        return await self._answered(lambda left: self._stub.Status(request, timeout=left), deadline)
+
+    async def pause(self, peer: str, paused: bool) -> None:
+        """Have a peer paused, or let it go on."""
+        try:
+            await self._stub.Pause(operator_pb2.PauseRequest(peer=peer, paused=paused), timeout=_QUICK)
+        except grpc.aio.AioRpcError as error:
+            raise self._error_from(error) from None
+
+    async def renew_card(self, endpoint: str) -> str:
+        """Have the lab's card renewed, with another endpoint unless it is empty; return its file's text."""
+        try:
+            request = operator_pb2.RenewCardRequest(endpoint=endpoint)
+            return (await self._stub.RenewCard(request, timeout=_QUICK)).card
+        except grpc.aio.AioRpcError as error:
+            raise self._error_from(error) from None
+
+    async def _take(
+        self,
+        target: operator_pb2.Set.ValueType,
+        indicators: Iterable[tuple[str, str]],
+        label: Label,
+        group: str,
+        suppress: bool = True,
+    ) -> IngestReport:
+        rows = [
+            IngestRow(number, kind, value, label, group) for number, (kind, value) in enumerate(indicators, 1)
+        ]
+        return await self.take(target, rows, suppress, "indicator")
+
+    async def take(
+        self, target: operator_pb2.Set.ValueType, rows: Sequence[IngestRow], suppress: bool, unit: str
+    ) -> IngestReport:
+        """Have a few rows taken in; if the node goes away meanwhile, they are sent again when it is back."""
+        return await self._present(lambda: self.ingest(target, rows, suppress=suppress, unit=unit))
+
+    async def _answered(self, call: Callable[[float], Awaitable[Answer]], deadline: float) -> Answer:
+        """Make a call that may be repeated, for up to `deadline` seconds."""
+        ends = time.monotonic() + deadline
+
+        async def once() -> Answer:
+            try:
+                return await call(max(0.0, ends - time.monotonic()))
+            except grpc.aio.AioRpcError as error:
+                raise self._error_from(error) from None
+
+        return await self._present(once, deadline)
+
+    async def _present(self, call: Callable[[], Awaitable[Answer]], deadline: float = _LONG) -> Answer:
+        """Repeat a call while the node is away, as long as patience lasts."""
+        gives_up = time.monotonic() + min(self._patience, deadline)
+        attempt = 0
+        while True:
+            try:
+                return await call()
             except MandorlaError as error:
-                transient = error.code is Code.NOT_READY or (
-                    error.code.info.retryable and attempt < self._limits.retries
-                )
-                if not transient:
+                if error.code is not Code.NODE_NOT_RUNNING or time.monotonic() >= gives_up:
                     raise
-                attempt = 0 if error.code is Code.NOT_READY else attempt + 1
-            await back_off(attempt)
+            await back_off(attempt, longest=_LONGEST_WAIT)
+            attempt += 1
+
+    def _error_from(self, error: grpc.aio.AioRpcError) -> MandorlaError:
+        for key, value in error.trailing_metadata() or ():
+            if key == CODE_KEY and isinstance(value, str) and value in Code.__members__:
+                code = Code[value]
+                # This lab's own node may say more than the public message.
+                details = (error.details() or "").removeprefix(code.info.message)
+                return NodeError(code, details.strip())
+        match error.code():
+            # A node that stops cancels what is still going on.
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+                return NodeError(Code.NODE_NOT_RUNNING, str(self._path))
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return NodeError(Code.DEADLINE, "the node did not answer in time")
+            case grpc.StatusCode.RESOURCE_EXHAUSTED:
+                return NodeError(Code.MESSAGE_TOO_LARGE)
+            case other:
+                return NodeError(Code.INTERNAL, f"the node answered {other.name}")
 
 
-async def back_off(attempt: int) -> None:
-    """Wait before attempt number `attempt + 1`: longer each time, and never as long as somebody else."""
-    longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2**attempt)
-    await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, no secret
+def match_from(message: operator_pb2.Match) -> FoundMatch:
+    """Read a match."""
+    label = message.label
+    return FoundMatch(
+        type=message.indicator.type,
+        value=message.indicator.value,
+        peer=message.peer,
+        kind=kind_name(message.kind),
+        first_matched=message.first_matched,
+        label=Label(
+            reason=Reason(label.reason),
+            severity=Severity(label.severity),
+            confidence=label.confidence,
+            first_seen=label.first_seen,
+            expires=label.expires,
+            tlp=Tlp(label.tlp),
+        ),
+        round_id=message.round_id,
+        group=message.group,
+        tokens=message.tokens,
+        event=message.event,
+    )
 
 
-class ClientFactory(Protocol):
-    """Makes a client for a pinned peer."""
+def _report_from(answer: operator_pb2.IngestResponse) -> IngestReport:
+    return IngestReport(
+        added=answer.added,
+        known=answer.known,
+        duplicates=answer.duplicates,
+        rejected=tuple(RejectedRow(row.line, Code[row.code], row.reason) for row in answer.rejected),
+        rejected_total=answer.rejected_total,
+        held_back=answer.held_back,
+        held_by=dict(answer.held_by),
+    )
 
-    def __call__(self, card: Card, own: OwnCard | None = None) -> PeerClient:
-        """Make a client that shows one of this lab's cards: `own`, or else the one that the peer knows."""
-        ...
+
+def kind_name(kind: operator_pb2.Kind.ValueType) -> str:
+    """Write a kind of round as the command line does."""
+    return operator_pb2.Kind.Name(kind).removeprefix("KIND_").lower()
+
+
+def _batches(rows: Iterable[IngestRow]) -> Iterator[list[operator_pb2.IngestRow]]:
+    """Group rows so that no message comes near the limit."""
+    batch: list[operator_pb2.IngestRow] = []
+    size = 0
+    for row in rows:
+        message = operator_pb2.IngestRow(
+            line=row.line,
+            type=row.type,
+            value=row.value,
+            label=operator_pb2.Label(
+                reason=row.label.reason,
+                severity=row.label.severity,
+                confidence=row.label.confidence,
+                first_seen=row.label.first_seen,
+                expires=row.label.expires,
+                tlp=row.label.tlp,
+            ),
+            group=row.group,
+        )
+        batch.append(message)
+        size += message.ByteSize()
+        if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

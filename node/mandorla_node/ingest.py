@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY, Indicator
 
 from .formats.rows import IngestRow, RejectedRow
+from .ingest_report import MAX_REPORTED, IngestReport
 from .store import IndicatorSet, LabelledIndicator, Store
 from .suppression import Suppression
 
-MAX_REPORTED = 1000
-"""Rejected rows that are reported one by one; all are counted."""
-
 _GROUP: Final = re.compile(r"[!-~]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What became of the rows: each is added, known, a duplicate in this ingest, rejected, or held back.
-
-    A row that only adds its group to an indicator of another row is counted with the duplicates. A row is
-    held back because many share what it names; `held_by` counts them by list.
-    """
-
-    added: int
-    known: int
-    duplicates: int
-    rejected: tuple[RejectedRow, ...]
-    rejected_total: int
-    held_back: int = 0
-    held_by: dict[str, int] = field(default_factory=dict)
 
 
 def require_group(name: str) -> None:
@@ -64,7 +44,7 @@ class Ingestor:
         # What was merely seen is not judged, so it may be anybody's.
         self._suppression = suppression if target is IndicatorSet.FLAGGED else None
         self._id: int | None = None
-        self._accepted = 0
+        self._accepted = self._added = self._known = 0
         self._spool: list[LabelledIndicator] = []
         self._rejected: list[RejectedRow] = []
         self._rejected_total = 0
@@ -106,11 +86,10 @@ class Ingestor:
                 f"{self._rejected_total} bad rows, the first in {self._unit} {first.line}: {first.reason}",
             )
         self._store(self._spool)
-        counts = self._indicators.counts(self._target, self._id)
         return IngestReport(
-            added=counts.added,
-            known=counts.known,
-            duplicates=self._accepted - counts.added - counts.known,
+            added=self._added,
+            known=self._known,
+            duplicates=self._accepted - self._added - self._known,
             rejected=tuple(self._rejected),
             rejected_total=self._rejected_total,
             held_back=self._suppression.total if self._suppression else 0,
@@ -119,7 +98,10 @@ class Ingestor:
 
     def _store(self, rows: Sequence[LabelledIndicator]) -> None:
         if rows:
-            self._id = self._indicators.add(self._target, rows, self._id)
+            counts = self._indicators.add(self._target, rows, self._id)
+            self._id = counts.ingest_id
+            self._added += counts.added
+            self._known += counts.known
 
 
 def _group(row: IngestRow) -> str:

@@ -21,6 +21,7 @@ from .checking import Checking, Verdict
 from .formats.rows import IngestRow
 from .home import Home
 from .ingest import Ingestor
+from .notices.notifying import Delivery, Notifying
 from .observing.metrics import Metrics
 from .observing.status import KIND_VALUES, SET_VALUES
 from .observing.view import NodeView
@@ -57,6 +58,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         initiator: Initiator,
         checking: Checking,
         changes: Changes,
+        notifying: Notifying,
         renewal: Renewal,
         view: NodeView,
         metrics: Metrics,
@@ -67,6 +69,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         self._initiator = initiator
         self._checking = checking
         self._changes = changes
+        self._notifying = notifying
         self._renewal = renewal
         self._view = view
         self._metrics = metrics
@@ -206,7 +209,9 @@ class Operator(operator_pb2_grpc.OperatorServicer):
         async with _errors(context):
             if not request.now:
                 await self._rounds.settled()
-            return await self._view.status(request.now)
+            status = await self._view.status(request.now)
+            status.notices.extend(map(_notices, await asyncio.to_thread(self._notifying.deliveries)))
+            return status
 
     async def RenewCard(
         self, request: operator_pb2.RenewCardRequest, context: Context
@@ -259,6 +264,16 @@ def _verdict(verdict: Verdict) -> operator_pb2.CheckResult:
         matches=map(match_message, verdict.matches),
         compared_with=verdict.compared_with,
         actionable=verdict.actionable,
+    )
+
+
+def _notices(delivery: Delivery) -> operator_pb2.NoticeStatus:
+    return operator_pb2.NoticeStatus(
+        receiver=delivery.receiver,
+        waiting=delivery.waiting,
+        failures=delivery.failures,
+        failing_since=delivery.failing_since,
+        last_error=delivery.last_error,
     )
 
 

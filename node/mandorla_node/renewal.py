@@ -23,12 +23,12 @@ from mandorla_protocol.errors import Code, InputError, MandorlaError, TransportE
 from mandorla_protocol.signatures import lab_id
 
 from . import certificates, files, own_cards
-from .client import ClientFactory
 from .clock import Clock
 from .home import Home
 from .keys.kinds import SourceKind
 from .limits import TokenBucket
 from .own_cards import OwnCard
+from .peer_client import ClientFactory
 from .store import Peer, Store
 
 _LOG = structlog.get_logger()

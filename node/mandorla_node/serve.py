@@ -29,17 +29,18 @@ from . import certificates
 from .admission import MAX_REQUEST, Admission
 from .changes import Changes
 from .checking import Checking
-from .client import PeerClient
 from .clock import Clock, system_clock
 from .exchange import Exchange
 from .home import Home
 from .limits import PeerLimits
 from .logs import configure_logs
+from .notices.notifying import Notifying
 from .observing.health import Health, HealthService, Pulse
 from .observing.metrics import Metrics
 from .observing.view import NodeView
 from .operator_service import Operator
 from .own_cards import OwnCard
+from .peer_client import PeerClient
 from .policy import Policies
 from .preparing import Preparing
 from .renewal import OwnCards, Renewal
@@ -143,13 +144,11 @@ async def running(
         checking = Checking(store, rounds, changes, settings.action, clock)
         stack.push_async_callback(checking.note)
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
-        service = Operator(home, store, rounds, initiator, checking, changes, renewal, view, metrics)
-        operator = _operator_server(home, service, HealthService(pulse))
-        for server in (peers, operator):
-            await server.start()
-            stack.push_async_callback(server.stop, _GRACE)
-        home.operator_socket.chmod(0o600)
-        stack.callback(home.operator_socket.unlink, missing_ok=True)
+        notifying = Notifying(home, store, changes, clock)
+        stack.push_async_callback(_stopped, asyncio.create_task(notifying.run()))
+        beside = (checking, changes, notifying, renewal, view, metrics)
+        service = Operator(home, store, rounds, initiator, *beside)
+        await _start(stack, home, peers, _operator_server(home, service, HealthService(pulse)))
         # Called in the opposite order: the peers hear of the end before anything is gone.
         for end in (service.leave, rounds.settled, responder.stop, rounds.abort_all):
             stack.push_async_callback(end)
@@ -174,6 +173,15 @@ def _end_in_time() -> None:
     timer = threading.Timer(_STOPPED_WITHIN, end)
     timer.daemon = True
     timer.start()
+
+
+async def _start(stack: contextlib.AsyncExitStack, home: Home, *servers: grpc.aio.Server) -> None:
+    """Let servers answer until the stack is left, the operator's for the owner of the home only."""
+    for server in servers:
+        await server.start()
+        stack.push_async_callback(server.stop, _GRACE)
+    home.operator_socket.chmod(0o600)
+    stack.callback(home.operator_socket.unlink, missing_ok=True)
 
 
 def _beside(stack: contextlib.AsyncExitStack, work: Coroutine[object, object, None]) -> None:

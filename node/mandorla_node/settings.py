@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -31,8 +32,13 @@ from mandorla_protocol.card import require_endpoint
 from mandorla_protocol.errors import Code, InputError, NodeError
 from mandorla_protocol.indicators import REGISTRY, Collection
 
+from .notices.address import require_proxy, require_webhook
+
 Positive = Annotated[int, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+Webhook = Annotated[str, AfterValidator(require_webhook)]
+Proxy = Annotated[str, AfterValidator(require_proxy)]
+Argument = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 
 
 class RoundPolicy(BaseModel):
@@ -152,6 +158,25 @@ class SuppressionPolicy(BaseModel):
     """This lab's own files, or folders of them; relative to the home."""
 
 
+class NotifyPolicy(BaseModel):
+    """Which of the lab's own systems are told of each new match, and how (docs/gateway.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    webhook: Webhook | None = None
+    """An https address, or one of http on this machine alone."""
+    command: tuple[Argument, ...] = ()
+    """A program and its arguments, run without a shell; it reads the notice from its standard input."""
+    secret_file: Path = Path("notify.secret")
+    """What webhooks are signed with; relative to the home, and made if it is the default and missing."""
+    ca_file: Path | None = None
+    """Certificates that the webhook's must lead to, as PEM; None stands for those of the system."""
+    proxy: Proxy | None = None
+    """An HTTP proxy for the webhook; the environment's is never used."""
+    timeout: Annotated[float, Field(gt=0, le=300)] = 15.0
+    """Seconds for one attempt."""
+
+
 class KeySettings(BaseModel):
     """Where the key comes from that seals the home's secrets, and how certificates change. Times: seconds."""
 
@@ -261,6 +286,7 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     limits: Limits = Limits()
     observe: ObservePolicy = ObservePolicy()
+    notify: NotifyPolicy = NotifyPolicy()
 
     @classmethod
     def settings_customise_sources(
@@ -415,6 +441,10 @@ legal_basis = "{policy.legal_basis}"
 source = "{keys.source}"             # of the key that seals the home's secrets; home: none (`mandorla rekey`)
 # overlap = {keys.overlap}         # how long a certificate is taken beside the one that follows it
 # renew_before = {keys.renew_before}   # before its certificate expires the node renews it by itself; 0: never
+
+[notify]
+# webhook = "https://..."    # told of each new match, signed with notify.secret (docs/gateway.md)
+# command = ["/path/to/program"]    # likewise, on its standard input
 
 [limits]
 # calls_per_second = {limits.calls_per_second}

@@ -21,9 +21,9 @@ from mandorla_protocol.log.checkpoint import (
 from mandorla_protocol.log.proofs import MAX_PROOF
 from mandorla_protocol.merkle import EMPTY_ROOT, HASH_SIZE
 
-from .client import PeerClient
 from .clock import Clock
 from .home import Home
+from .peer_client import PeerClient
 from .store import Peer, Store, Submitted, Witnessed
 
 _ATTEMPTS: Final = 3

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mandorla.v1 import exchange_pb2
 from mandorla_node.changes import Changes
-from mandorla_node.client import PeerClient, Traffic
 from mandorla_node.home import Home
 from mandorla_node.limits import PeerLimits
 from mandorla_node.observing.metrics import Metrics
+from mandorla_node.peer_client import PeerClient, Traffic
 from mandorla_node.renewal import Renewal
 from mandorla_node.rounds.active import ActiveRound
 from mandorla_node.rounds.agreement import Terms

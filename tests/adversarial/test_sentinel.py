@@ -19,7 +19,7 @@ import structlog
 from google.protobuf.message import Message
 
 from mandorla.v1 import exchange_pb2, operator_pb2
-from mandorla_node import admission, client
+from mandorla_node import admission, peer_client
 from mandorla_node.logs import configure_logs
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.errors import MandorlaError
@@ -165,10 +165,10 @@ def test_nothing_that_watches_a_node_sees_a_sentinel(
 
 def _record_messages(monkeypatch: pytest.MonkeyPatch, wire: list[bytes]) -> None:
     """Copy each message between the labs as it is sent or served."""
-    once = client.PeerClient._once
+    once = peer_client.PeerClient._once
     admitted = admission.Admission._admitted
 
-    async def sent(self: client.PeerClient, method: object, request: Message, *rest: object) -> Message:
+    async def sent(self: peer_client.PeerClient, method: object, request: Message, *rest: object) -> Message:
         wire.append(request.SerializeToString())
         response = await once(self, method, request, *rest)  # type: ignore[arg-type]
         wire.append(response.SerializeToString())
@@ -179,5 +179,5 @@ def _record_messages(monkeypatch: pytest.MonkeyPatch, wire: list[bytes]) -> None
         wire.append(response.SerializeToString())
         return response
 
-    monkeypatch.setattr(client.PeerClient, "_once", sent)
+    monkeypatch.setattr(peer_client.PeerClient, "_once", sent)
     monkeypatch.setattr(admission.Admission, "_admitted", served)

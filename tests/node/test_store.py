@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 from mandorla_node.home import Home
 from mandorla_node.store import (
     IndicatorSet,
+    IngestCounts,
     LabelledIndicator,
     RoundState,
     Store,
@@ -230,16 +231,16 @@ def test_a_seed_does_not_open_under_another_key(
     other.close()
 
 
-def test_an_ingest_counts_what_is_new_known_and_doubled(store: Store) -> None:
-    indicators = store.indicators
-    first = indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2), flagged(1)], None)
-    indicators.add(IndicatorSet.FLAGGED, [flagged(2)], first)
-    counts = indicators.counts(IndicatorSet.FLAGGED, first)
-    assert (counts.added, counts.known) == (2, 0)
-    second = indicators.add(IndicatorSet.FLAGGED, [flagged(2), flagged(3)], None)
-    counts = indicators.counts(IndicatorSet.FLAGGED, second)
-    assert (counts.added, counts.known) == (1, 1)
-    assert indicators.sizes() == [("ipv4", IndicatorSet.FLAGGED, 3)]
+@pytest.mark.parametrize("target", list(IndicatorSet))
+def test_an_ingest_counts_what_is_new_known_and_doubled(store: Store, target: IndicatorSet) -> None:
+    add = store.indicators.add
+    first = add(target, [flagged(1), flagged(2), flagged(1)], None)
+    assert (first.added, first.known) == (2, 0)
+    again = add(target, [flagged(2), flagged(3)], first.ingest_id)
+    assert again == IngestCounts(first.ingest_id, 1, 0)
+    second = add(target, [flagged(2), flagged(3, confidence=1), flagged(4)], None)
+    assert second == IngestCounts(first.ingest_id + 1, 1, 2)
+    assert store.indicators.sizes() == [("ipv4", target, 4)]
 
 
 def test_only_a_changed_label_is_published_again(store: Store) -> None:

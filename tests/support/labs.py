@@ -16,7 +16,9 @@ from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_node.home import Home
 from mandorla_node.ingest import Ingestor, IngestReport, IngestRow
 from mandorla_node.serve import running
-from mandorla_node.store import IndicatorSet
+from mandorla_node.store import IndicatorSet, LabelledIndicator
+from mandorla_protocol.header import ROUND_ID_SIZE, Kind, RoundId
+from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, RoundProposed, decode_entry
 
@@ -170,3 +172,17 @@ def code_of(error: grpc.aio.AioRpcError) -> str:
     """Return the catalogue code that a failed call carries."""
     metadata: Sequence[tuple[str, str | bytes]] = tuple(error.trailing_metadata() or ())
     return str(dict(metadata).get("mandorla-code", error.code().name))
+
+
+def record_matches(home: Home, peer: Home, values: Iterable[str], label: Label | None = None) -> None:
+    """Record, at a node that does not run, that addresses match with a peer by `watch`."""
+    wanted = [Indicator.parse("ipv4", value) for value in values]
+    store = home.open_store()
+    try:
+        store.indicators.add(IndicatorSet.OBSERVED, [LabelledIndicator(one, Label()) for one in wanted], None)
+        places = store.indicators.whereabouts(wanted)
+        found = [(places[one].number, label or Label()) for one in wanted]
+        round_id = RoundId(os.urandom(ROUND_ID_SIZE))
+        store.matches.record(peer.card.identity, Kind.WATCH, "infrastructure", round_id, found)
+    finally:
+        store.close()

@@ -13,7 +13,7 @@ from benchmarks.results import Result
 MEMBERS = {"metric", "size", "ours", "peer", "value", "ratio", "unit"}
 
 
-@pytest.mark.parametrize("name", ["bench", "peers"])
+@pytest.mark.parametrize("name", ["bench", "peers", "watch"])
 def test_recorded_results_have_the_closed_schema_and_a_row_each(name: str) -> None:
     recorded = json.loads((results.FOLDER / f"{name}.json").read_text("utf-8"))
     assert recorded

@@ -13,7 +13,7 @@ from .options import HomeOption, JsonOption
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mandorla.v1 import operator_pb2
+    from ..client import Verdict
 
 
 def check(
@@ -41,16 +41,15 @@ def check(
         _print(results)
 
 
-async def _ask(socket: Path, kind: str, values: Sequence[str]) -> Sequence[operator_pb2.CheckResult]:
-    from ..operator_client import OperatorClient
+async def _ask(socket: Path, kind: str, values: Sequence[str]) -> Sequence[Verdict]:
+    from ..client import Client
 
-    async with OperatorClient(socket) as client:
-        return await client.check([(kind, value) for value in values])
+    async with Client(socket, patience=0) as client:
+        return await client.check_many([(kind, value) for value in values])
 
 
-def _print(results: Sequence[operator_pb2.CheckResult]) -> None:
+def _print(results: Sequence[Verdict]) -> None:
     from ..formats.rows import name_of
-    from ..operator_client import match_from
     from .output import console, safe, table
 
     rows = table(
@@ -61,13 +60,12 @@ def _print(results: Sequence[operator_pb2.CheckResult]) -> None:
         wide=("value", "flagged by peers", "compared with"),
     )
     for result in results:
-        found = [match_from(match) for match in result.matches]
         said = {
             match.peer: f"{match.peer} ({name_of(match.label.reason)}, {name_of(match.label.severity)})"
-            for match in found
+            for match in result.matches
         }
         rows.add_row(
-            safe(result.indicator.value, "bold"),
+            safe(result.value, "bold"),
             safe("flagged", "red") if result.flagged_here else safe("not flagged", "dim"),
             safe(", ".join(said.values()), "red") if said else safe("none", "dim"),
             safe(", ".join(result.compared_with)) if result.compared_with else safe("no peer yet", "dim"),
@@ -75,19 +73,18 @@ def _print(results: Sequence[operator_pb2.CheckResult]) -> None:
     console().print(rows)
 
 
-def _write_json(results: Sequence[operator_pb2.CheckResult]) -> None:
-    from ..operator_client import match_from
+def _write_json(results: Sequence[Verdict]) -> None:
     from .output import write_json
 
     write_json(
         [
             {
-                "type": result.indicator.type,
-                "value": result.indicator.value,
+                "type": result.type,
+                "value": result.value,
                 "flagged_here": result.flagged_here,
                 "compared_with": list(result.compared_with),
                 "actionable": result.actionable,
-                "matches": [match_from(match).as_object() for match in result.matches],
+                "matches": [match.as_object() for match in result.matches],
             }
             for result in results
         ]

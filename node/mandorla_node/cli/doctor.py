@@ -129,8 +129,8 @@ def _engine() -> Finding:
 def _home(path: Path) -> Iterator[Finding]:
     from contextlib import closing
 
+    from ..client import node_answers
     from ..home import Home
-    from ..operator_client import node_answers
     from ..suppression import Suppressor
     from ..suppression.lists import warning_lists
     from .output import plural

@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -18,17 +17,19 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, InputError
 
+from ..client import Client, node_answers
 from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
+from ..formats.compressed import peek, unpacked
 from ..formats.lines import Source
 from ..home import Home, Place
-from ..ingest import MAX_REPORTED, Ingestor, IngestReport
-from ..operator_client import OperatorClient, node_answers
+from ..ingest import Ingestor
+from ..ingest_report import MAX_REPORTED, IngestReport
 from ..store import IndicatorSet
 from ..suppression import Suppressor
 from .output import console, interactive
 
 _BATCH: Final = 2_000
-_SETS: Final = {"flagged": operator_pb2.SET_FLAGGED, "observed": operator_pb2.SET_OBSERVED}
+SETS: Final = {"flagged": operator_pb2.SET_FLAGGED, "observed": operator_pb2.SET_OBSERVED}
 
 
 @contextmanager
@@ -41,44 +42,43 @@ def opened(name: str) -> Iterator[BinaryIO]:
         raise InputError(Code.BAD_FILE, f"{name}: {error.strerror}") from None
 
 
+def sniffed(source: Source) -> tuple[Format, Source]:
+    """Tell plain lines from JSON Lines by the first byte, and return the whole source with it."""
+    first, whole = peek(unpacked(source), 1)
+    return Format.JSONL if first == b"{" else Format.PLAIN, whole
+
+
 def feed(
     home: Place,
     target: str,
     strict: bool,
     source: BinaryIO,
-    written_as: Format,
+    written_as: Format | None,
     defaults: RowDefaults,
     suppress: bool = True,
 ) -> IngestReport:
     """Ingest a list, with a progress bar on a terminal; return what became of its rows.
 
+    A format that is not given is told by the first byte.
+
     Raises InputError: BAD_ROWS if it is strict and a row is bad, BAD_FILE if it cannot be read.
     """
-    unread = _Unread(strict, written_as.unit)
     with _metered(source) as metered:
-        rows = unread.sift(read_rows(metered, written_as, defaults))
+        told, whole = (written_as, metered) if written_as else sniffed(metered)
+        unread = _Unread(strict, told.unit)
+        rows = unread.sift(read_rows(whole, told, defaults))
         if node_answers(home.operator_socket):
-            report = asyncio.run(_feed_node(home, target, strict, rows, suppress, written_as.unit))
+            report = asyncio.run(_feed_node(home, target, strict, rows, suppress, told.unit))
         else:
-            report = _feed_store(Home.open(home.path), target, strict, rows, suppress, written_as.unit)
+            report = _feed_store(Home.open(home.path), target, strict, rows, suppress, told.unit)
     return unread.added_to(report)
 
 
 async def _feed_node(
     home: Place, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
 ) -> IngestReport:
-    async with OperatorClient(home.operator_socket) as client:
-        answer = await client.ingest(_SETS[target], rows, strict, suppress, unit)
-    rejected = tuple(RejectedRow(row.line, Code[row.code], row.reason) for row in answer.rejected)
-    return IngestReport(
-        answer.added,
-        answer.known,
-        answer.duplicates,
-        rejected,
-        answer.rejected_total,
-        answer.held_back,
-        dict(answer.held_by),
-    )
+    async with Client(home.operator_socket, patience=0) as client:
+        return await client.ingest(SETS[target], rows, strict, suppress, unit)
 
 
 def _feed_store(
@@ -120,12 +120,7 @@ class _Unread:
 
     def added_to(self, report: IngestReport) -> IngestReport:
         """Return the report with these rows in it."""
-        rejected = sorted((*report.rejected, *self._first), key=lambda row: row.line)
-        return replace(
-            report,
-            rejected=tuple(rejected[:MAX_REPORTED]),
-            rejected_total=report.rejected_total + self._total,
-        )
+        return report + IngestReport(rejected=tuple(self._first), rejected_total=self._total)
 
 
 @contextmanager

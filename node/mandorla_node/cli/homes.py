@@ -101,9 +101,9 @@ def renew(
     from mandorla_protocol.card import Card, require_endpoint
 
     from .. import files
+    from ..client import Client, node_answers
     from ..clock import system_clock
     from ..home import CONFIG, Home
-    from ..operator_client import OperatorClient, node_answers
     from ..renewal import renew_stopped
     from ..settings import with_values
     from .output import console, pairs, safe, write_json
@@ -115,7 +115,7 @@ def renew(
         changed = with_values(config.read_text("utf-8"), "", {"endpoint": endpoint})
 
     async def ask() -> str:
-        async with OperatorClient(place.operator_socket) as client:
+        async with Client(place.operator_socket, patience=0) as client:
             return await client.renew_card(endpoint)
 
     runs = node_answers(place.operator_socket)

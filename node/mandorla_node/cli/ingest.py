@@ -14,7 +14,7 @@ from .options import HomeOption, JsonOption
 if TYPE_CHECKING:
     from mandorla_protocol.labels import Label
 
-    from ..ingest import IngestReport
+    from ..ingest_report import IngestReport
 
 _SHOWN = 10
 
@@ -87,24 +87,29 @@ def ingest(
     from ..formats import Format, RowDefaults, format_of
     from ..home import Home
     from ..ingest import require_group
-    from . import feeding
+    from . import feeding, streaming
 
     given = {"reason": reason, "severity": severity, "confidence": confidence, "tlp": tlp, "expires": expires}
-    source_format = Format(written_as.value) if written_as else format_of(file)
+    source_format = Format(written_as.value) if written_as else None if file == "-" else format_of(file)
     if source_format is Format.PLAIN and not kind:
         raise InputError(Code.BAD_INPUT, "a plain list needs --type")
     _require_type(kind)
     if group:
         require_group(group)
     defaults = RowDefaults(kind, _label(given, target), group, target is IngestSet.OBSERVED)
+    place, failure = Home.locate(home), None
     with feeding.opened(file) as source:
-        report = feeding.feed(
-            Home.locate(home), target.value, strict, source, source_format, defaults, suppress
-        )
+        if file == "-" and not strict and (source_format is None or source_format in streaming.STREAMS):
+            streamed = streaming.stream(place, target.value, source, source_format, defaults, suppress)
+            report, failure = streamed.report, streamed.failure
+        else:
+            report = feeding.feed(place, target.value, strict, source, source_format, defaults, suppress)
     if as_json:
         _write_json(report)
     else:
-        _print(report, file, target, source_format.unit)
+        _print(report, file, target, source_format.unit if source_format else "line")
+    if failure is not None:
+        raise failure
 
 
 def _require_type(kind: str) -> None:

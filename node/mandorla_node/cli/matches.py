@@ -59,8 +59,8 @@ def matches(
     with a peer as their type needs. Its value is the group's id; tokens says how many match, and the label is
     the gravest of theirs. No indicator, it is not in STIX and MISP, and `ingest` rejects it.
     """
+    from ..client import node_answers
     from ..home import Home
-    from ..operator_client import node_answers
 
     place = Home.locate(home)
     # The node opens what is sealed; ids in STIX and MISP are keyed by the identity.
@@ -153,7 +153,7 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
 
 def _found(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
     """Yield the matches, from the node if it runs and from its store if not."""
-    from ..operator_client import node_answers
+    from ..client import node_answers
 
     return (
         _from_node(home, peer, kind) if node_answers(home.operator_socket) else _from_store(home, peer, kind)
@@ -163,7 +163,7 @@ def _found(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMat
 def _from_node(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
     from mandorla.v1 import operator_pb2
 
-    from ..operator_client import OperatorClient
+    from ..client import Client
 
     wanted = {
         None: operator_pb2.KIND_UNSPECIFIED,
@@ -172,7 +172,7 @@ def _from_node(home: Place, peer: str, kind: RoundKind | None) -> Generator[Foun
     }[kind]
 
     async def stream() -> AsyncIterator[FoundMatch]:
-        async with OperatorClient(home.operator_socket) as client:
+        async with Client(home.operator_socket, patience=0) as client:
             async for match in client.matches(peer, wanted):
                 yield match
 

@@ -127,14 +127,14 @@ def resume(name: Annotated[str, typer.Argument(help="The peer's name.")], home: 
 def _set_paused(name: str, home: Path, *, paused: bool) -> None:
     import asyncio
 
+    from ..client import Client, node_answers
     from ..home import Home
-    from ..operator_client import OperatorClient, node_answers
     from .output import console, safe
 
     opened = Home.open(home)
 
     async def ask() -> None:
-        async with OperatorClient(opened.operator_socket) as operator:
+        async with Client(opened.operator_socket, patience=0) as operator:
             await operator.pause(name, paused)
 
     if node_answers(opened.operator_socket):

@@ -69,12 +69,12 @@ async def _run(
     """Run the rounds one after another; one that fails does not keep the others from being run."""
     from mandorla.v1 import operator_pb2
 
-    from ..operator_client import OperatorClient
+    from ..client import Client
     from .round_view import Ended
 
     wanted = operator_pb2.KIND_SHARED if kind is RoundKind.SHARED else operator_pb2.KIND_WATCH
     ended: list[Ended] = []
-    async with OperatorClient(socket) as client:
+    async with Client(socket, patience=0) as client:
         if names is None:
             names = [peer.name for peer in (await client.status()).peers]
             if not names:

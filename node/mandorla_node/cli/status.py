@@ -44,9 +44,9 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
 
 
 async def _ask(socket: Path) -> operator_pb2.StatusResponse:
-    from ..operator_client import OperatorClient
+    from ..client import Client
 
-    async with OperatorClient(socket) as client:
+    async with Client(socket, patience=0) as client:
         return await client.status(now=True)
 
 
@@ -64,8 +64,8 @@ def _print(answer: operator_pb2.StatusResponse) -> None:
 def _write_json(answer: operator_pb2.StatusResponse) -> None:
     from mandorla.v1 import operator_pb2
 
+    from ..client import kind_name
     from ..formats.rows import rfc3339
-    from ..operator_client import kind_name
     from .output import write_json
 
     def moment(seconds: int) -> str | None:

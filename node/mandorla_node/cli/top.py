@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mandorla.v1 import operator_pb2
 
-    from ..operator_client import OperatorClient
+    from ..client import Client
 
 _PATIENCE: Final = 5.0
 _ROUNDS: Final = 8
@@ -33,21 +33,21 @@ def top(
     """Watch the running node: peers, budgets, rounds under way, load. Quit with q or Ctrl-C."""
     import sys
 
+    from ..client import Client
     from ..home import Home
-    from ..operator_client import OperatorClient
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError(Code.BAD_INPUT, "top draws on a terminal; `mandorla status` prints the same once")
     socket = Home.open(home).operator_socket
 
     async def run() -> None:
-        async with OperatorClient(socket) as client:
+        async with Client(socket, patience=0) as client:
             await _watch(client, every)
 
     asyncio.run(run())
 
 
-async def _watch(client: OperatorClient, every: float) -> None:
+async def _watch(client: Client, every: float) -> None:
     """Draw until told to stop; raises MandorlaError if the node does not answer the first time."""
     from rich.live import Live
 

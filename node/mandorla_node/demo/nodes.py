@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
+from ..client import Client
 from ..home import Home
 from ..local import last_words, python_process
-from ..operator_client import OperatorClient
 
 _START_PATIENCE = 60.0
 _POLL = 0.05
@@ -26,7 +26,7 @@ class Node:
 
     home: Home
     process: asyncio.subprocess.Process
-    operator: OperatorClient
+    operator: Client
 
     @property
     def name(self) -> str:
@@ -43,7 +43,7 @@ async def running(homes: dict[str, Home]) -> AsyncIterator[dict[str, Node]]:
             process = await stack.enter_async_context(
                 python_process(home, (*_SERVE, "--home", str(home.path)), settings=_SETTINGS)
             )
-            operator = await stack.enter_async_context(OperatorClient(home.operator_socket))
+            operator = await stack.enter_async_context(Client(home.operator_socket, patience=0))
             nodes[name] = Node(home, process, operator)
         yield nodes
 

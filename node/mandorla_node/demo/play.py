@@ -12,9 +12,9 @@ from pathlib import Path
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
+from ..client import Client
 from ..formats.rows import IngestRow
 from ..local import make_homes
-from ..operator_client import OperatorClient
 from . import lists
 from .lists import Lab
 from .nodes import Node, require_running, running, until_ready
@@ -111,7 +111,7 @@ async def _meet(labs: Sequence[Lab], nodes: dict[str, Node], stage: Stage) -> Re
     return Result(engine, flagged, observed, tuple(rounds), findings)
 
 
-async def _ingest(lab: Lab, operator: OperatorClient, stage: Stage) -> tuple[int, int]:
+async def _ingest(lab: Lab, operator: Client, stage: Stage) -> tuple[int, int]:
     """Take a lab's lists in; return the sizes of its flagged and its observed set."""
     seen = 0
     with stage.step(f"{lab.name} ingests its lists") as step:

@@ -33,6 +33,8 @@ class FoundMatch:
     round_id: bytes
     group: str = ""
     tokens: int = 1
+    event: int = 0
+    """Its number, in the order in which matches begin."""
 
     def __repr__(self) -> str:
         """Show the peer and the kind only: the value stays out of logs and tracebacks."""

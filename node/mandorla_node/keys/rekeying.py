@@ -12,8 +12,8 @@ from pathlib import Path
 from mandorla_protocol.errors import Code, NodeError
 
 from .. import files, own_cards
+from ..client import node_answers
 from ..home import CONFIG, Home
-from ..operator_client import node_answers
 from ..settings import with_values
 from ..vault import Vault
 from . import sealed

@@ -29,7 +29,7 @@ from mandorla_protocol.header import Kind
 from mandorla_protocol.indicators import Collection
 
 from ..clock import Clock, system_clock
-from ..ingest import IngestReport
+from ..ingest_report import IngestReport
 from ..store import IndicatorSet
 
 UNKNOWN_PEER: Final = "unknown"

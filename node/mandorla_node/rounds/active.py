@@ -23,8 +23,8 @@ from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from mandorla_protocol.table import TablePart
 
 from .. import wire, workers
-from ..client import PeerClient
 from ..observing.metrics import kind_label
+from ..peer_client import PeerClient
 from ..store import Peer, RoundState, Store, StoredChunk
 from ..tables import Ready
 from ..workers import Workers

@@ -20,7 +20,7 @@ from mandorla_protocol.session.querier import QuerierState
 from mandorla_protocol.table import TablePart, TableReader
 
 from .. import wire, workers
-from ..client import PeerClient
+from ..peer_client import PeerClient
 from ..store import AskedEpoch, IndicatorSet, Store
 from ..workers import Workers
 

@@ -17,7 +17,8 @@ from mandorla_protocol.log.entries import RoundClosed, RoundProposed
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.sizes import PAGE_SIZE
 
-from ..client import PeerClient, back_off
+from ..backoff import back_off
+from ..peer_client import PeerClient
 from ..store import Peer, RoundState
 from ..tables import Tables
 from . import agreement

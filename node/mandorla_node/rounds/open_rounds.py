@@ -20,10 +20,10 @@ from mandorla_protocol.session.transcript import CloseStatement
 
 from .. import wire
 from ..changes import Changes
-from ..client import ClientFactory, PeerClient
 from ..clock import Clock
 from ..home import Home
 from ..observing.metrics import Metrics
+from ..peer_client import ClientFactory, PeerClient
 from ..policy import Policies
 from ..renewal import Renewal
 from ..store import Peer, RoundState, Store

@@ -17,6 +17,7 @@ from .holding import Additions, FlagState, HeldEpoch, Holding
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Whereabouts
 from .log import Log, Submitted, Witnessed
 from .matches import Matches, MatchRecord
+from .notices import Notices
 from .overview import Backlog, Overview, StoreState
 from .peers import Peer, Peers
 from .restoring import Restoring
@@ -63,6 +64,7 @@ class Store:
         self.comparing = Comparing(database, said)
         self.rounds = Rounds(database, clock)
         self.matches = Matches(database, said, clock)
+        self.notices = Notices(database, clock)
         self.log = Log(database, clock)
         self.overview = Overview(database, clock)
         self.restoring = Restoring(database, clock)

@@ -34,7 +34,7 @@ from mandorla_protocol.table import TableCommitment, TablePart, TableReader
 from .asked import AskedEpoch
 from .bulk import insert_rows
 from .database import Database
-from .indicators import IndicatorSet
+from .indicators import IS_INDICATOR, IndicatorSet, of_indicator
 from .pages import entries_from_leaf, insert_parts
 from .said import Said
 from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
@@ -56,6 +56,16 @@ class Arrivals(NamedTuple):
     def __repr__(self) -> str:
         # Tokens are as good as indicators to whoever can guess.
         return f"Arrivals(indicators={len(self.indicator_ids)})"
+
+
+# Made once: a gateway waits for it, and making it takes longer than running it.
+_COMPARED_WITH = (
+    select(ASKED_EPOCHS.c.holder)
+    .join_from(OWN_TAGS, ASKED_EPOCHS)
+    .join(INDICATORS, INDICATORS.c.id == OWN_TAGS.c.indicator_id)
+    .where(IS_INDICATOR, OWN_TAGS.c.half <= ASKED_EPOCHS.c.halves)
+    .distinct()
+)
 
 
 class Asking:
@@ -257,21 +267,7 @@ class Asking:
     def compared_with(self, indicator: Indicator) -> list[LabId]:
         """Return the peers against whose table an indicator was compared."""
         with self._database.read() as connection:
-            return [
-                LabId(holder)
-                for holder in connection.scalars(
-                    select(ASKED_EPOCHS.c.holder)
-                    .join_from(OWN_TAGS, ASKED_EPOCHS)
-                    .join(INDICATORS, INDICATORS.c.id == OWN_TAGS.c.indicator_id)
-                    .where(
-                        INDICATORS.c.value == indicator.value,
-                        INDICATORS.c.type == indicator.type,
-                        INDICATORS.c.profile == indicator.profile,
-                        OWN_TAGS.c.half <= ASKED_EPOCHS.c.halves,
-                    )
-                    .distinct()
-                )
-            ]
+            return [LabId(holder) for holder in connection.scalars(_COMPARED_WITH, of_indicator(indicator))]
 
     def _members(self, asked: AskedEpoch, source: IndicatorSet) -> Select[int, str, int, str]:
         members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED

@@ -83,8 +83,10 @@ def execute_given(
     columns: tuple[tuple[str, str], ...],
     rows: Sequence[tuple[object, ...]],
     common: tuple[int, ...] = (),
-) -> None:
+) -> int:
     """Execute a statement on rows, which it calls `given`, once or for some of them at a time.
+
+    Return how many rows it inserted or changed.
 
     `columns` names the rows' columns and their types. `common` are the values of the statement's own
     parameters, each of which is a `?`.
@@ -95,10 +97,13 @@ def execute_given(
         # Names and types are the caller's own, and values are parameters.
         given = f"WITH given({names}) AS (SELECT * FROM unnest({arrays})) "  # noqa: S608
         values = tuple(map(list, zip(*rows, strict=True)))
-        connection.exec_driver_sql(given + statement.replace("?", "%s"), (*values, *common))
-        return
+        return connection.exec_driver_sql(given + statement.replace("?", "%s"), (*values, *common)).rowcount
     row = f"({', '.join('?' * len(columns))})"
+    changed = 0
     for start in range(0, len(rows), _TOGETHER):
         some = rows[start : start + _TOGETHER]
         given = f"WITH given({names}) AS (VALUES {', '.join([row] * len(some))}) "
         connection.exec_driver_sql(given + statement, (*chain.from_iterable(some), *common))
+        # The driver counts nothing of a statement that begins with another word than INSERT.
+        changed += int(connection.exec_driver_sql("SELECT changes()").scalar_one())
+    return changed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import bindparam, case, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, exists, func, insert, select, update
 
 from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
 from mandorla_protocol.labels import Label
@@ -40,8 +40,9 @@ class LabelledIndicator:
 
 @dataclass(frozen=True, slots=True)
 class IngestCounts:
-    """Distinct indicators that an ingest brought: new to the set, and known to it."""
+    """Distinct indicators that rows of an ingest brought first: new to the set, and known to it."""
 
+    ingest_id: int
     added: int
     known: int
 
@@ -54,6 +55,19 @@ class Whereabouts:
     observed: bool = False
     flagged: bool = False
     flagged_until: int = 0
+
+
+IS_INDICATOR = and_(
+    INDICATORS.c.value == bindparam("value"),
+    INDICATORS.c.type == bindparam("type"),
+    INDICATORS.c.profile == bindparam("profile"),
+)
+"""The condition that a row is that of an indicator, with the parameters of `of_indicator`."""
+
+
+def of_indicator(indicator: Indicator) -> dict[str, str | int]:
+    """Return the parameters of `IS_INDICATOR`."""
+    return {"value": indicator.value, "type": indicator.type, "profile": indicator.profile}
 
 
 _INDICATOR: Final = (("value", "text"), ("type", "text"), ("profile", "smallint"))
@@ -121,8 +135,10 @@ class Indicators:
         self._database = database
         self._clock = clock
 
-    def add(self, target: IndicatorSet, rows: Sequence[LabelledIndicator], ingest_id: int | None) -> int:
-        """Take rows into a set, as part of an ingest or as a new one; return the ingest's id.
+    def add(
+        self, target: IndicatorSet, rows: Sequence[LabelledIndicator], ingest_id: int | None
+    ) -> IngestCounts:
+        """Take rows into a set, as part of an ingest or as a new one.
 
         A row that the same ingest already brought changes nothing, but that a group of its own is added:
         an indicator belongs to every group that a row named for it.
@@ -140,29 +156,20 @@ class Indicators:
             table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
             last = connection.scalar(select(func.coalesce(func.max(table.c.change), 0)))
             change = int(last or 0) + 1
+            new = table.c.change == change
             if target is IndicatorSet.FLAGGED:
                 flags = [(*key, *_label(row.label, now)) for key, row in members]
                 numbers = (change, change, ingest_id, ingest_id)
-                execute_given(connection, _FLAG, (*_INDICATOR, *_LABEL), flags, numbers)
+                touched = execute_given(connection, _FLAG, (*_INDICATOR, *_LABEL), flags, numbers)
+                new = and_(new, table.c.first_change == change)
             else:
                 seen = [key for key, _ in members]
-                execute_given(
+                touched = execute_given(
                     connection, _OBSERVE, _INDICATOR, seen, (now, now, change, ingest_id, ingest_id)
                 )
             groups.join(connection, target.value, [(row.indicator, row.group) for row in rows if row.group])
-        return ingest_id
-
-    def counts(self, target: IndicatorSet, ingest_id: int | None) -> IngestCounts:
-        """Count what an ingest added to a set, and what it found there."""
-        table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
-        with self._database.read() as connection:
-            added, touched = connection.execute(
-                select(
-                    func.coalesce(func.sum(case((table.c.added_by == ingest_id, 1), else_=0)), 0),
-                    func.count(),
-                ).where(table.c.touched_by == ingest_id)
-            ).one()
-        return IngestCounts(added, touched - added)
+            added = int(connection.scalar(select(func.count()).select_from(table).where(new)) or 0)
+        return IngestCounts(ingest_id, added, touched - added)
 
     def sizes(self) -> list[tuple[str, IndicatorSet, int]]:
         """Count each set by type."""
@@ -197,18 +204,13 @@ class Indicators:
             select(INDICATORS.c.id, OBSERVED.c.indicator_id.label("observed"), FLAGGED.c.expires)
             .outerjoin_from(INDICATORS, OBSERVED)
             .outerjoin(FLAGGED, FLAGGED.c.indicator_id == INDICATORS.c.id)
-            .where(
-                INDICATORS.c.value == bindparam("value"),
-                INDICATORS.c.type == bindparam("type"),
-                INDICATORS.c.profile == bindparam("profile"),
-            )
+            .where(IS_INDICATOR)
         )
         now = self._clock()
         found = {}
         with self._database.read() as connection:
             for indicator in indicators:
-                names = {"value": indicator.value, "type": indicator.type, "profile": indicator.profile}
-                row = connection.execute(one, names).one_or_none()
+                row = connection.execute(one, of_indicator(indicator)).one_or_none()
                 if row is None:
                     found[indicator] = Whereabouts()
                 else:

@@ -10,6 +10,8 @@ from itertools import islice
 from operator import attrgetter
 
 from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
     Insert,
     Row,
     Select,
@@ -38,7 +40,7 @@ from .backends import upsert
 from .bulk import insert_rows
 from .database import Database
 from .events import holds, next_event
-from .indicators import IndicatorSet
+from .indicators import IS_INDICATOR, IndicatorSet, of_indicator
 from .said import Said
 from .schema import (
     GROUP_MATCHES,
@@ -235,28 +237,9 @@ class Matches:
 
     def of(self, indicator: Indicator) -> list[MatchRecord]:
         """Return the matches that hold of one indicator, or of groups that it matches as a part of."""
-        this = (
-            select(INDICATORS.c.id)
-            .where(
-                INDICATORS.c.value == indicator.value,
-                INDICATORS.c.type == indicator.type,
-                INDICATORS.c.profile == indicator.profile,
-            )
-            .scalar_subquery()
-        )
-        part_of = exists().where(
-            PARTIAL_MATCHES.c.peer == GROUP_MATCHES.c.peer,
-            PARTIAL_MATCHES.c.kind == GROUP_MATCHES.c.kind,
-            PARTIAL_MATCHES.c.indicator_id == this,
-        )
-        now = self._clock()
-        its_groups = select(GROUP_MEMBERS.c.group_id).where(GROUP_MEMBERS.c.indicator_id == this)
-        statements = (
-            _of_anyone(_alone(now), MATCHES).where(MATCHES.c.indicator_id == this),
-            _of_anyone(_grouped(now), GROUP_MATCHES).where(GROUP_MATCHES.c.group_id.in_(its_groups), part_of),
-        )
+        named = {**of_indicator(indicator), "now": self._clock()}
         with self._database.read() as connection:
-            rows = [row for statement in statements for row in connection.execute(statement)]
+            rows = [row for statement in _statements_of() for row in connection.execute(statement, named)]
         return sorted(
             (_record(row, self._said) for row in rows), key=lambda one: (one.peer_name, one.kind, one.group)
         )
@@ -315,7 +298,24 @@ def _target(kind: Kind) -> str:
     return (IndicatorSet.FLAGGED if kind is Kind.SHARED else IndicatorSet.OBSERVED).value
 
 
-def _alone(now: int) -> Select[tuple[object, ...]]:
+@lru_cache(maxsize=1)
+def _statements_of() -> tuple[Select[tuple[object, ...]], ...]:
+    """Return what selects the matches of an indicator; made once, which takes longer than running it."""
+    this = select(INDICATORS.c.id).where(IS_INDICATOR).scalar_subquery()
+    part_of = exists().where(
+        PARTIAL_MATCHES.c.peer == GROUP_MATCHES.c.peer,
+        PARTIAL_MATCHES.c.kind == GROUP_MATCHES.c.kind,
+        PARTIAL_MATCHES.c.indicator_id == this,
+    )
+    now = bindparam("now", type_=BigInteger)
+    its_groups = select(GROUP_MEMBERS.c.group_id).where(GROUP_MEMBERS.c.indicator_id == this)
+    return (
+        _of_anyone(_alone(now), MATCHES).where(MATCHES.c.indicator_id == this),
+        _of_anyone(_grouped(now), GROUP_MATCHES).where(GROUP_MATCHES.c.group_id.in_(its_groups), part_of),
+    )
+
+
+def _alone(now: ColumnElement[int] | int) -> Select[tuple[object, ...]]:
     """Select the indicators that match by themselves."""
     return (
         select(
@@ -332,7 +332,7 @@ def _alone(now: int) -> Select[tuple[object, ...]]:
     )
 
 
-def _grouped(now: int) -> Select[tuple[object, ...]]:
+def _grouped(now: ColumnElement[int] | int) -> Select[tuple[object, ...]]:
     """Select the groups that match, in the columns of `_alone`."""
     return (
         select(

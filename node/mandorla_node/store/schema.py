@@ -341,6 +341,14 @@ SIGHTINGS = Table(
     Column("reported_at", BigInteger, nullable=False),
 )
 
+# Receivers of notices of matches, and the last event that each has acknowledged.
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("receiver", Text, primary_key=True),
+    Column("event", BigInteger, nullable=False),
+)
+
 # Times at which the store was restored from a backup: no epoch that began before one has a higher number.
 RESTORES = Table(
     "restores",

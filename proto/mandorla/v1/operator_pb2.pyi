@@ -662,6 +662,7 @@ class StatusResponse(_message.Message):
     CARD_ISSUED_FIELD_NUMBER: _builtins.int
     CARD_EXPIRES_FIELD_NUMBER: _builtins.int
     KEY_SOURCE_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
     lab: _builtins.str
     endpoint: _builtins.str
     engine: _builtins.str
@@ -694,6 +695,10 @@ class StatusResponse(_message.Message):
 
     @_builtins.property
     def load(self) -> Global___Load: ...
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoticeStatus]:
+        """The lab's own systems that are told of matches."""
+
     def __init__(
         self,
         *,
@@ -714,10 +719,11 @@ class StatusResponse(_message.Message):
         card_issued: _builtins.int = ...,
         card_expires: _builtins.int = ...,
         key_source: _builtins.str = ...,
+        notices: _abc.Iterable[Global___NoticeStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "counted_before", b"counted_before", "load", b"load"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "card_expires", b"card_expires", "card_issued", b"card_issued", "comparing", b"comparing", "counted_before", b"counted_before", "endpoint", b"endpoint", "engine", b"engine", "gaps", b"gaps", "health", b"health", "key_source", b"key_source", "lab", b"lab", "load", b"load", "open_rounds", b"open_rounds", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before", "card_expires", b"card_expires", "card_issued", b"card_issued", "comparing", b"comparing", "counted_before", b"counted_before", "endpoint", b"endpoint", "engine", b"engine", "gaps", b"gaps", "health", b"health", "key_source", b"key_source", "lab", b"lab", "load", b"load", "notices", b"notices", "open_rounds", b"open_rounds", "peers", b"peers", "rounds", b"rounds", "sets", b"sets", "started", b"started", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__counted_before: _TypeAlias = _typing.Literal["counted_before"]  # noqa: Y015
     _WhichOneofArgType__counted_before: _TypeAlias = _typing.Literal["_counted_before", b"_counted_before"]  # noqa: Y015
@@ -1084,3 +1090,37 @@ class RenewCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RenewCardResponse: _TypeAlias = RenewCardResponse  # noqa: Y015
+
+@_typing.final
+class NoticeStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIVER_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    FAILING_SINCE_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    receiver: _builtins.str
+    """webhook or command."""
+    waiting: _builtins.int
+    """Matches that hold and that it has not acknowledged."""
+    failures: _builtins.int
+    """Attempts that failed since the last that did not, since when, and why the last one did."""
+    failing_since: _builtins.int
+    last_error: _builtins.str
+    def __init__(
+        self,
+        *,
+        receiver: _builtins.str = ...,
+        waiting: _builtins.int = ...,
+        failures: _builtins.int = ...,
+        failing_since: _builtins.int = ...,
+        last_error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failing_since", b"failing_since", "failures", b"failures", "last_error", b"last_error", "receiver", b"receiver", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoticeStatus: _TypeAlias = NoticeStatus  # noqa: Y015

@@ -121,7 +121,7 @@ class NodesChannel:
 
     async def _check(self, lab: int, indicator: Written, now: int) -> None:
         await self._nodes[lab].set_clock(self._start + now)
-        await self._nodes[lab].operator.check([indicator])
+        await self._nodes[lab].operator.check(*indicator)
 
     def _rows(self, resources: Iterable[Resource]) -> list[IngestRow]:
         return [IngestRow(line, *self._write(resource)) for line, resource in enumerate(resources, 1)]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mandorla_node.client import Client
 from mandorla_node.home import Home
 from mandorla_node.local import last_words, make_homes, python_process
-from mandorla_node.operator_client import OperatorClient
 from mandorla_protocol.errors import Code, NodeError
 
 from .lab import READY, SET
@@ -26,7 +26,7 @@ class LabNode:
 
     home: Home
     process: asyncio.subprocess.Process
-    operator: OperatorClient
+    operator: Client
 
     @property
     def name(self) -> str:
@@ -74,7 +74,7 @@ async def cluster(folder: Path, names: Sequence[str], now: int, budget: int) -> 
             process = await stack.enter_async_context(
                 python_process(home, (*_LAB, str(home.path), str(now)), answers=True, settings=settings)
             )
-            operator = await stack.enter_async_context(OperatorClient(home.operator_socket))
+            operator = await stack.enter_async_context(Client(home.operator_socket, patience=0))
             nodes.append(LabNode(home, process, operator))
         await asyncio.gather(*(node.expect(READY) for node in nodes))
         yield nodes

@@ -117,7 +117,7 @@ def test_a_wrong_value_is_refused_without_being_shown(run: Run, pair: list[Home]
 
 
 def test_a_node_ends_with_its_parent(folder: Path) -> None:
-    from mandorla_node.operator_client import node_answers
+    from mandorla_node.client import node_answers
     from tests.support import labs
 
     from .conftest import serving
