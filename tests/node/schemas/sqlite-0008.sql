@@ -44,7 +44,7 @@ CREATE TABLE peers (
 	name TEXT NOT NULL, 
 	card TEXT NOT NULL, 
 	added_at BIGINT NOT NULL, 
-	last_contact BIGINT NOT NULL, 
+	last_contact BIGINT NOT NULL, paused_at BIGINT DEFAULT '0' NOT NULL, 
 	CONSTRAINT pk_peers PRIMARY KEY (lab), 
 	CONSTRAINT uq_peers_name UNIQUE (name)
 );
@@ -259,14 +259,4 @@ CREATE TABLE card_receipts (
 	certificate_hash BLOB NOT NULL, 
 	at BIGINT NOT NULL, 
 	CONSTRAINT pk_card_receipts PRIMARY KEY (peer)
-);
-CREATE TABLE restores (
-	number INTEGER NOT NULL, 
-	at BIGINT NOT NULL, 
-	epochs_beyond BIGINT NOT NULL, 
-	CONSTRAINT pk_restores PRIMARY KEY (number)
-);
-CREATE TABLE unheard (
-	peer BLOB NOT NULL, 
-	CONSTRAINT pk_unheard PRIMARY KEY (peer)
 );

@@ -4,6 +4,7 @@ CREATE TABLE peers (
 	card TEXT COLLATE "C" NOT NULL, 
 	added_at BIGINT NOT NULL, 
 	last_contact BIGINT NOT NULL, 
+	paused_at BIGINT NOT NULL, 
 	CONSTRAINT pk_peers PRIMARY KEY (lab), 
 	CONSTRAINT uq_peers_name UNIQUE (name)
 );
@@ -69,6 +70,7 @@ CREATE TABLE asked_epochs (
 	frontier BYTEA NOT NULL, 
 	halves BIGINT NOT NULL, 
 	begun SMALLINT NOT NULL, 
+	masked SMALLINT NOT NULL, 
 	CONSTRAINT pk_asked_epochs PRIMARY KEY (id), 
 	CONSTRAINT uq_asked_epochs_holder_collection_number UNIQUE (holder, collection, number)
 );
@@ -160,8 +162,8 @@ CREATE TABLE flagged (
 	CONSTRAINT fk_flagged_added_by FOREIGN KEY(added_by) REFERENCES ingests (id), 
 	CONSTRAINT fk_flagged_touched_by FOREIGN KEY(touched_by) REFERENCES ingests (id)
 );
-CREATE INDEX ix_flagged_change ON flagged (change);
 CREATE INDEX ix_flagged_expires ON flagged (expires) WHERE expires > 0;
+CREATE INDEX ix_flagged_change ON flagged (change);
 CREATE TABLE observed (
 	indicator_id BIGINT NOT NULL, 
 	first_seen BIGINT NOT NULL, 
