@@ -204,7 +204,8 @@ class Node:
             settings=SimpleNamespace(rounds=RoundPolicy(), peers={}),
         )
         self.peer = cast(
-            Peer, SimpleNamespace(lab=_IDS[1 - who], name=NAMES[1 - who], caught=False, card=None)
+            Peer,
+            SimpleNamespace(lab=_IDS[1 - who], name=NAMES[1 - who], caught=False, paused_at=0, card=None),
         )
         store = cast(
             Store,
@@ -223,7 +224,7 @@ class Node:
             cast(Tables, None),
             Changes(),
             _clock,
-            cast(Renewal, None),
+            cast(Renewal, SimpleNamespace(introduce=_introduced)),
             _METRICS,
         )
         half = cast(QuerierHalf, Half(self, client, asks))
@@ -278,6 +279,10 @@ class Node:
         self.dead = True
         self.loop.abandon()
         self.records.finish(HEADER.round_id, RoundState.UNCONFIRMED)
+
+
+async def _introduced(_peer: Peer) -> None:
+    """Have no card that the peer does not know."""
 
 
 class Agreed(Initiator):
