@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-SYSTEMD = Path("node/packaging/systemd").resolve()
+SYSTEMD = Path(__file__).parents[2] / "node/packaging/systemd"
 UNIT = SYSTEMD / "mandorla@.service"
 
 Unit = dict[str, dict[str, list[str]]]

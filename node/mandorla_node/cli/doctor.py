@@ -129,6 +129,8 @@ def _engine() -> Finding:
 def _home(path: Path) -> Iterator[Finding]:
     from contextlib import closing
 
+    from mandorla_protocol.card import fingerprint
+
     from ..client import node_answers
     from ..home import Home
     from ..suppression import Suppressor
@@ -140,6 +142,7 @@ def _home(path: Path) -> Iterator[Finding]:
         home = Home.locate(path)
         card = home.read_card()
         yield Finding("card", f"{card.name} at {card.endpoint}")
+        yield Finding("fingerprint", fingerprint(card.identity))
         yield from _keys(home)
         yield _certificate(home, card)
         yield Finding("socket", "a node runs" if node_answers(home.operator_socket) else "no node runs")
