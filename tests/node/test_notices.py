@@ -153,7 +153,9 @@ def test_a_receiver_that_fails_is_asked_again_and_the_order_is_kept(
         assert hidden not in logged
 
 
-def test_a_receiver_that_is_away_loses_nothing_and_is_seen_in_the_status(labs: list[Home]) -> None:
+def test_a_receiver_that_is_away_loses_nothing_and_is_seen_in_the_status(
+    labs: list[Home], capfd: pytest.CaptureFixture[str]
+) -> None:
     receiver = Receiver()
     with receiving(receiver):
         pass
@@ -166,6 +168,13 @@ def test_a_receiver_that_is_away_loses_nothing_and_is_seen_in_the_status(labs: l
             notices = await until(client, lambda notices: notices.failures > 1)
             assert (notices.waiting, notices.last_error) == (3, "connection refused")
             assert notices.failing_since
+            for options in ([], ["--json"]):
+                command = (sys.executable, "-m", "mandorla_node.cli", "status", "--home", str(home.path))
+                shown = await asyncio.create_subprocess_exec(*command, *options)
+                assert await shown.wait() == 0
+            out = capfd.readouterr().out
+            assert "The webhook has not been told of 3 matches: since" in " ".join(out.split())
+            assert '"last_error": "connection refused"' in out
             with receiving(receiver):
                 calls = [await received(receiver) for _ in range(3)]
                 await until(client, lambda notices: not notices.waiting)

@@ -163,6 +163,16 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
                 }
                 for gap in answer.gaps
             ],
+            "notices": [
+                {
+                    "receiver": one.receiver,
+                    "waiting": one.waiting,
+                    "failures": one.failures,
+                    "failing_since": moment(one.failing_since),
+                    "last_error": one.last_error or None,
+                }
+                for one in answer.notices
+            ],
             "counted_before": answer.counted_before if answer.HasField("counted_before") else None,
             "load": {field.name: getattr(answer.load, field.name) for field in answer.load.DESCRIPTOR.fields},
         }

@@ -89,6 +89,11 @@ def warnings(status: operator_pb2.StatusResponse) -> Iterator[Text]:
         issued = rfc3339(status.card_issued)[:10]
         said = f"Not yet said that they pinned the card of {issued}: {', '.join(waiting)}"
         yield safe(said, "yellow")
+    for notices in status.notices:
+        if notices.failures:
+            missed = f"has not been told of {plural(notices.waiting, 'match', 'matches')}"
+            since = f"since {rfc3339(notices.failing_since)}, {notices.last_error}"
+            yield safe(f"The {notices.receiver} {missed}: {since}", "yellow")
     for peer in status.peers:
         if peer.paused_at:
             yield safe(f"{peer.name} was paused {ago(peer.paused_at)}: mandorla peer resume", "yellow")
