@@ -88,6 +88,7 @@ class Checking:
                 await asyncio.to_thread(self._store.indicators.touch, seen)
             except MandorlaError as error:
                 _LOG.warning("not noted", code=error.code.name)
+                self._seen = seen | self._seen
 
     async def check(self, wanted: Sequence[tuple[str, str]]) -> list[Verdict]:
         """Return what is known of indicators, by type and text; record as observed what can match alone.
@@ -123,7 +124,10 @@ class Checking:
             await self._asked_about({REGISTRY[one.type].collection for one in new})
             places |= await asyncio.to_thread(self._store.indicators.whereabouts, new)
         read = await asyncio.to_thread(self._read, places)
+        now = self._clock()
         for known in read:
+            if known.number:
+                self._seen[known.number] = now
             if known.number and evictions == self._evictions:
                 self._remember(known)
         return {known.verdict.indicator: known.verdict for known in read}

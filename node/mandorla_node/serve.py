@@ -22,7 +22,6 @@ from grpc_health.v1 import health_pb2_grpc
 
 from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
 from mandorla_protocol.card import Card
-from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, NodeError
 
 from . import certificates
@@ -49,6 +48,7 @@ from .rounds.open_rounds import OpenRounds
 from .rounds.responder import Responder
 from .store import Store
 from .supervision import supervised
+from .sweeping import Sweeping
 from .tables import Tables
 from .watching import Watching
 from .witness import Witness
@@ -65,7 +65,6 @@ _LEAVE = 5.0
 _STOPPED_WITHIN = 30.0
 """Seconds after which a node that was asked to stop ends, whatever it still does: it loses no more by that
 than by a crash, which is nothing."""
-_SWEEP_INTERVAL = 600.0
 _LOOK_AT_PEERS_EVERY = 0.05
 """Seconds for which a handshake finds the peers of the last one: whoever can connect can have us look."""
 _THREADS = 18
@@ -116,8 +115,6 @@ async def running(
         pool = Workers(settings.engine, settings.workers)
         stack.callback(pool.close)
         store.rounds.interrupt_open()
-        _beside(stack, _sweep(store, home.card.identity, settings.audit.keep_elements, clock))
-
         cards = OwnCards(home.cards, settings.keys.overlap, clock)
 
         def client(card: Card, own: OwnCard | None = None) -> PeerClient:
@@ -144,6 +141,7 @@ async def running(
         checking = Checking(store, rounds, changes, settings.action, clock)
         stack.push_async_callback(checking.note)
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
+        _beside(stack, Sweeping(store, home.card.identity, settings, checking, changes, clock).run())
         notifying = Notifying(home, store, changes, clock)
         stack.push_async_callback(_stopped, asyncio.create_task(notifying.run()))
         beside = (checking, changes, notifying, renewal, view, metrics)
@@ -200,17 +198,6 @@ async def _stopped(task: asyncio.Task[None]) -> None:
     """End a task, and wait until it has."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def _sweep(store: Store, lab: LabId, keep: int, clock: Clock) -> None:
-    """Destroy keys when their epochs end, whether or not a peer asks again; forget elements in time."""
-    while True:
-        with suppress(NodeError):
-            await asyncio.to_thread(store.holding.destroy_expired, lab)
-            if keep:
-                await asyncio.to_thread(store.rounds.forget_elements, clock() - keep)
-            await asyncio.to_thread(store.scrub)
-        await asyncio.sleep(_SWEEP_INTERVAL)
 
 
 def _peer_server(

@@ -213,6 +213,17 @@ class TestMatch:
         assert [record.first_matched for record in lab.matches()] == [began]
         assert lab.store.matches.count(lab.peers[0]) == 1
 
+    def test_ends_when_a_round_that_stands_takes_a_part_away(self, lab: Lab) -> None:
+        ingest(lab.store, [(1, "one"), (2, "one"), (3, "one")], OBSERVED)
+        lab.round(1, 2, 3, kind=Kind.WATCH)
+        ids, also = lab.ids(), (lab.peers[0], Kind.WATCH, "prompts", lab.round_id)
+        lab.store.matches.renew(*also, [], [ids[value(3)]])
+        assert lab.shown() == [("one", 2)]
+        lab.store.matches.renew(*also, [], [ids[value(2)]])
+        assert lab.shown() == []
+        lab.store.matches.renew(*also, [(ids[value(2)], Label())])
+        assert lab.shown() == [("one", 2)]
+
     def test_another_collection_ends_no_match(self, lab: Lab) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1")])
         lab.round("a", "b")

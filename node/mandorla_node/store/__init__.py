@@ -21,6 +21,7 @@ from .notices import Notices
 from .overview import Backlog, Overview, StoreState
 from .peers import Peer, Peers
 from .restoring import Restoring
+from .retaining import Forgotten, Retaining
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
 from .said import Said
 from .staging import OwnedPart
@@ -32,6 +33,7 @@ __all__ = [
     "Backlog",
     "Candidates",
     "FlagState",
+    "Forgotten",
     "HeldEpoch",
     "IndicatorSet",
     "IngestCounts",
@@ -68,6 +70,7 @@ class Store:
         self.log = Log(database, clock)
         self.overview = Overview(database, clock)
         self.restoring = Restoring(database, clock)
+        self.retaining = Retaining(database, clock)
 
     @classmethod
     def open(cls, path: Path, vault: Vault, clock: Clock, url: str = "", alone: bool = False) -> Store:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Insert,
     and_,
@@ -135,6 +136,7 @@ def settle(
     ended = connection.execute(
         update(GROUP_MATCHES).where(standing, GROUP_MATCHES.c.round_id != round_id).values(ended_at=now)
     ).rowcount
+    ended += lapse(connection, now, standing)
     connection.execute(
         delete(PARTIAL_MATCHES).where(
             PARTIAL_MATCHES.c.peer == peer,
@@ -144,6 +146,28 @@ def settle(
         )
     )
     return held - ended, held - before
+
+
+def lapse(connection: Connection, now: int, of: ColumnElement[bool]) -> int:
+    """End those of some groups' matches that have fewer parts left than their type needs; count them.
+
+    A round that stands takes parts away, and so does whoever forgets what was observed.
+    """
+    left = (
+        select(func.count())
+        .select_from(GROUP_MEMBERS)
+        .join(PARTIAL_MATCHES, PARTIAL_MATCHES.c.indicator_id == GROUP_MEMBERS.c.indicator_id)
+        .where(
+            GROUP_MEMBERS.c.group_id == GROUP_MATCHES.c.group_id,
+            PARTIAL_MATCHES.c.peer == GROUP_MATCHES.c.peer,
+            PARTIAL_MATCHES.c.kind == GROUP_MATCHES.c.kind,
+            PARTIAL_MATCHES.c.round_id == GROUP_MATCHES.c.round_id,
+        )
+        .scalar_subquery()
+    )
+    its_type = select(GROUPS.c.type).where(GROUPS.c.id == GROUP_MATCHES.c.group_id).scalar_subquery()
+    short = and_(of, GROUP_MATCHES.c.ended_at == 0, left < case(_NEEDED, value=its_type))
+    return connection.execute(update(GROUP_MATCHES).where(short).values(ended_at=now)).rowcount
 
 
 @lru_cache

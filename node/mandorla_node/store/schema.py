@@ -184,7 +184,7 @@ OWN_TAGS = Table(
     "own_tags",
     METADATA,
     Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
-    # No foreign key: looking each up costs as much as keeping it, and indicators are never deleted.
+    # No foreign key: looking each up costs as much as keeping it. Whoever forgets indicators looks in here.
     Column("indicator_id", _NUMBER, primary_key=True),
     Column("tag", LargeBinary, nullable=False),
     Column("label_key", LargeBinary, nullable=False),
@@ -292,7 +292,8 @@ MATCHES = Table(
     Column("event", _NUMBER, primary_key=True, autoincrement=False),
     Column("peer", LargeBinary, nullable=False),
     Column("kind", SmallInteger, nullable=False),
-    # No foreign keys: looking each up costs as much as keeping it, and neither is ever deleted.
+    # No foreign keys: looking each up costs as much as keeping it. Rounds are never deleted, and whoever
+    # forgets indicators looks in here.
     Column("indicator_id", _NUMBER, nullable=False),
     Column("round_id", LargeBinary, nullable=False),
     Column("label", LargeBinary, nullable=False),
@@ -308,7 +309,7 @@ PARTIAL_MATCHES = Table(
     METADATA,
     Column("peer", LargeBinary, primary_key=True),
     Column("kind", SmallInteger, primary_key=True),
-    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True, index=True),
     Column("round_id", ForeignKey("rounds.id"), nullable=False),
     Column("severity", SmallInteger, nullable=False),  # of the label, to find the gravest of a group
     Column("confidence", SmallInteger, nullable=False),
@@ -336,7 +337,7 @@ SIGHTINGS = Table(
     "sightings",
     METADATA,
     Column("peer", LargeBinary, primary_key=True),
-    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
+    Column("indicator_id", ForeignKey("indicators.id"), primary_key=True, index=True),
     Column("round_id", ForeignKey("rounds.id"), nullable=False),
     Column("reported_at", BigInteger, nullable=False),
 )

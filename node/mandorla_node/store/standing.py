@@ -116,7 +116,11 @@ class Standing:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
             for number in indicator_ids:
                 mine = (OWN_TAGS.c.epoch_id == self._asked.id, OWN_TAGS.c.indicator_id == number)
-                row = connection.execute(select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)).one()
+                row = connection.execute(
+                    select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)
+                ).one_or_none()
+                if row is None:
+                    continue  # forgotten meanwhile
                 prefixes = _prefixes(row.tag)
                 if number not in self._own.find(prefixes)[0]:
                     self._own.add(prefixes, [number])

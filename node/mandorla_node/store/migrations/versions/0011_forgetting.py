@@ -1,0 +1,18 @@
+"""Find what is about an indicator by the indicator, so that one can be forgotten.
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the indexes that deleting an indicator looks its references up by."""
+    for table in ("partial_matches", "sightings"):
+        op.create_index(f"ix_{table}_indicator_id", table, ["indicator_id"])
