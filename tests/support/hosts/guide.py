@@ -1,9 +1,9 @@
 """A guide's blocks, read: which host runs which command, and what is then on its screen.
 
 A block that is to be run is fenced as `console`. A line of it is a command after the name of a host and a
-prompt, as in `alder$ mandorla status`; `each` stands for every host, and lines after `> ` go on with the command
-before. Other lines are what is shown; `...` in them stands for anything. A comment `<!-- guide: WORDS -->` is a
-step for the test.
+prompt, as in `alder$ mandorla status`; `each` stands for every host, and lines after `> ` go on with the
+command before. Other lines are what is shown; `...` in them stands for anything. A comment `<!-- guide:
+WORDS -->` is a step for the test.
 """
 
 from __future__ import annotations
