@@ -1,9 +1,9 @@
 """What a host's service manager does: `python -m tests.support.hosts.manager systemctl start mandorla@alder`.
 
-It runs the unit's own command, as its instance, with its credential, and holds it to what the unit says: a start
-is done when the node says that it serves, and a stop has the unit's time. Users and the machine's own key are
-left out. Folders of the host are below $HOST_ROOT. Nodes end with the test: their standard input is the
-descriptor $HOST_LIFE.
+It runs the unit's own command, as its instance, with its credential, and holds it to what the unit says: a
+start is done when the node says that it serves, and a stop has the unit's time. Users and the machine's own
+key are left out. Folders of the host are below $HOST_ROOT. Nodes end with the test: their standard input is
+the descriptor $HOST_LIFE.
 """
 
 from __future__ import annotations
