@@ -83,13 +83,11 @@ def measure(store: Store, count: int) -> None:
     first = None
     with timed(f"flag {count // 2:,}", count // 2):
         for batch in rows(0, count // 2):
-            first = indicators.add(flagged, batch, first)
+            first = indicators.add(flagged, batch, first).ingest_id
     second = None
     with timed(f"observe {count:,}", count):
         for batch in rows(0, count):
-            second = indicators.add(observed, batch, second)
-    with timed("count an ingest"):
-        indicators.counts(observed, second)
+            second = indicators.add(observed, batch, second).ingest_id
     with timed(f"observe {min(count, 10**6):,} again", min(count, 10**6)):
         for batch in rows(0, min(count, 10**6)):
             indicators.add(observed, batch, None)
