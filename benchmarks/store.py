@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from mandorla_node.policy import Policies
 from mandorla_node.settings import RoundPolicy
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store
 from mandorla_node.tables import Tables
@@ -131,7 +132,7 @@ def prepare(store: Store, count: int) -> None:
     """Make a table of what a store has flagged."""
     pool = Workers("auto", 0)
     try:
-        tables = Tables(ME, store, pool, RoundPolicy())
+        tables = Tables(ME, store, pool, Policies(RoundPolicy(), {}, store))
         with timed(f"prepare a table of {count:,}", count):
             asyncio.run(tables.prepare(PEER, "infrastructure"))
     finally:
