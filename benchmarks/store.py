@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from mandorla_node.policy import Policies
 from mandorla_node.settings import RoundPolicy
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store
 from mandorla_node.tables import Tables
@@ -83,13 +84,11 @@ def measure(store: Store, count: int) -> None:
     first = None
     with timed(f"flag {count // 2:,}", count // 2):
         for batch in rows(0, count // 2):
-            first = indicators.add(flagged, batch, first)
+            first = indicators.add(flagged, batch, first).ingest_id
     second = None
     with timed(f"observe {count:,}", count):
         for batch in rows(0, count):
-            second = indicators.add(observed, batch, second)
-    with timed("count an ingest"):
-        indicators.counts(observed, second)
+            second = indicators.add(observed, batch, second).ingest_id
     with timed(f"observe {min(count, 10**6):,} again", min(count, 10**6)):
         for batch in rows(0, min(count, 10**6)):
             indicators.add(observed, batch, None)
@@ -133,7 +132,7 @@ def prepare(store: Store, count: int) -> None:
     """Make a table of what a store has flagged."""
     pool = Workers("auto", 0)
     try:
-        tables = Tables(ME, store, pool, RoundPolicy())
+        tables = Tables(ME, store, pool, Policies(RoundPolicy(), {}, store))
         with timed(f"prepare a table of {count:,}", count):
             asyncio.run(tables.prepare(PEER, "infrastructure"))
     finally:

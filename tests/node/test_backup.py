@@ -11,8 +11,9 @@ import shutil
 import stat
 import tarfile
 import threading
+import zlib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -422,7 +423,12 @@ def test_an_archive_that_is_cut_off_or_damaged_is_refused(folder: Path, good: Pa
         bad.write_bytes(content[:size])
         assert refused(bad, folder) is Code.BAD_FILE
     for place in range(12, len(content), len(content) // 20):
-        bad.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        damaged = content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :]
+        with suppress(OSError, EOFError, zlib.error):
+            # Among zeros, another distance to copy from gives the same.
+            if gzip.decompress(damaged) == gzip.decompress(content):
+                continue
+        bad.write_bytes(damaged)
         assert refused(bad, folder) is Code.BAD_FILE
 
 

@@ -117,6 +117,8 @@ class Old:
         if self.revision >= "0010":
             self.put("restores", number=1, at=1, epochs_beyond=7)
             self.put("unheard", peer=CAUGHT)
+        if self.revision >= "0011":
+            self.put("notices", receiver="webhook", event=4)
         self.connection.execute(schemas.VERSION)
         self.put("alembic_version", version_num=self.revision)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,11 @@ from mandorla_node.vault import Vault
 BACKENDS = ("sqlite", "postgresql")
 _USER = "mandorla"
 _TEMPLATE = "empty_store"
+_KEEPER = """
+"$1" start --wait --pgdata="$2" --log="$3" --options="$4" > /dev/null < /dev/null && echo up && read -r _
+"$1" stop --wait --mode=immediate --pgdata="$2" > /dev/null < /dev/null
+rm -rf "$2"
+"""
 _numbers = count()
 
 
@@ -74,10 +80,17 @@ class Server:
         }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._control = binaries / "pg_ctl"
-        log = self.folder / "log"
-        self._run(
-            self._control, "start", "--wait", f"--pgdata={self.data}", f"--log={log}", f"--options={options}"
+        # It stops when its input ends: so with this process, however that ends.
+        self._keeper = subprocess.Popen(
+            ["/bin/sh", "-c", _KEEPER, "sh", self._control, self.data, self.folder / "log", options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            **self._identity(),
         )
+        if self._keeper.stdout is None or not self._keeper.stdout.readline():
+            raise RuntimeError("PostgreSQL does not come up")
         Database(self.folder, self.url("postgres")).close()
         self.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE postgres", to="template1")
 
@@ -104,25 +117,26 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server, and remove what it held."""
-        self._run(self._control, "stop", "--wait", "--mode=immediate", f"--pgdata={self.data}")
+        self._keeper.communicate(timeout=60)
         shutil.rmtree(self.folder)
 
     def _run(self, *command: object) -> None:
-        user = self._user
         ran = subprocess.run(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
             timeout=60,
             check=False,
+            **self._identity(),
         )
         if ran.returncode:
             raise RuntimeError(f"{command[0]} ended with {ran.returncode}")
+
+    def _identity(self) -> dict[str, Any]:
+        user = self._user
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
 
 
 def _other_user() -> pwd.struct_passwd:

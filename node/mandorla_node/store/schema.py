@@ -346,7 +346,7 @@ SIGHTINGS = Table(
 NOTICES = Table(
     "notices",
     METADATA,
-    Column("receiver", Text, primary_key=True),
+    Column("receiver", _TEXT, primary_key=True),
     Column("event", BigInteger, nullable=False),
 )
 

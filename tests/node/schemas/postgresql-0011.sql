@@ -135,6 +135,11 @@ CREATE TABLE matches (
 	CONSTRAINT pk_matches PRIMARY KEY (event), 
 	CONSTRAINT uq_matches_peer_kind_indicator_id UNIQUE (peer, kind, indicator_id)
 );
+CREATE TABLE notices (
+	receiver TEXT COLLATE "C" NOT NULL, 
+	event BIGINT NOT NULL, 
+	CONSTRAINT pk_notices PRIMARY KEY (receiver)
+);
 CREATE TABLE restores (
 	number BIGSERIAL NOT NULL, 
 	at BIGINT NOT NULL, 
@@ -162,8 +167,8 @@ CREATE TABLE flagged (
 	CONSTRAINT fk_flagged_added_by FOREIGN KEY(added_by) REFERENCES ingests (id), 
 	CONSTRAINT fk_flagged_touched_by FOREIGN KEY(touched_by) REFERENCES ingests (id)
 );
-CREATE INDEX ix_flagged_expires ON flagged (expires) WHERE expires > 0;
 CREATE INDEX ix_flagged_change ON flagged (change);
+CREATE INDEX ix_flagged_expires ON flagged (expires) WHERE expires > 0;
 CREATE TABLE observed (
 	indicator_id BIGINT NOT NULL, 
 	first_seen BIGINT NOT NULL, 
