@@ -109,6 +109,7 @@ class Lab:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             await asyncio.to_thread(self.process.wait)
+            self._hang_up()
 
     async def stop(self) -> int:
         """Ask the node to stop, and note how long it takes; return its exit status."""
@@ -122,7 +123,12 @@ class Lab:
             await self.kill()
             return -signal.SIGKILL
         self.stops.append(time.monotonic() - begun)
+        self._hang_up()
         return status
+
+    def _hang_up(self) -> None:
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
 
     def look(self) -> None:
         """Note how much memory the node has, once it has run for a while."""

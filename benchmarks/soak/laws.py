@@ -26,6 +26,9 @@ from mandorla_protocol.header import RoundHeader, RoundId
 from mandorla_protocol.log.entries import ChunkCharged, LogEntry, RoundAgreed, RoundEnded, decode_entry
 
 _CALL = 30.0
+_PASSING = frozenset({"", "ROUND_ABORTED", "PEER_UNAVAILABLE", "UNKNOWN_ROUND", "DEADLINE", "NOT_READY"})
+"""How rounds end of which a node is killed, frozen or stopped. Any other code says that a node erred."""
+
 _QUIET = 1.0
 """Seconds for which a stream of matches is silent when it has told all that there is."""
 
@@ -137,6 +140,7 @@ def recorded(lab: Lab) -> Iterator[str]:
     epochs: dict[RoundId, tuple[LabId, str, int]] = {}
     ended: set[RoundId] = set()
     charged: Counter[tuple[LabId, str, int]] = Counter()
+    codes: Counter[str] = Counter()
     with closing(lab.home.open_store()) as store:
         for entry in _entries(store):
             match entry:
@@ -146,8 +150,10 @@ def recorded(lab: Lab) -> Iterator[str]:
                     epochs[header.round_id] = (epoch.querier, epoch.collection, epoch.number)
                 case RoundEnded():
                     ended.add(entry.round_id)
+                    codes[entry.code] += entry.code not in _PASSING
                 case ChunkCharged():
                     charged[epochs[entry.round_id]] += entry.count
+        yield from (f"{count} rounds ended with {code}" for code, count in codes.items() if count)
         if left := len(epochs.keys() - ended):
             yield f"{left} rounds have no end"
         for peer in store.peers.all():

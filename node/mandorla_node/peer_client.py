@@ -99,8 +99,13 @@ class PeerClient:
     async def subscribe(
         self, request: exchange_pb2.SubscribeRequest, patience: float
     ) -> exchange_pb2.SubscribeResponse:
-        """Wait for up to `patience` seconds for news of the peer's table."""
-        return await self._once(self._stub.Subscribe, request, patience + self._limits.call_timeout / 4)
+        """Wait for up to `patience` seconds for news of the peer's table; repeating it changes nothing.
+
+        A peer that does not answer in time is not asked again: a standing round would be long in noticing
+        that its peer is there in name only.
+        """
+        deadline = patience + self._limits.call_timeout / 4
+        return await self._retrying(self._stub.Subscribe, request, deadline, once=Code.DEADLINE)
 
     async def close_round(
         self, request: exchange_pb2.CloseRequest, patience: float
@@ -148,23 +153,29 @@ class PeerClient:
         method = request.DESCRIPTOR.name.removesuffix("Request")
         self._metrics.call_made(self._name, method, code, time.perf_counter() - started)
 
-    async def _retrying(self, method: Method[Request, Response], request: Request) -> Response:
-        """Repeat a call that failed in a way that may pass."""
+    async def _retrying(
+        self,
+        method: Method[Request, Response],
+        request: Request,
+        deadline: float | None = None,
+        once: Code | None = None,
+    ) -> Response:
+        """Repeat a call that failed in a way that may pass, other than `once`."""
         for attempt in range(self._limits.retries):
             try:
-                return await self._once(method, request)
+                return await self._once(method, request, deadline)
             except MandorlaError as error:
-                if not error.code.info.retryable:
+                if not error.code.info.retryable or error.code is once:
                     raise
             await back_off(attempt)
-        return await self._once(method, request)
+        return await self._once(method, request, deadline)
 
     async def _until_ready(
         self, method: Method[Request, Response], request: Request, patience: float
     ) -> Response:
         """Repeat a call for as long as the peer says that it is preparing."""
         give_up = time.monotonic() + patience
-        attempt = 0
+        attempt = failures = 0
         while True:
             left = give_up - time.monotonic()
             if left <= 0:
@@ -173,12 +184,13 @@ class PeerClient:
                 return await self._once(method, request, min(left, self._limits.call_timeout))
             except MandorlaError as error:
                 transient = error.code is Code.NOT_READY or (
-                    error.code.info.retryable and attempt < self._limits.retries
+                    error.code.info.retryable and failures < self._limits.retries
                 )
                 if not transient:
                     raise
-                attempt = 0 if error.code is Code.NOT_READY else attempt + 1
+                failures = 0 if error.code is Code.NOT_READY else failures + 1
             await back_off(attempt)
+            attempt += 1
 
 
 class ClientFactory(Protocol):

@@ -205,25 +205,53 @@ def test_comparing_delays_no_message(folder: Path, monkeypatch: pytest.MonkeyPat
         go_on.wait(PATIENCE)
         return renew(self, *arguments)
 
-    monkeypatch.setattr(Matches, "renew", slowly)
-
     async def journey() -> None:
         async with serving(lab_a, lab_b, watch=True) as (at_a, at_b):
-            await until_standing(at_a, 1)
+            # Beyond the first comparison, which is of everything.
+            await ingest(at_b, addresses([9]), "observed")
+            await ingest(at_a, addresses([9]), "flagged")
+            await until_matched(at_b, addresses([9]))
+            monkeypatch.setattr(Matches, "renew", slowly)
+            known = await version(at_a, "lab-b")
             await ingest(at_b, addresses([0]), "observed")
             await ingest(at_a, addresses([0]), "flagged")
-            while await version(at_a, "lab-b") < 2:
+            while await version(at_a, "lab-b") < known + 1:
                 pass
             before = await spent(at_a, "lab-b")
             await ingest(at_b, addresses([1]), "observed")
             while await spent(at_a, "lab-b") == before:
                 pass
             await ingest(at_a, addresses([1]), "flagged")
-            while await version(at_a, "lab-b") < 3:
+            while await version(at_a, "lab-b") < known + 2:
                 pass
-            assert await matched(at_b, kind=WATCH) == []
+            assert await matched(at_b, kind=WATCH) == addresses([9])
             go_on.set()
-            await until_matched(at_b, addresses([0, 1]))
+            await until_matched(at_b, addresses([0, 1, 9]))
+
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
+
+
+def test_what_comes_all_at_once_ends_no_round(folder: Path) -> None:
+    """Announcements, answers and observations that arrive together are taken one after another."""
+    lab_a, lab_b = two_labs(folder)
+    count = 40
+
+    async def journey() -> None:
+        async with serving(lab_a, lab_b, watch=True) as (at_a, at_b):
+            await until_standing(at_a, 1)
+
+            async def busy(number: int) -> None:
+                (value,) = addresses([number])
+                await ingest(at_a, [value], "flagged")
+                await ingest(at_b, [value], "flagged")
+                await asyncio.gather(at_a.Check(asking(value)), at_b.Check(asking(value)))
+
+            for start in range(0, count, 4):
+                await asyncio.gather(*map(busy, range(start, start + 4)))
+            for at in (at_a, at_b):
+                await until_matched(at, addresses(range(count)))
+                status = await at.Status(operator_pb2.StatusRequest())
+                assert [(one.state, one.code) for one in status.rounds] == [("open", "")]
 
     asyncio.run(asyncio.wait_for(journey(), PATIENCE))
 

@@ -110,8 +110,10 @@ async def serving(
 
 
 @contextmanager
-def node_process(home: Home, log: Path = Path(os.devnull)) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a node in a process of its own, which logs to a file."""
+def node_process(
+    home: Home, log: Path = Path(os.devnull), watch: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node in a process of its own, which logs to a file; with `watch` it keeps standing rounds."""
     command = [
         sys.executable,
         "-m",
@@ -122,7 +124,8 @@ def node_process(home: Home, log: Path = Path(os.devnull)) -> Iterator[subproces
         "--exit-with-parent",
     ]
     with log.open("ab") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, env=os.environ | NO_WATCH)
+        environment = {**os.environ} if watch else os.environ | NO_WATCH
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, env=environment)
     try:
         yield process
     finally:

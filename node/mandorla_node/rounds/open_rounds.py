@@ -87,6 +87,8 @@ class OpenRounds:
         # A round that begins anew has no more to spend than the one before it.
         self._paces: dict[tuple[LabId, str], Pace] = {}
         self.stopping = False
+        # Rounds that are over, and whose end the store did not take.
+        self._unrecorded: set[RoundId] = set()
 
     async def stop_opening(self) -> None:
         """Begin no more rounds, and join none: the node stops. What is open goes on."""
@@ -136,6 +138,10 @@ class OpenRounds:
 
     async def _record_agreement(self, active: ActiveRound, encoded: bytes, own: bytes, peers: bytes) -> None:
         header, store = active.header, self.store.rounds
+        for over in tuple(self._unrecorded):
+            # As after a crash: what was to be said of it is lost.
+            await asyncio.to_thread(store.finish, over, RoundState.UNCONFIRMED, Code.ROUND_ABORTED.name)
+            self._unrecorded.discard(over)
         await asyncio.to_thread(store.agree, header, active.peer.lab, encoded, own, peers)
         if active.ended.is_set():
             await self._record_early_end(active)
@@ -309,7 +315,9 @@ class OpenRounds:
         )
 
     def forget(self, active: ActiveRound) -> None:
-        """Let a round go that nobody works on any more."""
+        """Let a round go that nobody works on any more; one without an end gets it when the next is agreed."""
+        if active.agreed.is_set() and not active.ended.is_set():
+            self._unrecorded.add(active.header.round_id)
         active.end(RoundState.ABORTED)
         self.open.pop(active.header.round_id, None)
 

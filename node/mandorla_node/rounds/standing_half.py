@@ -77,7 +77,9 @@ class StandingHalf(QuerierHalf):
         self.processed = 0
         self._findings: Findings | None = None
         self._fresh = _Fresh()
+        # What is being asked about. What the asker has found is not, until that was taken in as an event.
         self._waiting: Arrivals | None = None
+        self._arrived: Arrivals | None = None
         self._taken = 0
         self._listener: asyncio.Task[querier.Event] | None = None
         self._asker: asyncio.Task[querier.Event] | None = None
@@ -118,16 +120,20 @@ class StandingHalf(QuerierHalf):
         await asyncio.to_thread(self._store.asking.leave, self._asked)
 
     def _sources(self) -> set[asyncio.Task[querier.Event]]:
-        """Begin to listen and to look for what was observed, where nothing is being read or asked."""
+        """Begin to listen and to look for what was observed, where nothing is being read or asked.
+
+        One that has found something is not begun again before `_step` has taken that in: other events may
+        come between.
+        """
         state = self._state
         begun: set[asyncio.Task[querier.Event]] = set()
         if state.phase is not Phase.STANDING or self.leave.is_set():
             return begun
-        if state.reader.complete and (self._listener is None or self._listener.done()):
+        if state.reader.complete and self._listener is None:
             self._listener = asyncio.create_task(self._listen())
             begun.add(self._listener)
         asked = len(state.answers) == len(state.counts)
-        if asked and self._waiting is None and (self._asker is None or self._asker.done()):
+        if asked and self._waiting is None and self._asker is None:
             self._asker = asyncio.create_task(self._look())
             begun.add(self._asker)
         return begun
@@ -138,8 +144,14 @@ class StandingHalf(QuerierHalf):
                 task.cancel()
 
     async def _step(self, event: querier.Event) -> set[asyncio.Task[querier.Event]]:
-        if isinstance(event, querier.PageReceived) and self._state.phase is Phase.STANDING:
-            self._fresh.pages.append((self._state.reader.position, event.parts))
+        match event:
+            case querier.PageReceived(parts) if self._state.phase is Phase.STANDING:
+                self._fresh.pages.append((self._state.reader.position, parts))
+            case querier.TableAnnounced():
+                self._listener = None
+            case querier.IndicatorsWaiting():
+                self._asker = None
+                self._waiting, self._arrived, self._taken = self._arrived, None, 0
         tasks = await super()._step(event)
         return tasks | self._sources()
 
@@ -190,7 +202,7 @@ class StandingHalf(QuerierHalf):
                         self.leave.set()
                         await asyncio.Event().wait()
                     self._pace.spend(padded)
-                    self._seen, self._waiting, self._taken = until, found, 0
+                    self._seen, self._arrived = until, found
                     return querier.IndicatorsWaiting(len(found.indicator_ids))
                 self._seen = until
                 self._queue.put_nowait(_Fresh(indicator_ids=found.tagged, until=until))

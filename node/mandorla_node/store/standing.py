@@ -120,7 +120,7 @@ class Standing:
                     select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)
                 ).one_or_none()
                 if row is None:
-                    continue  # forgotten meanwhile
+                    continue  # it was forgotten meanwhile
                 prefixes = _prefixes(row.tag)
                 if number not in self._own.find(prefixes)[0]:
                     self._own.add(prefixes, [number])
