@@ -315,7 +315,7 @@ class OpenRounds:
         )
 
     def forget(self, active: ActiveRound) -> None:
-        """Let a round go that nobody works on any more; one without an end gets it when the next is agreed."""
+        """Let a round go that nobody works on any more; if it has no end yet, the next one records it."""
         if active.agreed.is_set() and not active.ended.is_set():
             self._unrecorded.add(active.header.round_id)
         active.end(RoundState.ABORTED)
