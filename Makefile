@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test test-portable check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures bench-watch clean
+.PHONY: install test-tools proof-tools demo test test-portable check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures soak bench-watch clean
 
 install: $(VENV)/.installed
 
@@ -93,6 +93,10 @@ bench: install
 # Each peer is installed in an environment of its own, under .venv-peers.
 bench-peers: install
 	$(BIN)/python -m benchmarks.against $(if $(LARGE),--large)
+
+# An hour of three labs whose nodes are killed every 30 seconds; MINUTES=10 takes ten.
+soak: install
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --kill-every 30
 
 bench-simulator: install
 	$(BIN)/python benchmarks/simulator.py
