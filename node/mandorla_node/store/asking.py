@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -209,16 +210,14 @@ class Asking:
         self, asked: AskedEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
     ) -> None:
         """Keep tags and label keys of own indicators, both joined, pending until the half is done."""
-        columns = zip(indicator_ids, split(tags, TAG_SIZE), split(label_keys, LABEL_KEY_SIZE), strict=True)
         # They come in the order in which they were observed, and are masked in that of their ids.
-        each = sorted(columns)
-        ids = np.array([number for number, _, _ in each], np.int64)
-        keys = self._said.masked(asked, ids, b"".join(key for _, _, key in each))
-        half = asked.halves + 1
-        rows = [
-            (asked.id, number, tag, key, half)
-            for (number, tag, _), key in zip(each, split(keys, LABEL_KEY_SIZE), strict=True)
-        ]
+        order = np.argsort(np.array(indicator_ids, np.int64), kind="stable")
+        ids = np.array(indicator_ids, np.int64)[order]
+        sorted_tags = np.frombuffer(tags, f"V{TAG_SIZE}")[order].tobytes()
+        sorted_keys = np.frombuffer(label_keys, f"V{LABEL_KEY_SIZE}")[order].tobytes()
+        masked = split(self._said.masked(asked, ids, sorted_keys), LABEL_KEY_SIZE)
+        same = repeat(asked.id), repeat(asked.halves + 1)
+        rows = list(zip(same[0], ids.tolist(), split(sorted_tags, TAG_SIZE), masked, same[1], strict=False))
         with self._database.write() as connection:
             insert_rows(connection, OWN_TAGS, _OWN_TAG, rows)
 
