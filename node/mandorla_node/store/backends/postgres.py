@@ -26,6 +26,9 @@ _NODE: Final = int.from_bytes(b"md-serve")
 """The lock of the node that serves."""
 
 _PATIENCE_S: Final = 60
+_HANDOVER_S: Final = 2
+"""How long a node waits for the one before it: a server ends a connection a moment after its client."""
+
 _SCRUB_PATIENCE_MS: Final = 200
 
 _REFUSE: Final = """
@@ -162,14 +165,16 @@ def _configure_writer(connection: DBAPIConnection, _record: ConnectionPoolEntry)
 
 
 def _claim(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    from psycopg.errors import LockNotAvailable  # noqa: PLC0415 - an extra
+
     cursor = connection.cursor()
-    cursor.execute(f"SELECT pg_try_advisory_lock({_NODE})")
-    (held,) = cursor.fetchone() or (False,)
-    cursor.close()
-    connection.commit()
-    if not held:
+    cursor.execute(f"SET LOCAL lock_timeout = '{_HANDOVER_S}s'")
+    try:
+        cursor.execute(f"SELECT pg_advisory_lock({_NODE})")
+    except LockNotAvailable:
         connection.close()
-        raise NodeError(Code.STORE_FAILED, "another node works on this database")
+        raise NodeError(Code.STORE_FAILED, "another node works on this database") from None
+    connection.commit()
 
 
 def _take_turn(connection: Connection) -> None:
