@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, exists, func, insert, select
 
 from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
 from mandorla_protocol.labels import Label
@@ -127,6 +127,11 @@ _OBSERVE: Final = """
     WHERE observed.touched_by <> excluded.touched_by
 """
 
+_SEEN: Final = (("number", "bigint"), ("moment", "bigint"))
+_TOUCH: Final = """
+    UPDATE observed SET last_seen = given.moment FROM given WHERE observed.indicator_id = given.number
+"""
+
 
 class Indicators:
     """The flagged and the observed set of this lab."""
@@ -221,12 +226,8 @@ class Indicators:
 
     def touch(self, seen: Mapping[int, int]) -> None:
         """Record when observed indicators were seen last, by id."""
-        last = update(OBSERVED).where(OBSERVED.c.indicator_id == bindparam("number"))
         with self._database.write() as connection:
-            connection.execute(
-                last.values(last_seen=bindparam("at")),
-                [{"number": number, "at": at} for number, at in sorted(seen.items())],
-            )
+            execute_given(connection, _TOUCH, _SEEN, sorted(seen.items()))
 
 
 def _key(row: LabelledIndicator) -> tuple[str, str, int]:
