@@ -65,7 +65,7 @@ def print_row(size: int, rounds: list[Round]) -> None:
         f"{median(rounds, 'round') / (2 * size) * 1e6:.0f}",
         f"{(median(rounds, 'sent') + median(rounds, 'received')) / (2 * size):.0f}",
         f"{median(rounds, 'cpu'):.1f}",
-        "" if share is None else f"{share:.0%}",
+        "" if share is None else f"{share:.1%}",
         f"{median(rounds, 'node'):.0f}",
         f"{median(rounds, 'workers'):.0f}",
     )

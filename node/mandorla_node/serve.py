@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -59,7 +60,10 @@ _LOG = structlog.get_logger()
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
 """Keys and certificates, as PEM."""
 
-_COLLECT_EVERY = 200_000
+_COLLECT_EVERY = 25_000
+"""Objects after which garbage is looked for: calls leave some in cycles, and checks wait meanwhile."""
+_TURN = 0.001
+"""Seconds that a thread keeps the interpreter's lock while another wants it."""
 _GRACE = 5.0
 _LEAVE = 5.0
 _STOPPED_WITHIN = 30.0
@@ -81,6 +85,8 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
     # What is loaded by now stays; and thousands of rows, which hold no cycles, are no reason to look for any.
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
+    # A check waits for the interpreter's lock whenever another thread works in Python.
+    sys.setswitchinterval(_TURN)
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     # Python's own number can be six, and a peer's rounds can be busy in four threads for minutes.
