@@ -16,6 +16,7 @@ from typing import Final
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.header import Kind
 from mandorla_protocol.labels import Label, LabelKey, open_labels
 from mandorla_protocol.session import querier
 from mandorla_protocol.session.announcement import Announcement
@@ -256,9 +257,15 @@ class StandingHalf(QuerierHalf):
             self._findings = await asyncio.to_thread(super().compare)
             self._tell(self._findings)
             index = await asyncio.to_thread(self._store.standing, asked)
+            await asyncio.to_thread(self._end_revoked, index)
         self._changes.tell(None)
         self.caught_up.set()
         return index, until
+
+    def _end_revoked(self, index: Standing) -> None:
+        """End what `shared` rounds found and the table has revoked since."""
+        if revoked := index.revoked(self._store.matches.indicators(self._holder.lab, Kind.SHARED)):
+            self._record(Found([], revoked))
 
     def _take_in(self, index: Standing, fresh: _Fresh) -> set[int]:
         """Record what is new; return the indicators of which other things are known now."""

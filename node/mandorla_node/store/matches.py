@@ -168,6 +168,8 @@ class Matches:
     ) -> tuple[int, int]:
         """Take in what a standing round found since it was concluded, and which indicators match no more.
 
+        These match no more whatever kind of round found them: they are in one table of the peer's.
+
         Return how many of the indicators match by themselves, and how many matches are new, of groups too.
         """
         matches, new = self.record(peer, kind, collection, round_id, found)
@@ -177,7 +179,7 @@ class Matches:
                 mine, part = (
                     and_(
                         table.c.peer == peer,
-                        table.c.kind == int(kind),
+                        table.c.kind.in_(_KINDS),
                         table.c.indicator_id == bindparam("gone"),
                     )
                     for table in (MATCHES, PARTIAL_MATCHES)
@@ -186,8 +188,18 @@ class Matches:
                 over = update(MATCHES).where(mine, MATCHES.c.ended_at == 0).values(ended_at=now)
                 connection.execute(over, ids)
                 connection.execute(delete(PARTIAL_MATCHES).where(part), ids)
+                groups.lapse(connection, now, GROUP_MATCHES.c.peer == peer)
             _, new_groups = groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
         return matches, new + new_groups
+
+    def indicators(self, peer: LabId, kind: Kind) -> set[int]:
+        """Return the ids of indicators that match with a peer in a kind of round, or count in groups."""
+        alone, parts = (
+            select(table.c.indicator_id).where(table.c.peer == peer, table.c.kind == int(kind))
+            for table in (MATCHES, PARTIAL_MATCHES)
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(union(alone.where(MATCHES.c.ended_at == 0), parts)))
 
     def count(self, peer: LabId) -> int:
         """Count the matches with a peer that hold."""

@@ -7,7 +7,7 @@ tag decides.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -65,7 +65,10 @@ class PrefixIndex:
 
 
 class Found(NamedTuple):
-    """What a table says of own indicators: with the key and the entry if it adds them, and who is revoked."""
+    """What a table says of own indicators: observed ones that it adds, with key and entry, and those revoked.
+
+    Revoked are flagged ones as well: what a `shared` round found is over too.
+    """
 
     added: list[tuple[int, LabelKey, TableEntry]]
     revoked: list[int]
@@ -87,7 +90,14 @@ class Standing:
         self._lock = threading.Lock()
         with database.read() as connection:
             self._own = _own_index(connection, asked)
-            self._table = _table_index(connection, asked)
+            self._table, revocations = _table_index(connection, asked)
+        self._doubtful = {number for some in self._own.find(np.unique(revocations)) for number in some}
+
+    def revoked(self, among: Set[int]) -> list[int]:
+        """Return which of these own indicators were revoked by their newest entries when this was made."""
+        with self._lock, self._database.read() as connection:
+            newest = {number: self._newest(connection, number) for number in self._doubtful & among}
+        return _found({number: said for number, said in newest.items() if said is not None}).revoked
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -95,7 +105,7 @@ class Standing:
         return len(self._own), len(self._table)
 
     def table_grew(self, leaf: int, parts: Sequence[TablePart]) -> Found:
-        """Take in verified entries, from a leaf index on; say what they tell of observed indicators."""
+        """Take in verified entries, from a leaf index on; say what they tell of own indicators."""
         with self._lock, self._database.read() as connection:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
             for part in parts:
@@ -107,29 +117,36 @@ class Standing:
                         for number, key in _owners(connection, self._asked.id, numbers, entry.tag):
                             newest[number] = (self._key(number, key), entry)
                 leaf += len(part)
-            newest = {n: said for n, said in newest.items() if _is_observed(connection, n)}
-        return _found(newest)
+            told = {
+                number: (key, entry)
+                for number, (key, entry) in newest.items()
+                if entry.operation is Operation.REVOKE or _is_observed(connection, number)
+            }
+        return _found(told)
 
     def own_grew(self, indicator_ids: Sequence[int]) -> Found:
         """Take in indicators that have a tag now and are observed; say which of them the table holds."""
         with self._lock, self._database.read() as connection:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
             for number in indicator_ids:
-                mine = (OWN_TAGS.c.epoch_id == self._asked.id, OWN_TAGS.c.indicator_id == number)
-                row = connection.execute(
-                    select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)
-                ).one_or_none()
-                if row is None:
-                    continue  # it was forgotten meanwhile
-                prefixes = _prefixes(row.tag)
-                if number not in self._own.find(prefixes)[0]:
-                    self._own.add(prefixes, [number])
-                for leaf in reversed(self._table.find(prefixes)[0]):
-                    entry = _entry(connection, self._asked.id, leaf)
-                    if entry.tag == row.tag:
-                        newest[number] = (self._key(number, row.label_key), entry)
-                        break
+                if (said := self._newest(connection, number)) is not None:
+                    newest[number] = said
         return _found(newest)
+
+    def _newest(self, connection: Connection, number: int) -> tuple[LabelKey, TableEntry] | None:
+        """Find an own indicator's newest entry, and let the index have its tag; None if there is no entry."""
+        mine = (OWN_TAGS.c.epoch_id == self._asked.id, OWN_TAGS.c.indicator_id == number)
+        row = connection.execute(select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)).one_or_none()
+        if row is None:
+            return None  # it was forgotten meanwhile
+        prefixes = _prefixes(row.tag)
+        if number not in self._own.find(prefixes)[0]:
+            self._own.add(prefixes, [number])
+        for leaf in reversed(self._table.find(prefixes)[0]):
+            entry = _entry(connection, self._asked.id, leaf)
+            if entry.tag == row.tag:
+                return self._key(number, row.label_key), entry
+        return None
 
     def _key(self, number: int, masked: bytes) -> LabelKey:
         return LabelKey(self._said.masked(self._asked, np.array([number], np.int64), masked))
@@ -162,17 +179,23 @@ def _own_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
     return PrefixIndex(np.concatenate(prefixes), np.concatenate(numbers))
 
 
-def _table_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
+def _table_index(connection: Connection, asked: AskedEpoch) -> tuple[PrefixIndex, NDArray[np.uint64]]:
+    """Return the index of a verified table, and the prefixes of its revocations."""
     pages = connection.execution_options(yield_per=1).execute(
-        select(PEER_PAGES.c.leaf, PEER_PAGES.c.tags)
+        select(PEER_PAGES.c.leaf, PEER_PAGES.c.operations, PEER_PAGES.c.tags)
         .where(PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf < asked.frontier.size)
         .order_by(PEER_PAGES.c.leaf)
     )
-    leaves, prefixes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-    for leaf, tags in pages:
+    leaves, prefixes, revocations = (
+        [np.empty(0, np.int64)],
+        [np.empty(0, np.uint64)],
+        [np.empty(0, np.uint64)],
+    )
+    for leaf, operations, tags in pages:
         prefixes.append(_prefixes(tags))
-        leaves.append(np.arange(leaf, leaf + len(tags) // TAG_SIZE, dtype=np.int64))
-    return PrefixIndex(np.concatenate(prefixes), np.concatenate(leaves))
+        leaves.append(np.arange(leaf, leaf + len(operations), dtype=np.int64))
+        revocations.append(prefixes[-1][np.frombuffer(operations, np.uint8) == Operation.REVOKE])
+    return PrefixIndex(np.concatenate(prefixes), np.concatenate(leaves)), np.concatenate(revocations)
 
 
 def _owners(
