@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mandorla_node.cli.help import manual
 from mandorla_node.cli.options import JsonOption
 
 from .choices import Attack, Fidelity
@@ -15,18 +16,40 @@ from .choices import Attack, Fidelity
 _SCENARIO_HELP = "A preset's name, or a scenario file (TOML). Without one, the presets are listed."
 
 
+def _presets(incomplete: str) -> list[str]:
+    from .scenario.loading import preset_names
+
+    return preset_names()
+
+
+@manual(
+    ("List the presets:", "mandorla simulate"),
+    ("Run one, and write its report:", "mandorla simulate small --out report"),
+    (
+        "Compare two ways of sharing over the same attackers:",
+        "mandorla simulate rotation-2026-02 --sharing none --sharing mandorla-watch",
+    ),
+    see="docs/simulation.md",
+)
 def simulate(
-    scenario: Annotated[str | None, typer.Argument(help=_SCENARIO_HELP, show_default=False)] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Argument(metavar="SCENARIO", help=_SCENARIO_HELP, show_default=False, autocompletion=_presets),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="The folder for results.json, the CSV files and report.html.", show_default=False
+            "--out",
+            metavar="FOLDER",
+            help="The folder for results.json, the CSV files and report.html.",
+            show_default=False,
         ),
     ] = None,
     sharing: Annotated[
         list[str] | None,
         typer.Option(
             "--sharing",
+            metavar="SHARING",
             help="none, plaintext, mandorla-watch or mandorla-batch/PERIOD; may be given more than once.",
             show_default="those of the scenario",
         ),
@@ -35,28 +58,48 @@ def simulate(
         list[Attack] | None,
         typer.Option(
             "--attack",
+            metavar="ATTACK",
             help="configured, stay or adaptive attackers; may be given more than once.",
             show_default="those of the scenario",
         ),
     ] = None,
     fidelity: Annotated[
-        Fidelity, typer.Option("--fidelity", help="nodes runs three real nodes, for small scenarios.")
+        Fidelity,
+        typer.Option(
+            "--fidelity",
+            metavar="FIDELITY",
+            help="fast: by set logic. nodes: by three real nodes, for small scenarios.",
+        ),
     ] = Fidelity.FAST,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, max=1000, help="How many seeds.", show_default=False)
+        int | None,
+        typer.Option(
+            "--seeds",
+            metavar="N",
+            min=1,
+            max=1000,
+            help="How many seeds.",
+            show_default="those of the scenario",
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="The first seed.", show_default=False)
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="The first seed.", show_default="that of the scenario"
+        ),
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Also move each assumption to the ends of its range.")
     ] = False,
     sweep: Annotated[
         Path | None,
-        typer.Option("--sweep", help="Run the grid of a sweep file instead.", show_default=False),
+        typer.Option(
+            "--sweep", metavar="FILE", help="Run the grid of a sweep file instead.", show_default=False
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=0, max=1024, help="Processes; 0 is one for each core.")
+        int,
+        typer.Option("--workers", metavar="N", min=0, max=1024, help="Processes; 0 is one for each core."),
     ] = 0,
     ray: Annotated[bool, typer.Option("--ray", help="Run on Ray instead of local processes.")] = False,
     as_json: JsonOption = False,

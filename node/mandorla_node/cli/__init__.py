@@ -11,11 +11,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from mandorla_protocol.errors import Code
+
 from ..leftovers import remove_library_copy
 from . import (
     audit,
     backup,
     check,
+    completing,
     demo,
     doctor,
     extract,
@@ -31,11 +34,14 @@ from . import (
     status,
     top,
 )
+from .help import ManualCommand, ManualGroup, manual
 
+_EXITS = sorted(code.info.exit_status for code in Code)
+_STATUSES = f"{_EXITS[0]} to {_EXITS[-1]}"
 _HELP = """Find the attackers that labs share, and reveal nothing else.
 
-`mandorla demo` shows it at work. To run a node: `init` a home, exchange `card`s with your peers, pin theirs
-with `peer add`, `ingest` what you flagged, `serve`, and ask for a `round`.
+`mandorla demo` shows it at work. To run a node: `init` a home, give your peers your `card`, pin theirs with
+`peer add`, `ingest` what you flagged, `serve`, and ask for a `round`.
 """
 
 
@@ -45,30 +51,31 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         name="mandorla",
         help=_HELP,
         no_args_is_help=True,
-        add_completion=False,
+        cls=ManualGroup,
+        context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode="markdown",
         # A traceback would show what a frame holds, and frames hold indicators.
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
     start, node, look = "Start", "A node", "What it found"
-    app.command("demo", rich_help_panel=start)(demo.demo)
-    app.command("doctor", rich_help_panel=start)(doctor.doctor)
-    app.command("init", rich_help_panel=node)(homes.init)
-    app.command("card", rich_help_panel=node)(homes.card)
-    app.command("renew", rich_help_panel=node)(homes.renew)
-    app.command("rekey", rich_help_panel=node)(keys.rekey)
+    app.command("demo", cls=ManualCommand, rich_help_panel=start)(demo.demo)
+    app.command("doctor", cls=ManualCommand, rich_help_panel=start)(doctor.doctor)
+    app.command("init", cls=ManualCommand, rich_help_panel=node)(homes.init)
+    app.command("card", cls=ManualCommand, rich_help_panel=node)(homes.card)
+    app.command("renew", cls=ManualCommand, rich_help_panel=node)(homes.renew)
+    app.command("rekey", cls=ManualCommand, rich_help_panel=node)(keys.rekey)
     app.add_typer(peers.app, name="peer", rich_help_panel=node)
-    app.command("extract", rich_help_panel=node)(extract.extract)
-    app.command("ingest", rich_help_panel=node)(ingest.ingest)
-    app.command("serve", rich_help_panel=node)(serve.serve)
-    app.command("backup", rich_help_panel=node)(backup.backup)
-    app.command("restore", rich_help_panel=node)(backup.restore)
-    app.command("round", rich_help_panel=node)(rounds.start)
-    app.command("matches", rich_help_panel=look)(matches.matches)
-    app.command("check", rich_help_panel=look)(check.check)
-    app.command("status", rich_help_panel=look)(status.status)
-    app.command("top", rich_help_panel=look)(top.top)
+    app.command("extract", cls=ManualCommand, rich_help_panel=node)(extract.extract)
+    app.command("ingest", cls=ManualCommand, rich_help_panel=node)(ingest.ingest)
+    app.command("serve", cls=ManualCommand, rich_help_panel=node)(serve.serve)
+    app.command("backup", cls=ManualCommand, rich_help_panel=node)(backup.backup)
+    app.command("restore", cls=ManualCommand, rich_help_panel=node)(backup.restore)
+    app.command("round", cls=ManualCommand, rich_help_panel=node)(rounds.start)
+    app.command("matches", cls=ManualCommand, rich_help_panel=look)(matches.matches)
+    app.command("check", cls=ManualCommand, rich_help_panel=look)(check.check)
+    app.command("status", cls=ManualCommand, rich_help_panel=look)(status.status)
+    app.command("top", cls=ManualCommand, rich_help_panel=look)(top.top)
     app.add_typer(audit.app, name="audit", rich_help_panel=look)
     plugins.mount(app, arguments)
     return app
@@ -77,16 +84,17 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command, and exit with its status: 0, or that of the error's code (SPEC 11)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    completes = completing.asked()
     try:
-        with failures.reported():
-            build(given)(args=given, prog_name="mandorla")
+        with completing.answered() if completes else failures.reported():
+            build(completing.typed() if completes else given)(args=given, prog_name="mandorla")
     finally:
         remove_library_copy()
     sys.exit(0)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -96,6 +104,32 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@manual(
+    ("Three labs on this machine find the attackers that they share:", "mandorla demo"),
+    (
+        "Make a home, and say where it is once, instead of to every command:",
+        "mandorla init alder --lab alder\nexport MANDORLA_HOME=$PWD/alder",
+    ),
+    ("Run the node; in another terminal, ask how it is:", "mandorla serve\nmandorla status"),
+    exit_status=(
+        ("0", "It is done."),
+        ("2", "The command line was not understood."),
+        (_STATUSES, "The status of an error's code, which is the first line on standard error (SPEC 11)."),
+        ("130", "Ended by Ctrl-C."),
+        ("141", "Whoever read the output had enough."),
+    ),
+    environment=(
+        ("MANDORLA_HOME", "The home of every command that takes `--home`."),
+        ("MANDORLA_ENGINE", "What computes: `auto`, `native` or `portable`."),
+        (
+            "MANDORLA_...",
+            "Any setting of mandorla.toml, over what the file says: `MANDORLA_LOG_LEVEL` for log_level, and "
+            "`MANDORLA_ROUNDS__BUDGET` for budget in [rounds].",
+        ),
+    ),
+    files=(("HOME/mandorla.toml", "What the lab agrees to. It holds every setting, with its default."),),
+    see="docs/operators.md, from an installation to the incidents; `mandorla COMMAND --help`",
+)
 def _root(
     _version_option: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")

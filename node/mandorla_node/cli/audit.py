@@ -8,20 +8,35 @@ from typing import Annotated
 
 import typer
 
-from .options import HomeOption, JsonOption
+from mandorla_protocol.errors import Code
+
+from .help import ManualCommand, ManualGroup, manual, status
+from .options import HomeOption, JsonOption, PeerArgument
 
 app = typer.Typer(
-    no_args_is_help=True, help="Record what this lab did for an auditor, or verify such records."
+    cls=ManualGroup,
+    no_args_is_help=True,
+    help="Record what this lab did for an auditor, or verify such records.",
 )
 
 
-@app.command()
+@app.command(cls=ManualCommand)
+@manual(
+    ("For the auditor:", "mandorla audit bundle --out alder.audit"),
+    (
+        "With a time stamp, by which the records can be no younger than they say:",
+        "mandorla audit bundle --out alder.audit --tsa https://tsa.example",
+    ),
+    see="`mandorla audit verify`; docs/audit.md",
+)
 def bundle(
     home: HomeOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.", show_default=False)
+    ],
     tsa: Annotated[
         str | None,
-        typer.Option("--tsa", help="URL of an authority that stamps the log's state (RFC 3161)."),
+        typer.Option("--tsa", metavar="URL", help="An authority that stamps the log's state (RFC 3161)."),
     ] = None,
 ) -> None:
     """Write everything that this lab signed, asked and answered to one sealed file.
@@ -47,11 +62,17 @@ def bundle(
     console().print(safe(f"{out}: {said}. It holds no indicator; give it to the auditor."))
 
 
-@app.command()
+@app.command(cls=ManualCommand)
+@manual(
+    ("Of a peer that `mandorla status` calls caught:", "mandorla audit fraud birch --out birch.fraud"),
+    see="`mandorla audit verify`; docs/audit.md",
+)
 def fraud(
-    peer: Annotated[str, typer.Argument(help="The peer's name.")],
+    peer: PeerArgument,
     home: HomeOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.", show_default=False)
+    ],
 ) -> None:
     """Write the proof that a peer showed its log in two ways, for anyone to verify."""
     from contextlib import closing
@@ -72,14 +93,27 @@ def fraud(
     console().print(safe(f"{out}: two checkpoints that {peer} signed and that no one log has."))
 
 
-@app.command()
+@app.command(cls=ManualCommand)
+@manual(
+    ("Two labs' records against each other:", "mandorla audit verify alder.audit birch.audit"),
+    exit_status=(
+        ("0", "Every claim holds."),
+        status(Code.CHECK_FAILED, "a claim fails; the output says which."),
+    ),
+    see="docs/audit.md",
+)
 def verify(
     files: Annotated[
-        list[Path], typer.Argument(help="Bundles of labs, and fraud proofs.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Bundles of labs, and fraud proofs.", show_default=False),
     ],
     tsa_cert: Annotated[
         Path | None,
-        typer.Option("--tsa-cert", help="Certificates (PEM) of authorities whose time stamps are believed."),
+        typer.Option(
+            "--tsa-cert",
+            metavar="FILE",
+            help="Certificates (PEM) of authorities whose time stamps are believed.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
+from .help import manual
 from .options import HomeOption, JsonOption
 
 
+@manual(
+    ("Each day, of the running node:", "mandorla backup --out alder.backup"),
+    see="`mandorla restore`; docs/storage.md, which says what a backup is good for",
+)
 def backup(
     home: HomeOption,
-    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write, which is not there yet.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="The file to write, which is not there yet.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Write the home into one file: store, configuration, cards and keys.
@@ -50,9 +57,15 @@ def backup(
         say.print(safe(f"Left out, since it is no plain file: {name}", "dim"))
 
 
+@manual(
+    ("On a new machine:", "mandorla restore alder.backup /var/lib/mandorla/alder"),
+    see="`mandorla backup`; docs/storage.md",
+)
 def restore(
-    file: Annotated[Path, typer.Argument(help="A backup.")],
-    home: Annotated[Path, typer.Argument(help="Where the home goes: a new or an empty folder.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
+    home: Annotated[
+        Path, typer.Argument(metavar="HOME", help="Where the home goes: a new or an empty folder.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Make a home of a backup.

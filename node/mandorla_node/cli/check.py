@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mandorla_protocol.errors import Code
+
+from . import completing
+from .help import manual, status
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -16,8 +20,22 @@ if TYPE_CHECKING:
     from ..client import Verdict
 
 
+@manual(
+    ("Two addresses:", "mandorla check ipv4 198.51.100.7 198.51.100.8"),
+    ("For a program, which finds `actionable` in the answer:", "mandorla check ipv4 198.51.100.7 --json"),
+    exit_status=(status(Code.NODE_NOT_RUNNING, "start it with `mandorla serve`."),),
+    see="`mandorla matches`; docs/gateway.md, for a gateway that asks without a process",
+)
 def check(
-    kind: Annotated[str, typer.Argument(metavar="TYPE", help="The type of the values.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="TYPE",
+            help="The type of the values, such as ipv4 or mail-domain.",
+            show_default=False,
+            autocompletion=completing.types,
+        ),
+    ],
     values: Annotated[
         list[str], typer.Argument(metavar="VALUE...", help="What to ask about.", show_default=False)
     ],

@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
+from .help import manual
 from .options import JsonOption
 
 
+@manual(
+    ("With lists a tenth as long:", "mandorla demo --quick"),
+    ("Keep the homes, to look at them with any command:", "mandorla demo --quick --keep"),
+)
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="Use a tenth of each list.")] = False,
     keep: Annotated[

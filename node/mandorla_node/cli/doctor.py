@@ -11,6 +11,7 @@ import typer
 
 from mandorla_protocol.errors import Code, MandorlaError
 
+from .help import manual
 from .options import JsonOption
 from .status import SOON
 
@@ -34,9 +35,15 @@ class Finding:
     code: Code | None = None
 
 
+@manual(
+    ("The installation:", "mandorla doctor"),
+    ("A home as well:", "mandorla doctor --home /var/lib/mandorla/alder"),
+    exit_status=(("10 and more", "The status of the first thing that is not well."),),
+)
 def doctor(
     home: Annotated[
-        Path | None, typer.Option("--home", envvar="MANDORLA_HOME", help="Look this home over, too.")
+        Path | None,
+        typer.Option("--home", metavar="HOME", envvar="MANDORLA_HOME", help="Look this home over, too."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

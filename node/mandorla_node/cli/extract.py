@@ -10,6 +10,8 @@ import typer
 
 from mandorla_protocol.errors import Code, NodeError
 
+from . import completing
+from .help import manual
 from .options import JsonOption
 
 if TYPE_CHECKING:
@@ -28,45 +30,95 @@ class ExtractEngine(StrEnum):
     RAY = "ray"
 
 
+@manual(
+    ("All that was seen:", "mandorla extract requests.jsonl --out observed.parquet --map map.toml"),
+    (
+        "What the accounts did that were closed:",
+        "mandorla extract logs/ --accounts closed.txt --out flagged.parquet",
+    ),
+    (
+        "What benign traffic has in common, for --stop-list:",
+        "mandorla extract trusted.jsonl --common 10 --out common.csv",
+    ),
+    files=(
+        (
+            "mandorla-extract.key",
+            "Beside --out, made at the first run. Under the same key a group keeps its name.",
+        ),
+    ),
+    see="`mandorla ingest`; docs/signatures.md, which says what a log must have",
+)
 def extract(
     logs: Annotated[
-        Path, typer.Argument(help="A log (.jsonl, .csv, .parquet), or a folder of logs.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="LOGS", help="A log (.jsonl, .csv, .parquet), or a folder of logs.", show_default=False
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="The indicators: .jsonl, .csv or .parquet.", show_default=False)
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="The indicators: .jsonl, .csv or .parquet.", show_default=False
+        ),
     ],
     log_map: Annotated[
-        Path | None, typer.Option("--map", help="TOML: what the log's columns and models are called.")
+        Path | None,
+        typer.Option("--map", metavar="FILE", help="TOML: what the log's columns and models are called."),
     ] = None,
     engine: Annotated[
-        ExtractEngine, typer.Option(help="This machine, or a Ray cluster.")
+        ExtractEngine, typer.Option(metavar="ENGINE", help="polars: this machine; ray: a cluster.")
     ] = ExtractEngine.POLARS,
-    types: Annotated[str, typer.Option(help="Types, with commas between; all that logs give.")] = "",
+    types: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPES",
+            help="Types, with commas between; without it, all that the logs give.",
+            autocompletion=completing.type_lists,
+        ),
+    ] = "",
     only: Annotated[
-        Path | None, typer.Option("--accounts", help="Accounts, one a line: those alone count.")
+        Path | None,
+        typer.Option("--accounts", metavar="FILE", help="Accounts, one a line: those alone count."),
     ] = None,
     stop_list: Annotated[
-        Path | None, typer.Option("--stop-list", help="Indicators to leave out, as --common wrote them.")
+        Path | None,
+        typer.Option("--stop-list", metavar="FILE", help="Indicators to leave out, as --common wrote them."),
     ] = None,
     common: Annotated[
         int,
         typer.Option(
-            "--common", help="Write a stop list: fingerprints of as many groups, and templates.", min=0
+            "--common",
+            metavar="N",
+            help="Write a stop list instead: the fingerprints that N groups or more have, and templates.",
+            min=0,
         ),
     ] = 0,
     names: Annotated[
-        Path | None, typer.Option("--names", help="Write the accounts behind each group here.")
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="Write the accounts behind each group here."),
     ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", help="The key that names groups; beside OUT if not given.")
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="The key that names groups: without it, mandorla-extract.key beside --out.",
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(help="Processes or Ray workers; 0 is one for each core.", min=0)
+        int, typer.Option(metavar="N", help="Processes or Ray workers; 0 is one for each core.", min=0)
     ] = 0,
     work: Annotated[
-        Path | None, typer.Option("--work", help="Folder for parts, which all workers see.")
+        Path | None,
+        typer.Option(
+            "--work",
+            metavar="FOLDER",
+            help="Folder for parts, which all workers see: beside --out, if not given.",
+        ),
     ] = None,
-    parts: Annotated[int, typer.Option(help="Parts; 0 goes by the size of the logs.", min=0, max=1024)] = 0,
+    parts: Annotated[
+        int, typer.Option(metavar="N", help="Parts; 0 goes by the size of the logs.", min=0, max=1024)
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Make indicators of request logs, for `ingest`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..keys.kinds import SourceKind
+from .help import manual
 from .keys import KeyNameOption, KeyPathOption, said_of, source_from
 from .options import HomeOption, JsonOption
 
@@ -17,9 +18,26 @@ if TYPE_CHECKING:
 _DEFAULT_LISTEN = "127.0.0.1:7443"
 
 
+@manual(
+    ("To try it out, on this machine:", "mandorla init alder --lab alder"),
+    (
+        "Sealed under a key on another disk, and reached under another address:",
+        "mandorla init alder --lab alder --endpoint node.alder.example:7443 \\\n"
+        "    --key-source file --key-path /mnt/keys/alder.key",
+    ),
+    files=(
+        ("HOME/mandorla.toml", "Every setting, with its default."),
+        ("HOME/mandorla.db", "The store, unless [store] url names a PostgreSQL database."),
+    ),
+    see="`mandorla card`, `mandorla peer add`; docs/keys.md",
+)
 def init(
-    home: Annotated[Path, typer.Argument(help="Where the home goes: a new or an empty folder.")],
-    lab: Annotated[str, typer.Option(help="The lab's name: a-z, 0-9 and -.", show_default=False)],
+    home: Annotated[
+        Path, typer.Argument(metavar="HOME", help="Where the home goes: a new or an empty folder.")
+    ],
+    lab: Annotated[
+        str, typer.Option(metavar="NAME", help="The lab's name: a-z, 0-9 and -.", show_default=False)
+    ],
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where the node listens for peers.")
     ] = _DEFAULT_LISTEN,
@@ -30,7 +48,9 @@ def init(
     key_source: Annotated[
         SourceKind,
         typer.Option(
-            help="Where the key comes from that seals the home's secrets; home: they are not sealed."
+            metavar="SOURCE",
+            help="Where the key comes from that seals the home's secrets: file, credential or passphrase; "
+            "home: they are not sealed.",
         ),
     ] = SourceKind.HOME,
     key_path: KeyPathOption = None,
@@ -72,6 +92,7 @@ def init(
     out.print(steps)
 
 
+@manual(("Into a file for the peers:", "mandorla card > alder.card.json"), see="`mandorla peer add`")
 def card(home: HomeOption) -> None:
     """Write this lab's card, for peers to pin.
 
@@ -83,6 +104,11 @@ def card(home: HomeOption) -> None:
     typer.echo(Home.locate(home).read_card().to_json(), nl=False)
 
 
+@manual(
+    ("A new certificate, under the same address:", "mandorla renew"),
+    ("Move the node:", "mandorla renew --endpoint node.alder.example:7443"),
+    see="`mandorla status`, `mandorla card`; docs/keys.md",
+)
 def renew(
     home: HomeOption,
     endpoint: Annotated[

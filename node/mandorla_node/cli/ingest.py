@@ -9,6 +9,8 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError
 
+from . import completing
+from .help import manual, status
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -38,17 +40,50 @@ class IngestFormat(StrEnum):
     MISP = "misp"
 
 
+@manual(
+    (
+        "Addresses that were judged, one a line:",
+        "mandorla ingest bad.txt --as flagged --type ipv4 --expires 30d",
+    ),
+    ("What was seen; the rows say their types:", "mandorla ingest observed.parquet --as observed"),
+    (
+        "For as long as a program writes:",
+        "tail -F sign-ups.jsonl | mandorla ingest - --as observed --format jsonl",
+    ),
+    exit_status=(status(Code.BAD_ROWS, "with --strict, nothing was stored."),),
+    see="`mandorla extract`, `mandorla matches`; docs/formats.md",
+)
 def ingest(
-    file: Annotated[str, typer.Argument(help="The list; - is standard input.", show_default=False)],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The list; - is standard input.", show_default=False)
+    ],
     home: HomeOption,
     target: Annotated[
-        IngestSet, typer.Option("--as", help="Judged malicious, or merely seen.", show_default=False)
+        IngestSet,
+        typer.Option(
+            "--as",
+            metavar="SET",
+            help="flagged: judged malicious. observed: merely seen.",
+            show_default=False,
+        ),
     ],
     kind: Annotated[
-        str, typer.Option("--type", help="Type of rows that do not say their own.", show_default=False)
+        str,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Type of rows that do not say their own.",
+            show_default=False,
+            autocompletion=completing.types,
+        ),
     ] = "",
     written_as: Annotated[
-        IngestFormat | None, typer.Option("--format", help="Instead of going by the extension.")
+        IngestFormat | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="plain, csv, jsonl, json, parquet, stix or misp, instead of going by the extension.",
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Store nothing if any row is bad.")] = False,
     suppress: Annotated[
@@ -57,19 +92,53 @@ def ingest(
             "--suppress/--no-suppress", help="Hold back what many share, such as public resolvers and clouds."
         ),
     ] = True,
-    reason: Annotated[str, typer.Option(help="Label: why it was flagged.", rich_help_panel="Label")] = "",
-    severity: Annotated[
-        str, typer.Option(help="Label: low, medium, high or critical.", rich_help_panel="Label")
+    reason: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="Why it was flagged: distillation, payment-fraud, disposable-identity, "
+            "proxy-infrastructure or abuse.",
+            autocompletion=completing.reasons,
+            rich_help_panel="Label of rows that do not say their own",
+        ),
     ] = "",
-    confidence: Annotated[str, typer.Option(help="Label: 0 to 100.", rich_help_panel="Label")] = "",
+    severity: Annotated[
+        str,
+        typer.Option(
+            metavar="SEVERITY",
+            help="low, medium, high or critical.",
+            autocompletion=completing.severities,
+            rich_help_panel="Label of rows that do not say their own",
+        ),
+    ] = "",
+    confidence: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT", help="0 to 100.", rich_help_panel="Label of rows that do not say their own"
+        ),
+    ] = "",
     expires: Annotated[
-        str, typer.Option(help="Label: a date, an RFC 3339 time, or 30d, 12h.", rich_help_panel="Label")
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="A date, an RFC 3339 time, or how long from now: 30d, 12h.",
+            rich_help_panel="Label of rows that do not say their own",
+        ),
     ] = "",
     tlp: Annotated[
-        str, typer.Option(help="Label: clear, green, amber, amber-strict or red.", rich_help_panel="Label")
+        str,
+        typer.Option(
+            metavar="TLP",
+            help="How far the peer may pass it on: clear, green, amber, amber-strict or red.",
+            autocompletion=completing.tlps,
+            rich_help_panel="Label of rows that do not say their own",
+        ),
     ] = "",
     group: Annotated[
-        str, typer.Option(help="Group of fingerprints whose rows do not say their own.", show_default=False)
+        str,
+        typer.Option(
+            metavar="ID", help="Group of fingerprints whose rows do not say their own.", show_default=False
+        ),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:

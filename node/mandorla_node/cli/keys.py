@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..keys.kinds import SourceKind
+from .help import manual
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ KeyPathOption = Annotated[
     Path | None,
     typer.Option(
         "--key-path",
+        metavar="FILE",
         help="The key's file, made if it is not there; or where to read the passphrase (/dev/fd/3).",
         show_default=False,
     ),
 ]
 KeyNameOption = Annotated[
-    str, typer.Option("--key-name", help="The systemd credential's name.", show_default=False)
+    str, typer.Option("--key-name", metavar="NAME", help="The systemd credential's name.", show_default=False)
 ]
 
 _SAID = {
@@ -33,10 +35,22 @@ _SAID = {
 }
 
 
+@manual(
+    ("A new key, in a file:", "mandorla rekey --to file --key-path /mnt/keys/alder-2.key"),
+    ("A passphrase, or another one; it is asked for:", "mandorla rekey --to passphrase"),
+    see="docs/keys.md",
+)
 def rekey(
     home: HomeOption,
     to: Annotated[
-        SourceKind, typer.Option("--to", help="Where the key comes from, from now on.", show_default=False)
+        SourceKind,
+        typer.Option(
+            "--to",
+            metavar="SOURCE",
+            help="Where the key comes from, from now on: file, credential or passphrase; "
+            "home: the secrets are not sealed.",
+            show_default=False,
+        ),
     ],
     path: KeyPathOption = None,
     name: KeyNameOption = "",

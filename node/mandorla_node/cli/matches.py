@@ -14,6 +14,8 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError, NodeError
 
+from . import completing
+from .help import manual
 from .options import HomeOption, RoundKind
 
 if TYPE_CHECKING:
@@ -37,17 +39,35 @@ class MatchFormat(StrEnum):
     MISP = "misp"
 
 
+@manual(
+    ("The newest:", "mandorla matches"),
+    ("What one peer warned of:", "mandorla matches --peer birch --kind watch --limit 0"),
+    ("All of them, for another system:", "mandorla matches --format stix > matches.json"),
+    see="`mandorla check`, `mandorla round`; docs/formats.md",
+)
 def matches(
     home: HomeOption,
     written_as: Annotated[
-        MatchFormat, typer.Option("--format", help="How to write them.")
+        MatchFormat,
+        typer.Option("--format", metavar="FORMAT", help="table, json, csv, jsonl, parquet, stix or misp."),
     ] = MatchFormat.TABLE,
-    peer: Annotated[str, typer.Option(help="Only those with this peer.", show_default=False)] = "",
+    peer: Annotated[
+        str,
+        typer.Option(
+            metavar="PEER",
+            help="Only those with this peer.",
+            show_default=False,
+            autocompletion=completing.peers,
+        ),
+    ] = "",
     kind: Annotated[
-        RoundKind | None, typer.Option(help="Only those of this kind of round.", show_default=False)
+        RoundKind | None,
+        typer.Option(
+            metavar="KIND", help="Only those of this kind of round: shared or watch.", show_default=False
+        ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="Rows of the table, newest first; 0 for all of them.")
+        int, typer.Option(metavar="N", min=0, help="Rows of the table, newest first; 0 for all of them.")
     ] = 40,
 ) -> None:
     """List the indicators that a peer flagged too.

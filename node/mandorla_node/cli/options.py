@@ -8,10 +8,19 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from . import completing
+
 HomeOption: TypeAlias = Annotated[
-    Path, typer.Option("--home", envvar="MANDORLA_HOME", help="The node's home folder.", show_default=False)
+    Path,
+    typer.Option(
+        "--home", metavar="HOME", envvar="MANDORLA_HOME", help="The node's home folder.", show_default=False
+    ),
 ]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")]
+
+PeerArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="PEER", help="The peer's name.", autocompletion=completing.peers)
+]
 
 
 class RoundKind(StrEnum):

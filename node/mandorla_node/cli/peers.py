@@ -9,15 +9,22 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError
 
+from .help import ManualCommand, ManualGroup, manual
 from .homes import card_object
-from .options import HomeOption, JsonOption
+from .options import HomeOption, JsonOption, PeerArgument
 
-app = typer.Typer(help="Pin, list and unpin peers.", no_args_is_help=True)
+app = typer.Typer(cls=ManualGroup, help="Pin, list, pause and unpin peers.", no_args_is_help=True)
 
 
-@app.command("add")
+@app.command("add", cls=ManualCommand)
+@manual(
+    ("Then compare the fingerprint with the peer by telephone:", "mandorla peer add birch.card.json"),
+    see="`mandorla card`; docs/operators.md, Pin your peers",
+)
 def add(
-    card_file: Annotated[Path, typer.Argument(help="The peer's card, as it gave it to you.")],
+    card_file: Annotated[
+        Path, typer.Argument(metavar="CARD_FILE", help="The peer's card, as it gave it to you.")
+    ],
     home: HomeOption,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +66,8 @@ def add(
     out.print("Compare the fingerprint with the peer over another channel.", style="dim")
 
 
-@app.command("list")
+@app.command("list", cls=ManualCommand)
+@manual(("For reading:", "mandorla peer list"), ("For a program:", "mandorla peer list --json"))
 def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     """List the pinned peers."""
     from mandorla_protocol.card import fingerprint
@@ -98,8 +106,9 @@ def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     out.print(rows)
 
 
-@app.command("remove")
-def remove(name: Annotated[str, typer.Argument(help="The peer's name.")], home: HomeOption) -> None:
+@app.command("remove", cls=ManualCommand)
+@manual(("For good:", "mandorla peer remove birch"), see="`mandorla peer pause`, which can be undone")
+def remove(name: PeerArgument, home: HomeOption) -> None:
     """Unpin a peer: its node is refused from now on."""
     from ..home import Home
     from .output import console, safe
@@ -112,14 +121,19 @@ def remove(name: Annotated[str, typer.Argument(help="The peer's name.")], home: 
     console().print("Unpinned ", safe(name, "bold"), ".", sep="")
 
 
-@app.command("pause")
-def pause(name: Annotated[str, typer.Argument(help="The peer's name.")], home: HomeOption) -> None:
+@app.command("pause", cls=ManualCommand)
+@manual(
+    ("While something is looked into:", "mandorla peer pause birch"),
+    see="`mandorla peer resume`; docs/operators.md, Incidents",
+)
+def pause(name: PeerArgument, home: HomeOption) -> None:
     """Stop all rounds with a peer, at once: what is open ends, and every call of it is refused."""
     _set_paused(name, home, paused=True)
 
 
-@app.command("resume")
-def resume(name: Annotated[str, typer.Argument(help="The peer's name.")], home: HomeOption) -> None:
+@app.command("resume", cls=ManualCommand)
+@manual(("After a pause:", "mandorla peer resume birch"))
+def resume(name: PeerArgument, home: HomeOption) -> None:
     """Let rounds with a peer be again."""
     _set_paused(name, home, paused=False)
 

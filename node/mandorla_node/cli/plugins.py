@@ -9,6 +9,8 @@ import typer
 
 from mandorla_protocol.errors import Code, NodeError
 
+from .help import ManualCommand
+
 GROUP = "mandorla.commands"
 _PANEL = "More"
 
@@ -28,12 +30,14 @@ def _mount_one(app: typer.Typer, entry: EntryPoint) -> None:
     try:
         command: object = entry.load()
     except ImportError as error:
-        app.command(entry.name, rich_help_panel=_PANEL, context_settings=_ANYTHING)(_missing(entry, error))
+        app.command(entry.name, cls=ManualCommand, rich_help_panel=_PANEL, context_settings=_ANYTHING)(
+            _missing(entry, error)
+        )
         return
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=entry.name, rich_help_panel=_PANEL)
     elif callable(command):
-        app.command(entry.name, rich_help_panel=_PANEL)(command)
+        app.command(entry.name, cls=ManualCommand, rich_help_panel=_PANEL)(command)
 
 
 _ANYTHING: dict[str, bool] = {"allow_extra_args": True, "ignore_unknown_options": True}

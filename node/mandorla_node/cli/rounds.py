@@ -9,6 +9,8 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError, MandorlaError, NodeError
 
+from . import completing
+from .help import manual, status
 from .options import HomeOption, JsonOption, RoundKind
 
 if TYPE_CHECKING:
@@ -18,11 +20,22 @@ if TYPE_CHECKING:
     from .round_view import Ended, RoundView
 
 
+@manual(
+    ("With one peer:", "mandorla round birch --kind shared --collection infrastructure"),
+    ("With all of them:", "mandorla round --all --kind shared --collection accounts"),
+    exit_status=(
+        status(Code.NODE_NOT_RUNNING, "start it with `mandorla serve`."),
+        status(Code.POLICY_REFUSED, "the peer does not agree to this kind or collection."),
+        status(Code.PEER_UNAVAILABLE, "its node does not answer."),
+    ),
+    see="`mandorla matches`, `mandorla status`",
+)
 def start(
     home: HomeOption,
     kind: Annotated[
         RoundKind,
         typer.Option(
+            metavar="KIND",
             help="shared: what both flagged. watch: what one observed and the other flagged.",
             show_default=False,
         ),
@@ -30,10 +43,18 @@ def start(
     collection: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="accounts, infrastructure, prompts or behaviour.", show_default=False
+            metavar="NAME",
+            help="accounts, infrastructure, prompts or behaviour.",
+            show_default=False,
+            autocompletion=completing.collections,
         ),
     ],
-    peer: Annotated[str | None, typer.Argument(help="The peer's name.", show_default=False)] = None,
+    peer: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PEER", help="The peer's name.", show_default=False, autocompletion=completing.peers
+        ),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="With every pinned peer, one after another.")] = False,
     as_json: JsonOption = False,
 ) -> None:

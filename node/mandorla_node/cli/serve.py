@@ -6,12 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .help import manual
 from .options import HomeOption
 
 if TYPE_CHECKING:
     import asyncio
 
 
+@manual(
+    ("In the foreground, with a log for reading:", "mandorla serve"),
+    ("With another port than the home's, for once:", "MANDORLA_LISTEN=127.0.0.1:7444 mandorla serve"),
+    environment=(("MANDORLA_LOG_LEVEL", "`debug`, `info`, `warning` or `error`."),),
+    files=(
+        ("HOME/mandorla.toml", "Its settings, which are read once, at the start."),
+        ("HOME/operator.sock", "Where the other commands and the lab's gateway ask it."),
+    ),
+    see="`mandorla status`; docs/operators.md, which has a systemd unit and a container",
+)
 def serve(
     home: HomeOption,
     exit_with_parent: Annotated[

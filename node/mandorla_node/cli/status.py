@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from mandorla_protocol.errors import Code, NodeError
 
+from .help import manual
+from .help import status as exit_with
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ SOON = 30 * 24 * 3600
 """Seconds before its end at which a certificate is spoken of."""
 
 
+@manual(
+    ("For reading:", "mandorla status"),
+    ("For a program:", "mandorla status --json"),
+    exit_status=(exit_with(Code.NODE_NOT_RUNNING, "what was shown is what the store holds."),),
+    see="`mandorla top`, `mandorla doctor`; docs/observing.md, for metrics and health checks",
+)
 def status(home: HomeOption, as_json: JsonOption = False) -> None:
     """Show how the node is: peers, budgets, key epochs, backlog and rounds.
 

@@ -11,6 +11,7 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError, MandorlaError
 
+from .help import manual
 from .options import HomeOption
 
 if TYPE_CHECKING:
@@ -26,11 +27,19 @@ _PATIENCE: Final = 5.0
 _ROUNDS: Final = 8
 
 
+@manual(
+    ("Less often, over a slow line:", "mandorla top --every 5"), see="`mandorla status`; docs/observing.md"
+)
 def top(
     home: HomeOption,
-    every: Annotated[float, typer.Option(min=0.2, max=60, help="Seconds between two looks.")] = 1.0,
+    every: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.2, max=60, help="Seconds between two looks.")
+    ] = 1.0,
 ) -> None:
-    """Watch the running node: peers, budgets, rounds under way, load. Quit with q or Ctrl-C."""
+    """Watch the running node: peers, budgets, rounds under way, load.
+
+    Quit with q or Ctrl-C.
+    """
     import sys
 
     from ..client import Client
