@@ -22,7 +22,7 @@ demo: install
 
 # The report's test looks at it in a real browser; the time stamps' test runs OpenSSL's authority; the store's tests run
 # a PostgreSQL server of their own; systemd judges its unit, and iproute2 gives the labs of the operators' guide addresses
-# of their own.
+# of their own; shells complete the command line.
 test-tools:
 	@command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || \
 		{ apt-get update -qq && apt-get install -y -qq postgresql; } > /dev/null || \
@@ -31,6 +31,9 @@ test-tools:
 	@command -v systemd-analyze > /dev/null && command -v ip > /dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq systemd iproute2; } > /dev/null || \
 		echo "no systemd or iproute2, and apt cannot install them: some tests of the packaging are left out"
+	@command -v zsh > /dev/null && command -v fish > /dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq zsh fish; } > /dev/null || \
+		echo "no zsh or fish, and apt cannot install them: their completion is not tested"
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \
 		echo "no Chromium, and apt cannot install it: the report's browser test will fail"
