@@ -27,6 +27,7 @@ from .backoff import back_off
 from .formats.matches import FoundMatch
 from .formats.rows import IngestRow, RejectedRow
 from .ingest_report import IngestReport
+from .operator_messages import match_from, row_to
 from .wire import CODE_KEY
 
 __all__ = [
@@ -341,30 +342,6 @@ class Client:
                 return NodeError(Code.INTERNAL, f"the node answered {other.name}")
 
 
-def match_from(message: operator_pb2.Match) -> FoundMatch:
-    """Read a match."""
-    label = message.label
-    return FoundMatch(
-        type=message.indicator.type,
-        value=message.indicator.value,
-        peer=message.peer,
-        kind=kind_name(message.kind),
-        first_matched=message.first_matched,
-        label=Label(
-            reason=Reason(label.reason),
-            severity=Severity(label.severity),
-            confidence=label.confidence,
-            first_seen=label.first_seen,
-            expires=label.expires,
-            tlp=Tlp(label.tlp),
-        ),
-        round_id=message.round_id,
-        group=message.group,
-        tokens=message.tokens,
-        event=message.event,
-    )
-
-
 def _report_from(answer: operator_pb2.IngestResponse) -> IngestReport:
     return IngestReport(
         added=answer.added,
@@ -377,30 +354,12 @@ def _report_from(answer: operator_pb2.IngestResponse) -> IngestReport:
     )
 
 
-def kind_name(kind: operator_pb2.Kind.ValueType) -> str:
-    """Write a kind of round as the command line does."""
-    return operator_pb2.Kind.Name(kind).removeprefix("KIND_").lower()
-
-
 def _batches(rows: Iterable[IngestRow]) -> Iterator[list[operator_pb2.IngestRow]]:
     """Group rows so that no message comes near the limit."""
     batch: list[operator_pb2.IngestRow] = []
     size = 0
     for row in rows:
-        message = operator_pb2.IngestRow(
-            line=row.line,
-            type=row.type,
-            value=row.value,
-            label=operator_pb2.Label(
-                reason=row.label.reason,
-                severity=row.label.severity,
-                confidence=row.label.confidence,
-                first_seen=row.label.first_seen,
-                expires=row.label.expires,
-                tlp=row.label.tlp,
-            ),
-            group=row.group,
-        )
+        message = row_to(row)
         batch.append(message)
         size += message.ByteSize()
         if len(batch) >= _BATCH_ROWS or size >= _BATCH_BYTES:

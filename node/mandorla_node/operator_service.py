@@ -14,22 +14,21 @@ from google.protobuf.message import Message
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError, RoundError
 from mandorla_protocol.indicators import Indicator
-from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
 from .changes import Changes
 from .checking import Checking, Verdict
-from .formats.rows import IngestRow
 from .home import Home
 from .ingest import Ingestor
 from .notices.notifying import Delivery, Notifying
 from .observing.metrics import Metrics
 from .observing.status import KIND_VALUES, SET_VALUES
 from .observing.view import NodeView
+from .operator_messages import match_to, row_from
 from .renewal import Renewal
 from .rounds.agreement import Terms
 from .rounds.initiator import Initiator, RoundReport
 from .rounds.open_rounds import OpenRounds
-from .store import IndicatorSet, MatchRecord, Store
+from .store import IndicatorSet, Store
 from .suppression import Suppressor
 from .wire import CODE_KEY
 
@@ -104,7 +103,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                         request.options.unit or "line",
                     )
                 elif request.HasField("rows") and ingestor is not None:
-                    rows = [_row(row) for row in request.rows.rows]
+                    rows = [row_from(row) for row in request.rows.rows]
                     stored = await asyncio.to_thread(ingestor.add, rows)
                     self._tell(target, stored)
                 else:
@@ -176,7 +175,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             pages = self._store.matches.all(request.peer or None, kind)
             while (page := await asyncio.to_thread(next, pages, None)) is not None:
                 for record in page:
-                    yield match_message(record)
+                    yield match_to(record)
 
     async def Pause(self, request: operator_pb2.PauseRequest, context: Context) -> operator_pb2.PauseResponse:
         """Pause a peer, or let it go on."""
@@ -197,7 +196,7 @@ class Operator(operator_pb2_grpc.OperatorServicer):
                 seen = self._changes.matched.count
                 while page := await asyncio.to_thread(self._store.matches.since, after, _FOLLOWED):
                     for record in page:
-                        yield match_message(record)
+                        yield match_to(record)
                     after = page[-1].event
                 await self._changes.matched.beyond(seen, _FOLLOW_AGAIN)
             raise NodeError(Code.NODE_NOT_RUNNING, "the node stops")
@@ -233,35 +232,12 @@ class Operator(operator_pb2_grpc.OperatorServicer):
             self._changes.tell((), stored)
 
 
-def match_message(record: MatchRecord) -> operator_pb2.Match:
-    """Write a match as a message."""
-    label = record.label
-    return operator_pb2.Match(
-        indicator=operator_pb2.Indicator(type=record.type, value=record.value),
-        peer=record.peer_name,
-        kind=KIND_VALUES[record.kind],
-        first_matched=record.first_matched,
-        label=operator_pb2.Label(
-            reason=int(label.reason),
-            severity=int(label.severity),
-            confidence=label.confidence,
-            first_seen=label.first_seen,
-            expires=label.expires,
-            tlp=int(label.tlp),
-        ),
-        round_id=record.round_id,
-        group=record.group,
-        tokens=record.tokens,
-        event=record.event,
-    )
-
-
 def _verdict(verdict: Verdict) -> operator_pb2.CheckResult:
     indicator = verdict.indicator
     return operator_pb2.CheckResult(
         indicator=operator_pb2.Indicator(type=indicator.type, value=indicator.value),
         flagged_here=verdict.flagged_here,
-        matches=map(match_message, verdict.matches),
+        matches=map(match_to, verdict.matches),
         compared_with=verdict.compared_with,
         actionable=verdict.actionable,
     )
@@ -275,24 +251,6 @@ def _notices(delivery: Delivery) -> operator_pb2.NoticeStatus:
         failing_since=delivery.failing_since,
         last_error=delivery.last_error,
     )
-
-
-def _row(row: operator_pb2.IngestRow) -> IngestRow:
-    if not row.HasField("label"):
-        return IngestRow(row.line, row.type, row.value, group=row.group)
-    label = row.label
-    try:
-        parsed = Label(
-            reason=Reason(label.reason),
-            severity=Severity(label.severity),
-            confidence=label.confidence,
-            first_seen=label.first_seen,
-            expires=label.expires,
-            tlp=Tlp(label.tlp),
-        )
-    except ValueError:
-        raise InputError(Code.BAD_LABEL, f"line {row.line}: an unknown reason, severity or TLP") from None
-    return IngestRow(row.line, row.type, row.value, parsed, row.group)
 
 
 def _result(report: RoundReport) -> operator_pb2.RoundResult:

@@ -222,15 +222,4 @@ def _from_store(home: Place, peer: str, kind: RoundKind | None) -> Generator[Fou
         if peer:
             store.peers.get(peer)
         for page in store.matches.all(peer or None, wanted):
-            for record in page:
-                yield FoundMatch(
-                    type=record.type,
-                    value=record.value,
-                    peer=record.peer_name,
-                    kind=record.kind.name.lower(),
-                    first_matched=record.first_matched,
-                    label=record.label,
-                    round_id=record.round_id,
-                    group=record.group,
-                    tokens=record.tokens,
-                )
+            yield from map(FoundMatch.of, page)

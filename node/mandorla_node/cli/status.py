@@ -72,8 +72,8 @@ def _print(answer: operator_pb2.StatusResponse) -> None:
 def _write_json(answer: operator_pb2.StatusResponse) -> None:
     from mandorla.v1 import operator_pb2
 
-    from ..client import kind_name
     from ..formats.rows import rfc3339
+    from ..operator_messages import kind_name
     from .output import write_json
 
     def moment(seconds: int) -> str | None:

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from mandorla.v1 import operator_pb2
 
-from ..client import kind_name
 from ..formats.rows import rfc3339
+from ..operator_messages import kind_name
 from .output import ago, count, duration, lasted, pairs, plural, safe, size, table, until
 from .status import SOON
 

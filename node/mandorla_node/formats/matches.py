@@ -6,12 +6,15 @@ import csv
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from mandorla_protocol.labels import Label
 
 from .delimited import guarded
 from .rows import LABEL_FIELDS, MATCHED, name_of, rfc3339
+
+if TYPE_CHECKING:
+    from ..store import MatchRecord
 
 COLUMNS: Final = ("type", "value", "peer", "kind", MATCHED, *LABEL_FIELDS, "group", "tokens")
 """What rows of matches are made of."""
@@ -35,6 +38,22 @@ class FoundMatch:
     tokens: int = 1
     event: int = 0
     """Its number, in the order in which matches begin."""
+
+    @classmethod
+    def of(cls, record: MatchRecord) -> FoundMatch:
+        """Return a match that the store holds."""
+        return cls(
+            type=record.type,
+            value=record.value,
+            peer=record.peer_name,
+            kind=record.kind.name.lower(),
+            first_matched=record.first_matched,
+            label=record.label,
+            round_id=record.round_id,
+            group=record.group,
+            tokens=record.tokens,
+            event=record.event,
+        )
 
     def __repr__(self) -> str:
         """Show the peer and the kind only: the value stays out of logs and tracebacks."""

@@ -119,17 +119,7 @@ class Notifying:
         return f"{self._prefix}-{record.event}-{record.first_matched}"
 
     def _document(self, record: MatchRecord) -> bytes:
-        match = FoundMatch(
-            type=record.type,
-            value=record.value,
-            peer=record.peer_name,
-            kind=record.kind.name.lower(),
-            first_matched=record.first_matched,
-            label=record.label,
-            round_id=record.round_id,
-            group=record.group,
-            tokens=record.tokens,
-        )
+        match = FoundMatch.of(record)
         notice = {
             "type": "match.began",
             "lab": self._lab,
