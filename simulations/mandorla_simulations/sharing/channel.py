@@ -43,8 +43,8 @@ class Load:
 class Channel(Protocol):
     """One way of sharing among the labs of a run."""
 
-    period: int
-    """Seconds between rounds; 0 if there are none."""
+    due: int
+    """When the next round is, at the end of that second; NEVER if none is. A flag may bring it forward."""
 
     load: Load
 
