@@ -126,7 +126,7 @@ def test_real_nodes_are_held_against_set_logic(run: Run, tiny: Path) -> None:
         (["nothing"], Code.BAD_FILE, "There is no file nothing."),
         (["small", "--sharing", "carrier-pigeon"], Code.BAD_INPUT, "sharing is none, plaintext"),
         (["small", "--sharing", "mandorla-batch/1s"], Code.BAD_INPUT, "at least 1min apart"),
-        (["small", "--fidelity", "nodes", "--sharing", "plaintext"], Code.BAD_INPUT, "nodes runs batches"),
+        (["small", "--fidelity", "nodes", "--sharing", "plaintext"], Code.BAD_INPUT, "nodes runs rounds"),
         (["hydra", "--fidelity", "nodes"], Code.BAD_INPUT, "takes up to 20,000 people"),
         (["--sweep", "nothing.toml", "--out", "x"], Code.BAD_FILE, "There is no file nothing.toml."),
         (["--sweep", "nothing.toml"], Code.BAD_INPUT, "--out DIR"),

@@ -57,6 +57,10 @@ class LabNode:
         """Set the node's time, and end what waits for a time up to that."""
         await self._order("passed", until)
 
+    async def look_for_expired(self) -> None:
+        """Have the node see that flags have expired."""
+        await self._order("expired", [])
+
     async def published(self, watches: Sequence[tuple[str, str]]) -> list[int]:
         """Wait until all that is flagged is announced to peers over collections; return table versions."""
         return _VERSIONS.validate_python(await self._order("published", watches))

@@ -5,6 +5,7 @@ answers with a line:
 
     {"time": T}          it is T now, in Unix seconds: labels expire, headers and certificates are valid by it
     {"passed": T}        the same, and whatever waits for a time up to T waits no longer
+    {"expired": []}      flags have expired: look at once, and not when this machine's clock says
     {"published": W}     wait until all that is flagged is announced in the rounds that stand for W, a list of
                          peers and collections; answers their tables' versions, in order
     {"compared": V}      wait until tables up to versions V, a list of peers, collections and versions, are
@@ -99,8 +100,8 @@ class Orders:
                 self._clock.now = given
                 if order == "passed":
                     await self._timer.set(given)
-                    # Flags may have expired.
-                    self._node.changes.flagged.notify()
+            case "expired":
+                self._node.changes.flagged.notify()
             case "published":
                 watches = [(self._peers[peer], collection) for peer, collection in given]
                 versions = await self._node.keeping_up.published(watches)

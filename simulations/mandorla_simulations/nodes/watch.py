@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -27,12 +28,14 @@ class WatchChannel:
         self.load = feed.load
         self._feed = feed
         self._flags: defaultdict[int, list[IngestRow]] = defaultdict(list)
+        self._expiring: list[tuple[int, int]] = []
         self._seen: defaultdict[int, list[Resource]] = defaultdict(list)
         self._matched: list[int] = [0] * len(feed.nodes)
 
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
         """Have the holder's node take the flag in, with all others of this second."""
         self._flags[holder].append(self._feed.flag_of(resource, now, expires))
+        heapq.heappush(self._expiring, (expires, holder))
         self.due = now
         return ()
 
@@ -68,6 +71,8 @@ class WatchChannel:
         if now == self._next:
             self._next = now + feed.protocol.micro_batch
             await asyncio.gather(*(node.let_pass(unix) for node in nodes))
+            for lab in self._expired(now):
+                await nodes[lab].look_for_expired()
             # What waited for this moment comes before what is new.
             await self._settle()
             for lab, people in enumerate(feed.people(now)):
@@ -84,6 +89,13 @@ class WatchChannel:
                 found += await feed.new_matches(lab)
         self._matched = matched
         return [Delivery(now + feed.protocol.announce, match) for match in sorted(found)]
+
+    def _expired(self, now: int) -> set[int]:
+        """Return the labs of which flags have expired since this was last asked for."""
+        labs = set()
+        while self._expiring and self._expiring[0][0] <= now:
+            labs.add(heapq.heappop(self._expiring)[1])
+        return labs
 
     async def _settle(self) -> list[int]:
         """Wait until the nodes have announced and compared all; return how often each has matched."""

@@ -88,8 +88,11 @@ class Ledger:
         """Charge a lab's half of a standing round for its beginning, which is that of a batch round."""
         self.ask_in_batch(pair)
 
-    def ask_standing(self, pair: Pair, now: int) -> bool:
-        """Charge what a lab asks in a standing round; say whether pace and budget allowed it."""
+    def ask_standing(self, pair: Pair, now: int, again: bool = False) -> bool:
+        """Charge what a lab asks in a standing round; say whether pace and budget allowed it.
+
+        `again` says that it was refused before, so that it is not counted as refused once more.
+        """
         querier, _, name = pair
         self._now = now
         if self._seen[querier][name] == self._asked[pair]:
@@ -101,7 +104,7 @@ class Ledger:
         if pace.wait > SOON:
             return False
         before = self._spent[pair]
-        if not self._charge(pair, STANDING_SMALLEST):
+        if not self._charge(pair, STANDING_SMALLEST, again):
             return False
         pace.spend(self._spent[pair] - before)
         return True
@@ -114,13 +117,13 @@ class Ledger:
                     for name in self._collections:
                         self._grow((querier, holder, name), STANDING_SMALLEST)
 
-    def _charge(self, pair: Pair, smallest: int) -> bool:
+    def _charge(self, pair: Pair, smallest: int, again: bool = False) -> bool:
         querier, _, name = pair
         new = self._seen[querier][name] - self._asked[pair]
         evaluations = size_class(new, smallest)
         load = self.load
         if self._spent[pair] + evaluations > self._protocol.budget:
-            load.refused += 1
+            load.refused += not again
             return False
         self._spent[pair] += evaluations
         self._asked[pair] += new

@@ -83,6 +83,7 @@ class SetLogic:
         self.load = self._ledger.load
         self._waiting: defaultdict[int, list[Match]] = defaultdict(list)
         self._telling: set[int] = set()
+        self._held: set[Pair] = set()
         self._epoch = self._renewed_at = 0
         if self._period:
             windows = scenario.horizon // self._period
@@ -95,9 +96,10 @@ class SetLogic:
         """Match a flag with what the other labs have seen, or will."""
         self._flags[holder][resource] = (now, expires)
         self._ledger.flag(holder, self._collection[column_of(resource)])
+        if self._period:
+            heapq.heappush(self._expiring, (expires, holder, resource))
         if self._scheme is Scheme.WATCH:
             self._telling.add(holder)
-            heapq.heappush(self._expiring, (expires, holder, resource))
             self.due = now
         if behind := self._book.exit_of(resource):
             self._exit_flags[behind[:2]].append((holder, resource))
@@ -150,6 +152,7 @@ class SetLogic:
 
     def _batch(self, now: int) -> set[Pair]:
         """Run the batch rounds of a period; return the halves that a budget refused."""
+        self._revoke(now)
         self._begins_epoch(now)
         self._look(now)
         return {pair for pair in self._ledger.pairs if not self._ledger.ask_in_batch(pair)}
@@ -164,10 +167,11 @@ class SetLogic:
                 ledger.stand(pair)
         else:
             # What was held back comes first, if its time has come.
-            for pair in ledger.pairs:
-                ledger.ask_standing(pair, now)
+            for pair in sorted(self._held):
+                ledger.ask_standing(pair, now, again=True)
         self._look(now)
-        return {pair for pair in ledger.pairs if not ledger.ask_standing(pair, now)}
+        self._held = {pair for pair in ledger.pairs if not ledger.ask_standing(pair, now)}
+        return self._held
 
     def _look(self, now: int) -> None:
         """Count what the labs have seen by the end of a period."""
@@ -183,7 +187,8 @@ class SetLogic:
             expires, holder, resource = heapq.heappop(self._expiring)
             if self._flags[holder][resource][1] == expires:
                 self._ledger.flag(holder, self._collection[column_of(resource)])
-                self._telling.add(holder)
+                if self._scheme is Scheme.WATCH:
+                    self._telling.add(holder)
 
     def _due(self, match: Match, ready: int, seen: int) -> list[Delivery]:
         """Deliver a match that both sides hold from `ready` on, now or at a round to come."""

@@ -199,6 +199,7 @@ def test_labels_are_closed_sets_or_names_of_peers() -> None:
         "kind",
         "code",
         "method",
+        "direction",
         "step",
         "outcome",
         "set",
