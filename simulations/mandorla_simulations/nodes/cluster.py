@@ -70,7 +70,7 @@ class LabNode:
         return _COUNT.validate_python(await self._order("compared", versions))
 
     async def counted(self) -> tuple[int, int]:
-        """Return the bytes of the calls that the node made, but for waits; and how many rounds ended."""
+        """Return the bytes of the calls that the node made, but for waits, and how many chunks it asked."""
         return _COUNTS.validate_python(await self._order("counted", []))
 
     async def _order(self, order: str, given: object) -> object:

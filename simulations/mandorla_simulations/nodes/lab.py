@@ -10,7 +10,7 @@ answers with a line:
                          peers and collections; answers their tables' versions, in order
     {"compared": V}      wait until tables up to versions V, a list of peers, collections and versions, are
                          compared with all that is observed; answers how often something matched
-    {"counted": []}      answers the bytes of the calls that this node made, and how many rounds have ended
+    {"counted": []}      answers the bytes of the calls that this node made, and how many chunks it asked
 
 It ends when its input does, and so with whoever started it, or by SIGTERM.
 """
@@ -29,14 +29,15 @@ from typing import Final
 
 from mandorla_node.home import Home
 from mandorla_node.logs import configure_logs
+from mandorla_node.observing.metrics import OK
 from mandorla_node.rounds.pace import SOON
 from mandorla_node.serve import Running, running
 from mandorla_protocol.epochs import LabId
 
 READY = b"ready\n"
 _BYTES: Final = "mandorla_call_bytes_total"
-_ROUNDS: Final = "mandorla_rounds_total"
-_VAIN: Final = "failed"
+_CALLS: Final = "mandorla_calls_made_total"
+_ASKING: Final = "Evaluate"
 _WAITING: Final = "Subscribe"
 """The call that only waits: how often one is made goes by this machine's time."""
 
@@ -111,20 +112,19 @@ class Orders:
                 await self._node.keeping_up.compared(versions)
                 return self._node.changes.matched.count
             case "counted":
-                return self._counted(_BYTES), self._counted(_ROUNDS)
+                return self._counted()
         return None
 
-    def _counted(self, name: str) -> int:
-        return int(
-            sum(
-                sample.value
-                for metric in self._node.metrics.registry.collect()
-                for sample in metric.samples
-                if sample.name == name
-                and sample.labels.get("method") != _WAITING
-                and sample.labels.get("outcome") != _VAIN
-            )
-        )
+    def _counted(self) -> tuple[int, int]:
+        size = asked = 0.0
+        samples = (one for metric in self._node.metrics.registry.collect() for one in metric.samples)
+        for sample in samples:
+            method = sample.labels.get("method")
+            if sample.name == _BYTES and method != _WAITING:
+                size += sample.value
+            elif sample.name == _CALLS and method == _ASKING and sample.labels["code"] == OK:
+                asked += sample.value
+        return int(size), int(asked)
 
 
 async def _serve(path: Path, now: int) -> None:

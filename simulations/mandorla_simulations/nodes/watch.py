@@ -57,10 +57,10 @@ class WatchChannel:
         """Take what the nodes report of the whole run into the load."""
         self.load.evaluations = self.load.bytes = self.load.rounds = 0
         for node in self._feed.nodes:
-            size, ended = await node.counted()
+            size, asked = await node.counted()
             status = await node.operator.status()
             self.load.bytes += size
-            self.load.rounds += ended + len(status.open_rounds)
+            self.load.rounds += asked
             for budget in (budget for peer in status.peers for budget in peer.budgets):
                 self.load.evaluations += budget.spent
                 self.load.by_collection[budget.collection] += budget.spent

@@ -27,7 +27,10 @@ class Delivery(NamedTuple):
 
 @dataclass
 class Load:
-    """What sharing cost: rounds and refused rounds; evaluations with padding; bytes; the fullest budget."""
+    """What sharing cost: questions, and those refused; evaluations with padding; bytes; the fullest budget.
+
+    A lab asks another one once in a batch round, and in a standing one as it begins and when it sees more.
+    """
 
     rounds: int = 0
     refused: int = 0

@@ -79,7 +79,6 @@ class Ledger:
         """Charge a lab's half of a batch round; say whether the budget allowed it."""
         if not self._charge(pair, BATCH_SMALLEST):
             return False
-        self.load.rounds += 1
         self.load.bytes += FRAME_BYTES
         self._grow(pair, BATCH_SMALLEST)
         return True
@@ -128,6 +127,7 @@ class Ledger:
         self._spent[pair] += evaluations
         self._asked[pair] += new
         self._asked_until[pair] = self._seen_until
+        load.rounds += 1
         load.evaluations += evaluations
         load.by_collection[name] += evaluations
         load.bytes += question_bytes(evaluations)
