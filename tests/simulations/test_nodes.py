@@ -35,9 +35,14 @@ def test_real_nodes_and_set_logic_agree(scheme: str, changes: dict[str, object])
     assert found.blocks == expected.blocks
     assert (found.benign_blocked == expected.benign_blocked).all()
     assert len(found.matches) > 20
-    assert found.load.by_collection == expected.load.by_collection
-    assert found.load.evaluations == expected.load.evaluations == sum(found.load.by_collection.values())
-    assert found.load.rounds == expected.load.rounds
+    # A standing round that a busy machine breaks is begun again, and asks for 256 more in each direction.
+    again = (found.load.rounds - expected.load.rounds) / 2
+    assert again in (range(6) if scheme == "mandorla-watch" else (0,))
+    assert found.load.evaluations == sum(found.load.by_collection.values())
+    assert found.load.evaluations == expected.load.evaluations + again * 512
+    for collection in COLLECTIONS:
+        more = found.load.by_collection[collection] - expected.load.by_collection[collection]
+        assert more % 512 == 0
     assert found.load.bytes == pytest.approx(expected.load.bytes, rel=0.1)
 
 

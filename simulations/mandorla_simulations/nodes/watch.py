@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mandorla_node.formats.rows import IngestRow
 
 from ..resources import Resource
-from ..sharing.channel import Delivery
+from ..sharing.channel import Delivery, JustFlagged
 from .cluster import LabNode
 from .feed import Feed
 from .writing import COLLECTIONS
@@ -28,6 +28,7 @@ class WatchChannel:
         self.load = feed.load
         self._feed = feed
         self._flags: defaultdict[int, list[IngestRow]] = defaultdict(list)
+        self._just = JustFlagged()
         self._expiring: list[tuple[int, int]] = []
         self._seen: defaultdict[int, list[Resource]] = defaultdict(list)
         self._matched: list[int] = [0] * len(feed.nodes)
@@ -35,6 +36,7 @@ class WatchChannel:
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
         """Have the holder's node take the flag in, with all others of this second."""
         self._flags[holder].append(self._feed.flag_of(resource, now, expires))
+        self._just.add(holder, resource)
         heapq.heappush(self._expiring, (expires, holder))
         self.due = now
         return ()
@@ -88,7 +90,7 @@ class WatchChannel:
             if count != before:
                 found += await feed.new_matches(lab)
         self._matched = matched
-        return [Delivery(now + feed.protocol.announce, match) for match in sorted(found)]
+        return [Delivery(now + feed.protocol.announce, match) for match in self._just.sort(found)]
 
     def _expired(self, now: int) -> set[int]:
         """Return the labs of which flags have expired since this was last asked for."""

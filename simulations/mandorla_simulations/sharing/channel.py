@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,23 @@ class Match(NamedTuple):
     holder: int
     resource: Resource
     expires: int
+
+
+class JustFlagged:
+    """What was flagged in the present second, in order: labs hear of it in the same order."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[int, Resource], int] = {}
+
+    def add(self, holder: int, resource: Resource) -> None:
+        """Note a flag."""
+        self._places[holder, resource] = len(self._places)
+
+    def sort(self, matches: Iterable[Match]) -> list[Match]:
+        """Sort what is heard at the end of the second, which is over then."""
+        places, self._places = self._places, {}
+        last = len(places)
+        return sorted(matches, key=lambda one: (places.get((one.holder, one.resource), last), one))
 
 
 class Delivery(NamedTuple):

@@ -13,7 +13,7 @@ from ..kinds import COLLECTIONS, COLUMN, KINDS, Kind
 from ..resources import NEVER, Resource, ResourceBook, column_of
 from ..scenario.model import Scenario, Scheme, Sharing
 from ..sightings import Sightings
-from .channel import Delivery, Load, Match
+from .channel import Delivery, JustFlagged, Load, Match
 from .costs import standing_seconds
 from .ledger import Ledger, Pair
 
@@ -82,6 +82,7 @@ class SetLogic:
         self._ledger = Ledger(self._labs, self._names, scenario.protocol)
         self.load = self._ledger.load
         self._waiting: defaultdict[int, list[Match]] = defaultdict(list)
+        self._just = JustFlagged()
         self._telling: set[int] = set()
         self._held: set[Pair] = set()
         self._epoch = self._renewed_at = 0
@@ -99,6 +100,7 @@ class SetLogic:
         if self._period:
             heapq.heappush(self._expiring, (expires, holder, resource))
         if self._scheme is Scheme.WATCH:
+            self._just.add(holder, resource)
             self._telling.add(holder)
             self.due = now
         if behind := self._book.exit_of(resource):
@@ -143,7 +145,7 @@ class SetLogic:
             self._telling.clear()
         self.due = self._next
         found = []
-        for match in sorted(self._waiting.pop(now, ())):
+        for match in self._just.sort(self._waiting.pop(now, ())):
             if self._pair(match) in refused and not (self._scheme is Scheme.WATCH and self._is_asked(match)):
                 self._waiting[self._next].append(match)
             elif match.expires > now:
