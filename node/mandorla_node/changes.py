@@ -42,13 +42,13 @@ class Listener(Protocol):
 
 
 class Changes:
-    """What changed in the store: the flagged set, the observed set, matches, and how far comparing is."""
+    """What changed in the store: flags, sightings, matches; and how far the rounds that stand are."""
 
     def __init__(self) -> None:
         self.flagged = Signal()
         self.observed = Signal()
         self.matched = Signal()
-        self.compared = Signal()
+        self.kept_up = Signal()
         self.listeners: list[Listener] = []
 
     def tell(self, numbers: Iterable[int] | None, indicators: Iterable[Indicator] = ()) -> None:

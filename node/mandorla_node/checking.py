@@ -140,11 +140,11 @@ class Checking:
         """Wait until the rounds that stand have compared everything that was observed by now, or a moment."""
         until = await asyncio.to_thread(self._store.asking.last_observed)
         waiting = [one for one in self._rounds.standing() if one.header.collection in collections]
-        compared = self._changes.compared
+        kept_up = self._changes.kept_up
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 while any(one.half.processed < until and not one.ended.is_set() for one in waiting):
-                    await compared.beyond(compared.count)
+                    await kept_up.beyond(kept_up.count)
 
     def _read(self, places: dict[Indicator, Whereabouts]) -> list[_Known]:
         names = {peer.lab: peer.name for peer in self._store.peers.all()}

@@ -143,15 +143,15 @@ class PeerClient:
             failure = TransportError(Code.PEER_UNAVAILABLE, "the channel is closed")
         else:
             self._made(request, OK, started)
-            self.traffic.received += response.ByteSize()
+            sent, received = request.ByteSize(), response.ByteSize()
+            self.traffic.received += received
+            self._metrics.transferred(self._name, _method_of(request), sent, received)
             return response
         self._made(request, failure.code.name, started)
         raise failure
 
     def _made(self, request: Message, code: str, started: float) -> None:
-        # gRPC names methods, and each of ours takes a message of its own name.
-        method = request.DESCRIPTOR.name.removesuffix("Request")
-        self._metrics.call_made(self._name, method, code, time.perf_counter() - started)
+        self._metrics.call_made(self._name, _method_of(request), code, time.perf_counter() - started)
 
     async def _retrying(
         self,
@@ -191,6 +191,11 @@ class PeerClient:
                 failures = 0 if error.code is Code.NOT_READY else failures + 1
             await back_off(attempt)
             attempt += 1
+
+
+def _method_of(request: Message) -> str:
+    """Name a request's method as gRPC does: each of ours takes a message of its own name."""
+    return request.DESCRIPTOR.name.removesuffix("Request")
 
 
 class ClientFactory(Protocol):

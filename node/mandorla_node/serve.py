@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import grpc
@@ -29,7 +30,7 @@ from . import certificates
 from .admission import MAX_REQUEST, Admission
 from .changes import Changes
 from .checking import Checking
-from .clock import Clock, system_clock
+from .clock import Clock, Timer, machine_timer, system_clock
 from .exchange import Exchange
 from .home import Home
 from .limits import PeerLimits
@@ -45,6 +46,7 @@ from .policy import Policies
 from .preparing import Preparing
 from .renewal import OwnCards, Renewal
 from .rounds.initiator import Initiator
+from .rounds.keeping_up import KeepingUp
 from .rounds.open_rounds import OpenRounds
 from .rounds.responder import Responder
 from .store import Store
@@ -101,14 +103,27 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
         _end_in_time()
 
 
+@dataclass(frozen=True)
+class Running:
+    """What there is of a node for whoever runs it: signals, counts, and how far its watch is."""
+
+    changes: Changes
+    metrics: Metrics
+    keeping_up: KeepingUp
+
+
 @asynccontextmanager
 async def running(
-    home: Home, clock: Clock = system_clock, ahead: bool = False, watch: bool = False
-) -> AsyncIterator[None]:
+    home: Home,
+    clock: Clock = system_clock,
+    ahead: bool = False,
+    watch: bool = False,
+    timer: Timer = machine_timer,
+) -> AsyncIterator[Running]:
     """Keep a node running for as long as the context is open.
 
-    A simulation brings its own clock. `ahead` lets the node prepare tables before they are asked for, and
-    `watch` lets it keep standing rounds with its peers, both by the clock of this machine.
+    A simulation brings its own clock and timer. `ahead` lets the node prepare tables before they are asked
+    for, by the clock of this machine, and `watch` lets it keep standing rounds with its peers.
     """
     settings = home.settings
     _refuse_second_node(home)
@@ -135,7 +150,9 @@ async def running(
             _beside(stack, Preparing(store, tables, every, metrics).run())
         witness = Witness(home, store, clock)
         changes = Changes()
-        rounds = OpenRounds(home, store, pool, witness, client, tables, changes, clock, renewal, metrics)
+        rounds = OpenRounds(
+            home, store, pool, witness, client, tables, changes, clock, renewal, metrics, timer
+        )
         view = NodeView(home, store, rounds, renewal, metrics, pulse, pool.engine.name, clock())
         await stack.enter_async_context(view)
         peer_limits = PeerLimits(settings.limits, pool.count)
@@ -163,7 +180,7 @@ async def running(
         stack.push_async_callback(rounds.stop_opening)
         stack.callback(pulse.set, Health.STOPPING)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
-        yield
+        yield Running(changes, metrics, KeepingUp(store, rounds, changes))
         _LOG.info("stopping", lab=home.card.name)
 
 

@@ -19,7 +19,7 @@ from . import results, summary
 from .choices import Attack
 from .executors import executor, run_all
 from .measures import Measures, measure
-from .nodes.run import require_batch, require_small, simulate_with_nodes
+from .nodes.run import require_rounds, require_small, simulate_with_nodes
 from .record import Record
 from .report import render, render_sweep
 from .scenario.loading import Loaded, load, preset_names
@@ -86,9 +86,9 @@ def plan(wanted: str, changes: Changes, nodes: bool) -> Plan:
         ]
         for cell in cells:
             if cell.sharing.scheme is not Scheme.NONE:
-                require_batch(cell)
+                require_rounds(scenario, cell)
         if not cells:
-            raise InputError(Code.BAD_INPUT, "fidelity nodes runs the configured attack only, in batches")
+            raise InputError(Code.BAD_INPUT, "fidelity nodes runs the configured attack only, by rounds")
     return Plan(Loaded(loaded.name, scenario, loaded.tree), cells, seeds, nodes)
 
 
@@ -185,7 +185,7 @@ def _essence(record: Record) -> tuple[object, ...]:
 
 
 def _for_nodes(cell: Cell) -> bool:
-    return cell.sharing.scheme in {Scheme.NONE, Scheme.BATCH}
+    return cell.sharing.scheme in {Scheme.NONE, Scheme.BATCH, Scheme.WATCH}
 
 
 def _sharing(text: str) -> Sharing:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
 
-from .kinds import COLLECTIONS, COLUMN, KINDS, Kind
+import numpy as np
+
+from mandorla_protocol.indicators import Collection
+
+from .kinds import COLUMN, KINDS, Kind
 from .population import Population
 from .resources import NEVER, Resource, ResourceBook, column_of, resource_of, serial_of
 
@@ -54,17 +57,19 @@ class Sightings:
             for serial in np.nonzero((first[lab] > after) & (first[lab] <= until))[0]
         ]
 
-    def benign_by_window(self, lab: int, period: int, windows: int) -> dict[str, NDArray[np.int64]]:
+    def benign_by_window(
+        self, lab: int, period: int, windows: int, collections: Mapping[Kind, Collection]
+    ) -> dict[str, list[int]]:
         """Count the resources that people first show in each window, by collection.
 
         Window n ends at n * period seconds, that time included; window 0 is what was seen before the start.
         """
         counted = {
-            collection.value: np.zeros(windows + 1, dtype=np.int64) for collection in COLLECTIONS.values()
+            collection.value: np.zeros(windows + 1, dtype=np.int64) for collection in collections.values()
         }
         for column, first in enumerate(self._population.first_seen):
             times = first[lab]
             ends = -(-times[times < NEVER] // period)
             counts = np.bincount(ends[ends <= windows], minlength=windows + 1)
-            counted[COLLECTIONS[KINDS[column]].value] += counts
-        return counted
+            counted[collections[KINDS[column]].value] += counts
+        return {name: counts.tolist() for name, counts in counted.items()}

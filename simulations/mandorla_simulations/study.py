@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mandorla_protocol.indicators import Collection
+
 from .attacks import under
 from .choices import Attack
+from .kinds import COLLECTIONS, Kind
 from .measures import Measures, measure
 from .population import Population, make_population
 from .record import Record
@@ -53,14 +56,16 @@ def seeds_of(scenario: Scenario) -> list[int]:
     return list(range(scenario.seed, scenario.seed + scenario.seeds))
 
 
-def simulate(scenario: Scenario, cell: Cell, seed: int) -> Record:
-    """Run a cell in `fast` fidelity: matching is set logic."""
+def simulate(
+    scenario: Scenario, cell: Cell, seed: int, collections: Mapping[Kind, Collection] = COLLECTIONS
+) -> Record:
+    """Run a cell in `fast` fidelity: matching is set logic. `collections` says what is asked together."""
     changed = under(scenario, cell.attack)
 
     def channel(sightings: Sightings, book: ResourceBook) -> Channel:
         if cell.sharing.scheme is Scheme.NONE:
             return Nothing()
-        return SetLogic(changed, cell.sharing, sightings, book)
+        return SetLogic(changed, cell.sharing, sightings, book, collections)
 
     with _undisturbed():
         return World(changed, _population(scenario, seed), seed, channel).run()

@@ -18,7 +18,7 @@ from .draws import waiting_time
 from .kinds import COLUMN, Action, Ending, Kind, OwnAction
 from .population import Population
 from .record import Accounts, Block, Flag, Record, Told
-from .resources import Resource, ResourceBook, kind_of
+from .resources import NEVER, Resource, ResourceBook, kind_of
 from .scenario.model import Scenario, Signal
 from .scenario.units import DAY, HOUR
 from .sharing.channel import Channel, Delivery, Match
@@ -75,6 +75,7 @@ class World:
         # The accounts that live, in order of opening, and how many come from each relay to each lab.
         self._living: dict[int, None] = {}
         self._present: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self._next_round = NEVER
         self._queue: list[Event] = []
         self._order = 0
 
@@ -117,8 +118,7 @@ class World:
             self._at(0, self._lease, relay, 0)
         for at, where, person in self._bystanders.mistakes():
             self._at(at, self._convict_wrongly, where, person)
-        if self._channel.period:
-            self._at(0, self._round, place=_LAST)
+        self._await_round()
 
     def _finish(self) -> None:
         accounts = self._accounts
@@ -361,14 +361,23 @@ class World:
                     self._start_review(lab, resource, now, expires)
             self._decide(lab, resource, now)
             self._deliver_later(self._channel.flagged(lab, resource, now, expires))
+        self._await_round()
 
     def _deliver_later(self, deliveries: Iterable[Delivery]) -> None:
         for at, match in deliveries:
             self._at(at, self._hear, match)
 
+    def _await_round(self) -> None:
+        """Have the next round come when it is due; what was awaited for later comes to nothing then."""
+        if self._channel.due < self._next_round:
+            self._next_round = self._channel.due
+            self._at(self._next_round, self._round, place=_LAST)
+
     def _round(self, now: int) -> None:
-        self._at(now + self._channel.period, self._round, place=_LAST)
-        self._deliver_later(self._channel.round(now))
+        if now == self._next_round:
+            self._next_round = NEVER
+            self._deliver_later(self._channel.round(now))
+            self._await_round()
 
     def _hear(self, now: int, match: Match) -> None:
         """Learn of a match, and act by policy."""

@@ -72,7 +72,7 @@ def test_results_are_the_same_on_every_machine(run: Run, folder: Path) -> None:
     run("simulate", "small", "--seeds", "2", "--out", folder / "out", "--workers", "2")
     cells = json.loads((folder / "out" / "results.json").read_text())["cells"]
     digest = hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
-    assert digest == "5f827da2c54d1ea6240b79fab8874d78d39fe74f6c86c4a8f20dee3564e9c5d1"
+    assert digest == "4efeeb30d69e6e5f1b2dd3694b3021717815e0ec51b7a52244a491d010fd3b5a"
 
 
 def test_json_is_what_is_written(run: Run, folder: Path, tiny: Path) -> None:
@@ -126,7 +126,7 @@ def test_real_nodes_are_held_against_set_logic(run: Run, tiny: Path) -> None:
         (["nothing"], Code.BAD_FILE, "There is no file nothing."),
         (["small", "--sharing", "carrier-pigeon"], Code.BAD_INPUT, "sharing is none, plaintext"),
         (["small", "--sharing", "mandorla-batch/1s"], Code.BAD_INPUT, "at least 1min apart"),
-        (["small", "--fidelity", "nodes", "--sharing", "plaintext"], Code.BAD_INPUT, "nodes runs batches"),
+        (["small", "--fidelity", "nodes", "--sharing", "plaintext"], Code.BAD_INPUT, "nodes runs rounds"),
         (["hydra", "--fidelity", "nodes"], Code.BAD_INPUT, "takes up to 20,000 people"),
         (["--sweep", "nothing.toml", "--out", "x"], Code.BAD_FILE, "There is no file nothing.toml."),
         (["--sweep", "nothing.toml"], Code.BAD_INPUT, "--out DIR"),

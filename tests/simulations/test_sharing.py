@@ -6,7 +6,7 @@ import pytest
 
 from mandorla_simulations.record import Record
 from mandorla_simulations.scenario.model import Scenario, Scheme
-from mandorla_simulations.sharing.costs import question_bytes, table_bytes
+from mandorla_simulations.sharing.costs import question_bytes, standing_seconds, table_bytes
 from tests.support.scenarios import run, scenario
 
 HOUR = 3_600
@@ -67,11 +67,43 @@ def test_a_new_key_epoch_brings_a_new_budget() -> None:
     assert len(run(renewed, "mandorla-batch/6h").matches) > len(run(shut, "mandorla-batch/6h").matches)
 
 
+def test_a_watch_asks_no_faster_than_a_budget_lasts() -> None:
+    # Nobody acts on matches, so that the same is flagged and seen.
+    free = run(scenario(policy__peers={}), "mandorla-watch")
+    # A tenth of it is there at once, and less than the first question takes; the rest comes in thirty days.
+    tight = run(scenario(policy__peers={}, protocol__budget=2_500), "mandorla-watch")
+    most = 6 * (2_500 * (1 / 10 + 4 / 30) + 363)
+    asked = [one.load.by_collection["accounts"] - 6 * 4 * 256 for one in (tight, free)]
+    assert tight.load.refused == 0
+    assert asked[0] <= most < asked[1]
+    soon = {told.match: told.at for told in free.matches}
+    late = {told.match: told.at - soon[told.match] for told in tight.matches}
+    assert min(late.values()) == 0
+    assert max(late.values()) > 6 * HOUR
+    # What was asked about before is announced all the same.
+    assert min(delays(tight)) == 2
+
+
+def test_a_watch_costs_what_its_rounds_ask_for_as_they_begin() -> None:
+    quiet = {"benign__people": 0, "campaigns__campaign_a__pool": 1, "campaigns__campaign_b__pool": 1}
+    load = run(scenario(**quiet), "mandorla-watch").load
+    # Six halves, begun anew on each of four days; what is asked meanwhile is of the smallest class.
+    for name in ("accounts", "prompts", "behaviour"):
+        assert load.by_collection[name] - 6 * 4 * 256 in range(16, 256, 16)
+
+
+def test_standing_rounds_end_between_micro_batches() -> None:
+    assert standing_seconds(600) == 24 * HOUR
+    assert standing_seconds(7 * 600) == 20 * 7 * 600
+    assert standing_seconds(48 * HOUR) == 48 * HOUR
+
+
 def test_costs_are_those_of_the_protocol() -> None:
     assert question_bytes(16_384) == 64 * 16_384 + 64
     assert question_bytes(16_385) == 64 * 16_385 + 128
     assert table_bytes(0) == 0
     assert table_bytes(1) == 256 * 300
+    assert table_bytes(1, 16) == 16 * 300
 
 
 def test_labs_act_on_a_match_as_their_policy_says() -> None:

@@ -78,6 +78,12 @@ class Metrics:
             buckets=_CALL_BUCKETS,
             registry=registry,
         )
+        self._bytes = Counter(
+            "mandorla_call_bytes",
+            "Bytes of messages in calls to peers that went well, before framing and TLS",
+            ("peer", "method", "direction"),
+            registry=registry,
+        )
         what = ("peer", "kind", "collection")
         self._rounds = Counter(
             "mandorla_rounds",
@@ -188,6 +194,11 @@ class Metrics:
             self.heard[peer] = self._clock()
         self._made.labels(peer, method, code).inc()
         self._made_seconds.labels(peer, method).observe(seconds)
+
+    def transferred(self, peer: str, method: str, sent: int, received: int) -> None:
+        """Count the bytes of a call to a peer."""
+        self._bytes.labels(peer, method, "sent").inc(sent)
+        self._bytes.labels(peer, method, "received").inc(received)
 
     def evaluations_asked(self, peer: str, count: int) -> None:
         """Count evaluations that a peer answered."""

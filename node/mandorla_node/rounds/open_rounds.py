@@ -20,7 +20,7 @@ from mandorla_protocol.session.transcript import CloseStatement
 
 from .. import wire
 from ..changes import Changes
-from ..clock import Clock
+from ..clock import Clock, Timer, machine_timer
 from ..home import Home
 from ..observing.metrics import Metrics
 from ..peer_client import ClientFactory, PeerClient
@@ -65,6 +65,7 @@ class OpenRounds:
         clock: Clock,
         renewal: Renewal,
         metrics: Metrics,
+        timer: Timer = machine_timer,
     ) -> None:
         self.home = home
         self.policy = home.settings.rounds
@@ -76,6 +77,7 @@ class OpenRounds:
         self.tables = tables
         self.changes = changes
         self.clock = clock
+        self._timer = timer
         self.metrics = metrics
         self.open: dict[RoundId, ActiveRound] = {}
         # One round at a time with a peer over a collection: two would ask for the same indicators twice.
@@ -190,13 +192,13 @@ class OpenRounds:
         standing = StandingHalf(*planned)
         turn = self._turns[peer.lab, header.collection]
         pace = self._paces.setdefault(
-            (peer.lab, header.collection), of_questions(header.other(lab).offer.budget)
+            (peer.lab, header.collection), of_questions(header.other(lab).offer.budget, self._timer.now)
         )
         delay = self.home.settings.watch.delay
-        standing.stand(self.changes, turn, delay, pace, lambda found: self._tell(active, found))
+        standing.stand(self.changes, turn, delay, pace, self._timer, lambda found: self._tell(active, found))
         await standing.open()
         active = StandingRound(header, lab, peer, ready, standing, client, *beside)
-        active.publish_with(self.tables, self.changes)
+        active.publish_with(self.tables, self.changes, self._timer)
         return active
 
     def standing(self) -> list[StandingRound]:

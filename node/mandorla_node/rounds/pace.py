@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
+
+LAST_MINUTE: Final = 30
+"""Seconds before a header expires at which its round is closed."""
 
 _QUESTIONS_IN: Final = 30 * 24 * 3600
 """Seconds for which a budget of evaluations is to last, when a lab asks without end."""
@@ -13,10 +15,14 @@ _AT_ONCE: Final = 10
 """The part of a budget that may be spent as fast as it is needed: one of so many."""
 
 
+SOON: Final = 0.001
+"""Seconds that are no wait worth speaking of: what is left of one by rounding."""
+
+
 class Pace:
     """A bucket that may be overdrawn: what is spent too much is waited for afterwards."""
 
-    def __init__(self, rate: float, burst: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, burst: float, monotonic: Callable[[], float]) -> None:
         """Refill at `rate` a second, up to `burst`."""
         self._rate = rate
         self._burst = burst
@@ -41,7 +47,7 @@ class Pace:
         self._filled_at = now
 
 
-def of_questions(budget: int, monotonic: Callable[[], float] = time.monotonic) -> Pace:
+def of_questions(budget: int, monotonic: Callable[[], float]) -> Pace:
     """Return the pace at which a lab asks under a budget of evaluations, its padding included.
 
     Each question is padded, so that one for each new indicator would spend a budget in no time. A tenth of
@@ -50,9 +56,9 @@ def of_questions(budget: int, monotonic: Callable[[], float] = time.monotonic) -
     return Pace(budget / _QUESTIONS_IN, budget / _AT_ONCE, monotonic)
 
 
-def of_versions() -> Pace:
+def of_versions(monotonic: Callable[[], float]) -> Pace:
     """Return the pace at which a table grows while a round stands: two versions a second, a hundred at once.
 
     Each is padded, and stays for the life of the key.
     """
-    return Pace(2.0, 100.0)
+    return Pace(2.0, 100.0, monotonic)

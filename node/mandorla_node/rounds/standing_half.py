@@ -25,10 +25,11 @@ from mandorla_protocol.sizes import STANDING_SMALLEST, size_class
 from mandorla_protocol.table import TableEntry, TablePart, TableReader
 
 from ..changes import Changes
+from ..clock import Timer
 from ..store.asking import Arrivals
 from ..store.standing import Found, Standing
 from .half import Findings, QuerierHalf
-from .pace import Pace
+from .pace import SOON, Pace
 
 SUBSCRIBED: Final = 20.0
 """Seconds for which a holder keeps an answer back while nothing is new."""
@@ -47,9 +48,10 @@ class _Fresh:
     pages: list[tuple[int, Sequence[TablePart]]] = field(default_factory=list)
     indicator_ids: list[int] = field(default_factory=list)
     until: int = 0
+    version: int = 0
 
     def __repr__(self) -> str:
-        return f"_Fresh(until={self.until})"
+        return f"_Fresh(until={self.until}, version={self.version})"
 
 
 class StandingHalf(QuerierHalf):
@@ -61,6 +63,7 @@ class StandingHalf(QuerierHalf):
         turn: asyncio.Lock,
         delay: float,
         pace: Pace,
+        timer: Timer,
         tell: Callable[[Findings], None],
     ) -> None:
         """Say what there is beside the round: signals, the turn to compare, seconds to gather, and a pace.
@@ -69,6 +72,7 @@ class StandingHalf(QuerierHalf):
         """
         self._changes = changes
         self._pace = pace
+        self._timer = timer
         self._tell = tell
         self._turn = turn
         self._delay = delay
@@ -76,6 +80,8 @@ class StandingHalf(QuerierHalf):
         self.caught_up = asyncio.Event()
         # The change of the observed set up to which this lab has compared what it observed.
         self.processed = 0
+        # The version of the peer's table up to which it has.
+        self.compared_version = 0
         self._findings: Findings | None = None
         self._fresh = _Fresh()
         # What is being asked about. What the asker has found is not, until that was taken in as an event.
@@ -119,6 +125,14 @@ class StandingHalf(QuerierHalf):
         await self._queue.join()
         self._state, _ = querier.step(self._state, querier.Leaving())
         await asyncio.to_thread(self._store.asking.leave, self._asked)
+
+    def is_behind(self, until: int) -> bool:
+        """Say whether something that was observed by a change has still to be compared.
+
+        What the pace holds back is not: it is asked about when there is something to spend.
+        """
+        held_back = self.processed >= self._seen and self._pace.wait > SOON
+        return self.processed < until and not held_back
 
     def _sources(self) -> set[asyncio.Task[querier.Event]]:
         """Begin to listen and to look for what was observed, where nothing is being read or asked.
@@ -191,7 +205,7 @@ class StandingHalf(QuerierHalf):
         """Wait until something was observed that has no tag yet, and for what comes with it."""
         while True:
             # What is observed while this lab has asked too much already is asked about together.
-            await asyncio.sleep(self._pace.wait)
+            await self._timer.sleep(self._pace.wait)
             seen = self._changes.observed.count
             until = await asyncio.to_thread(self._store.asking.last_observed)
             if until > self._seen:
@@ -222,6 +236,7 @@ class StandingHalf(QuerierHalf):
         accept = self._store.asking.accept_table
         self._asked = await asyncio.to_thread(accept, self._asked, reader, standing)
         fresh, self._fresh = self._fresh, _Fresh()
+        fresh.version = reader.version
         if self._waiting is not None:
             fresh.indicator_ids = self._waiting.indicator_ids + self._waiting.tagged
             fresh.until = self._seen
@@ -234,19 +249,23 @@ class StandingHalf(QuerierHalf):
         while True:
             fresh = await self._queue.get()
             try:
-                until = fresh.until
+                until, version = fresh.until, fresh.version
                 if index is None or self._queue.qsize() > _BEHIND:
-                    index, later = await self._compare_all()
+                    index, later, version = await self._compare_all()
                     until = max(until, later)
                 elif found := await asyncio.to_thread(self._take_in, index, fresh):
                     self._changes.tell(found)
             finally:
                 self._queue.task_done()
             self.processed = max(self.processed, until)
-            self._changes.compared.notify()
+            self.compared_version = max(self.compared_version, version)
+            self._changes.kept_up.notify()
 
-    async def _compare_all(self) -> tuple[Standing, int]:
-        """Compare as after a batch round; return what later steps need, and up to which change this was."""
+    async def _compare_all(self) -> tuple[Standing, int, int]:
+        """Compare as after a batch round; return what later steps need, and what this was up to.
+
+        That is a change of the observed set, and a version of the peer's table.
+        """
         until = 0
         async with self._turn:
             while not self._queue.empty():
@@ -260,7 +279,7 @@ class StandingHalf(QuerierHalf):
             await asyncio.to_thread(self._end_revoked, index)
         self._changes.tell(None)
         self.caught_up.set()
-        return index, until
+        return index, until, asked.verified.version
 
     def _end_revoked(self, index: Standing) -> None:
         """End what `shared` rounds found and the table has revoked since."""

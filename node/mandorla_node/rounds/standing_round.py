@@ -12,6 +12,7 @@ from mandorla_protocol.session.announcement import Announcement
 from mandorla_protocol.sizes import STANDING_SMALLEST
 
 from ..changes import Changes
+from ..clock import Timer
 from ..tables import Ready, Tables
 from . import pace as pace_of
 from .active import ActiveRound
@@ -23,33 +24,45 @@ _GATHERED: Final = 0.05
 _EXPIRED: Final = 5.0
 """Seconds between two looks for labels that have expired."""
 
-_LAST_MINUTE: Final = 30.0
-"""Seconds before a header expires at which its round is closed."""
-
 
 class StandingRound(ActiveRound):
     """One standing round between this lab and a peer."""
 
     half: StandingHalf
 
-    def publish_with(self, tables: Tables, changes: Changes) -> None:
-        """Say where the table of this lab comes from, and what tells that it may have changed."""
+    def publish_with(self, tables: Tables, changes: Changes, timer: Timer) -> None:
+        """Say where the table of this lab comes from, what tells that it may have changed, and a timer."""
         self._tables = tables
         self._changes = changes
+        self._timer = timer
+        # The count of changes of the flagged set that this lab has published.
+        self.published = -1
         self._news = asyncio.Event()
 
     async def _run_half(self, lifetime: float) -> None:
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(max(1.0, lifetime - _LAST_MINUTE), self.half.leave.set)
+        ending = asyncio.create_task(self._leave_in(max(1.0, lifetime - pace_of.LAST_MINUTE)))
         publishing = asyncio.create_task(self._publish())
         leaving = asyncio.create_task(self._tell())
         try:
             await super()._run_half(lifetime)
         finally:
-            timer.cancel()
-            for task in (publishing, leaving):
+            for task in (ending, publishing, leaving):
                 task.cancel()
-            await asyncio.gather(publishing, leaving, return_exceptions=True)
+            await asyncio.gather(ending, publishing, leaving, return_exceptions=True)
+
+    async def _leave_in(self, seconds: float) -> None:
+        await self._timer.sleep(seconds)
+        self.half.leave.set()
+
+    @property
+    def table_version(self) -> int:
+        """The version of this lab's table that was announced last."""
+        return self._holder.table.version
+
+    @property
+    def going_on(self) -> bool:
+        """Whether this lab has caught up with the peer, and means to go on."""
+        return self.half.caught_up.is_set() and not (self.half.leave.is_set() or self.ended.is_set())
 
     async def _tell(self) -> None:
         """Answer whoever waits for news when this lab would leave."""
@@ -67,7 +80,7 @@ class StandingRound(ActiveRound):
 
     async def _keep_up(self) -> None:
         collection = self.header.collection
-        pace = pace_of.of_versions()
+        pace = pace_of.of_versions(self._timer.now)
         while True:
             seen = self._changes.flagged.count
             ready: Ready = await self._tables.prepare(self.peer.lab, collection, STANDING_SMALLEST)
@@ -78,8 +91,11 @@ class StandingRound(ActiveRound):
                 self._holder, _ = holder.step(self._holder, holder.TableExtended(ready.held.commitment))
                 self._wake()
                 pace.spend(1)
+            self.published = seen
+            self._changes.kept_up.notify()
             if await self._changes.flagged.beyond(seen, _EXPIRED):
-                await asyncio.sleep(max(_GATHERED, pace.wait))
+                await asyncio.sleep(_GATHERED)
+                await self._timer.sleep(pace.wait)
 
     def _wake(self) -> None:
         self._news.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -13,16 +14,21 @@ from ..attacks import under
 from ..population import make_population
 from ..record import Record
 from ..resources import ResourceBook
-from ..scenario.model import Scenario, Scheme
+from ..scenario.model import Protocol, Scenario, Scheme
 from ..sharing.channel import Channel
+from ..sharing.costs import standing_lifetime
 from ..sightings import Sightings
 from ..study import Cell
 from ..world import World
-from .channel import NodesChannel
+from .batches import BatchChannel
 from .cluster import cluster
+from .feed import Feed
+from .watch import WatchChannel
+from .writing import COLLECTIONS
 
 MAX_PEOPLE = 20_000
 MAX_ACCOUNTS = 2_000
+MAX_MICRO_BATCH = 6 * 24 * 3600
 
 
 def require_small(scenario: Scenario) -> None:
@@ -39,41 +45,67 @@ def require_small(scenario: Scenario) -> None:
         )
 
 
-def require_batch(cell: Cell) -> None:
-    """Refuse sharing that nodes do not do yet.
+def require_rounds(scenario: Scenario, cell: Cell) -> None:
+    """Refuse sharing that is not by rounds between nodes.
 
     Raises InputError(BAD_INPUT).
     """
-    if cell.sharing.scheme is not Scheme.BATCH:
+    if cell.sharing.scheme not in {Scheme.BATCH, Scheme.WATCH}:
         raise InputError(
             Code.BAD_INPUT,
-            f"fidelity nodes runs batches, and not {cell.sharing}: --sharing mandorla-batch/PERIOD, such as "
-            "mandorla-batch/6h",
+            f"fidelity nodes runs rounds, and not {cell.sharing}: --sharing mandorla-watch, or "
+            "mandorla-batch/PERIOD, such as mandorla-batch/6h",
         )
+    if cell.sharing.scheme is Scheme.WATCH and scenario.protocol.micro_batch > MAX_MICRO_BATCH:
+        raise InputError(Code.BAD_INPUT, "fidelity nodes takes micro-batches of up to 6 days")
 
 
 def simulate_with_nodes(scenario: Scenario, cell: Cell, seed: int) -> Record:
-    """Run a cell whose sharing is in batches, with a real node for each lab.
+    """Run a cell whose sharing is by rounds, with a real node for each lab.
 
     Raises InputError(BAD_INPUT) for other sharing or too large a scenario, and what the nodes answer.
     """
-    require_batch(cell)
+    require_rounds(scenario, cell)
     require_small(scenario)
     changed = under(scenario, cell.attack)
     population = make_population(scenario, seed)
     start = int(time.time())
     names = [lab.name for lab in scenario.labs]
+    watches = cell.sharing.scheme is Scheme.WATCH
+    watching: list[WatchChannel] = []
     with (
         tempfile.TemporaryDirectory(prefix="mandorla-sim-", ignore_cleanup_errors=True) as folder,
         asyncio.Runner() as runner,
     ):
-        context = cluster(Path(folder), names, start, scenario.protocol.budget)
+        context = cluster(Path(folder), names, start, _settings(scenario.protocol, watches))
         nodes = runner.run(context.__aenter__())
         try:
 
             def channel(sightings: Sightings, book: ResourceBook) -> Channel:
-                return NodesChannel(runner, nodes, start, changed, cell.sharing, sightings, book)
+                feed = Feed(runner, nodes, start, changed, sightings, book)
+                if not watches:
+                    return BatchChannel(feed, cell.sharing.period)
+                watching.append(WatchChannel(feed))
+                return watching[-1]
 
-            return World(changed, population, seed, channel).run()
+            record = World(changed, population, seed, channel).run()
+            for one in watching:
+                runner.run(one.count())
+            return record
         finally:
             runner.run(context.__aexit__(None, None, None))
+
+
+def _settings(protocol: Protocol, watches: bool) -> dict[str, object]:
+    """Return the settings of the nodes, by their names in the environment."""
+    settings: dict[str, object] = {
+        "MANDORLA_ROUNDS__BUDGET": protocol.budget,
+        "MANDORLA_ROUNDS__CAP": protocol.budget,
+        "MANDORLA_WATCH__ENABLED": json.dumps(watches),
+    }
+    if watches:
+        settings["MANDORLA_WATCH__COLLECTIONS"] = json.dumps(COLLECTIONS)
+        # What a node proposes, and the longest that it agrees to.
+        settings["MANDORLA_WATCH__LIFETIME"] = standing_lifetime(protocol.micro_batch)
+        settings["MANDORLA_ROUNDS__LIFETIME"] = standing_lifetime(protocol.micro_batch)
+    return settings

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
+from mandorla_protocol.indicators import REGISTRY
+
 from ..kinds import Kind
 from ..resources import Resource, kind_of, serial_of
 
@@ -18,21 +20,38 @@ _EXITS: Final = int(ipaddress.IPv6Address("2001:db8::"))
 Written = tuple[str, str]
 """A registered type, and a value of it in canonical form."""
 
-COLLECTIONS: Final = ("accounts", "infrastructure")
-"""The collections of the types below."""
+_TYPES: Final = {
+    Kind.PAYMENT: "payment-par",
+    Kind.DEVICE: "device-id",
+    Kind.MAIL_DOMAIN: "mail-domain",
+    Kind.ADDRESS: "ipv6",
+    Kind.RELAY: "domain",
+    Kind.TEMPLATE: "domain",
+    Kind.SEQUENCE: "domain",
+}
+
+ASKED_IN: Final = {kind: REGISTRY[name].collection for kind, name in _TYPES.items()}
+"""The collection in which nodes ask about each kind."""
+
+COLLECTIONS: Final = tuple(dict.fromkeys(collection.value for collection in ASKED_IN.values()))
+"""The collections of these types."""
 
 
 def written(resource: Resource) -> Written:
     """Write a resource as an indicator; different resources give different ones."""
-    serial = serial_of(resource)
-    match kind_of(resource):
+    kind = kind_of(resource)
+    return _TYPES[kind], _value(kind, serial_of(resource))
+
+
+def _value(kind: Kind, serial: int) -> str:
+    match kind:
         case Kind.PAYMENT:
-            return "payment-par", f"SIMU{serial:025}"
+            return f"SIMU{serial:025}"
         case Kind.DEVICE:
-            return "device-id", f"simulation:{serial:032x}"
+            return f"simulation:{serial:032x}"
         case Kind.MAIL_DOMAIN:
-            return "mail-domain", f"mail{serial}.example.net"
+            return f"mail{serial}.example.net"
         case Kind.ADDRESS:
-            return "ipv6", str(ipaddress.IPv6Address(_EXITS + serial))
-        case kind:
-            return "domain", f"{kind.value}{serial}.example.net"
+            return str(ipaddress.IPv6Address(_EXITS + serial))
+        case _:
+            return f"{kind.value}{serial}.example.net"

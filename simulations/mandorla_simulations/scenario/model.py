@@ -258,7 +258,7 @@ class Protocol(Part):
     """What the protocol takes (SPEC 8, 9): delays, and the budget of evaluations in a key epoch.
 
     A batch round delivers after `round_takes`; a watch announces after `announce`, and asks for newly seen
-    indicators once each `micro_batch`, padded.
+    indicators once each `micro_batch`, padded, or later where the pace of asking wants it (SPEC 19.3).
     """
 
     round_takes: Seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,23 @@ class Match(NamedTuple):
     expires: int
 
 
+class JustFlagged:
+    """What was flagged in the present second, in order: labs hear of it in the same order."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[int, Resource], int] = {}
+
+    def add(self, holder: int, resource: Resource) -> None:
+        """Note a flag."""
+        self._places[holder, resource] = len(self._places)
+
+    def sort(self, matches: Iterable[Match]) -> list[Match]:
+        """Sort what is heard at the end of the second, which is over then."""
+        places, self._places = self._places, {}
+        last = len(places)
+        return sorted(matches, key=lambda one: (places.get((one.holder, one.resource), last), one))
+
+
 class Delivery(NamedTuple):
     """A match, and when the querier learns of it."""
 
@@ -27,7 +44,10 @@ class Delivery(NamedTuple):
 
 @dataclass
 class Load:
-    """What sharing cost: rounds and refused rounds; evaluations with padding; bytes; the fullest budget."""
+    """What sharing cost: questions, and those refused; evaluations with padding; bytes; the fullest budget.
+
+    A lab asks another one once in a batch round, and in a standing one as it begins and when it sees more.
+    """
 
     rounds: int = 0
     refused: int = 0
@@ -43,8 +63,8 @@ class Load:
 class Channel(Protocol):
     """One way of sharing among the labs of a run."""
 
-    period: int
-    """Seconds between rounds; 0 if there are none."""
+    due: int
+    """When the next round is, at the end of that second; NEVER if none is. A flag may bring it forward."""
 
     load: Load
 

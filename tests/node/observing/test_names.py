@@ -49,6 +49,7 @@ def filled() -> Metrics:
     metrics.describe("lab-a", "native")
     metrics.call_served("lab-b", "Hello", "OK", 0.1)
     metrics.call_made("lab-b", "Hello", "OK", 0.1)
+    metrics.transferred("lab-b", "Hello", 100, 200)
     metrics.evaluations_asked("lab-b", 256)
     metrics.round_ended("lab-b", Kind.SHARED, "prompts", "committed", "", 1.0)
     metrics.compared("lab-b", Kind.SHARED, "prompts", 1, 1)
@@ -198,6 +199,7 @@ def test_labels_are_closed_sets_or_names_of_peers() -> None:
         "kind",
         "code",
         "method",
+        "direction",
         "step",
         "outcome",
         "set",
