@@ -78,9 +78,9 @@ class Watching:
             self._kept.pop(key).cancel()
             self._rounds.make_way(*key)
         for key in wanted.keys() - self._kept.keys():
-            self._kept[key] = asyncio.create_task(self._keep(*key))
+            self._kept[key] = asyncio.create_task(self._keep(*key, wanted[key].name))
 
-    async def _keep(self, lab: LabId, collection: str) -> None:
+    async def _keep(self, lab: LabId, collection: str, name: str) -> None:
         """Propose one standing round after another; wait longer each time that one does not come about."""
         first = self._rounds.home.card.identity < lab
         wait, patience = _FIRST_WAIT, _PATIENCE_AT_FIRST
@@ -103,7 +103,7 @@ class Watching:
                 # Whatever it is, a lab that is not warned any more must not be what comes of it.
                 _LOG.exception("watch failed", error=type(error).__name__)
                 code = Code.INTERNAL
-            _LOG.info("no watch", lab=lab.hex()[:16], collection=collection, code=code.name if code else "")
+            _LOG.info("no watch", peer=name, collection=collection, code=code.name if code else "")
             await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, no secret
             # Who is busy with another round is there, and will be free soon.
             wait = _FIRST_WAIT if code is Code.NOT_READY else min(_LONGEST_WAIT, 2 * wait)
