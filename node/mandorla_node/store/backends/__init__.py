@@ -33,8 +33,8 @@ class Backend(Protocol):
     def prepare(self) -> None:
         """Make ready what the database is in; raises OSError."""
 
-    def create(self, connection: Connection) -> bool:
-        """Create the newest schema in an empty database; return False if migrations have to do it."""
+    def create(self, connection: Connection) -> None:
+        """Create the newest schema in an empty database."""
 
     def write_nothing(self, connection: Connection) -> None:
         """Have a transaction write what changes nothing, so that its end shows whether the disk takes it."""
