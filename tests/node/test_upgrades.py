@@ -359,7 +359,7 @@ def test_the_newest_schema_is_on_file() -> None:
 
 
 def test_a_new_store_is_what_migrations_make(folder: Path) -> None:
-    """A new SQLite file has the newest schema at once: to the letter what the way from the first one gives."""
+    """A new SQLite file has the newest schema at once, to the letter as from the first one on."""
     made, migrated = folder / "made.db", folder / "migrated.db"
     Database(made).close()
     schemas.migrated(migrated)

@@ -23,6 +23,7 @@ from tests.support.labs import (
     answering,
     make_labs,
     matched,
+    pause,
     run_round,
     serving,
 )
@@ -49,7 +50,7 @@ async def ingest(
 
 async def until_matched(at: operator_pb2_grpc.OperatorAsyncStub, values: list[str]) -> None:
     while await matched(at, kind=WATCH) != sorted(values):
-        pass
+        await pause()
 
 
 def asking(*values: str) -> operator_pb2.CheckRequest:
@@ -179,7 +180,7 @@ def test_what_was_flagged_before_it_was_seen_matches_without_a_question(folder: 
             assert (result.outcome, result.matches) == ("committed", 2)
             await until_standing(at_b, 1)
             while not (await at_b.Check(asking("198.18.9.9"))).results[0].compared_with:
-                pass
+                await pause()
             before = await spent(at_a, "lab-b")
             await ingest(at_b, addresses([3]), "observed")
             await until_matched(at_b, addresses([3]))
@@ -248,14 +249,14 @@ def test_comparing_delays_no_message(folder: Path, monkeypatch: pytest.MonkeyPat
             await ingest(at_b, addresses([0]), "observed")
             await ingest(at_a, addresses([0]), "flagged")
             while await version(at_a, "lab-b") < known + 1:
-                pass
+                await pause()
             before = await spent(at_a, "lab-b")
             await ingest(at_b, addresses([1]), "observed")
             while await spent(at_a, "lab-b") == before:
-                pass
+                await pause()
             await ingest(at_a, addresses([1]), "flagged")
             while await version(at_a, "lab-b") < known + 2:
-                pass
+                await pause()
             assert await matched(at_b, kind=WATCH) == addresses([9])
             go_on.set()
             await until_matched(at_b, addresses([0, 1, 9]))

@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from mandorla_protocol.errors import Code, NodeError
 
 from .backends import Backend
-from .backends.postgres import Postgres
 from .backends.sqlite import Sqlite
 from .schema import VERSION, newest_version
 
@@ -43,7 +42,7 @@ class Database:
         Raises NodeError: BAD_CONFIG for a wrong URL, STORE_FAILED if the database refuses, is another node's,
         or was written by a newer version.
         """
-        self._backend: Backend = Postgres(url, alone) if url else Sqlite(path)
+        self._backend: Backend = _postgres(url, alone) if url else Sqlite(path)
         self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, *self._backend.errors)
         self.folder = path.parent
         try:
@@ -129,6 +128,13 @@ class Database:
         except self._errors as error:
             reason = type(getattr(error, "orig", None) or error).__name__
             raise NodeError(Code.STORE_FAILED, f"the database refused: {reason}") from None
+
+
+def _postgres(url: str, alone: bool) -> Backend:
+    # Its dialect is slow to load, and most stores are files.
+    from .backends.postgres import Postgres  # noqa: PLC0415
+
+    return Postgres(url, alone)
 
 
 @contextmanager
