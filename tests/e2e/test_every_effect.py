@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -21,7 +22,17 @@ from mandorla_node.store.schema import CHUNKS, HELD_EPOCHS
 from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.engine import load_engine
 from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated
-from tests.support.labs import SHARED, addresses, ingest, log_of, make_labs, matched, run_round, serving
+from tests.support.labs import (
+    NO_WATCH,
+    SHARED,
+    addresses,
+    ingest,
+    log_of,
+    make_labs,
+    matched,
+    run_round,
+    serving,
+)
 
 MOST = 80
 PATIENCE = 60
@@ -29,10 +40,12 @@ PATIENCE = 60
 
 @asynccontextmanager
 async def doomed(home: Home, after: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a node that is killed after a transaction."""
+    """Run a node that is killed after a transaction; the same one each time, so it keeps no watch beside."""
     with home.path.with_suffix(".log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.killed", str(home.path), str(after)), stderr=log
+            *(sys.executable, "-m", "tests.support.killed", str(home.path), str(after)),
+            stderr=log,
+            env=os.environ | NO_WATCH,
         )
     try:
         yield process
