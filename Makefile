@@ -47,13 +47,18 @@ PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/test
 	tests/adversarial/test_hostile_querier.py tests/e2e/test_demo.py \
 	--deselect tests/node/test_audit.py::test_every_byte_counts
 
+# Nodes and commands start hundreds of times, so what is compiled is kept, whatever the environment says. Neighbours
+# share what was made for their module: they stay on one core, until another has nothing left to do.
+test test-portable: export PYTHONDONTWRITEBYTECODE :=
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 # All with the engine that `auto` takes; and if that is the native one, what depends on it again without the extension.
 test: install test-tools
-	$(BIN)/python -m pytest --numprocesses auto
+	$(PYTEST)
 	@if $(BIN)/python -c 'import mandorla_protocol._native' 2> /dev/null; then $(MAKE) --no-print-directory test-portable; fi
 
 test-portable: install
-	PYTHONPATH=$(CURDIR)/tests/support/portable MANDORLA_ENGINE=portable $(BIN)/python -m pytest --numprocesses auto $(PORTABLE_TESTS)
+	PYTHONPATH=$(CURDIR)/tests/support/portable MANDORLA_ENGINE=portable $(PYTEST) $(PORTABLE_TESTS)
 
 check: install
 	$(BIN)/ruff format --check .

@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mandorla_node.cli import main
 from mandorla_node.leftovers import remove_library_copy
 from tests.support.commands import Ran, Run
 from tests.support.databases import BACKENDS, Databases, of_kind, stop_server
+
+# How long an example takes says how busy the machine is; pytest's timeout ends what hangs.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture

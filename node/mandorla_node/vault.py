@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -20,9 +19,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from nacl.exceptions import CryptoError as NaclError
 from nacl.secret import SecretBox
 from nacl.utils import random
-from numpy.typing import NDArray
 
 from mandorla_protocol.errors import Code, NodeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KEY_SIZE: Final = SecretBox.KEY_SIZE
 ROW_OVERHEAD: Final = 28
@@ -101,6 +103,8 @@ class Vault:
         Raises NodeError: STORE_FAILED for a position out of range, INTERNAL if positions do not ascend or the
         values are not as many.
         """
+        import numpy as np  # noqa: PLC0415 - slow to load, and needed where there are many keys only
+
         count = len(positions)
         if len(values) != count * MASKED_SIZE:
             raise NodeError(Code.INTERNAL, "a mask takes one value for each position")
@@ -175,6 +179,8 @@ def _counter(position: int) -> bytes:
 
 def _runs(positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first block and the length of each run: blocks that are generated in one go."""
+    import numpy as np  # noqa: PLC0415
+
     cuts = np.flatnonzero(np.diff(positions) > _GAP)
     starts = positions[np.concatenate(([0], cuts + 1))]
     ends = positions[np.concatenate((cuts, [len(positions) - 1]))]

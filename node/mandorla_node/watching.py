@@ -60,6 +60,8 @@ class Watching:
                 except MandorlaError as error:
                     _LOG.warning("no look for peers", code=error.code.name)
                 await asyncio.sleep(_LOOK_EVERY)
+            # What stands is closed with the peers, for which it must not be cancelled.
+            await asyncio.gather(*self._kept.values(), return_exceptions=True)
         finally:
             for task in self._kept.values():
                 task.cancel()

@@ -22,6 +22,7 @@ from tests.support.labs import (
     make_labs,
     matched,
     node_process,
+    pause,
     run_round,
 )
 
@@ -58,7 +59,7 @@ def test_a_killed_node_comes_back_and_the_next_round_is_whole(folder: Path, vict
         at_a = at_killed if killed is a else at_spared
         async with asyncio.timeout(120):
             while (result := await attempt(at_a)) is None:
-                pass
+                await pause()
         assert (result.outcome, result.matches) == ("committed", SIZE - 1000)
         for operator in (at_killed, at_spared):
             assert await matched(operator) == sorted(addresses(range(1000, SIZE)))

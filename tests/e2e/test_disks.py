@@ -18,7 +18,7 @@ import pytest
 
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code
-from tests.support.labs import addresses, answering, code_of, make_labs, node_process
+from tests.support.labs import addresses, answering, code_of, make_labs, node_process, pause
 from tests.support.watched import Stub, asking, open_rounds, take, until_matched, watching_infrastructure
 
 PATIENCE = 120
@@ -41,7 +41,7 @@ async def health(at: Stub) -> str:
 
 async def until_health(at: Stub, wanted: str) -> None:
     while await health(at) != wanted:
-        pass
+        await pause()
 
 
 def test_a_full_disk_is_named_and_nothing_is_lost(folder: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(folder: Path) -> None:
             await take(at_a, addresses([1]), "flagged")
             # The round cannot go on, and lab-b cannot even write that it is over.
             while await open_rounds(at_a):
-                pass
+                await pause()
             # What is known needs no disk.
             answer = await at_b.Check(known)
             assert [match.peer for match in answer.results[0].matches] == ["lab-a"]

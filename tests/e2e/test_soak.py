@@ -12,8 +12,8 @@ PATIENCE = 240
 
 
 def test_what_was_acknowledged_matches_once_whatever_happened_to_the_nodes(folder: Path) -> None:
-    load = Load(seconds=24, new=4, checks=6)
-    troubles = Troubles(every=4.0, frozen=1.5, kinds=("kill", "kill", "freeze", "stop"))
+    load = Load(seconds=16, new=6, checks=6)
+    troubles = Troubles(every=2.8, frozen=1.0, kinds=("kill", "kill", "freeze", "stop"))
     outcome = asyncio.run(asyncio.wait_for(soak(folder, load, troubles, seed=8), PATIENCE))
     assert outcome.faults == []
     assert outcome.troubles.keys() == {"kill", "freeze", "stop"}, "or the seed is a dull one"

@@ -42,6 +42,7 @@ from tests.support.labs import (
     log_of,
     make_labs,
     matched,
+    pause,
     rounds_in,
     run_round,
     serving,
@@ -243,7 +244,7 @@ def test_an_initiator_that_is_cut_off_while_it_confirms_has_committed(folder: Pa
                 await hostile.confirmed.wait()
                 call.cancel()
                 while await matched(at_a) != addresses([7]):
-                    pass
+                    await pause()
 
     asyncio.run(journey())
     assert [type(entry) for entry in rounds_in(log_of(a))] == [RoundProposed, RoundAgreed, RoundClosed]

@@ -22,7 +22,7 @@ from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.audit.findings import Claim
 from mandorla_protocol.engine import load_engine
 from tests.support.between import Between
-from tests.support.labs import WATCH, addresses, answering, free_port, make_labs, matched, pin, serving
+from tests.support.labs import WATCH, addresses, answering, free_port, make_labs, matched, pause, pin, serving
 from tests.support.watched import (
     Stub,
     asking,
@@ -156,7 +156,7 @@ def test_a_clock_that_is_hours_off_is_named_and_nothing_is_lost(folder: Path, ho
             await take(at_a, addresses([1]), "flagged")
             if hours > 0:
                 while "HEADER_EXPIRED" not in await codes(at_a) | await codes(at_b):
-                    pass
+                    await pause()
             clocks[0].now -= hours * HOUR
             await take(at_a, addresses([2]), "flagged")
             await until_matched(at_b, addresses([0, 1, 2]))

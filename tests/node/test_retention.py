@@ -23,7 +23,7 @@ from mandorla_protocol.group import Element
 from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.labels import Label
 from tests.support.databases import Databases
-from tests.support.labs import WATCH, addresses, answering, make_home, make_labs, matched, run_round
+from tests.support.labs import WATCH, addresses, answering, make_home, make_labs, matched, pause, run_round
 
 DAY = 24 * 3600
 FLAGGED, OBSERVED_SET = IndicatorSet.FLAGGED, IndicatorSet.OBSERVED
@@ -228,7 +228,7 @@ def text_of(home: Home) -> str:
 
 async def until_matched(at: operator_pb2_grpc.OperatorAsyncStub, *values: str) -> None:
     while await matched(at) != sorted(values):
-        pass
+        await pause()
 
 
 def test_a_node_forgets_by_itself_and_finds_it_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_a_node_forgets_by_itself_and_finds_it_anew(folder: Path, monkeypatch: p
             await until_matched(at_b, checked, new)
             clock.now += DAY + 200
             while old in await asyncio.to_thread(text_of, b):
-                pass
+                await pause()
             await ingest(at_b, [old], "OBSERVED")
             await run_round(at_a, "lab-b", WATCH)
             await until_matched(at_b, old)

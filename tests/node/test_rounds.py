@@ -27,6 +27,7 @@ from tests.support.labs import (
     log_of,
     make_labs,
     matched,
+    pause,
     rounds_in,
     run_round,
     serving,
@@ -214,7 +215,7 @@ def test_an_operator_who_hangs_up_ends_the_round_for_both_labs(folder: Path) -> 
             async with asyncio.timeout(30):
                 for operator in (at_a, at_b):
                     while await states(operator) != [("aborted", "ROUND_ABORTED")]:
-                        pass
+                        await pause()
             assert (await run_round(at_a, "lab-b")).outcome == "committed"
 
     asyncio.run(journey())

@@ -27,8 +27,10 @@ from tests.support.labs import (
     log_of,
     make_labs,
     node_process,
+    pause,
     serving,
 )
+from tests.support.watched import Stub, watching_infrastructure
 
 
 class SlowAgreement:
@@ -106,6 +108,33 @@ def test_a_round_whose_proposer_hangs_up_while_it_is_agreed_has_an_end(
 
     asyncio.run(asyncio.wait_for(journey(), TIMEOUT))
     assert ends(a)[:2] == ENDED
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_who_stops_first_leaves_the_other_a_round_that_both_have_closed(folder: Path, first: int) -> None:
+    """Whoever proposed it, the last word reaches the peer, which then need not wait for it when it stops."""
+    homes = [watching_infrastructure(home) for home in make_labs(folder, "lab-a", "lab-b")]
+
+    async def steps(at: Stub) -> list[str]:
+        status = await at.Status(operator_pb2.StatusRequest(now=True))
+        return [one.step for one in status.open_rounds]
+
+    async def journey() -> None:
+        async with AsyncExitStack() as staying, AsyncExitStack() as leaving:
+            (at_first,) = await leaving.enter_async_context(serving(homes[first], watch=True))
+            (at_other,) = await staying.enter_async_context(serving(homes[1 - first], watch=True))
+            for at in (at_first, at_other):
+                while await steps(at) != ["standing"]:
+                    await pause()
+            await leaving.aclose()
+            while await steps(at_other):
+                await pause()
+
+    asyncio.run(asyncio.wait_for(journey(), TIMEOUT))
+    for home in homes:
+        store = home.open_store()
+        assert {one.state for one in store.rounds.recent(9)} == {RoundState.COMMITTED}
+        store.close()
 
 
 def test_whoever_listens_or_feeds_holds_no_node_up(folder: Path) -> None:

@@ -17,6 +17,8 @@ from sqlalchemy import text
 
 from mandorla_node.home import STORE, Home
 from mandorla_node.store import IndicatorSet
+from mandorla_node.store.backends.sqlite import SCHEMA
+from mandorla_node.store.database import Database
 from mandorla_node.store.schema import METADATA
 from mandorla_node.workers import hold
 from mandorla_protocol.engine import Engine, load_engine
@@ -351,8 +353,22 @@ def test_the_newest_schema_is_on_file() -> None:
         f"sqlite-{revision}" for revision in schemas.revisions()
     ]
     kept = schemas.schema("postgresql", schemas.head())
+    assert schemas.schema("sqlite", schemas.head()) == SCHEMA.read_text()
     # Indexes come in any order.
     assert sorted(kept.split(";\n")) == sorted(schemas.of_postgres().split(";\n"))
+
+
+def test_a_new_store_is_what_migrations_make(folder: Path) -> None:
+    """A new SQLite file has the newest schema at once, to the letter as from the first one on."""
+    made, migrated = folder / "made.db", folder / "migrated.db"
+    Database(made).close()
+    schemas.migrated(migrated)
+    everything = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    versions, checked = "SELECT * FROM alembic_version", "PRAGMA integrity_check"
+    with closing(sqlite3.connect(made)) as one, closing(sqlite3.connect(migrated)) as other:
+        for query in (everything, versions, checked):
+            assert one.execute(query).fetchall() == other.execute(query).fetchall()
+        assert one.execute(versions).fetchall() == [(schemas.head(),)]
 
 
 def test_a_store_of_any_version_goes_on(folder: Path, case: tuple[Databases, str]) -> None:

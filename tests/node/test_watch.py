@@ -23,6 +23,7 @@ from tests.support.labs import (
     answering,
     make_labs,
     matched,
+    pause,
     run_round,
     serving,
 )
@@ -49,7 +50,7 @@ async def ingest(
 
 async def until_matched(at: operator_pb2_grpc.OperatorAsyncStub, values: list[str]) -> None:
     while await matched(at, kind=WATCH) != sorted(values):
-        pass
+        await pause()
 
 
 def asking(*values: str) -> operator_pb2.CheckRequest:
@@ -142,25 +143,25 @@ def test_a_watch_ends_what_both_had_flagged_and_one_takes_back(folder: Path, wat
     async def both() -> None:
         async with serving(*homes) as (at_a, at_b):
             for at in (at_a, at_b):
-                await ingest(at, addresses(range(3)), "flagged")
-            assert (await run_round(at_b, "lab-a", SHARED)).matches == 3
+                await ingest(at, addresses(range(4)), "flagged")
+            assert (await run_round(at_b, "lab-a", SHARED)).matches == 4
             if not watching:
                 await take_back(at_a)
                 # It brings the table up to date, and compares nothing that lab-b has flagged.
                 assert (await run_round(at_b, "lab-a", WATCH)).outcome == "committed"
 
     async def take_back(at_a: operator_pb2_grpc.OperatorAsyncStub) -> None:
-        await ingest(at_a, addresses([1]), "flagged", expires=1)
+        await ingest(at_a, addresses([1, 3]), "flagged", expires=1)
 
     async def ended() -> None:
         async with serving(*homes, watch=True) as (at_a, at_b):
             await until_standing(at_a, 1)
             if watching:
-                assert await matched(at_b, kind=SHARED) == addresses(range(3))
+                assert await matched(at_b, kind=SHARED) == addresses(range(4))
                 await take_back(at_a)
             while await matched(at_b, kind=SHARED) != addresses([0, 2]):
-                pass
-            assert await matched(at_a, kind=SHARED) == addresses(range(3)), "lab-b still says so"
+                await pause()
+            assert await matched(at_a, kind=SHARED) == addresses(range(4)), "lab-b still says so"
 
     homes = two_labs(folder)
     asyncio.run(asyncio.wait_for(both(), PATIENCE))
@@ -179,7 +180,7 @@ def test_what_was_flagged_before_it_was_seen_matches_without_a_question(folder: 
             assert (result.outcome, result.matches) == ("committed", 2)
             await until_standing(at_b, 1)
             while not (await at_b.Check(asking("198.18.9.9"))).results[0].compared_with:
-                pass
+                await pause()
             before = await spent(at_a, "lab-b")
             await ingest(at_b, addresses([3]), "observed")
             await until_matched(at_b, addresses([3]))
@@ -248,14 +249,14 @@ def test_comparing_delays_no_message(folder: Path, monkeypatch: pytest.MonkeyPat
             await ingest(at_b, addresses([0]), "observed")
             await ingest(at_a, addresses([0]), "flagged")
             while await version(at_a, "lab-b") < known + 1:
-                pass
+                await pause()
             before = await spent(at_a, "lab-b")
             await ingest(at_b, addresses([1]), "observed")
             while await spent(at_a, "lab-b") == before:
-                pass
+                await pause()
             await ingest(at_a, addresses([1]), "flagged")
             while await version(at_a, "lab-b") < known + 2:
-                pass
+                await pause()
             assert await matched(at_b, kind=WATCH) == addresses([9])
             go_on.set()
             await until_matched(at_b, addresses([0, 1, 9]))

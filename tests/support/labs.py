@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -27,6 +28,11 @@ NO_WATCH = {"MANDORLA_WATCH__ENABLED": "false"}
 
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
+
+
+async def pause() -> None:
+    """Leave the cores to what a test waits for, between two looks whether it has come about."""
+    await asyncio.sleep(0.02)
 
 
 def free_port() -> int:

@@ -2,23 +2,26 @@
 
     python -m tests.support.schemas
 
-writes the file of the newest schema for each database, beside those of older ones, which never change.
+writes the file of the newest schema for each database, beside those of older ones, which never change; and
+the one from which a node makes a new SQLite file.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import tempfile
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_mock_engine
+from sqlalchemy import create_engine, create_mock_engine
 
 from mandorla_node.store.backends.postgres import guards
-from mandorla_node.store.database import MIGRATIONS, Database
-from mandorla_node.store.schema import METADATA
+from mandorla_node.store.backends.sqlite import SCHEMA
+from mandorla_node.store.migrating import upgrade
+from mandorla_node.store.schema import METADATA, MIGRATIONS
 
 FOLDER = Path(__file__).parents[1] / "node" / "schemas"
 VERSION = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
@@ -49,6 +52,14 @@ def of_sqlite(connection: sqlite3.Connection) -> str:
     return "".join(f"{sql};\n" for (sql,) in rows)
 
 
+def migrated(path: Path) -> None:
+    """Let the migrations, one after another, make a new SQLite file."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        upgrade(connection)
+    engine.dispose()
+
+
 def of_postgres() -> str:
     """Return the statements that make the newest schema in PostgreSQL."""
     said: list[str] = []
@@ -63,12 +74,13 @@ def of_postgres() -> str:
 
 def main() -> None:
     """Write the newest schemas."""
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         path = Path(folder) / "mandorla.db"
-        Database(path).close()
-        newest = sqlite3.connect(path)
-        (FOLDER / f"sqlite-{head()}.sql").write_text(of_sqlite(newest))
-        newest.close()
+        migrated(path)
+        with closing(sqlite3.connect(path)) as newest:
+            statements = of_sqlite(newest)
+    for file in (FOLDER / f"sqlite-{head()}.sql", SCHEMA):
+        file.write_text(statements)
     (FOLDER / f"postgresql-{head()}.sql").write_text(of_postgres())
 
 

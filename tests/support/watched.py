@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_node.home import Home
-from tests.support.labs import WATCH, matched
+from tests.support.labs import WATCH, matched, pause
 
 Stub: TypeAlias = "operator_pb2_grpc.OperatorAsyncStub"
 
@@ -44,7 +44,7 @@ def asking(*values: str) -> operator_pb2.CheckRequest:
 async def until_matched(at: Stub, values: Sequence[str]) -> None:
     """Wait until exactly these values match."""
     while await matched(at, kind=WATCH) != sorted(values):
-        pass
+        await pause()
 
 
 async def open_rounds(at: Stub) -> set[bytes]:
@@ -56,5 +56,5 @@ async def open_rounds(at: Stub) -> set[bytes]:
 async def until_standing(at: Stub) -> bytes:
     """Wait until one round stands, and return its id."""
     while len(ids := await open_rounds(at)) != 1:
-        pass
+        await pause()
     return ids.pop()

@@ -61,6 +61,8 @@ class ActiveRound:
         self.client = client
         self.agreed = asyncio.Event()
         self.ended = asyncio.Event()
+        # Nobody works on it any more: it has ended, and the peer was told.
+        self.forgotten = asyncio.Event()
         # Records how the round ends, once that is decided: whatever comes later changes nothing.
         self.ending: asyncio.Task[None] | None = None
         self.state = RoundState.OPEN

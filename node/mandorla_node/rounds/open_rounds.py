@@ -239,9 +239,10 @@ class OpenRounds:
         standing = self.standing()
         for active in standing:
             active.half.leave.set()
-        ended = [asyncio.create_task(active.ended.wait()) for active in standing]
-        if ended:
-            _, late = await asyncio.wait(ended, timeout=patience)
+        # Until peers are told, too: those who are not keep the round open, and do not confirm it.
+        over = [asyncio.create_task(active.forgotten.wait()) for active in standing]
+        if over:
+            _, late = await asyncio.wait(over, timeout=patience)
             for task in late:
                 task.cancel()
 
@@ -322,6 +323,7 @@ class OpenRounds:
             self._unrecorded.add(active.header.round_id)
         active.end(RoundState.ABORTED)
         self.open.pop(active.header.round_id, None)
+        active.forgotten.set()
 
     async def show_log(self, active: ActiveRound) -> None:
         """Have the peer cosign what was logged of a round; if it is gone, the next round does it."""

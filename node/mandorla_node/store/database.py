@@ -9,21 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from mandorla_protocol.errors import Code, NodeError
 
 from .backends import Backend
-from .backends.postgres import Postgres
 from .backends.sqlite import Sqlite
-
-MIGRATIONS = Path(__file__).parent / "migrations"
+from .schema import VERSION, newest_version
 
 
 class WriteObserver(Protocol):
@@ -49,8 +42,8 @@ class Database:
         Raises NodeError: BAD_CONFIG for a wrong URL, STORE_FAILED if the database refuses, is another node's,
         or was written by a newer version.
         """
-        self._backend: Backend = Postgres(url, alone) if url else Sqlite(path)
-        self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, CommandError, *self._backend.errors)
+        self._backend: Backend = _postgres(url, alone) if url else Sqlite(path)
+        self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, *self._backend.errors)
         self.folder = path.parent
         try:
             with self._translated():
@@ -114,22 +107,18 @@ class Database:
             self.observer.wrote(time.perf_counter() - started)
 
     def _migrate(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        scripts = ScriptDirectory.from_config(config)
+        newest = newest_version()
         # One transaction: a schema is the old one or the new one, and two processes take turns.
         with self._backend.writer.begin() as connection:
-            config.attributes["connection"] = connection
-            if self._backend.create(connection):
-                command.stamp(config, "head")
-                return
-            known = {script.revision for script in scripts.walk_revisions()}
-            if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
-                what = (
-                    "the store was written by a newer version of mandorla: install that one, or a later one"
-                )
-                raise NodeError(Code.STORE_FAILED, what)
-            command.upgrade(config, "head")
+            if not inspect(connection).has_table(VERSION.name):
+                self._backend.create(connection)
+                VERSION.create(connection)
+                connection.execute(VERSION.insert().values(version_num=newest))
+            elif connection.scalar(select(VERSION.c.version_num)) != newest:
+                # Alembic takes a tenth of a second to load, and a store is seldom an old one.
+                from .migrating import upgrade  # noqa: PLC0415
+
+                upgrade(connection)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -139,6 +128,13 @@ class Database:
         except self._errors as error:
             reason = type(getattr(error, "orig", None) or error).__name__
             raise NodeError(Code.STORE_FAILED, f"the database refused: {reason}") from None
+
+
+def _postgres(url: str, alone: bool) -> Backend:
+    # Its dialect is slow to load, and most stores are files.
+    from .backends.postgres import Postgres  # noqa: PLC0415
+
+    return Postgres(url, alone)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
     union,
     update,
@@ -176,10 +177,11 @@ class Matches:
         now = self._clock()
         with self._database.write() as connection:
             if gone:
+                # Not by IN, whose parameters cannot be of many rows at once.
                 mine, part = (
                     and_(
                         table.c.peer == peer,
-                        table.c.kind.in_(_KINDS),
+                        or_(*(table.c.kind == kind for kind in _KINDS)),
                         table.c.indicator_id == bindparam("gone"),
                     )
                     for table in (MATCHES, PARTIAL_MATCHES)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -10,11 +14,15 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
+    String,
     Table,
     Text,
     UniqueConstraint,
 )
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """A number of up to eight bytes: one that grows for as long as the node lives, or that a peer chose."""
@@ -364,3 +372,17 @@ UNHEARD = Table("unheard", METADATA, Column("peer", LargeBinary, primary_key=Tru
 
 APPEND_ONLY = (LOG, LOG_NODES, COSIGNATURES, PEER_CHECKPOINTS, CAUGHT)
 """Tables whose rows are never changed nor deleted: triggers refuse it."""
+
+# Alembic's own table: one row, the version that the schema has.
+VERSION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+
+
+@cache
+def newest_version() -> str:
+    """Return the version of this schema: the number in the name of the last migration's file."""
+    return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py")).partition("_")[0]

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from email_validator import validate_email
-
 from . import names
 from .text import clean, refused
 
@@ -116,6 +114,8 @@ def _is_international(local: str) -> bool:
     Only the local part is put to the library, under a domain that it takes in any environment: it refuses
     special-use domains, by a list of its own, and an attacker's string is one wherever it points.
     """
+    from email_validator import validate_email  # noqa: PLC0415 - slow to load, and seldom needed
+
     try:
         checked = validate_email(
             f"{local}@test",

@@ -6,9 +6,6 @@ import contextlib
 import re
 from typing import Final
 
-import phonenumbers
-from phonenumbers import PhoneNumber, ValidationResult
-
 from .text import clean, refused
 
 MAX_DIGITS: Final = 15
@@ -38,6 +35,9 @@ def phone(text: str) -> str:
 
 
 def _e164(digits: str) -> str | None:
+    import phonenumbers  # noqa: PLC0415 - slow to load, and seldom needed
+    from phonenumbers import PhoneNumber, ValidationResult  # noqa: PLC0415
+
     parsed: PhoneNumber | None = None
     with contextlib.suppress(phonenumbers.NumberParseException):
         parsed = phonenumbers.parse(digits, None)

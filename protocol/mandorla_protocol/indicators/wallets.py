@@ -6,8 +6,6 @@ import hashlib
 import re
 from typing import Final
 
-from Crypto.Hash import keccak
-
 from .text import clean, refused
 
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -88,6 +86,8 @@ def _polymod(values: list[int]) -> int:
 
 def _ethereum(digits: str) -> str:
     """Return an address with the capitals of ERC-55, which carry a checksum; one case carries none."""
+    from Crypto.Hash import keccak  # noqa: PLC0415 - slow to load, and seldom needed
+
     lowered = digits.lower()
     nibbles = keccak.new(digest_bits=256, data=lowered.encode("ascii")).hexdigest()
     checked = "".join(

@@ -53,7 +53,7 @@ async def streaming_to(
 async def size(client: Client, reached: int) -> None:
     """Wait until there are so many indicators in all sets."""
     while sum(one.count for one in (await client.status()).sets) < reached:
-        pass
+        await labs.pause()
 
 
 def test_the_first_row_of_a_slow_stream_matches_at_a_peer_before_the_last_is_written(folder: Path) -> None:

@@ -16,7 +16,17 @@ from mandorla_node.settings import address_of
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.errors import MandorlaError
 from tests.support.hostile import TIMEOUT, channel_to, hello_request
-from tests.support.labs import SHARED, WATCH, addresses, ingest, make_home, make_labs, run_round, serving
+from tests.support.labs import (
+    SHARED,
+    WATCH,
+    addresses,
+    ingest,
+    make_home,
+    make_labs,
+    pause,
+    run_round,
+    serving,
+)
 from tests.support.scraping import PATIENCE, Page, ask, configured, get, watched
 
 BUSY = 40
@@ -308,7 +318,7 @@ def test_what_a_standing_round_finds_is_counted_as_it_comes(folder: Path) -> Non
         async with serving(a, b, watch=True) as (at_a, at_b):
             async with asyncio.timeout(PATIENCE):
                 while "standing" not in await steps(at_a):
-                    pass
+                    await pause()
             assert (await get(a)).value("mandorla_open_rounds", **about, step="standing") == 1
             # One of what lab-a has observed.
             options = operator_pb2.IngestOptions(set=operator_pb2.SET_FLAGGED)
@@ -323,7 +333,7 @@ def test_what_a_standing_round_finds_is_counted_as_it_comes(folder: Path) -> Non
             )
             async with asyncio.timeout(PATIENCE):
                 while (await get(a)).value("mandorla_new_matches_total", **about) != 1:
-                    pass
+                    await pause()
             assert (await get(a)).series("mandorla_round_seconds_count") == []
 
     async def steps(operator: operator_pb2_grpc.OperatorAsyncStub) -> list[str]:

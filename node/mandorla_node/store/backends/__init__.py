@@ -5,11 +5,13 @@ What differs between the two is in here, and in `bulk` for many rows at a time.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection, Engine, Table
-from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 
 
 class Backend(Protocol):
@@ -33,8 +35,8 @@ class Backend(Protocol):
     def prepare(self) -> None:
         """Make ready what the database is in; raises OSError."""
 
-    def create(self, connection: Connection) -> bool:
-        """Create the newest schema in an empty database; return False if migrations have to do it."""
+    def create(self, connection: Connection) -> None:
+        """Create the newest schema in an empty database."""
 
     def write_nothing(self, connection: Connection) -> None:
         """Have a transaction write what changes nothing, so that its end shows whether the disk takes it."""
@@ -54,4 +56,8 @@ class Backend(Protocol):
 
 def upsert(table: Table, dialect: str) -> SqliteInsert | PostgresInsert:
     """Return an insert into a table that can say what to do with rows that are there."""
-    return PostgresInsert(table) if dialect == "postgresql" else SqliteInsert(table)
+    if dialect != "postgresql":
+        return SqliteInsert(table)
+    from sqlalchemy.dialects.postgresql import Insert  # noqa: PLC0415 - slow to load
+
+    return Insert(table)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -80,14 +80,11 @@ class Postgres:
     def prepare(self) -> None:
         """Need nothing: the database is there, or it is refused when it is reached."""
 
-    def create(self, connection: Connection) -> bool:
-        """Create the newest schema in an empty database; return False if there is one."""
-        if inspect(connection).has_table("alembic_version"):
-            return False
+    def create(self, connection: Connection) -> None:
+        """Create the newest schema in an empty database."""
         METADATA.create_all(connection)
         for statement in guards():
             connection.exec_driver_sql(statement)
-        return True
 
     def write_nothing(self, connection: Connection) -> None:
         """Write a message into the write-ahead log, which nobody reads: the commit waits for the disk."""

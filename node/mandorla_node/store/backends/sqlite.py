@@ -14,6 +14,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from mandorla_protocol.errors import Code, NodeError
 
+SCHEMA: Final = Path(__file__).with_name("sqlite.sql")
+"""What the migrations make of an empty file, a statement to each `;` that ends a line.
+
+`python -m tests.support.schemas` writes it, and a test compares."""
+
 _BUSY_TIMEOUT_MS: Final = 60_000
 
 
@@ -36,9 +41,10 @@ class Sqlite:
         self._path.touch(mode=0o600)
         self._path.chmod(0o600)
 
-    def create(self, connection: Connection) -> bool:
-        """Leave the schema to the migrations, which begin with an empty file."""
-        return False
+    def create(self, connection: Connection) -> None:
+        """Create in an empty file what the migrations, one after another, would leave in it."""
+        for statement in SCHEMA.read_text().split(";\n")[:-1]:
+            connection.exec_driver_sql(statement)
 
     def write_nothing(self, connection: Connection) -> None:
         """Write the number that is there: SQLite writes its page all the same, and nothing else uses it."""
