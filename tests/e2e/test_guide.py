@@ -72,7 +72,7 @@ def follow(step: Step, hosts: Mapping[str, Shell], skipping: bool) -> bool:
                 for receiver in hosts.values():
                     if receiver is not sender:
                         name = f"{sender.host}.card.json"
-                        shutil.copy(sender.root / name, receiver.root / name)
+                        shutil.copy(sender.working / name, receiver.working / name)
         case ["until", "peers", "of", lab, "know", "its", "card"]:
             until(
                 lambda: (

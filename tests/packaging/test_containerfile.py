@@ -17,6 +17,7 @@ from mandorla_node.cli import build
 
 ROOT = Path(__file__).parents[2]
 CONTAINERFILE = ROOT / "node/packaging/Containerfile"
+GUIDE = ROOT / "docs/operators.md"
 _KNOWN = {"FROM", "RUN", "COPY", "ENV", "WORKDIR", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL"} | {
     "HEALTHCHECK",
     "ENTRYPOINT",
@@ -91,6 +92,26 @@ def test_what_runs_is_not_root_and_needs_no_shell() -> None:
     for kind in ("ENTRYPOINT", "CMD", "VOLUME"):
         assert json.loads(last.of(kind)[0])
     assert re.search(r"--interval=\d+s --timeout=\d+s .*CMD \[", last.of("HEALTHCHECK")[0])
+
+
+def test_who_runs_it_has_the_numbers_that_the_guide_gives_secrets_to() -> None:
+    last = stages()[-1]
+    made = " ".join(last.of("RUN"))
+    uid, gid = (re.search(rf"{how} (\d+)", made) for how in ("useradd --uid", "groupadd --gid"))
+    assert uid
+    assert gid
+    assert last.of("USER") == [f"{uid[1]}:{gid[1]}"]
+    assert f"useradd --uid {uid[1]} --gid {gid[1]} " in made
+    assert f",uid={uid[1]},mode=0400" in GUIDE.read_text()
+
+
+@pytest.mark.parametrize("text", [CONTAINERFILE, GUIDE], ids=["Containerfile", "guide"])
+def test_it_is_built_in_a_format_that_has_health_checks(text: Path) -> None:
+    """podman's own, OCI, has none: it leaves the image's out, with a warning."""
+    builds = re.findall(r"podman build .*", text.read_text())
+    assert builds
+    for build_command in builds:
+        assert " --format docker " in build_command
 
 
 def test_the_compilers_stay_in_the_stages_before() -> None:

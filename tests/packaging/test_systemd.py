@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -16,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from mandorla.v1 import operator_pb2
 from mandorla_node.home import Home
 from mandorla_node.supervision import supervised
+from tests.support.confined import allowed
 from tests.support.labs import (
     NO_WATCH,
     addresses,
@@ -30,6 +33,9 @@ from tests.support.labs import (
     serving,
 )
 from tests.support.units import SYSTEMD, UNIT, read_unit
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs/operators.md"
 
 _PATIENCE = 60.0
 _NEWER = re.compile(r"Unknown key.* 'Restart(Steps|MaxDelaySec)'.*ignoring")
@@ -80,6 +86,14 @@ def test_a_wrong_unit_is_found_out(unit: Path) -> None:
 
 
 @with_systemd
+def test_no_call_passes_the_filter_by() -> None:
+    """A ring of io_uring makes sockets and opens files without the calls that the filter looks at."""
+    left = allowed(read_unit(UNIT)["Service"]["SystemCallFilter"])
+    assert {"openat", "socket", "futex"} <= left
+    assert not {call for call in left if call.startswith(("io_uring_", "bpf", "ptrace"))}
+
+
+@with_systemd
 def test_its_exposure_is_low(unit: Path) -> None:
     """By systemd's own reckoning, from 0 to 10. What is left is the network, which a node is for."""
     assessed = analyze("security", "--offline=yes", "--no-pager", "--threshold=15", unit)
@@ -103,6 +117,29 @@ def test_the_user_that_it_runs_as_is_made(folder: Path) -> None:
     )
     assert made.returncode == 0, made.stderr
     assert (folder / "etc/passwd").read_text().startswith(f"{user}:")
+
+
+def test_the_guide_makes_every_folder_that_it_writes_in(folder: Path) -> None:
+    """On a machine with no more than Debian's systemd brings: no folder for credentials, nor for users."""
+    for there in ("etc/systemd/system", "var/lib", "srv", "dev/shm"):
+        (folder / there).mkdir(parents=True)
+    guide = GUIDE.read_text()
+    for line in re.findall(r"(?m)^install .*", guide):
+        words = [word for word in shlex.split(line) if not word.startswith(("--owner=", "--group="))]
+        here = [f"{folder}{word}" if word.startswith("/") else word for word in words]
+        subprocess.run(here, cwd=ROOT, check=True)
+    assert (folder / "etc/sysusers.d/mandorla.conf").read_text() == (
+        SYSTEMD / "mandorla.sysusers.conf"
+    ).read_text()
+    assert (folder / "etc/systemd/system" / UNIT.name).read_text() == UNIT.read_text()
+    documentation = read_unit(UNIT)["Unit"]["Documentation"][0].removeprefix("file:")
+    assert (folder / documentation[1:]).read_text() == guide
+    written = re.findall(r"(?:/etc|/srv|/dev/shm|/var/lib)/[\w./$-]+", guide)
+    assert "/etc/credstore.encrypted/$LAB" in written
+    for path in written:
+        assert (folder / path[1:]).parent.is_dir(), path
+    for secret in ("etc/credstore.encrypted", "var/lib/mandorla", "srv/backup"):
+        assert (folder / secret).stat().st_mode & 0o777 == 0o700
 
 
 @contextmanager
@@ -188,7 +225,7 @@ def test_a_watchdog_that_does_not_watch_this_process_is_not_fed(environment: dic
 @with_systemd
 @pytest.mark.parametrize("engine", ["auto", "portable"])
 def test_a_node_works_within_its_bounds(folder: Path, engine: str) -> None:
-    """Under the unit's filter of system calls, and without memory that is both written and run."""
+    """Under the unit's filter of calls, and without memory that is written and run; /proc has only itself."""
     alder, birch = make_labs(folder, "alder", "birch")
     ingest(alder, addresses(range(20)))
     ingest(birch, addresses(range(10, 30)))
@@ -199,6 +236,9 @@ def test_a_node_works_within_its_bounds(folder: Path, engine: str) -> None:
             operator = await answering(alder)
             assert (await run_round(operator, "birch")).outcome == "committed"
             assert await matched(operator) == addresses(range(10, 20))
+            load = (await operator.Status(operator_pb2.StatusRequest())).load
+            assert load.memory_bytes > 0
+            assert load.cpu_seconds > 0
 
     process = subprocess.Popen(confined, env=os.environ | NO_WATCH | {"MANDORLA_ENGINE": engine})
     try:

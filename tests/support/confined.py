@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.support.units import read_unit
 
 _NO_NEW_PRIVILEGES, _MDWE, _REFUSE_EXEC_GAIN = 38, 65, 1
+_NEW_MOUNTS, _FOR_ITSELF = 0x20000, 1 << 14 | 1 << 18
 _ALLOW, _REFUSE, _EQUALS = 0x7FFF0000, 0x00050000 | errno.EPERM, 4
 
 
@@ -59,6 +60,7 @@ def confine(unit: Path) -> None:
     seccomp.seccomp_init.restype = ctypes.c_void_p
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(int(service["UMask"][0], 8))
+    hide_processes(libc, service)
     must(libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
     if service["MemoryDenyWriteExecute"] == ["yes"]:
         # Kernels before 6.3 have no such bound.
@@ -73,6 +75,14 @@ def confine(unit: Path) -> None:
         condition = Compare(0, _EQUALS, socket.AddressFamily[family], 0)
         must(seccomp.seccomp_rule_add_array(context, _ALLOW, number, 1, ctypes.byref(condition)))
     must(seccomp.seccomp_load(context))
+
+
+def hide_processes(libc: ctypes.CDLL, service: dict[str, list[str]]) -> None:
+    """Have /proc show this process what the unit leaves of it, where whoever runs this may mount."""
+    shown = f"hidepid={service['ProtectProc'][0]},subset={service['ProcSubset'][0]}"
+    if libc.unshare(_NEW_MOUNTS) == 0:
+        must(libc.mount(b"none", b"/", None, _FOR_ITSELF, None))
+        libc.mount(b"proc", b"/proc", b"proc", 0, shown.encode())
 
 
 def must(result: int) -> None:

@@ -19,7 +19,6 @@ from prometheus_client import (
     Histogram,
     Info,
     Metric,
-    ProcessCollector,
     generate_latest,
 )
 from prometheus_client.registry import Collector
@@ -31,6 +30,7 @@ from mandorla_protocol.indicators import Collection
 from ..clock import Clock, system_clock
 from ..ingest_report import IngestReport
 from ..store import IndicatorSet
+from .process import ProcessCollector
 
 UNKNOWN_PEER: Final = "unknown"
 """The label of calls that are refused before it is known whose they are."""
@@ -55,7 +55,7 @@ class Metrics:
         # When each peer was heard of last, in Unix seconds: the store knows of agreements only.
         self.heard: dict[str, int] = {}
         self.registry = registry = CollectorRegistry()
-        self.process = ProcessCollector(registry=registry)
+        registry.register(ProcessCollector())
         self._info = Info("mandorla_node", "The node: lab, version and engine", registry=registry)
         call = ("peer", "method", "code")
         self._served = Counter(

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,6 +24,7 @@ from ..store import Store
 from .cached import Cached
 from .health import HealthService, Pulse
 from .metrics import Metrics, kind_label, own_version
+from .process import read_usage
 from .readings import Reading, Readings
 from .server import ObserveServer
 from .status import KIND_VALUES, recent_rounds, store_status
@@ -169,9 +170,9 @@ class NodeView:
 
     def _add_load(self, load: operator_pb2.Load) -> None:
         metrics = self._metrics
-        process = {one.name: one.samples[0].value for one in metrics.process.collect() if one.samples}
-        load.cpu_seconds = process.get("process_cpu_seconds", 0.0)
-        load.memory_bytes = int(process.get("process_resident_memory_bytes", 0))
+        with suppress(OSError):
+            usage = read_usage()
+            load.cpu_seconds, load.memory_bytes = usage.cpu, usage.resident
         load.lag_seconds = metrics.last_lag
         load.calls, load.refused_calls, load.checks = metrics.calls, metrics.refused, metrics.checks
 

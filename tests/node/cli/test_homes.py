@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,19 @@ def test_doctor_names_the_engine_that_the_environment_forces(
     ran = run("doctor")
     assert ran.status == Code.BAD_CONFIG.info.exit_status
     assert "abacus" in ran.out
+
+
+def test_doctor_says_what_the_portable_engine_needs() -> None:
+    """Its library is unpacked: a temporary folder that is noexec, or takes no file, as here, is none."""
+    ran = subprocess.run(
+        ["prlimit", "--fsize=0:0", sys.executable, "-m", "mandorla_node.cli", "doctor"],
+        env=os.environ | {"MANDORLA_ENGINE": "portable"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == Code.BAD_CONFIG.info.exit_status
+    assert "TMPDIR" in ran.stdout
 
 
 def engine_by_doctor(run: Run) -> str:

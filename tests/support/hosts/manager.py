@@ -86,7 +86,6 @@ def systemd_creds(*arguments: str) -> None:
     """Put a credential where services find it."""
     verb, name, source, target = arguments
     assert (verb, name) == ("encrypt", f"--name={Path(target).name}")
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
 
 

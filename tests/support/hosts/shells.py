@@ -24,11 +24,12 @@ class Shell:
 
     def __init__(self, host: str, root: Path, network: Network, life: int) -> None:
         self.host, self.root = host, root
+        self.working = root / "var/lib/mandorla"  # where the guide goes before it writes a file
         self._renamed = dict(network.renamed) | {
             path: f"{root}{path}"
             for path in ("/var/lib/mandorla", "/etc/credstore.encrypted", "/dev/shm", "/srv")
         }
-        for folder in ("bin", "run", "var/lib/mandorla", "dev/shm", "srv/backup"):
+        for folder in ("bin", "run", "var/lib/mandorla", "dev/shm", "srv/backup", "etc/credstore.encrypted"):
             (root / folder).mkdir(parents=True)
         for name in COMMANDS:
             self._program(name, f"-m tests.support.hosts.manager {name}")
