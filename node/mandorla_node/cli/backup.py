@@ -47,7 +47,7 @@ def backup(
     say = console()
     total = sum(one.size for one in manifest.files)
     say.print("Backed up ", safe(manifest.lab, "bold"), " in ", safe(str(out)), ".", sep="")
-    say.print(f"{plural(len(manifest.files), 'file')}, {size(total)} of {size(out.stat().st_size)} packed.")
+    say.print(f"{plural(len(manifest.files), 'file')} of {size(total)}, {size(out.stat().st_size)} packed.")
     if manifest.store == "postgresql":
         say.print("The store is not in it: take a copy of its database with pg_dump, after this one.")
     if report.plain_keys:
