@@ -101,13 +101,13 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="md-"))
     try:
         outcome = asyncio.run(soak(folder, load, troubles, wanted.seed, lambda line: print(line, flush=True)))
+        measured = {"machine": machine(), "minutes": wanted.minutes, "kill_every": wanted.kill_every}
+        measured |= {"seed": wanted.seed, "spared": wanted.spare} | figures(outcome)
     finally:
         if wanted.keep:
             print(folder)
         else:
             shutil.rmtree(folder)
-    measured = {"machine": machine(), "minutes": wanted.minutes, "kill_every": wanted.kill_every}
-    measured |= {"seed": wanted.seed, "spared": wanted.spare} | figures(outcome)
     for name, value in measured.items():
         print(f"{name:24} {value}")
     wanted.out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")

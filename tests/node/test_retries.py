@@ -158,7 +158,7 @@ def test_a_watch_with_a_peer_that_is_away_is_tried_at_least_every_minute(
     async def kept() -> None:
         watch = Watching(rounds, Proposing(), a.settings.watch)  # type: ignore[arg-type]
         with pytest.raises(asyncio.CancelledError):
-            await watch._keep(b"\xff" * 32, "accounts")  # type: ignore[arg-type]
+            await watch._keep(b"\xff" * 32, "accounts", "lab-b")  # type: ignore[arg-type]
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     asyncio.run(kept())
