@@ -43,12 +43,15 @@ class Demo:
 @contextmanager
 def demo(folder: Path, *options: str) -> Iterator[Demo]:
     """Start the demo with `folder` for its temporary files."""
+    # A shell that runs the tests behind itself has them ignore SIGINT, and whatever they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "mandorla_node.cli", "demo", "--quick", *options],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(folder)},
     )
+    signal.signal(signal.SIGINT, before)
     try:
         yield Demo(process)
     finally:
