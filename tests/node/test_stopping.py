@@ -170,4 +170,6 @@ def test_work_that_cannot_be_stopped_holds_no_node_up(folder: Path) -> None:
         finally:
             process.kill()
     assert process.returncode == 0
-    assert "stopped in the middle of work" in [json.loads(line)["event"] for line in said.splitlines()]
+    # Workers of the portable engine are processes, of which Python tells what it cleans up behind them.
+    events = [json.loads(line)["event"] for line in said.splitlines() if line.startswith(b"{")]
+    assert "stopped in the middle of work" in events
