@@ -43,9 +43,9 @@ test-tools:
 # does not reach them, or by the same calls and for longer: each byte of a bundle, a node killed at each effect.
 PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/test_engine.py tests/protocol/test_labels.py \
 	tests/protocol/test_table.py tests/protocol/test_native_engine.py tests/protocol/session tests/protocol/audit \
-	tests/node/test_rounds.py tests/node/test_audit.py tests/node/cli/test_homes.py tests/adversarial/test_hostile_holder.py \
+	tests/node/rounds/test_rounds.py tests/node/audit/test_bundle.py tests/node/cli/test_homes.py tests/adversarial/test_hostile_holder.py \
 	tests/adversarial/test_hostile_querier.py tests/e2e/test_demo.py \
-	--deselect tests/node/test_audit.py::test_every_byte_counts
+	--deselect tests/node/audit/test_bundle.py::test_every_byte_counts
 
 # Nodes and commands start hundreds of times, so what is compiled is kept, whatever the environment says. Neighbours
 # share what was made for their module: they stay on one core, until another has nothing left to do.

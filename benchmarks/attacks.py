@@ -28,14 +28,14 @@ import grpc
 from benchmarks.labs import peak_memory
 from benchmarks.results import Result, machine, save
 from mandorla.v1 import exchange_pb2_grpc, operator_pb2, operator_pb2_grpc
-from mandorla_node.home import Home
-from mandorla_node.local import python_process
+from mandorla_node.app.local_labs import python_process
+from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.card import Card
-from tests.support.attacks.answering import TRAPS
-from tests.support.attacks.asking import ATTACKS
+from tests.support.attacks.answers import TRAPS
 from tests.support.attacks.floods import FLOODS, Flood
 from tests.support.attacks.model import field, trapped
+from tests.support.attacks.requests import ATTACKS
 from tests.support.hostile import channel_to, hello_request
 from tests.support.labs import WATCH, addresses, answering, code_of, ingest, make_labs, run_round
 

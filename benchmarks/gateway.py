@@ -30,10 +30,10 @@ from pathlib import Path
 
 from benchmarks.labs import NAMES, PATIENCE, POLL, address, last_words
 from benchmarks.results import Result, machine, save
+from mandorla_node.app.local_labs import make_homes, python_process
 from mandorla_node.client import Client, Label, Severity
-from mandorla_node.home import Home
-from mandorla_node.ingest import Ingestor, IngestRow
-from mandorla_node.local import make_homes, python_process
+from mandorla_node.home.folder import Home
+from mandorla_node.ingest.ingestor import Ingestor, IngestRow
 from mandorla_node.store import IndicatorSet
 
 KNOWN = 5_000

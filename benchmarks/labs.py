@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mandorla.v1 import operator_pb2
+from mandorla_node.app.local_labs import last_words, make_homes, python_process
 from mandorla_node.client import Client
-from mandorla_node.home import Home
-from mandorla_node.ingest import Ingestor, IngestRow
-from mandorla_node.local import last_words, make_homes, python_process
+from mandorla_node.home.folder import Home
+from mandorla_node.ingest.ingestor import Ingestor, IngestRow
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.labels import Label
 
@@ -107,7 +107,7 @@ class Node:
 
     @property
     def meter(self) -> Path:
-        """The file in which it says what it has done (benchmarks/served.py)."""
+        """The file in which it says what it has done (benchmarks/serve_profile.py)."""
         return self.home.path.with_suffix(".meter")
 
     async def measured(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ async def ready(made: Path, cores: int) -> AsyncIterator[Labs]:
 @asynccontextmanager
 async def serving(home: Home, cores: int) -> AsyncIterator[Node]:
     """Run the node of a home, and a client for its operator."""
-    script = str(Path(__file__).with_name("served.py"))
+    script = str(Path(__file__).with_name("serve_profile.py"))
     arguments = [script, str(home.path.with_suffix(".meter")), str(cores), "serve", "--home", str(home.path)]
     settings = {"MANDORLA_WORKERS": str(cores), "MANDORLA_WATCH__ENABLED": "false"}
     async with (

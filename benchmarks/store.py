@@ -22,12 +22,12 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from mandorla_node.policy import Policies
-from mandorla_node.settings import RoundPolicy
+from mandorla_node.config.settings import RoundPolicy
+from mandorla_node.crypto.vault import Vault, new_key
+from mandorla_node.crypto.workers import Workers
+from mandorla_node.peers.policy import Policies
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store
-from mandorla_node.tables import Tables
-from mandorla_node.vault import Vault, new_key
-from mandorla_node.workers import Workers
+from mandorla_node.tables.builder import Tables
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.group import Element
 from mandorla_protocol.indicators import Indicator

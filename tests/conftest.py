@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from mandorla_node.cli import main
-from mandorla_node.leftovers import remove_library_copy
+from mandorla_node.crypto.library_copy import remove_library_copy
 from tests.support.commands import Ran, Run
 from tests.support.databases import BACKENDS, Databases, of_kind, stop_server
 

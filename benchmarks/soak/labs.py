@@ -18,8 +18,8 @@ import grpc
 
 from benchmarks.soak.plan import LABS
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_node.home import Home
-from mandorla_node.local import make_homes
+from mandorla_node.app.local_labs import make_homes
+from mandorla_node.home.folder import Home
 
 _BOOT = 60.0
 _STOP = 60.0

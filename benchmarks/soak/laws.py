@@ -17,7 +17,7 @@ from benchmarks.soak.labs import Lab
 from benchmarks.soak.load import Account, Match, match_from
 from benchmarks.soak.plan import Deed, Thing, Verb
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_node.audit import write_bundle
+from mandorla_node.audit.bundle import write_bundle
 from mandorla_node.store import Store
 from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.engine import load_engine

@@ -23,12 +23,12 @@ from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
-from .backoff import back_off
+from .core.backoff import back_off
 from .formats.matches import FoundMatch
 from .formats.rows import IngestRow, RejectedRow
-from .ingest_report import IngestReport
-from .operator_messages import match_from, row_to
-from .wire import CODE_KEY
+from .ingest.report import IngestReport
+from .operator.messages import match_from, row_to
+from .peers.messages import CODE_KEY
 
 __all__ = [
     "Client",

@@ -16,9 +16,9 @@ from typing import Final, TypeAlias
 
 import structlog.testing
 
-from mandorla_node.rounds.active import ActiveRound
-from mandorla_node.rounds.active import Answer as GivenAnswer
-from mandorla_node.rounds.open_rounds import OpenRounds
+from mandorla_node.rounds.registry import OpenRounds
+from mandorla_node.rounds.round import ActiveRound
+from mandorla_node.rounds.round import Answer as GivenAnswer
 from mandorla_node.store import RoundState
 from mandorla_protocol.errors import Code, MandorlaError
 from mandorla_protocol.log.entries import RoundClosed

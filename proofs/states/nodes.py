@@ -18,23 +18,23 @@ from typing import Final, TypeAlias, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mandorla.v1 import exchange_pb2
-from mandorla_node.changes import Changes
-from mandorla_node.home import Home
-from mandorla_node.limits import PeerLimits
-from mandorla_node.observing.metrics import Metrics
-from mandorla_node.peer_client import PeerClient, Traffic
-from mandorla_node.renewal import Renewal
-from mandorla_node.rounds.active import ActiveRound
-from mandorla_node.rounds.agreement import Terms
-from mandorla_node.rounds.half import Findings, Progress, QuerierHalf
+from mandorla_node.config.settings import RoundPolicy
+from mandorla_node.core.change_feed import Changes
+from mandorla_node.crypto.workers import Workers
+from mandorla_node.home.folder import Home
+from mandorla_node.peers.card_renewal import Renewal
+from mandorla_node.peers.client import PeerClient, Traffic
+from mandorla_node.peers.rate_limits import PeerLimits
+from mandorla_node.peers.witness import Witness
 from mandorla_node.rounds.initiator import Initiator
-from mandorla_node.rounds.open_rounds import OpenRounds
+from mandorla_node.rounds.negotiation import Terms
+from mandorla_node.rounds.querier import Findings, Progress, QuerierHalf
+from mandorla_node.rounds.registry import OpenRounds
 from mandorla_node.rounds.responder import Responder
-from mandorla_node.settings import RoundPolicy
+from mandorla_node.rounds.round import ActiveRound
 from mandorla_node.store import Peer, RoundState, Store, StoredChunk
-from mandorla_node.tables import Ready, Tables
-from mandorla_node.witness import Witness
-from mandorla_node.workers import Workers
+from mandorla_node.tables.builder import Ready, Tables
+from mandorla_node.telemetry.metrics import Metrics
 from mandorla_protocol import signatures
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, RoundError, TransportError

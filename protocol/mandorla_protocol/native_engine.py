@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from . import _native
-from .accelerated import typed_errors
 from .engine import Batch
+from .extension import typed_errors
 from .group import Element, Scalar
 from .oprf import KeyPair
 

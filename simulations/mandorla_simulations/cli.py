@@ -17,7 +17,7 @@ _SCENARIO_HELP = "A preset's name, or a scenario file (TOML). Without one, the p
 
 
 def _presets(incomplete: str) -> list[str]:
-    from .scenario.loading import preset_names
+    from .scenario.loader import preset_names
 
     return preset_names()
 

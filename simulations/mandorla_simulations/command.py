@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mandorla_node.cli.output import console, interactive, write_json
+from mandorla_node.terminal import console, interactive, write_json
 from mandorla_protocol.errors import Code, InputError, NodeError
 
 from . import results, summary
@@ -22,7 +22,7 @@ from .measures import Measures, measure
 from .nodes.run import require_rounds, require_small, simulate_with_nodes
 from .record import Record
 from .report import render, render_sweep
-from .scenario.loading import Loaded, load, preset_names
+from .scenario.loader import Loaded, load, preset_names
 from .scenario.model import Scheme, Sharing, parse_sharing
 from .sensitivity import measure_sensitivity, questions
 from .study import Cell, Run, cells_of, measure_run, seeds_of, simulate

@@ -14,7 +14,7 @@ import numpy as np
 from .choices import Attack
 from .kinds import Kind
 from .measures import SPREAD_HOURS, SURVIVAL_HOURS, Measures, Numbers
-from .scenario.loading import Loaded
+from .scenario.loader import Loaded
 from .scenario.model import Reported, Scenario, Scheme
 from .scenario.paths import Tree
 from .scenario.units import DAY

@@ -17,7 +17,7 @@ from .choices import Attack
 from .executors import Pool, run_all
 from .measures import Measures
 from .results import Sensitivity, reduction
-from .scenario.loading import Loaded
+from .scenario.loader import Loaded
 from .scenario.model import Assumed, Scenario, Scheme, Sharing
 from .scenario.paths import End, Tree, lookup, matching, moved
 from .study import Cell, Run, measure_run

@@ -8,11 +8,11 @@ from typing import Final
 
 from rich.console import Console
 
-from mandorla_node.cli.output import count, duration, indented, pairs, plural, safe, size, table
+from mandorla_node.terminal import count, duration, indented, pairs, plural, safe, size, table
 
 from .choices import Attack
 from .results import CellResult, Study
-from .scenario.loading import Loaded
+from .scenario.loader import Loaded
 from .scenario.model import Scheme
 from .statistics import Estimate, estimate
 from .sweep import Row, SweepPlan

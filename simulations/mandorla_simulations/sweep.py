@@ -23,7 +23,7 @@ from mandorla_protocol.errors import Code, InputError
 from .choices import Attack
 from .executors import Pool
 from .measures import Measures
-from .scenario.loading import Lines, Loaded, Location, load, parse_tree, read_text, validate
+from .scenario.loader import Lines, Loaded, Location, load, parse_tree, read_text, validate
 from .scenario.model import Part, Scenario, SharingText, Text
 from .scenario.paths import Tree, UnknownParameter, replaced
 from .scenario.units import Count, Positive

@@ -13,12 +13,12 @@ import pytest
 import structlog
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_node.home import Home
-from mandorla_node.logs import configure_logs
+from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
-from tests.support.attacks.answering import TRAPS
-from tests.support.attacks.asking import ATTACKS
+from mandorla_node.telemetry.logs import configure_logs
+from tests.support.attacks.answers import TRAPS
 from tests.support.attacks.model import ANSWERED, field, trapped
+from tests.support.attacks.requests import ATTACKS
 from tests.support.labs import WATCH, addresses, ingest, make_labs, matched, run_round, serving
 
 FAST = "[limits]\nretries = 0\ncall_timeout = 20\n"

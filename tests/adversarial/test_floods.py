@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2, operator_pb2_grpc
-from mandorla_node.home import Home
-from mandorla_node.settings import Limits
+from mandorla_node.config.settings import Limits
+from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.header import Kind, RoundHeader
 from mandorla_protocol.log.entries import ChunkCharged, RoundAgreed

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, seal, split_output
@@ -20,7 +20,7 @@ from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.signatures import sign
 from mandorla_protocol.sizes import CHUNK_SIZE
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry
-from tests.support.attacks.answering import evaluate_as, flipped, same, swapped
+from tests.support.attacks.answers import evaluate_as, flipped, same, swapped
 from tests.support.attacks.model import Setup
 from tests.support.hostile import ENGINE, CommittingLab, HostileLab, Table
 from tests.support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from mandorla.v1 import exchange_pb2, exchange_pb2_grpc, operator_pb2, operator_pb2_grpc
-from mandorla_node import wire
+from mandorla_node.peers import messages
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code
 from mandorla_protocol.header import Offer, RoundHeader
@@ -218,7 +218,9 @@ def test_a_report_is_answered_alike_whether_the_tags_live_or_not(folder: Path) -
         page = await stub.ListTags(
             exchange_pb2.ListTagsRequest(round_id=header.round_id, start=0), timeout=TIMEOUT
         )
-        listed = b"".join(sorted(entry.tag for part in wire.parts_from(page, 0) for entry in part.entries()))
+        listed = b"".join(
+            sorted(entry.tag for part in messages.parts_from(page, 0) for entry in part.entries())
+        )
         answers = [
             await stub.Report(
                 exchange_pb2.ReportRequest(round_id=header.round_id, tags=tags), timeout=TIMEOUT

@@ -19,14 +19,14 @@ import structlog
 from google.protobuf.message import Message
 
 from mandorla.v1 import exchange_pb2, operator_pb2
-from mandorla_node import admission, peer_client
-from mandorla_node.logs import configure_logs
+from mandorla_node.peers import admission, client
 from mandorla_node.store import IndicatorSet
+from mandorla_node.telemetry.logs import configure_logs
 from mandorla_protocol.errors import MandorlaError
 from mandorla_protocol.indicators import Indicator
 from tests.support.hostile import TIMEOUT, channel_to, hello_request
 from tests.support.labs import SHARED, WATCH, ingest, make_labs, run_round, serving
-from tests.support.scraping import get, watched
+from tests.support.scraper import get, watched
 
 ONLY_A = [f"sentinel-only-a-{n}.example.org" for n in range(5)]
 ONLY_B = [f"sentinel-only-b-{n}.example.org" for n in range(5)]
@@ -165,10 +165,10 @@ def test_nothing_that_watches_a_node_sees_a_sentinel(
 
 def _record_messages(monkeypatch: pytest.MonkeyPatch, wire: list[bytes]) -> None:
     """Copy each message between the labs as it is sent or served."""
-    once = peer_client.PeerClient._once
+    once = client.PeerClient._once
     admitted = admission.Admission._admitted
 
-    async def sent(self: peer_client.PeerClient, method: object, request: Message, *rest: object) -> Message:
+    async def sent(self: client.PeerClient, method: object, request: Message, *rest: object) -> Message:
         wire.append(request.SerializeToString())
         response = await once(self, method, request, *rest)  # type: ignore[arg-type]
         wire.append(response.SerializeToString())
@@ -179,5 +179,5 @@ def _record_messages(monkeypatch: pytest.MonkeyPatch, wire: list[bytes]) -> None
         wire.append(response.SerializeToString())
         return response
 
-    monkeypatch.setattr(peer_client.PeerClient, "_once", sent)
+    monkeypatch.setattr(client.PeerClient, "_once", sent)
     monkeypatch.setattr(admission.Admission, "_admitted", served)

@@ -15,8 +15,8 @@ import h2.events
 import pytest
 
 from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
-from mandorla_node import certificates
-from mandorla_node.home import Home
+from mandorla_node.crypto import certificates
+from mandorla_node.home.folder import Home
 from tests.support.hostile import channel_to, hello_request
 from tests.support.labs import (
     addresses,

@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_node.audit import write_bundle
-from mandorla_node.home import Home
+from mandorla_node.audit.bundle import write_bundle
+from mandorla_node.home.folder import Home
 from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.engine import load_engine
 from tests.support.labs import (

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import func, select
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_node.audit import write_bundle
-from mandorla_node.home import Home
+from mandorla_node.audit.bundle import write_bundle
+from mandorla_node.home.folder import Home
 from mandorla_node.store.database import Database
 from mandorla_node.store.schema import CHUNKS, HELD_EPOCHS
 from mandorla_protocol.audit.__main__ import verify_files
@@ -43,7 +43,7 @@ async def doomed(home: Home, after: int) -> AsyncIterator[asyncio.subprocess.Pro
     """Run a node that is killed after a transaction; the same one each time, so it keeps no watch beside."""
     with home.path.with_suffix(".log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.killed", str(home.path), str(after)),
+            *(sys.executable, "-m", "tests.support.killer", str(home.path), str(after)),
             stderr=log,
             env=os.environ | NO_WATCH,
         )

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from mandorla_node.app.node import running
 from mandorla_node.client import Client, Code, FoundMatch, Label, MandorlaError, Reason, Severity
-from mandorla_node.home import Home
-from mandorla_node.serve import running
+from mandorla_node.home.folder import Home
 from tests.support.labs import addresses, make_home, make_labs, node_process, record_matches, serving
 
 PATIENCE = 60

@@ -18,9 +18,8 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import operator_pb2
-from mandorla_node.home import Home
-from mandorla_node.supervision import supervised
-from tests.support.confined import allowed
+from mandorla_node.app.service_manager import supervised
+from mandorla_node.home.folder import Home
 from tests.support.labs import (
     NO_WATCH,
     addresses,
@@ -32,6 +31,7 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.sandbox import allowed
 from tests.support.units import SYSTEMD, UNIT, read_unit
 
 ROOT = Path(__file__).parents[2]
@@ -229,7 +229,7 @@ def test_a_node_works_within_its_bounds(folder: Path, engine: str) -> None:
     alder, birch = make_labs(folder, "alder", "birch")
     ingest(alder, addresses(range(20)))
     ingest(birch, addresses(range(10, 30)))
-    confined = [sys.executable, "-m", "tests.support.confined", str(UNIT), *serve(alder)]
+    confined = [sys.executable, "-m", "tests.support.sandbox", str(UNIT), *serve(alder)]
 
     async def journey() -> None:
         async with serving(birch):
@@ -254,6 +254,6 @@ def test_a_node_works_within_its_bounds(folder: Path, engine: str) -> None:
 def test_what_the_unit_forbids_is_refused() -> None:
     """The launcher of the test before does confine: a call of a group that is left out fails."""
     change_owner = "import os; os.chown('/dev/null', 0, 0)"
-    confined = [sys.executable, "-m", "tests.support.confined", str(UNIT), sys.executable, "-c", change_owner]
+    confined = [sys.executable, "-m", "tests.support.sandbox", str(UNIT), sys.executable, "-c", change_owner]
     ended = subprocess.run(confined, capture_output=True, text=True, check=False)
     assert "PermissionError" in ended.stderr

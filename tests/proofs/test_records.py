@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.store import HeldEpoch, RoundState, Store, StoredChunk
-from mandorla_node.vault import Vault, new_key
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import MandorlaError
 from mandorla_protocol.header import RoundId

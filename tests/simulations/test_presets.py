@@ -6,7 +6,7 @@ import pytest
 
 from mandorla_simulations.choices import Attack
 from mandorla_simulations.measures import Measures
-from mandorla_simulations.scenario.loading import load
+from mandorla_simulations.scenario.loader import load
 from mandorla_simulations.study import Cell, Run, measure_run
 from tests.support.scenarios import sharing
 

@@ -12,7 +12,7 @@ from mandorla_simulations.choices import Attack
 from mandorla_simulations.report import render, render_sweep
 from mandorla_simulations.report.svg import short, ticks
 from mandorla_simulations.results import CellResult, Study, as_tree
-from mandorla_simulations.scenario.loading import load, parse
+from mandorla_simulations.scenario.loader import load, parse
 from mandorla_simulations.scenario.paths import Tree
 from mandorla_simulations.sensitivity import Sensitivity
 from mandorla_simulations.study import Cell, Run, cells_of, measure_run

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from mandorla_node.clock import Clock
+from mandorla_node.core.clock import Clock
+from mandorla_node.crypto.vault import Vault
 from mandorla_node.store import Store
 from mandorla_node.store.database import Database
-from mandorla_node.vault import Vault
 
 BACKENDS = ("sqlite", "postgresql")
 _USER = "mandorla"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import DecodeError
 
 from mandorla.v1 import exchange_pb2
-from mandorla_node import wire
+from mandorla_node.peers import messages
 from mandorla_protocol import signatures
 from mandorla_protocol.audit import records
 from mandorla_protocol.card import Card, issue_card
@@ -151,7 +151,7 @@ def _page(encoded: bytes) -> None:
         message = exchange_pb2.ListTagsResponse.FromString(encoded)
     except DecodeError:
         return
-    parts = wire.parts_from(message, 2)
+    parts = messages.parts_from(message, 2)
     TableReader.resume(TableCommitment(), Frontier(), TableCommitment(1, 2, bytes(32))).accept(parts)
 
 
@@ -233,9 +233,9 @@ DECODERS: Final[dict[str, Decoder]] = {
         total(lambda elements: _ENGINE.decode_elements(elements[: 32 * CHUNK_SIZE])),
         (_ENGINE.blind(bytes(64), bytes(range(128)))[1],),
     ),
-    "table page": Decoder(total(_page), (wire.parts_to([_PART]).SerializeToString(),)),
+    "table page": Decoder(total(_page), (messages.parts_to([_PART]).SerializeToString(),)),
     "Hello": Decoder(
-        _request(exchange_pb2.HelloRequest, wire.profiles_from),
+        _request(exchange_pb2.HelloRequest, messages.profiles_from),
         (
             exchange_pb2.HelloRequest(
                 version="mandorla/v1", profiles=[exchange_pb2.Profile(type="url")]
@@ -243,11 +243,11 @@ DECODERS: Final[dict[str, Decoder]] = {
         ),
     ),
     "Evaluate": Decoder(
-        _request(exchange_pb2.EvaluateRequest, lambda r: wire.round_id_from(r.round_id)),
+        _request(exchange_pb2.EvaluateRequest, lambda r: messages.round_id_from(r.round_id)),
         (exchange_pb2.EvaluateRequest(round_id=bytes(16), index=1, blinded=bytes(32)).SerializeToString(),),
     ),
     "Report": Decoder(
-        _request(exchange_pb2.ReportRequest, lambda r: wire.tags_from(r.tags)),
+        _request(exchange_pb2.ReportRequest, lambda r: messages.tags_from(r.tags)),
         (exchange_pb2.ReportRequest(round_id=bytes(16), tags=bytes(32)).SerializeToString(),),
     ),
 }

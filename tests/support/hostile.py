@@ -12,11 +12,12 @@ from typing import TypeVar
 import grpc
 
 from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
-from mandorla_node import certificates, wire
-from mandorla_node.clock import system_clock
-from mandorla_node.home import Home
-from mandorla_node.rounds import agreement
-from mandorla_node.rounds.agreement import Terms
+from mandorla_node.core.clock import system_clock
+from mandorla_node.crypto import certificates
+from mandorla_node.home.folder import Home
+from mandorla_node.peers import messages
+from mandorla_node.rounds import negotiation
+from mandorla_node.rounds.negotiation import Terms
 from mandorla_protocol import signatures
 from mandorla_protocol.card import Card
 from mandorla_protocol.engine import PortableEngine
@@ -119,7 +120,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
 
     def compose(self, peer_offer: Offer, kind: Kind = Kind.SHARED) -> RoundHeader:
         """Compose an honest header with this lab as the initiator."""
-        return agreement.compose(
+        return negotiation.compose(
             self.home.card,
             self.victim,
             Terms(kind, COLLECTION),
@@ -180,7 +181,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
 
     async def ListTags(self, request, context):
         """Send the rest of the table."""
-        return self._send("ListTags", wire.parts_to(parts_of(self.table.entries[request.start :])))
+        return self._send("ListTags", messages.parts_to(parts_of(self.table.entries[request.start :])))
 
     async def AddCheckpoint(self, request, context):
         """Cosign whatever comes."""

@@ -14,9 +14,9 @@ from pathlib import Path
 import grpc
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_node.home import Home
-from mandorla_node.ingest import Ingestor, IngestReport, IngestRow
-from mandorla_node.serve import running
+from mandorla_node.app.node import running
+from mandorla_node.home.folder import Home
+from mandorla_node.ingest.ingestor import Ingestor, IngestReport, IngestRow
 from mandorla_node.store import IndicatorSet, LabelledIndicator
 from mandorla_protocol.header import ROUND_ID_SIZE, Kind, RoundId
 from mandorla_protocol.indicators import Indicator

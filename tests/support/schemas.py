@@ -20,10 +20,10 @@ from sqlalchemy import create_engine, create_mock_engine
 
 from mandorla_node.store.backends.postgres import guards
 from mandorla_node.store.backends.sqlite import SCHEMA
-from mandorla_node.store.migrating import upgrade
+from mandorla_node.store.migrator import upgrade
 from mandorla_node.store.schema import METADATA, MIGRATIONS
 
-FOLDER = Path(__file__).parents[1] / "node" / "schemas"
+FOLDER = Path(__file__).parents[1] / "node" / "store" / "schemas"
 VERSION = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 
 
 def moved(home: Home, url: str) -> Home:

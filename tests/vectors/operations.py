@@ -11,7 +11,7 @@ from typing import Any
 from mandorla_protocol import fingerprints, labels, signatures, table
 from mandorla_protocol.audit import records
 from mandorla_protocol.audit.findings import Claim
-from mandorla_protocol.audit.joining import join
+from mandorla_protocol.audit.joint import join
 from mandorla_protocol.audit.reader import BundleReader
 from mandorla_protocol.card import Card
 from mandorla_protocol.encoding import Reader, Writer
@@ -26,12 +26,7 @@ from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.oprf import KeyPair
-from mandorla_protocol.session.transcript import (
-    CloseStatement,
-    answer_digest,
-    half_digest,
-    request_digest,
-)
+from mandorla_protocol.session.transcript import CloseStatement, answer_digest, half_digest, request_digest
 from mandorla_protocol.sizes import chunk_counts, size_class
 from mandorla_protocol.table import TableCommitment, TableEntry, TableReader, parts_of
 from tests.vectors.log_operations import STRUCTURES, LogOperations, build, plain, private_key

@@ -14,12 +14,12 @@ import typer
 
 from mandorla_protocol.errors import Code
 
-from ..leftovers import remove_library_copy
+from ..crypto.library_copy import remove_library_copy
 from . import (
     audit,
     backup,
     check,
-    completing,
+    completion,
     demo,
     doctor,
     extract,
@@ -90,10 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A command loads much that stays, and holds few cycles: looking for them takes a tenth of its start.
         gc.set_threshold(_COLLECT_EVERY)
     given = list(sys.argv[1:] if arguments is None else arguments)
-    completes = completing.asked()
+    completes = completion.asked()
     try:
-        with completing.answered() if completes else failures.reported():
-            build(completing.typed() if completes else given)(args=given, prog_name="mandorla")
+        with completion.answered() if completes else failures.reported():
+            build(completion.typed() if completes else given)(args=given, prog_name="mandorla")
     finally:
         remove_library_copy()
     sys.exit(0)

@@ -46,15 +46,15 @@ def bundle(
     from contextlib import closing
     from functools import partial
 
-    from ..audit import write_bundle
-    from ..home import Home
-    from .output import console, count, safe, size
+    from ..audit.bundle import write_bundle
+    from ..home.folder import Home
+    from ..terminal import console, count, safe, size
 
     opened = Home.open(home)
     with closing(opened.open_store()) as store:
         stamp = None
         if tsa is not None:
-            from ..stamping import request_stamp
+            from ..audit.time_stamps import request_stamp
 
             stamp = partial(request_stamp, tsa)
         written = write_bundle(opened, store, out, stamp=stamp)
@@ -79,8 +79,8 @@ def fraud(
 
     from mandorla_protocol.errors import Code, InputError
 
-    from ..home import Home
-    from .output import console, safe
+    from ..home.folder import Home
+    from ..terminal import console, safe
 
     with closing(Home.locate(home).open_store()) as store:
         proof = store.log.fraud_proof(store.peers.get(peer).lab)
@@ -126,7 +126,7 @@ def verify(
     from mandorla_protocol.engine import load_engine
     from mandorla_protocol.errors import Code
 
-    from .output import console, safe, write_json
+    from ..terminal import console, safe, write_json
 
     roots = read_roots(None if tsa_cert is None else str(tsa_cert))
     verdict = verify_files([str(file) for file in files], load_engine("auto", 0), roots)

@@ -26,9 +26,9 @@ def backup(
 
     The node may run meanwhile. Keys are in the file as they are in the home: sealed, or not.
     """
-    from ..backup import back_up
-    from ..home import Home
-    from .output import console, plural, safe, size, write_json
+    from ..home.backup import back_up
+    from ..home.folder import Home
+    from ..terminal import console, plural, safe, size, write_json
 
     report = back_up(Home.locate(home), out)
     manifest = report.manifest
@@ -73,8 +73,8 @@ def restore(
     The node of which it is must never run again: two that are one lab contradict each other. The backup's key
     epochs end, since their budgets may have been spent meanwhile.
     """
-    from ..backup import restore as read
-    from .output import console, plural, safe, write_json
+    from ..home.backup import restore as read
+    from ..terminal import console, plural, safe, write_json
 
     report = read(file, home)
     if as_json:

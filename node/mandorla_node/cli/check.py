@@ -10,7 +10,7 @@ import typer
 
 from mandorla_protocol.errors import Code
 
-from . import completing
+from . import completion
 from .help import manual, status
 from .options import HomeOption, JsonOption
 
@@ -33,7 +33,7 @@ def check(
             metavar="TYPE",
             help="The type of the values, such as ipv4 or mail-domain.",
             show_default=False,
-            autocompletion=completing.types,
+            autocompletion=completion.types,
         ),
     ],
     values: Annotated[
@@ -50,7 +50,7 @@ def check(
     A fingerprint that belongs to a group is answered by the matches of the group. Where several of a group
     must match, nothing is recorded: ingest them with their group.
     """
-    from ..home import Home
+    from ..home.folder import Home
 
     results = asyncio.run(_ask(Home.locate(home).operator_socket, kind, values))
     if as_json:
@@ -68,7 +68,7 @@ async def _ask(socket: Path, kind: str, values: Sequence[str]) -> Sequence[Verdi
 
 def _print(results: Sequence[Verdict]) -> None:
     from ..formats.rows import name_of
-    from .output import console, safe, table
+    from ..terminal import console, safe, table
 
     rows = table(
         "value",
@@ -92,7 +92,7 @@ def _print(results: Sequence[Verdict]) -> None:
 
 
 def _write_json(results: Sequence[Verdict]) -> None:
-    from .output import write_json
+    from ..terminal import write_json
 
     write_json(
         [

@@ -18,7 +18,7 @@ from .status import SOON
 if TYPE_CHECKING:
     from mandorla_protocol.card import Card
 
-    from ..home import Place
+    from ..home.folder import Place
 
 _PACKAGES = ("mandorla", "cryptography", "grpcio", "protobuf", "pynacl", "rbcl", "sqlalchemy")
 
@@ -51,8 +51,8 @@ def doctor(
 
     Versions, engine and cores; and with --home its keys, permissions, store and node.
     """
+    from ..terminal import console, pairs, safe, write_json
     from .failures import ADVICE
-    from .output import console, pairs, safe, write_json
 
     findings = [*_installation(), *(_home(home) if home else ())]
     bad = [finding for finding in findings if finding.code]
@@ -139,10 +139,10 @@ def _home(path: Path) -> Iterator[Finding]:
     from mandorla_protocol.card import fingerprint
 
     from ..client import node_answers
-    from ..home import Home
-    from ..suppression import Suppressor
-    from ..suppression.lists import warning_lists
-    from .output import plural
+    from ..home.folder import Home
+    from ..ingest.suppression import Suppressor
+    from ..ingest.suppression_lists import warning_lists
+    from ..terminal import plural
 
     yield Finding("home", str(path))
     try:
@@ -167,8 +167,8 @@ def _home(path: Path) -> Iterator[Finding]:
 
 def _certificate(home: Place, card: Card) -> Finding:
     """Say when the certificate of the card ends."""
-    from .. import certificates
-    from ..clock import system_clock
+    from ..core.clock import system_clock
+    from ..crypto import certificates
     from ..formats.rows import rfc3339
 
     expires, now = certificates.expires_at(card), system_clock()
@@ -185,10 +185,10 @@ def _keys(home: Place) -> Iterator[Finding]:
     """Say where the key comes from, and try it where nobody has to be asked."""
     import os
 
-    from .. import own_cards
-    from ..home import Home
-    from ..keys.kinds import SourceKind
-    from ..keys.sealed import leftovers
+    from ..home import own_cards
+    from ..home.folder import Home
+    from ..home.key_kinds import SourceKind
+    from ..home.sealed_secrets import leftovers
     from .keys import said_of
 
     source = home.key_source

@@ -10,7 +10,7 @@ import typer
 
 from mandorla_protocol.errors import Code, NodeError
 
-from . import completing
+from . import completion
 from .help import manual
 from .options import JsonOption
 
@@ -73,7 +73,7 @@ def extract(
         typer.Option(
             metavar="TYPES",
             help="Types, with commas between; without it, all that the logs give.",
-            autocompletion=completing.type_lists,
+            autocompletion=completion.type_lists,
         ),
     ] = "",
     only: Annotated[
@@ -173,7 +173,7 @@ def _shown() -> AbstractContextManager[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    from .output import console, interactive
+    from ..terminal import console, interactive
 
     @contextmanager
     def drawn() -> Iterator[Progress]:
@@ -195,7 +195,7 @@ def _shown() -> AbstractContextManager[Progress]:
 
 
 def _print(report: Report, out: Path) -> None:
-    from .output import console, count, indented, plural, safe, table
+    from ..terminal import console, count, indented, plural, safe, table
 
     screen = console()
     screen.print("Extracted to ", safe(str(out)), ".", sep="")
@@ -220,7 +220,7 @@ def _print(report: Report, out: Path) -> None:
 
 
 def _write_json(report: Report) -> None:
-    from .output import write_json
+    from ..terminal import write_json
 
     write_json(
         {

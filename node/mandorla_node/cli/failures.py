@@ -70,7 +70,7 @@ def reported() -> Iterator[None]:
 
 def show(error: MandorlaError) -> None:
     """Print an error to standard error: its diagnostics, wrapped and indented, and the advice."""
-    from .output import console, indented, safe
+    from ..terminal import console, indented, safe
 
     out = console(stderr=True)
     code, _, explanation = error.diagnostics().partition(": ")

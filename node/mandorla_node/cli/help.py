@@ -96,7 +96,7 @@ class ManualGroup(TyperGroup):
 
 
 def _print_page(command: ManualCommand | ManualGroup, ctx: Any) -> None:
-    from .output import console, safe
+    from ..terminal import console, safe
 
     out = console(width=min(shutil.get_terminal_size((80, 24)).columns, _WIDEST))
     page = manual_of(command)
@@ -177,7 +177,7 @@ def _title(out: Console, title: str) -> None:
 
 def _paragraph(out: Console, text: str, indent: int, name: str = "") -> None:
     """Print a text folded and moved to the right, with a name before its first line."""
-    from .output import safe
+    from ..terminal import safe
 
     for number, line in enumerate(_styled(out, " ".join(text.split())).wrap(out, out.width - indent)):
         line.rstrip()
@@ -187,7 +187,7 @@ def _paragraph(out: Console, text: str, indent: int, name: str = "") -> None:
 
 def _styled(out: Console, text: str) -> Text:
     """Return a text in which what stands between backticks is bold, or keeps them where nothing is."""
-    from .output import safe
+    from ..terminal import safe
 
     if not out.is_terminal:
         return safe(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..keys.kinds import SourceKind
+from ..home.key_kinds import SourceKind
 from .help import manual
 from .keys import KeyNameOption, KeyPathOption, said_of, source_from
 from .options import HomeOption, JsonOption
@@ -64,8 +64,8 @@ def init(
     """
     from mandorla_protocol.card import fingerprint
 
-    from ..home import Home
-    from .output import console, pairs, safe, write_json
+    from ..home.folder import Home
+    from ..terminal import console, pairs, safe, write_json
 
     made = Home.create(
         home,
@@ -99,7 +99,7 @@ def card(home: HomeOption) -> None:
     The card is public: name, key, certificate and endpoint, signed. Give it to your peers over a channel that
     they trust.
     """
-    from ..home import Home
+    from ..home.folder import Home
 
     typer.echo(Home.locate(home).read_card().to_json(), nl=False)
 
@@ -126,13 +126,13 @@ def renew(
 
     from mandorla_protocol.card import Card, require_endpoint
 
-    from .. import files
     from ..client import Client, node_answers
-    from ..clock import system_clock
-    from ..home import CONFIG, Home
-    from ..renewal import renew_stopped
-    from ..settings import with_values
-    from .output import console, pairs, safe, write_json
+    from ..config.settings import with_values
+    from ..core import files
+    from ..core.clock import system_clock
+    from ..home.folder import CONFIG, Home
+    from ..peers.card_renewal import renew_stopped
+    from ..terminal import console, pairs, safe, write_json
 
     place = Home.locate(home)
     config, changed = home / CONFIG, ""

@@ -9,14 +9,14 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError
 
-from . import completing
+from . import completion
 from .help import manual, status
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from mandorla_protocol.labels import Label
 
-    from ..ingest_report import IngestReport
+    from ..ingest.report import IngestReport
 
 _SHOWN = 10
 
@@ -74,7 +74,7 @@ def ingest(
             metavar="TYPE",
             help="Type of rows that do not say their own.",
             show_default=False,
-            autocompletion=completing.types,
+            autocompletion=completion.types,
         ),
     ] = "",
     written_as: Annotated[
@@ -98,7 +98,7 @@ def ingest(
             metavar="REASON",
             help="Why it was flagged: distillation, payment-fraud, disposable-identity, "
             "proxy-infrastructure or abuse.",
-            autocompletion=completing.reasons,
+            autocompletion=completion.reasons,
             rich_help_panel="Label of rows that do not say their own",
         ),
     ] = "",
@@ -107,7 +107,7 @@ def ingest(
         typer.Option(
             metavar="SEVERITY",
             help="low, medium, high or critical.",
-            autocompletion=completing.severities,
+            autocompletion=completion.severities,
             rich_help_panel="Label of rows that do not say their own",
         ),
     ] = "",
@@ -130,7 +130,7 @@ def ingest(
         typer.Option(
             metavar="TLP",
             help="How far the peer may pass it on: clear, green, amber, amber-strict or red.",
-            autocompletion=completing.tlps,
+            autocompletion=completion.tlps,
             rich_help_panel="Label of rows that do not say their own",
         ),
     ] = "",
@@ -154,9 +154,9 @@ def ingest(
     share is held back from the flagged set, and counted. Works with a running node and with a stopped one.
     """
     from ..formats import Format, RowDefaults, format_of
-    from ..home import Home
-    from ..ingest import require_group
-    from . import feeding, streaming
+    from ..home.folder import Home
+    from ..ingest.ingestor import require_group
+    from . import batch_feed, stream_feed
 
     given = {"reason": reason, "severity": severity, "confidence": confidence, "tlp": tlp, "expires": expires}
     source_format = Format(written_as.value) if written_as else None if file == "-" else format_of(file)
@@ -167,12 +167,12 @@ def ingest(
         require_group(group)
     defaults = RowDefaults(kind, _label(given, target), group, target is IngestSet.OBSERVED)
     place, failure = Home.locate(home), None
-    with feeding.opened(file) as source:
-        if file == "-" and not strict and (source_format is None or source_format in streaming.STREAMS):
-            streamed = streaming.stream(place, target.value, source, source_format, defaults, suppress)
+    with batch_feed.opened(file) as source:
+        if file == "-" and not strict and (source_format is None or source_format in stream_feed.STREAMS):
+            streamed = stream_feed.stream(place, target.value, source, source_format, defaults, suppress)
             report, failure = streamed.report, streamed.failure
         else:
-            report = feeding.feed(place, target.value, strict, source, source_format, defaults, suppress)
+            report = batch_feed.feed(place, target.value, strict, source, source_format, defaults, suppress)
     if as_json:
         _write_json(report)
     else:
@@ -191,7 +191,7 @@ def _require_type(kind: str) -> None:
 def _label(given: dict[str, str], target: IngestSet) -> Label:
     import re
 
-    from ..clock import system_clock
+    from ..core.clock import system_clock
     from ..formats.rows import NO_LABEL, label_from
 
     if target is IngestSet.OBSERVED and any(given.values()):
@@ -203,7 +203,7 @@ def _label(given: dict[str, str], target: IngestSet) -> Label:
 
 
 def _print(report: IngestReport, file: str, target: IngestSet, unit: str) -> None:
-    from .output import console, count, indented, safe, table
+    from ..terminal import console, count, indented, safe, table
 
     out = console()
     out.print("Ingested ", safe("standard input" if file == "-" else file), f" as {target.value}.", sep="")
@@ -229,7 +229,7 @@ def _print(report: IngestReport, file: str, target: IngestSet, unit: str) -> Non
 
 
 def _write_json(report: IngestReport) -> None:
-    from .output import write_json
+    from ..terminal import write_json
 
     write_json(
         {

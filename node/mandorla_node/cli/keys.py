@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..keys.kinds import SourceKind
+from ..home.key_kinds import SourceKind
 from .help import manual
 from .options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
-    from ..keys.sources import KeySource
+    from ..home.key_sources import KeySource
 
 KeyPathOption = Annotated[
     Path | None,
@@ -61,8 +61,8 @@ def rekey(
     The node has to be stopped. The former key or passphrase is needed once more, and is read as mandorla.toml
     says. It still opens older copies of the home.
     """
-    from ..keys.rekeying import rekey as change
-    from .output import console, safe, write_json
+    from ..home.rekey import rekey as change
+    from ..terminal import console, safe, write_json
 
     source = source_from(to, path, name)
     change(home, source)
@@ -74,7 +74,7 @@ def rekey(
 
 def source_from(kind: SourceKind, path: Path | None, name: str) -> KeySource:
     """Return the source that options name; a path is relative to the working directory."""
-    from ..keys.sources import KeySource
+    from ..home.key_sources import KeySource
 
     return KeySource(kind, None if path is None else path.absolute(), name)
 

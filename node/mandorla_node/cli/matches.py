@@ -14,14 +14,14 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError, NodeError
 
-from . import completing
+from . import completion
 from .help import manual
 from .options import HomeOption, RoundKind
 
 if TYPE_CHECKING:
     from ..formats.exports import Author
     from ..formats.matches import FoundMatch
-    from ..home import Place
+    from ..home.folder import Place
 
 _PIPED_TABLE_WIDTH: Final = 400
 _PAGE: Final = 4096
@@ -57,7 +57,7 @@ def matches(
             metavar="PEER",
             help="Only those with this peer.",
             show_default=False,
-            autocompletion=completing.peers,
+            autocompletion=completion.peers,
         ),
     ] = "",
     kind: Annotated[
@@ -80,7 +80,7 @@ def matches(
     the gravest of theirs. No indicator, it is not in STIX and MISP, and `ingest` rejects it.
     """
     from ..client import node_answers
-    from ..home import Home
+    from ..home.folder import Home
 
     place = Home.locate(home)
     # The node opens what is sealed; ids in STIX and MISP are keyed by the identity.
@@ -96,7 +96,7 @@ def matches(
 def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Place) -> None:
     """Write matches to standard output, and how many could not be to standard error."""
     from ..formats import matches, misp_writer, parquet, parquet_writer, stix_writer
-    from .output import console, plural
+    from ..terminal import console, plural
 
     left_out = 0
     match written_as:
@@ -123,9 +123,9 @@ def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Place) -
 
 
 def _author(home: Place) -> Author:
-    from ..clock import system_clock
+    from ..core.clock import system_clock
     from ..formats.exports import Author
-    from ..home import Home
+    from ..home.folder import Home
 
     if not isinstance(home, Home):
         raise NodeError(Code.INTERNAL, "an export needs the identity")
@@ -134,7 +134,7 @@ def _author(home: Place) -> Author:
 
 def _print(found: Iterator[FoundMatch], limit: int) -> None:
     from ..formats.rows import name_of, rfc3339
-    from .output import console, count, plural, safe, table
+    from ..terminal import console, count, plural, safe, table
 
     newest: deque[FoundMatch] = deque(maxlen=limit or None)
     by_peer: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from . import completing
+from . import completion
 
 HomeOption: TypeAlias = Annotated[
     Path,
@@ -19,7 +19,7 @@ HomeOption: TypeAlias = Annotated[
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")]
 
 PeerArgument: TypeAlias = Annotated[
-    str, typer.Argument(metavar="PEER", help="The peer's name.", autocompletion=completing.peers)
+    str, typer.Argument(metavar="PEER", help="The peer's name.", autocompletion=completion.peers)
 ]
 
 

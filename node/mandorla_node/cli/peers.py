@@ -35,8 +35,8 @@ def add(
     """
     from mandorla_protocol.card import MAX_CARD_BYTES, Card, fingerprint
 
-    from ..home import Home
-    from .output import console, pairs, safe, write_json
+    from ..home.folder import Home
+    from ..terminal import console, pairs, safe, write_json
 
     try:
         with card_file.open("rb") as file:
@@ -73,8 +73,8 @@ def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     from mandorla_protocol.card import fingerprint
 
     from ..formats.rows import rfc3339
-    from ..home import Home
-    from .output import ago, console, safe, table, write_json
+    from ..home.folder import Home
+    from ..terminal import ago, console, safe, table, write_json
 
     store = Home.locate(home).open_store()
     try:
@@ -110,8 +110,8 @@ def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
 @manual(("For good:", "mandorla peer remove birch"), see="`mandorla peer pause`, which can be undone")
 def remove(name: PeerArgument, home: HomeOption) -> None:
     """Unpin a peer: its node is refused from now on."""
-    from ..home import Home
-    from .output import console, safe
+    from ..home.folder import Home
+    from ..terminal import console, safe
 
     store = Home.locate(home).open_store()
     try:
@@ -142,8 +142,8 @@ def _set_paused(name: str, home: Path, *, paused: bool) -> None:
     import asyncio
 
     from ..client import Client, node_answers
-    from ..home import Home
-    from .output import console, safe
+    from ..home.folder import Home
+    from ..terminal import console, safe
 
     # No key is needed for it, so that it is as quick as it has to be.
     place = Home.locate(home)

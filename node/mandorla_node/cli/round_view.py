@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code
 
+from ..terminal import console, count, duration, indented, interactive, plural, safe, size, table
 from .failures import ADVICE
 from .options import RoundKind
-from .output import console, count, duration, indented, interactive, plural, safe, size, table
 
 _STYLES = {"committed": "green", "unconfirmed": "yellow"}
 

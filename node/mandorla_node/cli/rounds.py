@@ -9,7 +9,7 @@ import typer
 
 from mandorla_protocol.errors import Code, InputError, MandorlaError, NodeError
 
-from . import completing
+from . import completion
 from .help import manual, status
 from .options import HomeOption, JsonOption, RoundKind
 
@@ -46,13 +46,13 @@ def start(
             metavar="NAME",
             help="accounts, infrastructure, prompts or behaviour.",
             show_default=False,
-            autocompletion=completing.collections,
+            autocompletion=completion.collections,
         ),
     ],
     peer: Annotated[
         str | None,
         typer.Argument(
-            metavar="PEER", help="The peer's name.", show_default=False, autocompletion=completing.peers
+            metavar="PEER", help="The peer's name.", show_default=False, autocompletion=completion.peers
         ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="With every pinned peer, one after another.")] = False,
@@ -64,8 +64,8 @@ def start(
     """
     from mandorla_protocol.indicators import Collection
 
-    from ..home import Home
-    from .output import write_json
+    from ..home.folder import Home
+    from ..terminal import write_json
     from .round_view import RoundView, print_ended
 
     if (peer is None) is not every:

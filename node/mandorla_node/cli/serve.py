@@ -39,8 +39,8 @@ def serve(
 
     # gRPC reads this when it is imported; it would say a line for each stranger that fails to shake hands.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    from .. import serve as node
-    from ..home import Home
+    from ..app import node
+    from ..home.folder import Home
 
     # A dump of this process's memory would hold every key of the home.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -31,7 +31,7 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
 
     Of a node that does not run it shows what the store holds, and fails with NODE_NOT_RUNNING.
     """
-    from ..home import Home
+    from ..home.folder import Home
 
     place = Home.locate(home)
     stopped: NodeError | None = None
@@ -40,7 +40,7 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
     except NodeError as error:
         if error.code is not Code.NODE_NOT_RUNNING:
             raise
-        from ..observing.status import status_of_store
+        from ..monitoring.status import status_of_store
 
         stopped, answer = error, status_of_store(place)
     if as_json:
@@ -59,7 +59,7 @@ async def _ask(socket: Path) -> operator_pb2.StatusResponse:
 
 
 def _print(answer: operator_pb2.StatusResponse) -> None:
-    from .output import console
+    from ..terminal import console
     from .status_view import title, whole
 
     out = console()
@@ -73,8 +73,8 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
     from mandorla.v1 import operator_pb2
 
     from ..formats.rows import rfc3339
-    from ..operator_messages import kind_name
-    from .output import write_json
+    from ..operator.messages import kind_name
+    from ..terminal import write_json
 
     def moment(seconds: int) -> str | None:
         return rfc3339(seconds) if seconds else None

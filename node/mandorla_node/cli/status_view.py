@@ -13,8 +13,8 @@ from rich.text import Text
 from mandorla.v1 import operator_pb2
 
 from ..formats.rows import rfc3339
-from ..operator_messages import kind_name
-from .output import ago, count, duration, lasted, pairs, plural, safe, size, table, until
+from ..operator.messages import kind_name
+from ..terminal import ago, count, duration, lasted, pairs, plural, safe, size, table, until
 from .status import SOON
 
 STATE_STYLES: Final = {"committed": "green", "aborted": "red"}

@@ -43,7 +43,7 @@ def top(
     import sys
 
     from ..client import Client
-    from ..home import Home
+    from ..home.folder import Home
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError(Code.BAD_INPUT, "top draws on a terminal; `mandorla status` prints the same once")
@@ -60,7 +60,7 @@ async def _watch(client: Client, every: float) -> None:
     """Draw until told to stop; raises MandorlaError if the node does not answer the first time."""
     from rich.live import Live
 
-    from .output import console
+    from ..terminal import console
 
     clock = asyncio.get_running_loop().time
     last, looked = await client.status(_PATIENCE, now=True), clock()
@@ -97,8 +97,8 @@ def _screen(
     from rich.console import Group
     from rich.text import Text
 
+    from ..terminal import ago, safe, size
     from . import status_view as view
-    from .output import ago, safe, size
 
     load, earlier = status.load, before.load
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mandorla_protocol.engine import load_engine
 
-from ..cli.output import count, duration, indented, pairs, safe, size, table, write_json
+from ..terminal import count, duration, indented, pairs, safe, size, table, write_json
 from .lists import TYPE, Lab
 from .play import SHARED, WATCH, Finding, Result, Round
 from .stage import Stage

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
+from ..app.local_labs import last_words, python_process
 from ..client import Client
-from ..home import Home
-from ..local import last_words, python_process
+from ..home.folder import Home
 
 _START_PATIENCE = 60.0
 _POLL = 0.05

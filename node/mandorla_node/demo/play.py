@@ -12,9 +12,9 @@ from pathlib import Path
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
+from ..app.local_labs import make_homes
 from ..client import Client
 from ..formats.rows import IngestRow
-from ..local import make_homes
 from . import lists
 from .lists import Lab
 from .nodes import Node, require_running, running, until_ready

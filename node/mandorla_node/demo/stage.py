@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..cli.output import console, duration, safe
+from ..terminal import console, duration, safe
 
 _TITLE: Final = 44
 _TIME: Final = 9

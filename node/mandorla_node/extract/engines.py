@@ -95,14 +95,14 @@ def engine(name: EngineName, workers: int) -> Iterator[Engine]:
 @contextmanager
 def _ray(workers: int) -> Iterator[Engine]:
     try:
-        from . import on_ray  # noqa: PLC0415 - an extra, which may be missing
+        from . import ray_engine  # noqa: PLC0415 - an extra, which may be missing
     except ImportError:
         raise NodeError(
             Code.BAD_CONFIG,
             "`--engine ray` needs ray, which is not installed: pip install 'mandorla[extract,ray]'",
         ) from None
-    with on_ray.cluster(os.environ.get("RAY_ADDRESS"), workers) as started:
+    with ray_engine.cluster(os.environ.get("RAY_ADDRESS"), workers) as started:
         try:
             yield started
-        except on_ray.Lost:
+        except ray_engine.Lost:
             raise _worker_died() from None

@@ -13,7 +13,7 @@ import polars as pl
 from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Tool, size_class
 
 from .columns import LogMap, classify
-from .reading import Batch, Faults
+from .log_reader import Batch, Faults
 
 TEXTS: Final = ("mail", "address", "payment", "user_agent", "ja4")
 """Columns whose texts are indicators by themselves."""

@@ -16,13 +16,13 @@ from typing import Final, TypeVar
 
 from mandorla_protocol.errors import Code, InputError, NodeError
 
-from . import accounts, prompts, texts, writing
+from . import accounts, prompts, texts, writer
 from .columns import LogMap
 from .engines import Engine
+from .log_reader import MAX_REPORTED, Piece, find_pieces
 from .parts import GROUPS, Row, merge
 from .plan import BEHAVIOUR, PROMPT_TYPES, SEQUENCE, TEMPLATE, TEXT_TYPES, Plan
-from .reading import MAX_REPORTED, Piece, find_pieces
-from .splitting import SplitReport, split
+from .splitter import SplitReport, split
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def extract(wanted: Wanted, engine: Engine, progress: Progress) -> Report:
     Raises InputError: BAD_FILE if a log cannot be read, BAD_INPUT for an unknown extension of the output;
     NodeError(STORE_FAILED) if there is no room.
     """
-    writing.writer_of(wanted.out)
+    writer.writer_of(wanted.out)
     pieces = find_pieces(wanted.logs)
     parts = wanted.parts or _parts(pieces)
     with _workspace(wanted.work or wanted.out.parent) as work:
@@ -91,11 +91,11 @@ def extract(wanted: Wanted, engine: Engine, progress: Progress) -> Report:
         refused, templates = _stages(plan, run)
         rows = merge(work, "out")
         if wanted.common:
-            rows = writing.common_only(rows, wanted.common)
+            rows = writer.common_only(rows, wanted.common)
         stopped = _Stopped(wanted.stop_list)
-        written = writing.write(wanted.out, _told(stopped.kept(rows), progress))
+        written = writer.write(wanted.out, _told(stopped.kept(rows), progress))
         if wanted.names is not None:
-            writing.write(wanted.names, merge(work, "groups"), GROUPS)
+            writer.write(wanted.names, merge(work, "groups"), GROUPS)
     return _report(reports, sum(refused), templates, stopped.count, written)
 
 

@@ -13,8 +13,8 @@ from pathlib import PurePath
 
 from mandorla_protocol.errors import Code, InputError
 
-from . import delimited, documents, json_lines, misp, parquet, plain, stix
-from .compressed import unpacked
+from . import csv_rows, documents, json_lines, misp, parquet, plain, stix
+from .compression import unpacked
 from .lines import Source
 from .rows import IngestRow, RejectedRow, RowDefaults
 
@@ -41,7 +41,7 @@ class Format(StrEnum):
 _UNITS = {Format.JSON: "item", Format.STIX: "object", Format.MISP: "attribute", Format.PARQUET: "row"}
 _READERS = {
     Format.PLAIN: plain.read,
-    Format.CSV: delimited.read,
+    Format.CSV: csv_rows.read,
     Format.JSONL: json_lines.read,
     Format.JSON: documents.read,
     Format.STIX: stix.read,

@@ -8,7 +8,7 @@ from typing import Final
 from mandorla_protocol.errors import Code, InputError
 
 from . import misp, stix
-from .compressed import peek
+from .compression import peek
 from .json_stream import Path, Piece, stream
 from .lines import Source
 from .rows import IngestRow, RejectedRow, RowDefaults

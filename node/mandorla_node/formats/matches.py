@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from mandorla_protocol.labels import Label
 
-from .delimited import guarded
+from .csv_rows import guarded
 from .rows import LABEL_FIELDS, MATCHED, name_of, rfc3339
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import Final
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
-from ..clock import Clock
-from ..settings import NotifyPolicy
-from .address import Address, parse_address
+from ..config.settings import NotifyPolicy
+from ..config.webhook_address import Address, parse_address
+from ..core.clock import Clock
 from .receiver import NotDeliveredError
 from .secrets import load_secrets, make_secret, signature
 

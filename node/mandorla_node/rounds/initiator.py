@@ -17,15 +17,15 @@ from mandorla_protocol.log.entries import RoundClosed, RoundProposed
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.sizes import PAGE_SIZE
 
-from ..backoff import back_off
-from ..peer_client import PeerClient
+from ..core.backoff import back_off
+from ..peers.client import PeerClient
 from ..store import Peer, RoundState
-from ..tables import Tables
-from . import agreement
-from .active import ActiveRound
-from .agreement import Terms
-from .half import Findings, Progress, no_progress
-from .open_rounds import LAST_PATIENCE, PATIENCE, OpenRounds
+from ..tables.builder import Tables
+from . import negotiation
+from .negotiation import Terms
+from .querier import Findings, Progress, no_progress
+from .registry import LAST_PATIENCE, PATIENCE, OpenRounds
+from .round import ActiveRound
 
 _BUSY_RETRIES: Final = 30
 
@@ -61,7 +61,7 @@ class Initiator:
         peer = await asyncio.to_thread(self._rounds.store.peers.get, name)
         if peer.caught:
             raise RoundError(Code.EQUIVOCATION)
-        agreement.require_collection(terms.collection)
+        negotiation.require_collection(terms.collection)
         self._rounds.policies.require_open(peer, terms.collection).require(terms.kind)
         started = time.monotonic()
         try:
@@ -130,7 +130,7 @@ class Initiator:
         finally:
             hello.cancel()
         own_offer = self._tables.offer(ready)
-        header = agreement.compose(
+        header = negotiation.compose(
             client.own,
             peer.card,
             terms,
@@ -228,7 +228,7 @@ def _hello(collection: str) -> exchange_pb2.HelloRequest:
         collection=collection,
         profiles=[
             exchange_pb2.Profile(type=name, profile=profile)
-            for name, profile in profiles(agreement.require_collection(collection))
+            for name, profile in profiles(negotiation.require_collection(collection))
         ],
     )
 

@@ -16,16 +16,16 @@ from mandorla_protocol.indicators import profiles
 from mandorla_protocol.log.entries import RoundClosed
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
 
-from .. import wire
-from ..limits import PeerLimits
-from ..observing.metrics import kind_label
+from ..peers import messages
+from ..peers.rate_limits import PeerLimits
 from ..store import Peer, RoundState
-from ..tables import Tables
-from . import agreement
-from .active import ActiveRound
-from .half import no_progress
-from .offers import Offers
-from .open_rounds import PATIENCE, OpenRounds
+from ..tables.builder import Tables
+from ..tables.offers import Offers
+from ..telemetry.metrics import kind_label
+from . import negotiation
+from .querier import no_progress
+from .registry import PATIENCE, OpenRounds
+from .round import ActiveRound
 
 _READY_WAIT: Final = 20.0
 _BUSY_WAIT: Final = 1.0
@@ -59,8 +59,8 @@ class Responder:
         self._rounds.require_going_on()
         if (request.version, request.suite) != (PROTOCOL_VERSION, SUITE):
             raise RoundError(Code.VERSION_MISMATCH)
-        collection = agreement.require_collection(request.collection)
-        if wire.profiles_from(request) != profiles(collection):
+        collection = negotiation.require_collection(request.collection)
+        if messages.profiles_from(request) != profiles(collection):
             raise RoundError(Code.PROFILE_MISMATCH)
         key = (peer.lab, collection.value)
         self._rounds.policies.require_open(peer, collection.value)
@@ -83,7 +83,7 @@ class Responder:
         key = (peer.lab, header.collection)
         # Of the certificates that this lab shows, the header names the one that the peer went by.
         own = self._rounds.renewal.own.named(header.responder.certificate_hash)
-        agreement.require_acceptable(
+        negotiation.require_acceptable(
             header,
             own.card,
             peer,

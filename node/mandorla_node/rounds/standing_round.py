@@ -11,12 +11,12 @@ from mandorla_protocol.session import holder
 from mandorla_protocol.session.announcement import Announcement
 from mandorla_protocol.sizes import STANDING_SMALLEST
 
-from ..changes import Changes
-from ..clock import Timer
-from ..tables import Ready, Tables
+from ..core.change_feed import Changes
+from ..core.clock import Timer
+from ..tables.builder import Ready, Tables
 from . import pace as pace_of
-from .active import ActiveRound
-from .standing_half import SUBSCRIBED, StandingHalf
+from .round import ActiveRound
+from .standing_querier import SUBSCRIBED, StandingHalf
 
 _GATHERED: Final = 0.05
 """Seconds for which the holder gathers what is flagged into one version."""

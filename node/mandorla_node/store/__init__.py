@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..clock import Clock
-from ..vault import Vault
-from .asked import AskedEpoch
-from .asking import Asking
-from .comparing import Candidates, Comparing
+from ..core.clock import Clock
+from ..crypto.vault import Vault
 from .database import Database, WriteObserver
-from .holding import Additions, FlagState, HeldEpoch, Holding
+from .holder import Additions, FlagState, HeldEpoch, Holding
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Whereabouts
+from .labels import Said
+from .live_matcher import Standing
 from .log import Log, Submitted, Witnessed
+from .matcher import Candidates, Comparing
 from .matches import Matches, MatchRecord
 from .notices import Notices
 from .overview import Backlog, Overview, StoreState
+from .peer_epoch import AskedEpoch
 from .peers import Peer, Peers
-from .restoring import Restoring
-from .retaining import Forgotten, Retaining
+from .querier import Asking
+from .restoration import Restoring
+from .retention import Forgotten, Retaining
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
-from .said import Said
-from .staging import OwnedPart
-from .standing import Standing
+from .version_builder import OwnedPart
 
 __all__ = [
     "Additions",

@@ -116,7 +116,7 @@ class Database:
                 connection.execute(VERSION.insert().values(version_num=newest))
             elif connection.scalar(select(VERSION.c.version_num)) != newest:
                 # Alembic takes a tenth of a second to load, and a store is seldom an old one.
-                from .migrating import upgrade  # noqa: PLC0415
+                from .migrator import upgrade  # noqa: PLC0415
 
                 upgrade(connection)
 

@@ -33,8 +33,8 @@ from mandorla_protocol.labels import Label
 
 from .backends import upsert
 from .bulk import insert_rows
-from .events import holds, next_event
-from .said import Said
+from .labels import Said
+from .match_events import holds, next_event
 from .schema import GROUP_MATCHES, GROUP_MEMBERS, GROUPS, INDICATORS, PARTIAL_MATCHES
 
 _NEEDED: Final = {kind.name: kind.needed for kind in REGISTRY.values() if kind.grouped}

@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, exists, func, insert, select
 from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
 from mandorla_protocol.labels import Label
 
-from ..clock import Clock
+from ..core.clock import Clock
 from . import groups
 from .bulk import execute_given
 from .database import Database

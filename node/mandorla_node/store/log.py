@@ -22,7 +22,7 @@ from mandorla_protocol.log.proofs import prove_consistency, root_of
 from mandorla_protocol.log.witness import Conflict, Cosign, Fraud, Known, judge
 from mandorla_protocol.merkle import hash_children, hash_leaf
 
-from ..clock import Clock
+from ..core.clock import Clock
 from .database import Database
 from .schema import CAUGHT, COSIGNATURES, LOG, LOG_NODES, PEER_CHECKPOINTS
 

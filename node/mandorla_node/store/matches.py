@@ -34,15 +34,15 @@ from mandorla_protocol.header import Kind, RoundId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Tag
 
-from ..clock import Clock
+from ..core.clock import Clock
 from . import groups
-from .asked import AskedEpoch
 from .backends import upsert
 from .bulk import insert_rows
 from .database import Database
-from .events import holds, next_event
 from .indicators import IS_INDICATOR, IndicatorSet, of_indicator
-from .said import Said
+from .labels import Said
+from .match_events import holds, next_event
+from .peer_epoch import AskedEpoch
 from .schema import (
     GROUP_MATCHES,
     GROUP_MEMBERS,

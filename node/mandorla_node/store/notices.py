@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import func, insert, select, update
 
-from ..clock import Clock
+from ..core.clock import Clock
 from .database import Database
-from .events import holds, next_event
+from .match_events import holds, next_event
 from .schema import GROUP_MATCHES, MATCHES, NOTICES, PEERS
 
 

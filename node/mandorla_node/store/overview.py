@@ -13,10 +13,10 @@ from mandorla_protocol.header import Kind
 from mandorla_protocol.indicators import REGISTRY
 from mandorla_protocol.merkle import Frontier
 
-from ..clock import Clock
+from ..core.clock import Clock
 from .database import Database
-from .events import holds
 from .indicators import Indicators, IndicatorSet
+from .match_events import holds
 from .peers import Peer, Peers
 from .schema import (
     ASKED_EPOCHS,

@@ -13,8 +13,8 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, InputError, TransportError
 
-from .. import certificates
-from ..clock import Clock
+from ..core.clock import Clock
+from ..crypto import certificates
 from .database import Database
 from .schema import CARD_RECEIPTS, CAUGHT, FORMER_CARDS, PEERS
 

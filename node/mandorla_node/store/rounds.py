@@ -14,7 +14,7 @@ from mandorla_protocol.header import Kind, RoundHeader, RoundId
 from mandorla_protocol.log.entries import ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded
 from mandorla_protocol.session.transcript import answer_digest
 
-from ..clock import Clock
+from ..core.clock import Clock
 from .database import Database
 from .log import append
 from .schema import CHUNKS, HELD_EPOCHS, ROUNDS

@@ -15,7 +15,7 @@ from ..errors import Code, InputError, MandorlaError
 from ..header import CLOCK_SKEW
 from ..log.fraud import FIRST_LINE, MAX_FRAUD_PROOF, FraudProof
 from .findings import Bundle, Claim, Finding, Verdict
-from .joining import join
+from .joint import join
 from .reader import BundleReader
 from .records import read_frames
 from .report import as_tree, tell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .scoped import split_scope
+from .scopes import split_scope
 from .text import clean, refused
 
 _PAR: Final = re.compile(r"[0-9A-Z]{29}")

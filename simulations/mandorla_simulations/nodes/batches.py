@@ -13,7 +13,7 @@ from mandorla_protocol.errors import Code, NodeError
 from ..resources import Resource
 from ..sharing.channel import Delivery
 from .feed import Feed
-from .writing import COLLECTIONS
+from .indicators import COLLECTIONS
 
 _KIND: Final = operator_pb2.KIND_WATCH
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from mandorla_node.app.local_labs import last_words, make_homes, python_process
 from mandorla_node.client import Client
-from mandorla_node.home import Home
-from mandorla_node.local import last_words, make_homes, python_process
+from mandorla_node.home.folder import Home
 from mandorla_protocol.errors import Code, NodeError
 
 from .lab import READY

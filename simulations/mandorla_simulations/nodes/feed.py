@@ -15,7 +15,7 @@ from ..scenario.model import Scenario
 from ..sharing.channel import Load, Match
 from ..sightings import Sightings
 from .cluster import LabNode
-from .writing import COLLECTIONS, Written, written
+from .indicators import COLLECTIONS, Written, written
 
 
 class Feed:

@@ -27,11 +27,11 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from mandorla_node.home import Home
-from mandorla_node.logs import configure_logs
-from mandorla_node.observing.metrics import OK
+from mandorla_node.app.node import Running, running
+from mandorla_node.home.folder import Home
 from mandorla_node.rounds.pace import SOON
-from mandorla_node.serve import Running, running
+from mandorla_node.telemetry.logs import configure_logs
+from mandorla_node.telemetry.metrics import OK
 from mandorla_protocol.epochs import LabId
 
 READY = b"ready\n"

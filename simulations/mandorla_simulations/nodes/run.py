@@ -23,8 +23,8 @@ from ..world import World
 from .batches import BatchChannel
 from .cluster import cluster
 from .feed import Feed
+from .indicators import COLLECTIONS
 from .watch import WatchChannel
-from .writing import COLLECTIONS
 
 MAX_PEOPLE = 20_000
 MAX_ACCOUNTS = 2_000

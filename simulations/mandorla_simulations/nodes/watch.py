@@ -13,7 +13,7 @@ from ..resources import Resource
 from ..sharing.channel import Delivery, JustFlagged
 from .cluster import LabNode
 from .feed import Feed
-from .writing import COLLECTIONS
+from .indicators import COLLECTIONS
 
 
 class WatchChannel:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mandorla_node.client import node_answers
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 from tests.support import labs
 from tests.support.commands import Ran, Run
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from mandorla_node.glance import peer_names
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
+from mandorla_node.home.peer_names import peer_names
 from tests.support import labs
 from tests.support.databases import Databases
 from tests.support.stores import moved
@@ -201,7 +201,7 @@ from mandorla_node.cli import main
 try:
     main([])
 except SystemExit:
-    heavy = {"sqlalchemy", "alembic", "grpc", "pydantic_settings", "mandorla_node.home"}
+    heavy = {"sqlalchemy", "alembic", "grpc", "pydantic_settings", "mandorla_node.home.folder"}
     print(sorted(heavy & set(sys.modules)))
 """
     ran = shell(

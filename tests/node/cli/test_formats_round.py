@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from stix2validator import ValidationOptions, validate_instance
 
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 
 from .conftest import Run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mandorla_node.cli.failures import ADVICE
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code
 
@@ -26,7 +26,7 @@ def test_help_names_every_command(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["grpc", "sqlalchemy", "cryptography.x509", "mandorla_node.home", "email_validator"]
+    "module", ["grpc", "sqlalchemy", "cryptography.x509", "mandorla_node.home.folder", "email_validator"]
 )
 def test_help_waits_for_nothing_heavy(module: str) -> None:
     code = f"import sys, mandorla_node.cli as c; c.build(['--help']); sys.exit({module!r} in sys.modules)"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 from mandorla_protocol.errors import Code
 
 from .conftest import Run

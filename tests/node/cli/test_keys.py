@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mandorla_node.home import Home
-from mandorla_node.keys.kinds import SourceKind
-from mandorla_node.keys.sources import KeySource
+from mandorla_node.home.folder import Home
+from mandorla_node.home.key_kinds import SourceKind
+from mandorla_node.home.key_sources import KeySource
 from mandorla_protocol.card import Card
 from tests.support.commands import Run
 from tests.support.labs import make_home
-from tests.support.rekeyed import CHEAP
+from tests.support.rekey_crashes import CHEAP
 
 WORDS = "four quite ordinary words"
 COMMAND = (sys.executable, "-m", "mandorla_node.cli")

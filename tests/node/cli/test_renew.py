@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mandorla_node import certificates
-from mandorla_node.home import Home
-from mandorla_node.settings import load_settings
+from mandorla_node.config.settings import load_settings
+from mandorla_node.crypto import certificates
+from mandorla_node.home.folder import Home
 from mandorla_protocol.card import Card
 from tests.support.commands import Run
 from tests.support.labs import make_labs
@@ -81,6 +81,6 @@ def test_doctor_says_when_a_certificate_ends(
     (a,) = make_labs(folder, "lab-a")
     ends = datetime.fromtimestamp(certificates.expires_at(a.card), UTC)
     now = int((ends - timedelta(days=left)).timestamp())
-    monkeypatch.setattr("mandorla_node.clock.system_clock", lambda: now)
+    monkeypatch.setattr("mandorla_node.core.clock.system_clock", lambda: now)
     ran = run("doctor", "--home", a.path)
     assert (ran.status, said in ran.out) == (status, True)

@@ -18,7 +18,7 @@ from typing import Self
 
 import pytest
 
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.errors import Code
 from tests.support import labs

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mandorla_node.extract import log_reader
 from mandorla_node.extract import parts as on_disk
-from mandorla_node.extract import reading
 from mandorla_node.extract.engines import EngineName, engine
 from mandorla_node.extract.parts import SortedRuns, merge
 from mandorla_node.extract.plan import PROMPT_TYPES, TYPES
@@ -185,8 +185,8 @@ def test_neither_format_nor_parts_change_a_byte(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     extract(write(folder / "log.jsonl", rows), out="expected.csv")
-    monkeypatch.setattr(reading, "PIECE", 10_000)
-    monkeypatch.setattr(reading, "BATCH_ROWS", 50)
+    monkeypatch.setattr(log_reader, "PIECE", 10_000)
+    monkeypatch.setattr(log_reader, "BATCH_ROWS", 50)
     monkeypatch.setattr(on_disk, "_RUN", 100)
     monkeypatch.setattr(on_disk, "_OPEN", 3)
     ran = extract(write(folder / log, rows[::-1]), "--parts", parts)
@@ -366,7 +366,7 @@ def test_a_worker_that_dies_is_a_clear_error() -> None:
 def test_ray_that_is_missing_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.delitem(sys.modules, "mandorla_node.extract.on_ray", raising=False)
+    monkeypatch.delitem(sys.modules, "mandorla_node.extract.ray_engine", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(NodeError) as caught, engine(EngineName.RAY, 2):
         raise AssertionError

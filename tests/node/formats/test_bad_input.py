@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mandorla_node.formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
-from mandorla_node.formats.compressed import MAX_RATIO, unpacked
+from mandorla_node.formats.compression import MAX_RATIO, unpacked
 from mandorla_node.formats.json_stream import MAX_DEPTH, MAX_TEXT, End, Path, Piece, stream
 from mandorla_protocol.errors import Code, InputError
-from tests.node.formats.reading import named, read, rejected
+from tests.node.formats.readers import named, read, rejected
 
 DOMAINS = RowDefaults("domain")
 # A process for each example would take the whole time; test_parquet has its hostile files.

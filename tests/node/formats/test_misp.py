@@ -15,7 +15,7 @@ from mandorla_node.formats.matches import FoundMatch
 from mandorla_node.formats.misp_writer import write_misp
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
-from tests.node.formats.reading import label_of, match, named, read, rejected
+from tests.node.formats.readers import label_of, match, named, read, rejected
 
 AUTHOR = Author.of("alder", b"\x07" * 32, Ed25519PrivateKey.from_private_bytes(b"\x01" * 32), 1_800_000_000)
 OBSERVED = RowDefaults(observed=True)

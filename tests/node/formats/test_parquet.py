@@ -15,7 +15,7 @@ from mandorla_node.formats.parquet_child import StopError, columns_of
 from mandorla_node.formats.parquet_writer import write_parquet
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
-from tests.node.formats.reading import match, named, read, rejected
+from tests.node.formats.readers import match, named, read, rejected
 
 DOMAINS = RowDefaults("domain")
 

@@ -22,7 +22,7 @@ from mandorla_node.formats.parquet_writer import write_parquet
 from mandorla_node.formats.stix import LABEL_EXTENSION
 from mandorla_node.formats.stix_writer import write_stix
 from mandorla_protocol.indicators import REGISTRY, Indicator
-from tests.node.formats.reading import Row, match, named, read, rejected
+from tests.node.formats.readers import Row, match, named, read, rejected
 
 AUTHOR = Author.of("alder", b"\x07" * 32, Ed25519PrivateKey.from_private_bytes(b"\x01" * 32), 1_800_000_000)
 FINGERPRINT = "0123456789abcdef" * 2

@@ -21,7 +21,7 @@ from mandorla_node.formats.tlp import STIX_MARKINGS
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
-from tests.node.formats.reading import label_of, match, named, read, rejected
+from tests.node.formats.readers import label_of, match, named, read, rejected
 
 NOW = 1_800_000_000
 AUTHOR = Author.of("alder", b"\x07" * 32, Ed25519PrivateKey.from_private_bytes(b"\x01" * 32), NOW)

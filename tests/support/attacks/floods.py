@@ -13,7 +13,7 @@ import h2.exceptions
 import h2.settings
 
 from mandorla.v1 import exchange_pb2
-from mandorla_node import certificates
+from mandorla_node.crypto import certificates
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code
 from mandorla_protocol.header import Offer, RoundHeader
@@ -22,7 +22,7 @@ from mandorla_protocol.merkle import hash_children, hash_leaf
 from mandorla_protocol.session.transcript import CloseStatement
 from mandorla_protocol.sizes import CHUNK_SIZE, PAGE_SIZE
 from tests.support.hostile import TIMEOUT, blinded_chunk, hello_request
-from tests.support.raw import Raw, address_of, framed, plain_socket, tls_to
+from tests.support.raw_http2 import Raw, address_of, framed, plain_socket, tls_to
 
 from .model import ANSWERED, UNNAMED, Field, code_from
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
-from mandorla_node.home import Home
+from mandorla_node.home.folder import Home
 from mandorla_protocol.card import Card
 from tests.support.hostile import HostileLab, channel_to
 from tests.support.labs import code_of, run_round

@@ -1,0 +1,1 @@
+"""The running node: its parts put together, its servers, and its process."""

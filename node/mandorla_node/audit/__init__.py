@@ -1,0 +1,1 @@
+"""Audit bundles and the time stamps in them."""

@@ -1,0 +1,112 @@
+"""Writing an audit bundle: this lab's log and what an auditor needs beside it, sealed (SPEC 17)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from mandorla_protocol import signatures
+from mandorla_protocol.audit.records import (
+    BundleStart,
+    CardRecord,
+    CheckpointRecord,
+    ElementsRecord,
+    Record,
+    Sealer,
+    TimeStampRecord,
+)
+from mandorla_protocol.errors import Code, InputError
+from mandorla_protocol.log.checkpoint import Checkpoint, sign_checkpoint
+from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated, LogEntry, RoundAgreed, decode_entry
+
+from ..core.clock import Clock, system_clock
+from ..home.folder import Home
+from ..store import Store, Witnessed
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a bundle holds: rounds, evaluations for peers, and bytes."""
+
+    rounds: int
+    evaluations: int
+    size: int
+
+
+def write_bundle(
+    home: Home,
+    store: Store,
+    path: Path,
+    clock: Clock = system_clock,
+    stamp: Callable[[bytes], bytes] | None = None,
+) -> Written:
+    """Write a bundle, whole or not at all; a file of that name is replaced.
+
+    `stamp` gives an authority's response on the text of a checkpoint.
+
+    Raises InputError(BAD_FILE) if it cannot be written, and what `stamp` raises.
+    """
+    start = BundleStart(
+        lab=home.card.identity,
+        name=home.card.name,
+        origin=home.card.log_origin,
+        created=clock(),
+        keep_elements=home.settings.audit.keep_elements,
+    )
+    sealer = Sealer(start)
+    rounds = evaluations = 0
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(sealer.add(start))
+            for record in _records(home, store, stamp):
+                rounds += isinstance(record, RoundAgreed)
+                evaluations += record.count if isinstance(record, ChunkCharged) else 0
+                file.write(sealer.add(record))
+            file.write(sealer.seal(lambda sealed: signatures.sign(home.identity, sealed)))
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{path}: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    return Written(rounds, evaluations, size)
+
+
+def _records(home: Home, store: Store, stamp: Callable[[bytes], bytes] | None) -> Iterator[Record]:
+    """Yield cards, and the log as it is now with elements and checkpoints in their places."""
+    for card in (home.card, *(peer.card for peer in store.peers.all())):
+        yield CardRecord(card.to_json())
+    size, root = store.log.head()
+    checkpoints = groupby(store.log.witnessed(size), key=lambda one: (one.size, one.root))
+    following = next(checkpoints, None)
+    for count, (_, encoded) in enumerate(store.log.entries(size), start=1):
+        entry = decode_entry(encoded)
+        yield entry
+        yield from _elements(store, entry)
+        if following is not None and following[0][0] == count:
+            yield _checkpoint(home, *following[0], list(following[1]))
+            following = next(checkpoints, None)
+    yield _checkpoint(home, size, root, [])
+    if stamp is not None:
+        yield TimeStampRecord(stamp(Checkpoint(home.card.log_origin, size, root).text().encode()))
+
+
+def _elements(store: Store, entry: LogEntry) -> Iterator[ElementsRecord]:
+    if isinstance(entry, ChunkEvaluated):
+        kept = store.rounds.elements(entry.round_id, entry.index)
+        if kept is not None:
+            yield ElementsRecord(entry.round_id, entry.index, *kept)
+
+
+def _checkpoint(home: Home, size: int, root: bytes, witnessed: list[Witnessed]) -> CheckpointRecord:
+    note = sign_checkpoint(home.identity, Checkpoint(home.card.log_origin, size, root))
+    return CheckpointRecord(note, tuple((one.cosigner, one.cosignature) for one in witnessed))

@@ -1,0 +1,1 @@
+"""Cryptography on this machine: certificates, encryption at rest, and the workers that compute."""

@@ -1,0 +1,121 @@
+"""Cryptography off the event loop, on every core.
+
+An engine that releases the GIL runs in threads; the portable one runs in processes, which are spawned, never
+forked, because gRPC does not survive a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from typing import TypeVar, TypeVarTuple
+
+from mandorla_protocol.engine import OUTPUT_SIZE, Batch, Engine, load_engine
+from mandorla_protocol.epochs import Epoch
+from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.group import Element
+from mandorla_protocol.labels import Label, seal_labels, split_outputs
+from mandorla_protocol.oprf import KeyPair
+
+from .library_copy import remove_library_copy
+
+A = TypeVarTuple("A")
+R = TypeVar("R")
+
+
+@lru_cache
+def engine_named(choice: str) -> Engine:
+    """Return this process's engine: `portable`, `native`, or `auto` for the fastest there is."""
+    engine = load_engine(choice)
+    remove_library_copy()
+    return engine
+
+
+class Workers:
+    """A pool that runs the batch functions below, one batch to a core."""
+
+    def __init__(self, choice: str, count: int = 0) -> None:
+        self._choice = choice
+        self.engine = engine_named(choice)
+        self.count = count or os.cpu_count() or 1
+        self._pool = self._make_pool()
+
+    async def run(self, function: Callable[[Engine, *A], R], *args: *A) -> R:
+        """Run a function of this module in the pool, on the engine.
+
+        Raises what it raises, and NodeError(INTERNAL) if a worker died.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, _call, function, self._choice, args
+            )
+        except BrokenProcessPool:
+            self._pool = self._make_pool()
+            raise NodeError(Code.INTERNAL, "a worker process died") from None
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _make_pool(self) -> Executor:
+        if self.engine.releases_gil:
+            return ThreadPoolExecutor(self.count, thread_name_prefix="engine")
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.count, mp_context=spawn)
+
+
+def derive_keys(engine: Engine, seed: bytes, epoch: Epoch) -> KeyPair:
+    """Derive the key pair of an epoch."""
+    return engine.derive_key_pair(seed, epoch.encode())
+
+
+def blind(engine: Engine, tokens: bytes) -> tuple[bytes, Batch]:
+    """Blind tokens with fresh randomness; return blinding scalars and blinded elements."""
+    return engine.blind(tokens, os.urandom(2 * len(tokens)))
+
+
+def decode_elements(engine: Engine, elements: bytes) -> Batch:
+    """Decode elements; refuse those that are not canonical, or the identity."""
+    return engine.decode_elements(elements)
+
+
+def evaluate_and_prove(engine: Engine, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
+    """Evaluate a chunk; return evaluated elements and the proof."""
+    return engine.evaluate_and_prove(keys, blinded, nonce)
+
+
+def finalize_tags(
+    engine: Engine,
+    public_key: Element,
+    tokens: bytes,
+    blinds: bytes,
+    blinded: Batch,
+    evaluated: bytes,
+    proof: bytes,
+    wanted: int,
+) -> tuple[bytes, bytes]:
+    """Verify an answer; return tags and label keys of its first `wanted` tokens, the rest being padding."""
+    outputs = engine.verify_and_finalize(public_key, tokens, blinds, blinded, evaluated, proof)
+    return split_outputs(outputs[: wanted * OUTPUT_SIZE])
+
+
+def hold(
+    engine: Engine, keys: KeyPair, epoch: Epoch, version: int, tokens: bytes, labels: list[Label]
+) -> tuple[bytes, bytes]:
+    """Compute the tags of the holder's own tokens, and seal their labels for a table version; both joined."""
+    tags, label_keys = split_outputs(engine.evaluate(keys, tokens))
+    return tags, seal_labels(labels, label_keys, tags, epoch, version)
+
+
+def own_tags(engine: Engine, keys: KeyPair, tokens: bytes) -> bytes:
+    """Compute the tags of the holder's own tokens, joined."""
+    return split_outputs(engine.evaluate(keys, tokens))[0]
+
+
+def _call(function: Callable[..., R], choice: str, args: tuple[object, ...]) -> R:
+    return function(engine_named(choice), *args)

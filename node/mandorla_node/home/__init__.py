@@ -1,0 +1,1 @@
+"""The home of a node: its folder, keys, cards and backups."""

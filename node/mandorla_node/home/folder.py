@@ -1,0 +1,183 @@
+"""A node's home: the folder that holds its keys, cards, configuration, store and socket."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from mandorla_protocol.card import Card, issue_card, require_endpoint, require_name
+from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.signatures import lab_id
+
+from ..config.settings import Settings, initial_toml, load_settings, with_values
+from ..core import files
+from ..core.clock import Clock, system_clock
+from ..crypto import certificates
+from ..crypto.vault import LockedVault, Vault, new_key
+from . import own_cards, sealed_secrets
+from .key_kinds import SourceKind
+from .key_sources import KeySource
+from .own_cards import OwnCard
+from .sealed_secrets import Cost, SealedFile, Secrets
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+CONFIG = "mandorla.toml"
+STORE = "mandorla.db"
+SOCKET = "operator.sock"
+_MAX_SOCKET_PATH = 107
+_PLAIN_KEYS = KeySource()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home whose keys stay where they are: enough to ask a running node, and to pin peers."""
+
+    path: Path
+    settings: Settings
+
+    @property
+    def key_source(self) -> KeySource:
+        """Where the key comes from that seals this home's secrets."""
+        return KeySource.configured(self.settings.keys, self.path)
+
+    @property
+    def operator_socket(self) -> Path:
+        """The Unix socket on which the running node answers its operator."""
+        socket = (self.path / SOCKET).absolute()
+        if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
+            raise NodeError(Code.BAD_HOME, f"{socket} is too long for a socket; choose a shorter home")
+        return socket
+
+    def read_card(self) -> Card:
+        """Return the card to give to peers; raises NodeError(BAD_HOME)."""
+        return own_cards.newest_card(self.path)
+
+    def open_store(self, clock: Clock = system_clock, alone: bool = False) -> Store:
+        """Open the store, and bring its schema up to date; what is sealed in it stays so.
+
+        `alone` holds it, where it could be another node's: for one that serves.
+        """
+        return self._store(LockedVault(), clock, alone)
+
+    def _store(self, vault: Vault, clock: Clock, alone: bool = False) -> Store:
+        # The database takes half a second to load, and commands that ask a running node do without.
+        from ..store import Store  # noqa: PLC0415
+
+        url = self.settings.store.url.get_secret_value()
+        return Store.open(self.path / STORE, vault, clock, url, alone)
+
+
+@dataclass(frozen=True)
+class Home(Place):
+    """An opened home. `cards` are this lab's own, the newest first."""
+
+    identity: Ed25519PrivateKey
+    vault: Vault
+    cards: tuple[OwnCard, ...]
+
+    @property
+    def card(self) -> Card:
+        """The newest card, as it was when the home was opened."""
+        return self.cards[0].card
+
+    @property
+    def tls_key(self) -> bytes:
+        """The key of that card's certificate, as PEM."""
+        return self.cards[0].tls_key
+
+    @property
+    def tls_certificate(self) -> bytes:
+        """That card's certificate, as PEM."""
+        return self.cards[0].tls_certificate
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        lab: str,
+        listen: str,
+        endpoint: str | None = None,
+        source: KeySource = _PLAIN_KEYS,
+        cost: Cost | None = None,
+    ) -> Home:
+        """Make a home with new keys, for its owner's eyes only.
+
+        Keys that a source protects are written sealed, and never otherwise. `cost` is that of a passphrase.
+
+        Raises InputError: BAD_CARD for a bad name or address, BAD_INPUT for a source or a passphrase that is
+        not fit; NodeError(BAD_HOME) if something is there, or the source has no key.
+        """
+        require_name(lab)
+        require_endpoint(listen)
+        require_endpoint(endpoint or listen)
+        source.require_usable(path)
+        try:
+            if path.exists() and any(path.iterdir()):
+                raise NodeError(Code.BAD_HOME, f"{path} is not empty")
+            secret = None if source.kind is SourceKind.HOME else source.new_secret()
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+            identity, vault_key = Ed25519PrivateKey.generate(), new_key()
+            secrets = Secrets(identity.private_bytes_raw(), vault_key)
+            if secret is None:
+                sealed_secrets.write_plain(path, secrets)
+            else:
+                SealedFile(slots=(sealed_secrets.seal(secrets, source, secret, cost or Cost()),)).write(path)
+            tls_key, tls_certificate = certificates.issue_certificate(lab_id(identity), datetime.now(UTC))
+            card = issue_card(
+                identity,
+                lab,
+                certificates.der_from_pem(tls_certificate),
+                endpoint or listen,
+                f"mandorla.invalid/{lab}/{lab_id(identity).hex()[:16]}",
+            )
+            vault = Vault(vault_key)
+            own = OwnCard(card, tls_key, tls_certificate)
+            own_cards.write(path, own, vault if secret else None)
+            text = initial_toml(lab, listen, endpoint or listen)
+            if secret is not None:
+                text = with_values(text, "keys", source.values())
+            files.write_new(path / CONFIG, text.encode())
+        except OSError as error:
+            raise NodeError(Code.BAD_HOME, f"{path}: {error.strerror}") from None
+        home = cls(path, load_settings(path / CONFIG), identity, vault, (own,))
+        home.open_store().close()
+        return home
+
+    @classmethod
+    def locate(cls, path: Path) -> Place:
+        """Find a home, and leave its keys where they are.
+
+        Raises NodeError: BAD_HOME if there is none, BAD_CONFIG for a wrong configuration.
+        """
+        if not (path / CONFIG).is_file():
+            raise NodeError(
+                Code.BAD_HOME, f"{path} is not a home; `mandorla init {path} --lab NAME` makes one"
+            )
+        return Place(path, load_settings(path / CONFIG))
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a home, which may ask for its passphrase.
+
+        Raises NodeError: BAD_HOME if a file is missing or broken or the key is not the home's, BAD_CONFIG for
+        a wrong configuration.
+        """
+        place = cls.locate(path)
+        secrets, _ = sealed_secrets.read(path, place.key_source)
+        identity, vault = Ed25519PrivateKey.from_private_bytes(secrets.identity), Vault(secrets.vault)
+        cards = tuple(own_cards.read(path, vault))
+        if any(own.card.identity != lab_id(identity) for own in cards):
+            raise NodeError(Code.BAD_HOME, f"{path} holds a card of another identity")
+        return cls(path, place.settings, identity, vault, cards)
+
+    def open_store(self, clock: Clock = system_clock, alone: bool = False) -> Store:
+        """Open the store, and bring its schema up to date; `alone` for a node that serves."""
+        return self._store(self.vault, clock, alone)

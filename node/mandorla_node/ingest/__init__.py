@@ -1,0 +1,1 @@
+"""Taking indicators in: canonicalise, hold back shared infrastructure, store, report."""

@@ -1,0 +1,42 @@
+"""What became of the rows of an ingest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..formats.rows import RejectedRow
+
+MAX_REPORTED: Final = 1000
+"""Rejected rows that are reported one by one; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of the rows: each is added, known, a duplicate in this ingest, rejected, or held back.
+
+    A row that only adds its group to an indicator of another row is counted with the duplicates. A row is
+    held back because many share what it names; `held_by` counts them by list.
+    """
+
+    added: int = 0
+    known: int = 0
+    duplicates: int = 0
+    rejected: tuple[RejectedRow, ...] = ()
+    rejected_total: int = 0
+    held_back: int = 0
+    held_by: dict[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: IngestReport) -> IngestReport:
+        """Return the report of two ingests, one after the other."""
+        rejected = sorted((*self.rejected, *other.rejected), key=lambda row: row.line)
+        return IngestReport(
+            added=self.added + other.added,
+            known=self.known + other.known,
+            duplicates=self.duplicates + other.duplicates,
+            rejected=tuple(rejected[:MAX_REPORTED]),
+            rejected_total=self.rejected_total + other.rejected_total,
+            held_back=self.held_back + other.held_back,
+            held_by=dict(Counter(self.held_by) + Counter(other.held_by)),
+        )

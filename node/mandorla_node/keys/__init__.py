@@ -1,1 +1,0 @@
-"""The secrets of a home, and where the key comes from that seals them."""

@@ -1,0 +1,1 @@
+"""Views of a running node: status, gauges, health, and HTTP for collectors."""

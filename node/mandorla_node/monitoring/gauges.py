@@ -1,0 +1,210 @@
+"""What metrics tell of the store and of open rounds: read when they are asked for, not counted as they go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from mandorla_protocol.indicators import REGISTRY
+
+from ..crypto import certificates
+from ..store import Backlog, StoreState
+from ..telemetry.metrics import kind_label
+
+_TABLE = ("peer", "collection")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read last: the store, and the rounds that are open by peer, kind, collection and step.
+
+    Parts that were never read are None, and their metrics absent. Ages are seconds. `heard` says when the
+    node heard of peers since it was started: the store knows of agreements only.
+    """
+
+    serving: bool = False
+    card_ends: int = 0
+    state: StoreState | None = None
+    backlog: Backlog | None = None
+    ages: tuple[tuple[str, float], ...] = ()
+    heard: Mapping[str, int] = field(default_factory=dict)
+    open_rounds: tuple[tuple[str, str, str, str], ...] = ()
+    comparing: int = 0
+
+
+class Readings(Collector):
+    """Tells Prometheus what was read last."""
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield a family for everything that was read."""
+        now = self.reading
+        yield _one(
+            "mandorla_serving", "1 while the node serves and its store can be written", int(now.serving)
+        )
+        yield _one(
+            "mandorla_certificate_end_timestamp_seconds",
+            "When the certificate of this lab's newest card ends",
+            now.card_ends,
+        )
+        yield _gauges(
+            "mandorla_reading_age_seconds",
+            "Age of what the store's metrics say: of peers (state), and of sets and gaps (backlog)",
+            ("part",),
+            [((part,), age) for part, age in now.ages],
+        )
+        counted = Counter(now.open_rounds)
+        yield _gauges(
+            "mandorla_open_rounds",
+            "Rounds that are open, by what they do now",
+            ("peer", "kind", "collection", "step"),
+            [(labels, count) for labels, count in sorted(counted.items())],
+        )
+        yield _one(
+            "mandorla_comparisons", "Comparisons with tables of peers that are under way", now.comparing
+        )
+        yield from _of_state(now.state, now.heard) if now.state else ()
+        yield from _of_backlog(now.backlog) if now.backlog else ()
+
+
+def _of_state(state: StoreState, heard: Mapping[str, int]) -> Iterator[Metric]:
+    peers = [(one.peer.name, one) for one in state.peers]
+    yield _gauges(
+        "mandorla_peer_last_contact_timestamp_seconds",
+        "When a peer was heard of last; 0 for never",
+        ("peer",),
+        [((name,), max(one.peer.last_contact, heard.get(name, 0))) for name, one in peers],
+    )
+    yield _gauges(
+        "mandorla_peer_caught",
+        "1 for a peer that showed its log in two ways, and is refused",
+        ("peer",),
+        [((name,), int(one.peer.caught)) for name, one in peers],
+    )
+    yield _gauges(
+        "mandorla_peer_paused",
+        "1 for a peer that the operator paused",
+        ("peer",),
+        [((name,), int(one.peer.paused_at > 0)) for name, one in peers],
+    )
+    yield _gauges(
+        "mandorla_peer_certificate_end_timestamp_seconds",
+        "When the certificate of a peer's card ends",
+        ("peer",),
+        [((name,), certificates.expires_at(one.peer.card)) for name, one in peers],
+    )
+    charged = CounterMetricFamily(
+        "mandorla_evaluations_charged", "Evaluations that a peer was charged, padding included", labels=_TABLE
+    )
+    for name, one in peers:
+        for collection, count in one.charged.items():
+            charged.add_metric((name, collection), count)
+    yield charged
+    held = [((name, collection), epoch) for name, one in peers for collection, epoch in one.current.items()]
+    for metric, said, values in (
+        ("mandorla_key_epoch", "Number of the key epoch that a peer asks in", [e.number for _, e in held]),
+        (
+            "mandorla_key_epoch_end_timestamp_seconds",
+            "When the key epoch that a peer asks in ends",
+            [e.ends for _, e in held],
+        ),
+        ("mandorla_budget", "Evaluations that a peer gets in its key epoch", [e.budget for _, e in held]),
+        (
+            "mandorla_budget_spent",
+            "Evaluations that a peer was charged in its key epoch",
+            [e.spent for _, e in held],
+        ),
+        (
+            "mandorla_table_version",
+            "Version of the table that this lab made for a peer",
+            [e.table_version for _, e in held],
+        ),
+        (
+            "mandorla_table_entries",
+            "Entries of the table that this lab made for a peer, padding included",
+            [e.table_entries for _, e in held],
+        ),
+    ):
+        yield _gauges(metric, said, _TABLE, zip((labels for labels, _ in held), values, strict=True))
+    asked = [((name, epoch.collection), epoch) for name, one in peers for epoch in one.asked]
+    yield _gauges(
+        "mandorla_peer_table_version",
+        "Version of a peer's table that was read and verified",
+        _TABLE,
+        [(labels, epoch.table_version) for labels, epoch in asked],
+    )
+    yield _gauges(
+        "mandorla_peer_table_entries",
+        "Entries of a peer's table that were read and verified, padding included",
+        _TABLE,
+        [(labels, epoch.table_entries) for labels, epoch in asked],
+    )
+    yield _gauges(
+        "mandorla_matches",
+        "Matches that hold",
+        ("peer", "kind"),
+        [((name, kind_label(kind)), count) for name, one in peers for kind, count in one.matches.items()],
+    )
+    yield _gauges(
+        "mandorla_sightings",
+        "Indicators that a peer reported to have met",
+        ("peer",),
+        [((name,), one.sightings) for name, one in peers],
+    )
+    yield _gauges(
+        "mandorla_log_cosigned_entries",
+        "Entries of this lab's log that a peer cosigned",
+        ("peer",),
+        [((name,), one.cosigned) for name, one in peers],
+    )
+    yield _gauges(
+        "mandorla_store_bytes",
+        "Sizes of the store's files: the main one, and the write-ahead log",
+        ("file",),
+        [(("main",), state.main_bytes), (("wal",), state.wal_bytes)],
+    )
+
+
+def _of_backlog(backlog: Backlog) -> Iterator[Metric]:
+    sizes: Counter[tuple[str, str]] = Counter()
+    for name, target, count in backlog.sizes:
+        sizes[target.value, REGISTRY[name].collection.value] += count
+    yield _gauges(
+        "mandorla_indicators", "Indicators in this lab's sets", ("set", "collection"), list(sizes.items())
+    )
+    yield _gauges(
+        "mandorla_unpublished_indicators",
+        "Flagged indicators that are not in the table for a peer as they are now",
+        _TABLE,
+        [((gap.peer, gap.collection), gap.unpublished) for gap in backlog.gaps],
+    )
+    yield _gauges(
+        "mandorla_uncompared_indicators",
+        "Indicators of a set that were not yet compared with a peer's table",
+        (*_TABLE, "set"),
+        [
+            ((gap.peer, gap.collection, target.value), count)
+            for gap in backlog.gaps
+            for target, count in gap.uncompared.items()
+        ],
+    )
+
+
+def _one(name: str, said: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, said, value=value)
+
+
+def _gauges(
+    name: str, said: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, said, labels=labels)
+    for names, value in values:
+        family.add_metric(names, value)
+    return family

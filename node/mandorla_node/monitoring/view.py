@@ -1,0 +1,191 @@
+"""A running node as it is watched: one place that reads store and rounds, for metrics and for status."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+
+from mandorla.v1 import operator_pb2
+from mandorla_protocol.errors import Code, NodeError
+
+from ..crypto import certificates
+from ..home.folder import Home
+from ..peers.card_renewal import Renewal
+from ..rounds.registry import OpenRounds
+from ..store import Store
+from ..telemetry.metrics import Metrics, kind_label, own_version
+from ..telemetry.process import read_usage
+from .cache import Cached
+from .gauges import Reading, Readings
+from .health import HealthService, Pulse
+from .http import ObserveServer
+from .status import KIND_VALUES, recent_rounds, store_status
+
+_PAGE_AGE: Final = 1.0
+_STATE_AGE: Final = 1.0
+_BACKLOG_AGE: Final = 15.0
+_PATIENCE: Final = 2.0
+_LAG_EVERY: Final = 1.0
+_HEALTH_CALLS: Final = 64
+
+
+class NodeView:
+    """Reads what there is to see of a node, and serves it where the operator wants, while it is entered."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        rounds: OpenRounds,
+        renewal: Renewal,
+        metrics: Metrics,
+        pulse: Pulse,
+        engine: str,
+        started: int,
+    ) -> None:
+        self._home = home
+        self._store = store
+        self._rounds = rounds
+        self._renewal = renewal
+        self._metrics = metrics
+        self._pulse = pulse
+        self._engine = engine
+        self._started = started
+        self._stack = AsyncExitStack()
+        # Threads of its own: those of the node may all wait for the store. One for each thing that is read.
+        self._threads = ThreadPoolExecutor(3, thread_name_prefix="view")
+        self._state = Cached(store.overview.state, self._threads)
+        self._backlog = Cached(store.overview.backlog, self._threads)
+        self._readings = Readings()
+        self._page: asyncio.Task[bytes] | None = None
+        self._page_at = -math.inf
+        metrics.registry.register(self._readings)
+        metrics.describe(home.card.name, engine)
+
+    async def __aenter__(self) -> Self:
+        """Listen where the configuration says; raises NodeError(BAD_CONFIG) if that cannot be done."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self._threads.shutdown, wait=True, cancel_futures=True)
+            lag = asyncio.create_task(self._sample_lag())
+            stack.callback(lag.cancel)
+            policy = self._home.settings.observe
+            if policy.listen:
+                server = ObserveServer(policy, self._pulse, self.page)
+                await server.start()
+                stack.push_async_callback(server.stop)
+            if policy.health:
+                health = grpc.aio.server(
+                    maximum_concurrent_rpcs=_HEALTH_CALLS, options=[("grpc.so_reuseport", 0)]
+                )
+                health_pb2_grpc.add_HealthServicer_to_server(HealthService(self._pulse), health)
+                _listen(health, policy.health)
+                await health.start()
+                stack.push_async_callback(health.stop, None)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening."""
+        await self._stack.aclose()
+
+    async def page(self) -> bytes:
+        """Return the metrics in Prometheus' text format, made anew once a second at most.
+
+        A store that does not answer in time leaves what was read of it before, and its age says so.
+        """
+        now = time.monotonic()
+        if self._page is None or (self._page.done() and now >= self._page_at + _PAGE_AGE):
+            self._page, self._page_at = asyncio.create_task(self._make_page()), now
+        # Others wait for the same page, so none of them may cancel it.
+        return await asyncio.shield(self._page)
+
+    async def _make_page(self) -> bytes:
+        state, backlog = await asyncio.gather(
+            self._state.get(_PATIENCE, _STATE_AGE), self._backlog.get(_PATIENCE, _BACKLOG_AGE)
+        )
+        if state is not None:
+            self._metrics.expect(one.peer.name for one in state.peers)
+        rounds = [
+            (one.peer.name, kind_label(one.header.kind), one.header.collection, one.progress()[0])
+            for one in self._rounds.open.values()
+        ]
+        self._readings.reading = Reading(
+            serving=self._pulse.serving,
+            card_ends=certificates.expires_at(self._renewal.own.newest.card),
+            state=state,
+            backlog=backlog,
+            ages=(("state", self._state.age), ("backlog", self._backlog.age)),
+            heard=dict(self._metrics.heard),
+            open_rounds=tuple(rounds),
+            comparing=self._rounds.comparing,
+        )
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._metrics.page)
+
+    async def status(self, now: bool) -> operator_pb2.StatusResponse:
+        """Say how the node is; `now` takes sets and gaps as they were counted last, if counting takes long.
+
+        Raises NodeError(STORE_FAILED) if the store cannot be read.
+        """
+        overview = self._store.overview
+        backlog = await (self._backlog.get(_PATIENCE) if now else asyncio.to_thread(overview.backlog))
+        state = await asyncio.to_thread(overview.state)
+        recent = await asyncio.to_thread(recent_rounds, self._store)
+        status = store_status(self._renewal.own.newest.card, state, backlog, recent)
+        status.health, status.key_source = self._pulse.health.value, self._home.key_source.kind.value
+        status.engine, status.started, status.version = self._engine, self._started, own_version()
+        status.comparing = self._rounds.comparing
+        if backlog is not None:
+            status.counted_before = self._backlog.age if now else 0.0
+        for shown, one in zip(status.peers, state.peers, strict=True):
+            shown.last_contact = max(shown.last_contact, self._metrics.heard.get(shown.name, 0))
+            shown.card_pending = self._renewal.pending(one.peer)
+        for active in self._rounds.open.values():
+            step, done, total = active.progress()
+            header = active.header
+            status.open_rounds.add(
+                round_id=header.round_id,
+                peer=active.peer.name,
+                kind=KIND_VALUES[header.kind],
+                collection=header.collection,
+                step=step,
+                done=done,
+                total=total,
+                evaluated_for_peer=active.evaluated_for_peer,
+                created=header.created,
+                initiated=header.initiator.lab == self._home.card.identity,
+            )
+        self._add_load(status.load)
+        return status
+
+    def _add_load(self, load: operator_pb2.Load) -> None:
+        metrics = self._metrics
+        with suppress(OSError):
+            usage = read_usage()
+            load.cpu_seconds, load.memory_bytes = usage.cpu, usage.resident
+        load.lag_seconds = metrics.last_lag
+        load.calls, load.refused_calls, load.checks = metrics.calls, metrics.refused, metrics.checks
+
+    async def _sample_lag(self) -> None:
+        """Look how late the event loop wakes who sleeps, until cancelled."""
+        while True:
+            due = time.perf_counter() + _LAG_EVERY
+            await asyncio.sleep(_LAG_EVERY)
+            self._metrics.lagged(max(0.0, time.perf_counter() - due))
+
+
+def _listen(server: grpc.aio.Server, address: str) -> None:
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError:
+        raise NodeError(Code.BAD_CONFIG, f"cannot listen on {address}, as observe.health says") from None

@@ -1,1 +1,0 @@
-"""Seeing a node at work: metrics, health, and what status tells. Counts and names of peers, no indicator."""

@@ -1,0 +1,81 @@
+"""Agreeing on a round: composing a header, and checking one that a peer proposes (SPEC 9.3, 9.4)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from mandorla_protocol.card import Card
+from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.header import ROUND_ID_SIZE, Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.indicators import Collection, profiles
+
+from ..config.settings import RoundPolicy
+from ..store import Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a round is about."""
+
+    kind: Kind
+    collection: str
+    mode: Mode = Mode.BATCH
+
+
+def compose(
+    own: Card,
+    peer: Card,
+    terms: Terms,
+    own_offer: Offer,
+    peer_offer: Offer,
+    policy: RoundPolicy,
+    lifetime: int,
+    now: int,
+) -> RoundHeader:
+    """Compose the header that this lab proposes, valid for `lifetime` seconds."""
+    return RoundHeader(
+        round_id=RoundId(os.urandom(ROUND_ID_SIZE)),
+        mode=terms.mode,
+        kind=terms.kind,
+        collection=terms.collection,
+        profiles=profiles(require_collection(terms.collection)),
+        initiator=Party(own.identity, own.certificate_hash, own_offer),
+        responder=Party(peer.identity, peer.certificate_hash, peer_offer),
+        purpose=policy.purpose,
+        legal_basis=policy.legal_basis,
+        created=now,
+        expires=now + lifetime,
+    )
+
+
+def require_acceptable(
+    header: RoundHeader, own: Card, proposer: Peer, own_offer: Offer | None, policy: RoundPolicy, now: int
+) -> None:
+    """Check a proposed header against who proposes it, what this lab offered, and its policy.
+
+    Raises RoundError: BAD_HEADER, HEADER_EXPIRED, PROFILE_MISMATCH or POLICY_REFUSED.
+    """
+    header.require_valid(now)
+    for party, card in ((header.initiator, proposer.card), (header.responder, own)):
+        if (party.lab, party.certificate_hash) != (card.identity, card.certificate_hash):
+            raise RoundError(Code.BAD_HEADER, "a party is not the lab that is connected")
+    if header.profiles != profiles(require_collection(header.collection)):
+        raise RoundError(Code.PROFILE_MISMATCH)
+    if header.responder.offer != own_offer:
+        raise RoundError(Code.BAD_HEADER, "the offer is not the one that was made")
+    if header.expires - header.created > policy.lifetime:
+        raise RoundError(Code.POLICY_REFUSED, "the round would stay open for longer than this lab allows")
+    # Nobody reads what is signed here, so nothing is signed that the operator has not read before.
+    if header.purpose not in (policy.purpose, *policy.accepted_purposes):
+        raise RoundError(Code.POLICY_REFUSED, "the purpose is none that this lab accepts")
+    if header.legal_basis not in (policy.legal_basis, *policy.accepted_legal_bases):
+        raise RoundError(Code.POLICY_REFUSED, "the legal basis is none that this lab accepts")
+
+
+def require_collection(name: str) -> Collection:
+    """Return the collection with a name; raises RoundError(POLICY_REFUSED) if there is none."""
+    try:
+        return Collection(name)
+    except ValueError:
+        raise RoundError(Code.POLICY_REFUSED, "no such collection") from None

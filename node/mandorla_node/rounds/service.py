@@ -1,0 +1,110 @@
+"""The Exchange service: what a pinned peer may ask of this node (SPEC 9)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
+
+from ..core.clock import Clock
+from ..peers import messages
+from ..peers.admission import Context, caller
+from ..peers.card_renewal import Renewal
+from ..peers.rate_limits import PeerLimits
+from ..peers.witness import Witness
+from .registry import OpenRounds
+from .responder import Responder
+
+_ELEMENT_SIZE = 32
+
+
+class Exchange(exchange_pb2_grpc.ExchangeServicer):
+    """Hand each call to the round that it belongs to. `Admission` has let the caller in."""
+
+    def __init__(
+        self,
+        rounds: OpenRounds,
+        responder: Responder,
+        witness: Witness,
+        limits: PeerLimits,
+        clock: Clock,
+        renewal: Renewal,
+    ) -> None:
+        self._rounds = rounds
+        self._responder = responder
+        self._witness = witness
+        self._renewal = renewal
+        self._limits = limits
+        self._clock = clock
+
+    async def Hello(self, request: exchange_pb2.HelloRequest, context: Context) -> exchange_pb2.HelloResponse:
+        """Offer an up-to-date table."""
+        return await self._responder.hello(caller(), request)
+
+    async def Propose(
+        self, request: exchange_pb2.ProposeRequest, context: Context
+    ) -> exchange_pb2.ProposeResponse:
+        """Agree to a header, or refuse it."""
+        return await self._responder.propose(caller(), request)
+
+    async def Evaluate(
+        self, request: exchange_pb2.EvaluateRequest, context: Context
+    ) -> exchange_pb2.EvaluateResponse:
+        """Evaluate a chunk."""
+        peer = caller()
+        active = await self._rounds.find(peer, request.round_id)
+        self._limits.take_chunk(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
+        answer = await self._limits.in_turn(
+            peer.lab, lambda: active.evaluate(request.index, request.blinded, self._clock())
+        )
+        response = exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)
+        active.count(request, response)
+        return response
+
+    async def ListTags(
+        self, request: exchange_pb2.ListTagsRequest, context: Context
+    ) -> exchange_pb2.ListTagsResponse:
+        """Read a page of the table."""
+        peer = caller()
+        active = await self._rounds.find(peer, request.round_id)
+        response = await self._limits.in_turn(peer.lab, lambda: active.page(request.start, self._clock()))
+        active.count(request, response)
+        return response
+
+    async def Subscribe(
+        self, request: exchange_pb2.SubscribeRequest, context: Context
+    ) -> exchange_pb2.SubscribeResponse:
+        """Wait for news of the table of a standing round."""
+        active = await self._rounds.find(caller(), request.round_id)
+        return await active.subscribe(request.version)
+
+    async def Close(self, request: exchange_pb2.CloseRequest, context: Context) -> exchange_pb2.CloseResponse:
+        """Close a round."""
+        return await self._responder.close(caller(), request)
+
+    async def AddCheckpoint(
+        self, request: exchange_pb2.AddCheckpointRequest, context: Context
+    ) -> exchange_pb2.AddCheckpointResponse:
+        """Cosign the caller's log."""
+        peer = caller()
+        self._limits.take_checkpoint(peer.lab)
+        return await self._witness.add_checkpoint(peer, request)
+
+    async def Report(
+        self, request: exchange_pb2.ReportRequest, context: Context
+    ) -> exchange_pb2.ReportResponse:
+        """Take note of sightings; tags that are not in the table are passed over."""
+        peer = caller()
+        active = await self._rounds.find(peer, request.round_id)
+        tags = messages.tags_from(request.tags)
+        if not self._rounds.policies.of(peer.name, active.header.collection).take_sightings:
+            return exchange_pb2.ReportResponse()
+        self._limits.take_tags(peer.lab, len(tags))
+        await self._limits.in_turn(peer.lab, lambda: asyncio.to_thread(active.record_sightings, tags))
+        return exchange_pb2.ReportResponse()
+
+    async def UpdateCard(
+        self, request: exchange_pb2.UpdateCardRequest, context: Context
+    ) -> exchange_pb2.UpdateCardResponse:
+        """Pin the caller's next card."""
+        return await self._renewal.accept(caller(), request)

@@ -1,0 +1,325 @@
+"""The querier's half of a standing round: what a batch half does, and then whatever comes, until it leaves.
+
+Three things go on side by side, and nothing that the peer sees waits for what this lab finds:
+
+    listening   the holder's next announcement is read as soon as it comes
+    asking      what was observed lately is asked about, together with what comes within a moment
+    matching    own tags and entries that are new are compared, in the order in which they came
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from mandorla.v1 import exchange_pb2
+from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.header import Kind
+from mandorla_protocol.labels import Label, LabelKey, open_labels
+from mandorla_protocol.session import querier
+from mandorla_protocol.session.announcement import Announcement
+from mandorla_protocol.session.querier import Phase
+from mandorla_protocol.sizes import STANDING_SMALLEST, size_class
+from mandorla_protocol.table import TableEntry, TablePart, TableReader
+
+from ..core.change_feed import Changes
+from ..core.clock import Timer
+from ..store.live_matcher import Found, Standing
+from ..store.querier import Arrivals
+from .pace import SOON, Pace
+from .querier import Findings, QuerierHalf
+
+SUBSCRIBED: Final = 20.0
+"""Seconds for which a holder keeps an answer back while nothing is new."""
+
+_BREATH: Final = 0.02
+"""Seconds between two calls to listen, at least."""
+
+_BEHIND: Final = 1_000
+"""Steps that matching may be behind; then everything is compared again, which costs as much."""
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """What became known since the last acceptance: entries by leaf, indicators with tags, changes seen."""
+
+    pages: list[tuple[int, Sequence[TablePart]]] = field(default_factory=list)
+    indicator_ids: list[int] = field(default_factory=list)
+    until: int = 0
+    version: int = 0
+
+    def __repr__(self) -> str:
+        return f"_Fresh(until={self.until}, version={self.version})"
+
+
+class StandingHalf(QuerierHalf):
+    """This lab's half of one standing round as the querier."""
+
+    def stand(
+        self,
+        changes: Changes,
+        turn: asyncio.Lock,
+        delay: float,
+        pace: Pace,
+        timer: Timer,
+        tell: Callable[[Findings], None],
+    ) -> None:
+        """Say what there is beside the round: signals, the turn to compare, seconds to gather, and a pace.
+
+        What is found each time is told, from any thread.
+        """
+        self._changes = changes
+        self._pace = pace
+        self._timer = timer
+        self._tell = tell
+        self._turn = turn
+        self._delay = delay
+        self.leave = asyncio.Event()
+        self.caught_up = asyncio.Event()
+        # The change of the observed set up to which this lab has compared what it observed.
+        self.processed = 0
+        # The version of the peer's table up to which it has.
+        self.compared_version = 0
+        self._findings: Findings | None = None
+        self._fresh = _Fresh()
+        # What is being asked about. What the asker has found is not, until that was taken in as an event.
+        self._waiting: Arrivals | None = None
+        self._arrived: Arrivals | None = None
+        self._taken = 0
+        self._listener: asyncio.Task[querier.Event] | None = None
+        self._asker: asyncio.Task[querier.Event] | None = None
+        self._queue: asyncio.Queue[_Fresh] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """Plan the half, as in a batch round; what is observed from here on comes later."""
+        self._seen = self._fresh.until = await asyncio.to_thread(self._store.asking.last_observed)
+        await super().open()
+
+    async def run(self) -> None:
+        """Catch up with the holder, and go on until told to leave.
+
+        Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
+        """
+        driving = asyncio.create_task(super().run())
+        matching = asyncio.create_task(self._match())
+        leaving = asyncio.create_task(self._left(driving))
+        tasks = waiting = {driving, matching, leaving}
+        try:
+            while not leaving.done():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._stop_sources()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _left(self, driving: asyncio.Task[None]) -> None:
+        """End the half when it is told to leave, once what is being asked and read is compared."""
+        await self.leave.wait()
+        self._stop_sources()
+        await asyncio.shield(driving)
+        await self._queue.join()
+        self._state, _ = querier.step(self._state, querier.Leaving())
+        await asyncio.to_thread(self._store.asking.leave, self._asked)
+
+    def is_behind(self, until: int) -> bool:
+        """Say whether something that was observed by a change has still to be compared.
+
+        What the pace holds back is not: it is asked about when there is something to spend.
+        """
+        held_back = self.processed >= self._seen and self._pace.wait > SOON
+        return self.processed < until and not held_back
+
+    def _sources(self) -> set[asyncio.Task[querier.Event]]:
+        """Begin to listen and to look for what was observed, where nothing is being read or asked.
+
+        One that has found something is not begun again before `_step` has taken that in: other events may
+        come between.
+        """
+        state = self._state
+        begun: set[asyncio.Task[querier.Event]] = set()
+        if state.phase is not Phase.STANDING or self.leave.is_set():
+            return begun
+        if state.reader.complete and self._listener is None:
+            self._listener = asyncio.create_task(self._listen())
+            begun.add(self._listener)
+        asked = len(state.answers) == len(state.counts)
+        if asked and self._waiting is None and self._asker is None:
+            self._asker = asyncio.create_task(self._look())
+            begun.add(self._asker)
+        return begun
+
+    def _stop_sources(self) -> None:
+        for task in (self._listener, self._asker):
+            if task is not None:
+                task.cancel()
+
+    async def _step(self, event: querier.Event) -> set[asyncio.Task[querier.Event]]:
+        match event:
+            case querier.PageReceived(parts) if self._state.phase is Phase.STANDING:
+                self._fresh.pages.append((self._state.reader.position, parts))
+            case querier.TableAnnounced():
+                self._listener = None
+            case querier.IndicatorsWaiting():
+                self._asker = None
+                self._waiting, self._arrived, self._taken = self._arrived, None, 0
+        tasks = await super()._step(event)
+        return tasks | self._sources()
+
+    def _wanted(self, start: int, parts: tuple[TablePart, ...]) -> tuple[TablePart, ...]:
+        """Leave out what was announced since: it is read when this lab has heard of it (SPEC 19.2)."""
+        wanted, left = [], self._state.reader.committed.size - start
+        for part in parts:
+            if left > 0:
+                wanted.append(part.cut(0, left))
+            left -= len(part)
+        return tuple(wanted)
+
+    async def _listen(self) -> querier.Event:
+        """Wait for a table that is further than the one that was read."""
+        known = self._state.reader.committed
+        while True:
+            # A holder that answers at once without end would keep both labs at it.
+            await asyncio.sleep(_BREATH)
+            request = exchange_pb2.SubscribeRequest(round_id=self._header.round_id, version=known.version)
+            response = await self._client.subscribe(request, SUBSCRIBED)
+            if response.leave:
+                self.leave.set()
+            if not response.encoded_announcement:
+                continue
+            announcement = Announcement.decode(response.encoded_announcement)
+            table = announcement.require_of(self._header.digest())
+            table.require_extends(known)
+            if table.size > self._max_table:
+                raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
+            if table.size - known.size < STANDING_SMALLEST * (table.version - known.version):
+                raise RoundError(Code.BAD_TABLE, "a version is smaller than the smallest class")
+            if table != known:
+                return querier.TableAnnounced(table)
+
+    async def _look(self) -> querier.Event:
+        """Wait until something was observed that has no tag yet, and for what comes with it."""
+        while True:
+            # What is observed while this lab has asked too much already is asked about together.
+            await self._timer.sleep(self._pace.wait)
+            seen = self._changes.observed.count
+            until = await asyncio.to_thread(self._store.asking.last_observed)
+            if until > self._seen:
+                found = await asyncio.to_thread(self._store.asking.arrivals, self._asked, self._seen, until)
+                if found.indicator_ids:
+                    padded = size_class(len(found.indicator_ids), STANDING_SMALLEST)
+                    if sum(self._state.counts) + padded > self._holder.offer.cap:
+                        # The next round asks, if the budget has as much left.
+                        self.leave.set()
+                        await asyncio.Event().wait()
+                    self._pace.spend(padded)
+                    self._seen, self._arrived = until, found
+                    return querier.IndicatorsWaiting(len(found.indicator_ids))
+                self._seen = until
+                self._queue.put_nowait(_Fresh(indicator_ids=found.tagged, until=until))
+            await self._changes.observed.beyond(seen)
+            await asyncio.sleep(self._delay)
+
+    async def _next(self, count: int) -> tuple[list[int], bytes]:
+        if self._waiting is None:
+            return await super()._next(count)
+        start, self._taken = self._taken, self._taken + count
+        ids = self._waiting.indicator_ids[start : start + count]
+        return ids, self._waiting.tokens[start * 32 : (start + len(ids)) * 32]
+
+    async def _accept(self, reader: TableReader) -> None:
+        standing = self._state.phase is Phase.STANDING
+        accept = self._store.asking.accept_table
+        self._asked = await asyncio.to_thread(accept, self._asked, reader, standing)
+        fresh, self._fresh = self._fresh, _Fresh()
+        fresh.version = reader.version
+        if self._waiting is not None:
+            fresh.indicator_ids = self._waiting.indicator_ids + self._waiting.tagged
+            fresh.until = self._seen
+            self._waiting = None
+        self._queue.put_nowait(fresh)
+
+    async def _match(self) -> None:
+        """Compare everything once, and then what is new: never in the way of a message."""
+        index: Standing | None = None
+        while True:
+            fresh = await self._queue.get()
+            try:
+                until, version = fresh.until, fresh.version
+                if index is None or self._queue.qsize() > _BEHIND:
+                    index, later, version = await self._compare_all()
+                    until = max(until, later)
+                elif found := await asyncio.to_thread(self._take_in, index, fresh):
+                    self._changes.tell(found)
+            finally:
+                self._queue.task_done()
+            self.processed = max(self.processed, until)
+            self.compared_version = max(self.compared_version, version)
+            self._changes.kept_up.notify()
+
+    async def _compare_all(self) -> tuple[Standing, int, int]:
+        """Compare as after a batch round; return what later steps need, and what this was up to.
+
+        That is a change of the observed set, and a version of the peer's table.
+        """
+        until = 0
+        async with self._turn:
+            while not self._queue.empty():
+                # What was handed over is accepted, and so it is compared with the rest.
+                until = max(until, self._queue.get_nowait().until)
+                self._queue.task_done()
+            asked = self._asked
+            self._findings = await asyncio.to_thread(super().compare)
+            self._tell(self._findings)
+            index = await asyncio.to_thread(self._store.standing, asked)
+            await asyncio.to_thread(self._end_revoked, index)
+        self._changes.tell(None)
+        self.caught_up.set()
+        return index, until, asked.verified.version
+
+    def _end_revoked(self, index: Standing) -> None:
+        """End what `shared` rounds found and the table has revoked since."""
+        if revoked := index.revoked(self._store.matches.indicators(self._holder.lab, Kind.SHARED)):
+            self._record(Found([], revoked))
+
+    def _take_in(self, index: Standing, fresh: _Fresh) -> set[int]:
+        """Record what is new; return the indicators of which other things are known now."""
+        changed = set(fresh.indicator_ids)
+        for leaf, parts in fresh.pages:
+            changed |= self._record(index.table_grew(leaf, parts))
+        if fresh.indicator_ids:
+            self._record(index.own_grew(fresh.indicator_ids))
+        return changed
+
+    def _record(self, found: Found) -> set[int]:
+        opened = [
+            (number, label)
+            for number, key, entry in found.added
+            if (label := self._opened(key, entry)) is not None
+        ]
+        matches = new_matches = 0
+        if opened or found.revoked:
+            peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
+            matches, new_matches = self._store.matches.renew(
+                peer, kind, collection, self._header.round_id, opened, found.revoked
+            )
+        self._tell(Findings(matches, new_matches, len(found.added) - len(opened)))
+        return {number for number, _ in opened} | set(found.revoked)
+
+    def _opened(self, key: LabelKey, entry: TableEntry) -> Label | None:
+        (label,) = open_labels(entry.sealed, key, entry.tag, self._asked.epoch, entry.version)
+        return label
+
+    def progress(self) -> tuple[str, int, int]:
+        """Return the step's name, and how much of how much is done; one that stands has no end to reach."""
+        return ("standing", 0, 0) if self._state.phase is Phase.STANDING else super().progress()
+
+    def compare(self) -> Findings:
+        """Return what was found when this lab had caught up; what came later is recorded as it came."""
+        if self._findings is None:
+            self._findings = super().compare()
+        return self._findings

@@ -1,0 +1,121 @@
+"""The watch: a standing round with each peer over each collection, begun again whenever one ends.
+
+Of two labs, the one with the lower identity proposes; the other one does if that does not happen for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+import structlog
+
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, MandorlaError
+from mandorla_protocol.header import Kind
+
+from ..config.settings import WatchPolicy
+from ..store import RoundState
+from .initiator import Initiator
+from .registry import OpenRounds
+
+_LOG = structlog.get_logger()
+
+_LOOK_EVERY: Final = 2.0
+"""Seconds between two looks for peers that were pinned or unpinned."""
+
+_FIRST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 60.0
+_PATIENCE: Final = 15.0
+"""Seconds that the lab with the higher identity leaves to the other one."""
+
+_PATIENCE_AT_FIRST: Final = 2.0
+"""The same when it has just started: the other one may be waiting long, having missed it."""
+
+_STOOD: Final = 10.0
+"""Seconds after which a round that stood, and failed, was no vain attempt."""
+
+
+class Watching:
+    """Keep a standing round open with each pinned peer, for each collection of the policy."""
+
+    def __init__(self, rounds: OpenRounds, initiator: Initiator, policy: WatchPolicy) -> None:
+        self._rounds = rounds
+        self._initiator = initiator
+        self._policy = policy
+        self._retired = False
+        self._kept: dict[tuple[LabId, str], asyncio.Task[None]] = {}
+
+    async def retire(self) -> None:
+        """Begin no more rounds."""
+        self._retired = True
+
+    async def run(self) -> None:
+        """Keep the rounds, until cancelled."""
+        try:
+            while not self._retired:
+                try:
+                    await self._look()
+                except MandorlaError as error:
+                    _LOG.warning("no look for peers", code=error.code.name)
+                await asyncio.sleep(_LOOK_EVERY)
+            # What stands is closed with the peers, for which it must not be cancelled.
+            await asyncio.gather(*self._kept.values(), return_exceptions=True)
+        finally:
+            for task in self._kept.values():
+                task.cancel()
+            await asyncio.gather(*self._kept.values(), return_exceptions=True)
+
+    async def _look(self) -> None:
+        peers = await asyncio.to_thread(self._rounds.store.peers.all)
+        wanted = {
+            (peer.lab, collection.value): peer
+            for peer in peers
+            for collection in self._policy.collections
+            if not (peer.caught or peer.paused_at)
+            and Kind.WATCH in self._rounds.policies.of(peer.name, collection.value).kinds
+        }
+        for key in self._kept.keys() - wanted.keys():
+            self._kept.pop(key).cancel()
+            self._rounds.make_way(*key)
+        for key in wanted.keys() - self._kept.keys():
+            self._kept[key] = asyncio.create_task(self._keep(*key, wanted[key].name))
+
+    async def _keep(self, lab: LabId, collection: str, name: str) -> None:
+        """Propose one standing round after another; wait longer each time that one does not come about."""
+        first = self._rounds.home.card.identity < lab
+        wait, patience = _FIRST_WAIT, _PATIENCE_AT_FIRST
+        while not self._retired:
+            if not first:
+                await self._leave_to_the_peer(lab, collection, patience)
+                patience = _PATIENCE
+            try:
+                peer = await asyncio.to_thread(self._rounds.store.peers.get, lab)
+                active = await self._initiator.stand(peer, collection)
+                code = active.end_code
+                if active.state is RoundState.COMMITTED:
+                    wait = _FIRST_WAIT
+                    continue
+                if (active.seconds or 0.0) >= _STOOD:
+                    wait = _FIRST_WAIT
+            except MandorlaError as error:
+                code = error.code
+            except Exception as error:
+                # Whatever it is, a lab that is not warned any more must not be what comes of it.
+                _LOG.exception("watch failed", error=type(error).__name__)
+                code = Code.INTERNAL
+            _LOG.info("no watch", peer=name, collection=collection, code=code.name if code else "")
+            await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, no secret
+            # Who is busy with another round is there, and will be free soon.
+            wait = _FIRST_WAIT if code is Code.NOT_READY else min(_LONGEST_WAIT, 2 * wait)
+
+    async def _leave_to_the_peer(self, lab: LabId, collection: str, patience: float) -> None:
+        """Return once there was no standing round with a peer for a while."""
+        loop = asyncio.get_running_loop()
+        missed = loop.time()
+        while loop.time() < missed + patience:
+            standing = self._rounds.standing()
+            if any((one.peer.lab, one.header.collection) == (lab, collection) for one in standing):
+                missed = loop.time()
+            await asyncio.sleep(_FIRST_WAIT)

@@ -1,0 +1,223 @@
+"""Comparing while a round stands: a few tags at a time, found among millions in memory.
+
+The indexes hold the first eight bytes of each tag. What they find is looked up in the store, where the whole
+tag decides.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence, Set
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, exists, func, select
+
+from mandorla_protocol.labels import TAG_SIZE, LabelKey, Tag
+from mandorla_protocol.table import Operation, TableEntry, TablePart
+
+from .database import Database
+from .labels import Said
+from .peer_epoch import AskedEpoch
+from .schema import OBSERVED, OWN_TAGS, PEER_PAGES
+
+_ROWS: Final = 16_384
+_RECENT: Final = 65_536
+_PREFIX: Final = np.dtype(">u8")
+
+
+class PrefixIndex:
+    """Find numbers by the first eight bytes of tags: a sorted column, and a dictionary of what came since."""
+
+    def __init__(self, prefixes: NDArray[np.uint64], numbers: NDArray[np.int64]) -> None:
+        order = np.argsort(prefixes, kind="stable")
+        self._prefixes, self._numbers = prefixes[order], numbers[order]
+        self._recent: dict[int, list[int]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._prefixes) + self._count
+
+    def add(self, prefixes: NDArray[np.uint64], numbers: Iterable[int]) -> None:
+        """Take in more; what is added last is found last."""
+        for prefix, number in zip(prefixes.tolist(), numbers, strict=True):
+            self._recent.setdefault(prefix, []).append(number)
+            self._count += 1
+        if self._count > _RECENT:
+            recent = [(prefix, number) for prefix, some in self._recent.items() for number in some]
+            new, numbers_of_new = zip(*recent, strict=True)
+            merged = PrefixIndex(
+                np.concatenate([self._prefixes, np.array(new, np.uint64)]),
+                np.concatenate([self._numbers, np.array(numbers_of_new, np.int64)]),
+            )
+            self._prefixes, self._numbers = merged._prefixes, merged._numbers
+            self._recent, self._count = {}, 0
+
+    def find(self, prefixes: NDArray[np.uint64]) -> list[list[int]]:
+        """Return, for each prefix, the numbers that have it, in the order in which they were added."""
+        starts = np.searchsorted(self._prefixes, prefixes, "left")
+        ends = np.searchsorted(self._prefixes, prefixes, "right")
+        each = zip(starts.tolist(), ends.tolist(), prefixes.tolist(), strict=True)
+        return [
+            self._numbers[start:end].tolist() + self._recent.get(prefix, []) for start, end, prefix in each
+        ]
+
+
+class Found(NamedTuple):
+    """What a table says of own indicators: observed ones that it adds, with key and entry, and those revoked.
+
+    Revoked are flagged ones as well: what a `shared` round found is over too.
+    """
+
+    added: list[tuple[int, LabelKey, TableEntry]]
+    revoked: list[int]
+
+    def __repr__(self) -> str:
+        return f"Found(added={len(self.added)}, revoked={len(self.revoked)})"
+
+
+class Standing:
+    """An epoch's own tags and the peer's table, in memory, for as long as a `watch` stands.
+
+    They take 16 bytes for each own tag and each entry. Threads may call this side by side.
+    """
+
+    def __init__(self, database: Database, asked: AskedEpoch, said: Said) -> None:
+        self._database = database
+        self._asked = asked
+        self._said = said
+        self._lock = threading.Lock()
+        with database.read() as connection:
+            self._own = _own_index(connection, asked)
+            self._table, revocations = _table_index(connection, asked)
+        self._doubtful = {number for some in self._own.find(np.unique(revocations)) for number in some}
+
+    def revoked(self, among: Set[int]) -> list[int]:
+        """Return which of these own indicators were revoked by their newest entries when this was made."""
+        with self._lock, self._database.read() as connection:
+            newest = {number: self._newest(connection, number) for number in self._doubtful & among}
+        return _found({number: said for number, said in newest.items() if said is not None}).revoked
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many own tags and how many entries there are."""
+        return len(self._own), len(self._table)
+
+    def table_grew(self, leaf: int, parts: Sequence[TablePart]) -> Found:
+        """Take in verified entries, from a leaf index on; say what they tell of own indicators."""
+        with self._lock, self._database.read() as connection:
+            newest: dict[int, tuple[LabelKey, TableEntry]] = {}
+            for part in parts:
+                prefixes = _prefixes(part.tags)
+                self._table.add(prefixes, range(leaf, leaf + len(part)))
+                for index, numbers in enumerate(self._own.find(prefixes)):
+                    if numbers:
+                        entry = part.entry(index)
+                        for number, key in _owners(connection, self._asked.id, numbers, entry.tag):
+                            newest[number] = (self._key(number, key), entry)
+                leaf += len(part)
+            told = {
+                number: (key, entry)
+                for number, (key, entry) in newest.items()
+                if entry.operation is Operation.REVOKE or _is_observed(connection, number)
+            }
+        return _found(told)
+
+    def own_grew(self, indicator_ids: Sequence[int]) -> Found:
+        """Take in indicators that have a tag now and are observed; say which of them the table holds."""
+        with self._lock, self._database.read() as connection:
+            newest: dict[int, tuple[LabelKey, TableEntry]] = {}
+            for number in indicator_ids:
+                if (said := self._newest(connection, number)) is not None:
+                    newest[number] = said
+        return _found(newest)
+
+    def _newest(self, connection: Connection, number: int) -> tuple[LabelKey, TableEntry] | None:
+        """Find an own indicator's newest entry, and let the index have its tag; None if there is no entry."""
+        mine = (OWN_TAGS.c.epoch_id == self._asked.id, OWN_TAGS.c.indicator_id == number)
+        row = connection.execute(select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)).one_or_none()
+        if row is None:
+            return None  # it was forgotten meanwhile
+        prefixes = _prefixes(row.tag)
+        if number not in self._own.find(prefixes)[0]:
+            self._own.add(prefixes, [number])
+        for leaf in reversed(self._table.find(prefixes)[0]):
+            entry = _entry(connection, self._asked.id, leaf)
+            if entry.tag == row.tag:
+                return self._key(number, row.label_key), entry
+        return None
+
+    def _key(self, number: int, masked: bytes) -> LabelKey:
+        return LabelKey(self._said.masked(self._asked, np.array([number], np.int64), masked))
+
+
+def _found(newest: dict[int, tuple[LabelKey, TableEntry]]) -> Found:
+    added = [(n, key, entry) for n, (key, entry) in newest.items() if entry.operation is Operation.ADD]
+    return Found(
+        sorted(added, key=lambda one: one[0]),
+        sorted(n for n, (_, entry) in newest.items() if entry.operation is Operation.REVOKE),
+    )
+
+
+def _prefixes(tags: bytes) -> NDArray[np.uint64]:
+    """Return the first half of each of n joined tags."""
+    return np.frombuffer(tags, _PREFIX)[:: TAG_SIZE // 8].astype(np.uint64)
+
+
+def _own_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
+    result = connection.execution_options(yield_per=_ROWS).execute(
+        select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag).where(
+            OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= asked.halves
+        )
+    )
+    numbers, prefixes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
+    for rows in result.partitions():
+        some, tags = zip(*rows, strict=True)
+        numbers.append(np.array(some, np.int64))
+        prefixes.append(_prefixes(b"".join(tags)))
+    return PrefixIndex(np.concatenate(prefixes), np.concatenate(numbers))
+
+
+def _table_index(connection: Connection, asked: AskedEpoch) -> tuple[PrefixIndex, NDArray[np.uint64]]:
+    """Return the index of a verified table, and the prefixes of its revocations."""
+    pages = connection.execution_options(yield_per=1).execute(
+        select(PEER_PAGES.c.leaf, PEER_PAGES.c.operations, PEER_PAGES.c.tags)
+        .where(PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf < asked.frontier.size)
+        .order_by(PEER_PAGES.c.leaf)
+    )
+    leaves, prefixes, revocations = (
+        [np.empty(0, np.int64)],
+        [np.empty(0, np.uint64)],
+        [np.empty(0, np.uint64)],
+    )
+    for leaf, operations, tags in pages:
+        prefixes.append(_prefixes(tags))
+        leaves.append(np.arange(leaf, leaf + len(operations), dtype=np.int64))
+        revocations.append(prefixes[-1][np.frombuffer(operations, np.uint8) == Operation.REVOKE])
+    return PrefixIndex(np.concatenate(prefixes), np.concatenate(leaves)), np.concatenate(revocations)
+
+
+def _owners(
+    connection: Connection, epoch_id: int, numbers: Sequence[int], tag: Tag
+) -> list[tuple[int, bytes]]:
+    rows = connection.execute(
+        select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key).where(
+            OWN_TAGS.c.epoch_id == epoch_id, OWN_TAGS.c.indicator_id.in_(numbers), OWN_TAGS.c.tag == tag
+        )
+    )
+    return [(number, key) for number, key in rows]
+
+
+def _is_observed(connection: Connection, number: int) -> bool:
+    return bool(connection.scalar(select(exists().where(OBSERVED.c.indicator_id == number))))
+
+
+def _entry(connection: Connection, epoch_id: int, leaf: int) -> TableEntry:
+    mine = PEER_PAGES.c.epoch_id == epoch_id
+    page = select(func.max(PEER_PAGES.c.leaf)).where(mine, PEER_PAGES.c.leaf <= leaf).scalar_subquery()
+    columns = (PEER_PAGES.c.leaf, PEER_PAGES.c.version, PEER_PAGES.c.operations)
+    row = connection.execute(
+        select(*columns, PEER_PAGES.c.tags, PEER_PAGES.c.sealed).where(mine, PEER_PAGES.c.leaf == page)
+    ).one()
+    return TablePart(row.version, row.operations, row.tags, row.sealed).entry(leaf - row.leaf)

@@ -1,0 +1,143 @@
+"""Own tags against the tables of peers: a merge of sorted columns, so that millions take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from mandorla_protocol.header import Kind
+from mandorla_protocol.labels import LABEL_KEY_SIZE, SEALED_LABEL_SIZE, TAG_SIZE
+from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.table import Operation, TablePart
+
+from .database import Database
+from .labels import Said
+from .peer_epoch import AskedEpoch
+from .schema import ASKED_EPOCHS, FLAGGED, OBSERVED, OWN_TAGS, PEER_PAGES
+
+_ROWS = 16_384
+
+
+class Candidates(NamedTuple):
+    """Additions of one page of a verified table whose tags are those of own indicators, in columns."""
+
+    version: int
+    indicator_ids: list[int]
+    label_keys: bytes
+    tags: bytes
+    sealed: bytes
+
+    def __repr__(self) -> str:
+        # The keys open what the peer says of the indicators.
+        return f"Candidates(indicators={len(self.indicator_ids)})"
+
+
+class _Own(NamedTuple):
+    """Own tags in the order of their values, and where in the other columns each belongs."""
+
+    tags: NDArray[np.bytes_]
+    order: NDArray[np.int64]
+    indicators: NDArray[np.int64]
+    label_keys: bytes
+
+    def __repr__(self) -> str:
+        return f"_Own(tags={len(self.tags)})"
+
+
+class Comparing:
+    """What the verified tables of peers say of this lab's indicators."""
+
+    def __init__(self, database: Database, said: Said) -> None:
+        self._database = database
+        self._said = said
+
+    def candidates(self, asked: AskedEpoch, kind: Kind) -> Iterator[Candidates]:
+        """Yield what a peer's verified table says of this lab's flagged or observed indicators.
+
+        Each comes once, with its newest entry; one that was revoked is left out. Memory holds 100 bytes or so
+        for each own tag, and one page of the table.
+        """
+        with self._database.read() as connection:
+            own = _own_tags(connection, asked, kind, self._said)
+            leaves, places = _newest_entries(connection, asked, own)
+            found = np.nonzero(leaves >= 0)[0]
+            found = found[np.argsort(leaves[found], kind="stable")]
+            if not len(found):
+                return
+            on_page = np.nonzero(np.diff(leaves[found]))[0] + 1
+            for positions in np.split(found, on_page):
+                part = _page(connection, asked, int(leaves[positions[0]]))
+                yield _found_on(part, own, positions, places[positions])
+
+
+def _own_tags(connection: Connection, asked: AskedEpoch, kind: Kind, said: Said) -> _Own:
+    members = FLAGGED if kind is Kind.SHARED else OBSERVED
+    halves = select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == asked.id).scalar_subquery()
+    result = connection.execution_options(yield_per=_ROWS).execute(
+        select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag, OWN_TAGS.c.label_key)
+        .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
+        .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= halves)
+        .order_by(OWN_TAGS.c.indicator_id)
+    )
+    indicators, tags, keys = [np.empty(0, np.int64)], bytearray(), bytearray()
+    for rows in result.partitions():
+        numbers, some_tags, some_keys = zip(*rows, strict=True)
+        indicators.append(np.array(numbers, np.int64))
+        tags += b"".join(some_tags)
+        keys += said.masked(asked, indicators[-1], b"".join(some_keys))
+    column = np.frombuffer(bytes(tags), f"S{TAG_SIZE}")
+    order = np.argsort(column, kind="stable")
+    return _Own(column[order], order, np.concatenate(indicators), bytes(keys))
+
+
+def _newest_entries(
+    connection: Connection, asked: AskedEpoch, own: _Own
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find, for each own tag, the page of its newest entry, and the place there; -1 if none adds it."""
+    leaves, places = np.full(len(own.tags), -1, np.int64), np.zeros(len(own.tags), np.int64)
+    if not len(own.tags):
+        return leaves, places
+    # Entries beyond it were read, and are not verified.
+    frontier = connection.scalars(select(ASKED_EPOCHS.c.frontier).where(ASKED_EPOCHS.c.id == asked.id)).one()
+    verified = PEER_PAGES.c.leaf < Frontier.decode(frontier).size
+    pages = connection.execution_options(yield_per=1).execute(
+        select(PEER_PAGES.c.leaf, PEER_PAGES.c.operations, PEER_PAGES.c.tags)
+        .where(PEER_PAGES.c.epoch_id == asked.id, verified)
+        .order_by(PEER_PAGES.c.leaf)
+    )
+    for leaf, operations, tags in pages:
+        # A page is of one version, and so has each tag once.
+        theirs = np.frombuffer(tags, own.tags.dtype)
+        positions = np.minimum(np.searchsorted(own.tags, theirs), len(own.tags) - 1)
+        common = np.nonzero(own.tags[positions] == theirs)[0]
+        adds = np.frombuffer(operations, np.uint8)[common] == Operation.ADD
+        leaves[positions[common]] = np.where(adds, leaf, -1)
+        places[positions[common]] = common
+    return leaves, places
+
+
+def _page(connection: Connection, asked: AskedEpoch, leaf: int) -> TablePart:
+    columns = (PEER_PAGES.c.version, PEER_PAGES.c.operations, PEER_PAGES.c.tags, PEER_PAGES.c.sealed)
+    page = select(*columns).where(PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf == leaf)
+    return TablePart(*connection.execute(page).one())
+
+
+def _found_on(
+    part: TablePart, own: _Own, positions: NDArray[np.int64], places: NDArray[np.int64]
+) -> Candidates:
+    columns = own.order[positions]
+    keys = np.frombuffer(own.label_keys, f"V{LABEL_KEY_SIZE}")[columns]
+    # Revocations have no sealed label.
+    additions = np.cumsum(np.frombuffer(part.operations, np.uint8) == Operation.ADD) - 1
+    sealed = np.frombuffer(part.sealed, f"V{SEALED_LABEL_SIZE}")[additions[places]]
+    return Candidates(
+        version=part.version,
+        indicator_ids=own.indicators[columns].tolist(),
+        label_keys=keys.tobytes(),
+        tags=own.tags[positions].tobytes(),
+        sealed=sealed.tobytes(),
+    )

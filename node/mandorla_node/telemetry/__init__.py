@@ -1,0 +1,1 @@
+"""What a node counts and logs as it works. It holds no indicator."""

@@ -1,0 +1,173 @@
+"""A client repeats what may be repeated, and waits longer each time; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+
+from mandorla.v1 import exchange_pb2
+from mandorla_node.core import backoff
+from mandorla_node.peers import client
+from mandorla_node.peers.client import PeerClient
+from mandorla_node.peers.messages import CODE_KEY
+from mandorla_node.rounds.watcher import Watching
+from mandorla_node.telemetry.metrics import Metrics
+from mandorla_protocol.errors import Code, MandorlaError, TransportError
+from tests.support.hostile import HostileLab
+from tests.support.labs import make_labs
+
+CALLS: dict[str, Callable[[PeerClient], Awaitable[object]]] = {
+    "Hello": lambda client: client.hello(exchange_pb2.HelloRequest(), 60),
+    "Propose": lambda client: client.propose(exchange_pb2.ProposeRequest()),
+    "Evaluate": lambda client: client.evaluate(exchange_pb2.EvaluateRequest()),
+    "ListTags": lambda client: client.list_tags(exchange_pb2.ListTagsRequest()),
+    "Subscribe": lambda client: client.subscribe(exchange_pb2.SubscribeRequest(), 1),
+    "Close": lambda client: client.close_round(exchange_pb2.CloseRequest(), 60),
+    "AddCheckpoint": lambda client: client.add_checkpoint(exchange_pb2.AddCheckpointRequest()),
+    "Report": lambda client: client.report(exchange_pb2.ReportRequest()),
+    "UpdateCard": lambda client: client.update_card(exchange_pb2.UpdateCardRequest(), 60),
+}
+ONCE = {"Propose", "UpdateCard"}
+
+
+class RefusingLab(HostileLab):
+    """A peer that refuses every call, with one code."""
+
+    def __init__(self, home: Any, victim: Any, code: Code) -> None:
+        super().__init__(home, victim)
+        for method in CALLS:
+            setattr(self, method, self._refusing(method, code))
+
+    def _refusing(self, method: str, code: Code) -> Callable[..., Awaitable[None]]:
+        async def refuse(_request: object, context: Any) -> None:
+            self.calls.append(method)
+            status = grpc.StatusCode[code.info.status.name]
+            await context.abort(status, code.info.message, ((CODE_KEY, code.name),))
+
+        return refuse
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The attempts before which clients waited; they do not wait for long."""
+    made: list[int] = []
+
+    async def wait(attempt: int) -> None:
+        made.append(attempt)
+
+    monkeypatch.setattr(client, "back_off", wait)
+    return made
+
+
+@pytest.mark.spec("9.9-7")
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (Code.PEER_UNAVAILABLE, {name: 1 if name in ONCE else 5 for name in CALLS}),
+        (Code.RATE_LIMITED, {name: 1 if name in ONCE else 5 for name in CALLS}),
+        (Code.DEADLINE, {name: 1 if name in {*ONCE, "Subscribe"} else 5 for name in CALLS}),
+        (Code.WRONG_STATE, dict.fromkeys(CALLS, 1)),
+        (Code.INTERNAL, dict.fromkeys(CALLS, 1)),
+    ],
+)
+def test_only_what_may_be_repeated_is(
+    folder: Path, waits: list[int], code: Code, expected: dict[str, int]
+) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+
+    async def counted() -> dict[str, int]:
+        lab = RefusingLab(b, a.card, code)
+        client = PeerClient(b.card, a.cards[0], a.settings.limits, Metrics())
+        async with lab.serving():
+            for call in CALLS.values():
+                with pytest.raises(MandorlaError) as caught:
+                    await call(client)
+                assert caught.value.code is code
+            await client.close()
+        return {name: lab.calls.count(name) for name in CALLS}
+
+    assert asyncio.run(counted()) == expected
+    assert waits == [attempt for count in expected.values() for attempt in range(count - 1)]
+
+
+@pytest.mark.spec("9.9-7")
+def test_who_prepares_is_asked_again_until_patience_ends(folder: Path, waits: list[int]) -> None:
+    a, b = make_labs(folder, "lab-a", "lab-b")
+
+    async def asked() -> None:
+        lab = RefusingLab(b, a.card, Code.NOT_READY)
+        client = PeerClient(b.card, a.cards[0], a.settings.limits, Metrics())
+        async with lab.serving():
+            with pytest.raises(TransportError) as caught:
+                await client.hello(exchange_pb2.HelloRequest(), 0.5)
+            await client.close()
+        assert caught.value.code is Code.DEADLINE
+        assert len(lab.calls) > 5
+
+    asyncio.run(asked())
+
+
+def test_waits_grow_to_a_limit_and_no_two_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    for attempt in [*range(10), 1_000]:
+        asyncio.run(backoff.back_off(attempt))
+    for seconds, longest in zip(slept, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5, 5], strict=True):
+        assert longest / 2 <= seconds <= longest
+    assert len(set(slept)) == len(slept)
+
+
+class Ending(Exception):
+    """The test has seen enough."""
+
+
+def test_a_watch_with_a_peer_that_is_away_is_tried_at_least_every_minute(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is away, and whatever goes wrong; once a round has stood, from the beginning again."""
+    a, _ = make_labs(folder, "lab-a", "lab-b")
+    slept: list[float] = []
+    outcomes: list[object] = [TransportError(Code.PEER_UNAVAILABLE)] * 9
+    outcomes += [ValueError("a defect"), Stood(), TransportError(Code.PEER_UNAVAILABLE), Ending()]
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    class Proposing:
+        async def stand(self, *_: object) -> object:
+            match outcomes.pop(0):
+                case Ending() as end:
+                    raise asyncio.CancelledError from end
+                case Exception() as error:
+                    raise error
+                case active:
+                    return active
+
+    peers = SimpleNamespace(get=lambda lab: lab)
+    rounds = SimpleNamespace(home=a, store=SimpleNamespace(peers=peers))
+
+    async def kept() -> None:
+        watch = Watching(rounds, Proposing(), a.settings.watch)  # type: ignore[arg-type]
+        with pytest.raises(asyncio.CancelledError):
+            await watch._keep(b"\xff" * 32, "accounts", "lab-b")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(kept())
+    for seconds, longest in zip(slept, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 1, 2], strict=True):
+        assert longest / 2 <= seconds <= longest
+
+
+class Stood:
+    """A round that stood for an hour, and failed."""
+
+    state, end_code, seconds = "aborted", Code.PEER_UNAVAILABLE, 3600.0

@@ -1,0 +1,96 @@
+"""A peer over a limit is refused; within the limits it waits for itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mandorla_node.config.settings import Limits
+from mandorla_node.peers.rate_limits import PeerLimits
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, TransportError
+
+ONE, OTHER = LabId(bytes(32)), LabId(bytes([1] * 32))
+
+
+def test_a_call_counts_until_it_is_over() -> None:
+    limits = PeerLimits(Limits(calls_at_once=2))
+    closing = [limits.open_call(ONE) for _ in range(2)]
+    with pytest.raises(TransportError) as caught:
+        limits.open_call(ONE)
+    assert caught.value.code is Code.RATE_LIMITED
+    limits.open_call(OTHER)
+    closing[0]()
+    limits.open_call(ONE)
+
+
+def test_a_refused_call_does_not_count_as_open() -> None:
+    now = 0.0
+    limits = PeerLimits(Limits(calls_at_once=9, call_burst=1, calls_per_second=1), monotonic=lambda: now)
+    for _ in range(20):
+        now += 1
+        limits.open_call(ONE)()
+        with pytest.raises(TransportError):
+            limits.open_call(ONE)
+
+
+@pytest.mark.parametrize("kind", ["round", "checkpoint", "chunk"])
+def test_what_is_kept_for_ever_has_a_rate(kind: str) -> None:
+    now = 0.0
+    terms = {"round_burst": 3, "rounds_per_hour": 3600, "checkpoint_burst": 3, "chunk_burst": 3}
+    terms |= {"checkpoints_per_second": 1, "chunks_per_second": 1}
+    limits = PeerLimits(Limits(**terms), monotonic=lambda: now)
+    take = {
+        "round": limits.take_round,
+        "checkpoint": limits.take_checkpoint,
+        "chunk": lambda lab: limits.take_chunk(lab, 1),
+    }[kind]
+    for _ in range(3):
+        take(ONE)
+    with pytest.raises(TransportError):
+        take(ONE)
+    take(OTHER)
+    now += 1
+    take(ONE)
+
+
+def test_a_peer_works_in_turns_and_another_does_not_wait_for_it() -> None:
+    async def journey() -> None:
+        limits = PeerLimits(Limits(), turns=2)
+        begun: list[int] = []
+        go, other_begun = asyncio.Event(), asyncio.Event()
+
+        async def work(number: int) -> None:
+            begun.append(number)
+            if number == 9:
+                other_begun.set()
+            await go.wait()
+
+        calls = [asyncio.create_task(limits.in_turn(ONE, lambda n=n: work(n))) for n in range(5)]
+        other = asyncio.create_task(limits.in_turn(OTHER, lambda: work(9)))
+        await other_begun.wait()
+        assert begun == [0, 1, 9]
+        # One that works and one that waits hang up: neither lets more than two work at once.
+        for gone in (calls[0], calls[2]):
+            gone.cancel()
+        await asyncio.wait({calls[0], calls[2]})
+        assert begun == [0, 1, 9]
+        go.set()
+        await asyncio.gather(calls[1], calls[3], calls[4], other)
+        assert begun == [0, 1, 9, 3, 4]
+
+    asyncio.run(journey())
+
+
+def test_what_fails_gives_its_turn_back() -> None:
+    async def fail() -> None:
+        raise TransportError(Code.DEADLINE)
+
+    async def journey() -> None:
+        limits = PeerLimits(Limits(), turns=2)
+        for _ in range(5):
+            with pytest.raises(TransportError):
+                await limits.in_turn(ONE, fail)
+
+    asyncio.run(journey())

@@ -1,0 +1,31 @@
+"""A node in which a thread never ends its work.
+
+python -m tests.support.stuck_node HOME
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+
+from mandorla_node.app import node
+from mandorla_node.home.folder import Home
+from mandorla_node.rounds.responder import Responder
+
+
+async def stop(_: Responder) -> None:
+    """Wait for what takes longer than there is time for."""
+    await asyncio.to_thread(threading.Event().wait)
+
+
+def main(home: Path) -> None:
+    """Serve until stopped, and no longer than a second beyond."""
+    Responder.stop = stop  # type: ignore[method-assign]
+    node._STOPPED_WITHIN = 1.0
+    asyncio.run(node.serve(Home.open(home)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
