@@ -23,7 +23,7 @@ from mandorla_protocol import signatures
 from mandorla_protocol.audit.records import BundleStart, CheckpointRecord, ElementsRecord, Sealer
 from mandorla_protocol.engine import load_engine
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.log.checkpoint import Checkpoint, LogKey, cosign, sign_checkpoint
 from mandorla_protocol.log.entries import (
     ChunkCharged,
@@ -61,7 +61,8 @@ def write(path: Path, total: int) -> None:
         for key in (querier, holder)
     ]
     header = RoundHeader(
-        RoundId(bytes(16)), Mode.BATCH, Kind.SHARED, "accounts", (("email", 1),), parties[0], parties[1],
+        RoundId(bytes(16)), RoundMode.BATCH, RoundKind.SHARED, "accounts", (("email", 1),),
+        parties[0], parties[1],
         "benchmark", "benchmark", NOW, NOW + 3_600,
     )  # fmt: skip
     encoded, lab = header.encode(), signatures.lab_id(holder)

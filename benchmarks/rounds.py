@@ -7,7 +7,7 @@ addresses, half of them in common. *Prepare* is from the first node's beginning 
 the other, side by side; *round* is from the operator's request until both labs know what they share: both
 directions, the close, and the comparison. Memory is the peak of a node, and of its workers. *Curve* is how
 much of the CPU time of both nodes, from the first table to the end of the round, is spent in the engine's
-operations, measured in the nodes (`served.py`).
+operations, measured in the nodes (`serve_profile.py`).
 """
 
 from __future__ import annotations

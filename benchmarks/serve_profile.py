@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mandorla_node.cli import main
-from mandorla_node.tables.builder import Tables
+from mandorla_node.tables.builder import TableBuilder
 from mandorla_protocol.engine import load_engine
 
 OPERATIONS = (
@@ -104,7 +104,7 @@ def serve() -> None:
     engine = type(load_engine(os.environ.get("MANDORLA_ENGINE", "auto")))
     for name in OPERATIONS:
         setattr(engine, name, meter.timed(getattr(engine, name)))
-    Tables.prepare = meter.preparing(Tables.prepare)
+    TableBuilder.prepare = meter.preparing(TableBuilder.prepare)
     signal.signal(signal.SIGUSR1, meter.answer)
     main(arguments)
 

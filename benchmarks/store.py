@@ -27,7 +27,7 @@ from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store
-from mandorla_node.tables.builder import Tables
+from mandorla_node.tables.builder import TableBuilder
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.group import Element
 from mandorla_protocol.indicators import Indicator
@@ -79,7 +79,7 @@ def latency(name: str, once: Callable[[int], object]) -> None:
 
 def measure(store: Store, count: int) -> None:
     """Fill a store, and look things up in it."""
-    indicators, holding, asking = store.indicators, store.holding, store.asking
+    indicators, holding, asking = store.indicators, store.holder, store.querier
     flagged, observed = IndicatorSet.FLAGGED, IndicatorSet.OBSERVED
     first = None
     with timed(f"flag {count // 2:,}", count // 2):
@@ -132,7 +132,7 @@ def prepare(store: Store, count: int) -> None:
     """Make a table of what a store has flagged."""
     pool = Workers("auto", 0)
     try:
-        tables = Tables(ME, store, pool, Policies(RoundPolicy(), {}, store))
+        tables = TableBuilder(ME, store, pool, Policies(RoundPolicy(), {}, store))
         with timed(f"prepare a table of {count:,}", count):
             asyncio.run(tables.prepare(PEER, "infrastructure"))
     finally:

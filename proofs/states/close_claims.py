@@ -16,9 +16,9 @@ from typing import Final, TypeAlias
 
 import structlog.testing
 
-from mandorla_node.rounds.registry import OpenRounds
-from mandorla_node.rounds.round import ActiveRound
+from mandorla_node.rounds.registry import RoundRegistry
 from mandorla_node.rounds.round import Answer as GivenAnswer
+from mandorla_node.rounds.round import Round
 from mandorla_node.store import RoundState
 from mandorla_protocol.errors import Code, MandorlaError
 from mandorla_protocol.log.entries import RoundClosed
@@ -212,8 +212,8 @@ def _that_end(graph: dict[Run, tuple[tuple[str, Run], ...]]) -> set[Run]:
 def control_ends() -> int:
     """Sign an abort, whether or not a commit was signed: a mutant of the node."""
 
-    class Forgetful(OpenRounds):
-        async def abort(self, active: ActiveRound, error: MandorlaError) -> None:
+    class Forgetful(RoundRegistry):
+        async def abort(self, active: Round, error: MandorlaError) -> None:
             active.commit_signed = False
             await super().abort(active, error)
 
@@ -223,10 +223,10 @@ def control_ends() -> int:
 def control_records() -> int:
     """Record every end that is decided, and not the first only: a mutant of the node."""
 
-    class Racing(OpenRounds):
+    class Racing(RoundRegistry):
         async def finish(
             self,
-            active: ActiveRound,
+            active: Round,
             state: RoundState,
             code: Code | None = None,
             closed: RoundClosed | None = None,
@@ -249,7 +249,7 @@ def control_order() -> int:
 def control_answers() -> int:
     """Forget a chunk when its caller hangs up, though a thread writes its answer: a mutant of the node."""
 
-    class Hasty(ActiveRound):
+    class Hasty(Round):
         async def evaluate(self, index: int, blinded: bytes, now: int) -> GivenAnswer:
             return await self._answer(index, blinded, now)
 
@@ -259,8 +259,8 @@ def control_answers() -> int:
 def control_endings() -> int:
     """Abort without a record: a mutant of the node."""
 
-    class Silent(OpenRounds):
-        async def abort(self, active: ActiveRound, error: MandorlaError) -> None:
+    class Silent(RoundRegistry):
+        async def abort(self, active: Round, error: MandorlaError) -> None:
             active.abort_signed = True
 
     return check_endings(replace(CLOSE, faults=1, rounds=Silent))

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.session import holder
 from mandorla_protocol.session.holder import HolderState
 from mandorla_protocol.session.transcript import request_digest
@@ -34,7 +34,7 @@ _BUDGET: Final = 2
 
 _OFFER: Final = Offer(1, Element(bytes([3] * 32)), _CAP, _CAP, TableCommitment(1, 256, bytes(32)))
 HEADER: Final = RoundHeader(
-    RoundId(bytes(16)), Mode.BATCH, Kind.SHARED, "accounts", (("email", 1),),
+    RoundId(bytes(16)), RoundMode.BATCH, RoundKind.SHARED, "accounts", (("email", 1),),
     Party(_LABS[0], bytes(32), _OFFER), Party(_LABS[1], bytes(32), _OFFER), "proof", "proof", _NOW, _NOW + 60,
 )  # fmt: skip
 _CONTENTS: Final = (bytes([7] * 32), bytes([8] * 32))
@@ -143,7 +143,7 @@ def _go_on(step: Step, charge: Charge, world: World, call: Call) -> Iterator[tup
         return
     event: holder.Event | None = None
     if call.todo[0] == "Evaluate":
-        event = holder.ChunkEvaluated(call.index, b"answer" + _CONTENTS[call.content], b"")
+        event = holder.EvaluationDone(call.index, b"answer" + _CONTENTS[call.content], b"")
     elif call.todo[0] == "StoreAnswer":
         event = holder.AnswerStored(call.index, b"answer" + _CONTENTS[call.content], b"")
     if event is not None:

@@ -1,6 +1,6 @@
 """Two nodes in one round: the node's own `rounds`, over a store in memory and a network that obeys a list.
 
-What runs is `Initiator`, `Responder`, `OpenRounds` and `ActiveRound`. Stand-ins: the store's transactions,
+What runs is `Initiator`, `Responder`, `RoundRegistry` and `Round`. Stand-ins: the store's transactions,
 each of which is one step that a thread does and the loop hears of later; the indicators and tables of a half,
 which is a question of at most one chunk; and the calls, which are delivered, answered, lost or cut off.
 """
@@ -19,26 +19,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mandorla.v1 import exchange_pb2
 from mandorla_node.config.settings import RoundPolicy
-from mandorla_node.core.change_feed import Changes
+from mandorla_node.core.change_feed import ChangeFeed
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.home.folder import Home
-from mandorla_node.peers.card_renewal import Renewal
+from mandorla_node.peers.card_renewal import CardRenewal
 from mandorla_node.peers.client import PeerClient, Traffic
 from mandorla_node.peers.rate_limits import PeerLimits
 from mandorla_node.peers.witness import Witness
 from mandorla_node.rounds.initiator import Initiator
 from mandorla_node.rounds.negotiation import Terms
-from mandorla_node.rounds.querier import Findings, Progress, QuerierHalf
-from mandorla_node.rounds.registry import OpenRounds
+from mandorla_node.rounds.querier import Findings, Progress, Querier
+from mandorla_node.rounds.registry import RoundRegistry
 from mandorla_node.rounds.responder import Responder
-from mandorla_node.rounds.round import ActiveRound
+from mandorla_node.rounds.round import Round
 from mandorla_node.store import Peer, RoundState, Store, StoredChunk
-from mandorla_node.tables.builder import Ready, Tables
+from mandorla_node.tables.builder import PreparedEpoch, TableBuilder
 from mandorla_node.telemetry.metrics import Metrics
 from mandorla_protocol import signatures
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, RoundError, TransportError
-from mandorla_protocol.header import Kind, Party, RoundHeader
+from mandorla_protocol.header import Party, RoundHeader, RoundKind
 from mandorla_protocol.log.entries import RoundClosed
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.session.querier import Phase, QuerierState
@@ -176,8 +176,8 @@ class Setting:
 
     question: Question
     faults: int
-    rounds: type[OpenRounds] = OpenRounds
-    active: type[ActiveRound] = ActiveRound
+    rounds: type[RoundRegistry] = RoundRegistry
+    active: type[Round] = Round
     records: type[Records] = Records
 
 
@@ -221,20 +221,20 @@ class Node:
             cast(Workers, self),
             cast(Witness, self),
             lambda card, own=None: client,
-            cast(Tables, None),
-            Changes(),
+            cast(TableBuilder, None),
+            ChangeFeed(),
             _clock,
-            cast(Renewal, SimpleNamespace(introduce=_introduced)),
+            cast(CardRenewal, SimpleNamespace(introduce=_introduced)),
             _METRICS,
         )
-        half = cast(QuerierHalf, Half(self, client, asks))
+        half = cast(Querier, Half(self, client, asks))
         ready = cast(
-            Ready,
+            PreparedEpoch,
             SimpleNamespace(held=SimpleNamespace(id=1, epoch=HEADER.epoch(_IDS[who])), seed=b"", keys=None),
         )
         pool = cast(Workers, self)
         self.active = setting.active(HEADER, _IDS[who], self.peer, ready, half, client, store, pool)
-        self.responder = Responder(self.rounds, cast(Tables, None), cast(PeerLimits, None))
+        self.responder = Responder(self.rounds, cast(TableBuilder, None), cast(PeerLimits, None))
         self.initiator = Agreed(self.rounds, self.active)
 
     def _sign(self, structure: bytes) -> bytes:
@@ -257,7 +257,7 @@ class Node:
 
     async def _start(self) -> None:
         if self.who == 0:
-            await self.initiator.run(NAMES[1], Terms(Kind.SHARED, "accounts"), _silent)
+            await self.initiator.run(NAMES[1], Terms(RoundKind.SHARED, "accounts"), _silent)
         else:
             busy = asyncio.Lock()
             await busy.acquire()
@@ -288,11 +288,11 @@ async def _introduced(_peer: Peer) -> None:
 class Agreed(Initiator):
     """An initiator whose header the peer has signed."""
 
-    def __init__(self, rounds: OpenRounds, active: ActiveRound) -> None:
-        super().__init__(rounds, cast(Tables, None))
+    def __init__(self, rounds: RoundRegistry, active: Round) -> None:
+        super().__init__(rounds, cast(TableBuilder, None))
         self._active = active
 
-    async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> ActiveRound:
+    async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> Round:
         self._active.begin(_NOW)
         return self._active
 
@@ -369,7 +369,7 @@ class Client:
 
 
 async def _evaluate(node: Node, request: exchange_pb2.EvaluateRequest) -> exchange_pb2.EvaluateResponse:
-    """Serve Evaluate as `Exchange` does, without its limits."""
+    """Serve Evaluate as `ExchangeService` does, without its limits."""
     active = await node.rounds.find(node.peer, request.round_id)
     answer = await active.evaluate(request.index, request.blinded, _NOW)
     return exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)

@@ -30,14 +30,14 @@ _MAX_TEXT: Final = 200
 _MAX_PROFILES: Final = 64
 
 
-class Mode(IntEnum):
+class RoundMode(IntEnum):
     """Whether a round closes when done, or stays open until it expires."""
 
     BATCH = 1
     STANDING = 2
 
 
-class Kind(IntEnum):
+class RoundKind(IntEnum):
     """What a round compares: the querier's flagged or observed set with the holder's flagged set."""
 
     SHARED = 1
@@ -109,8 +109,8 @@ class RoundHeader:
     """Everything that bounds a round. Times are Unix seconds."""
 
     round_id: RoundId
-    mode: Mode
-    kind: Kind
+    mode: RoundMode
+    kind: RoundKind
     collection: str
     profiles: tuple[tuple[str, int], ...]
     initiator: Party
@@ -142,8 +142,8 @@ class RoundHeader:
         try:
             header = cls(
                 round_id=RoundId(reader.fixed(ROUND_ID_SIZE)),
-                mode=Mode(reader.uint(1)),
-                kind=Kind(reader.uint(1)),
+                mode=RoundMode(reader.uint(1)),
+                kind=RoundKind(reader.uint(1)),
                 collection=reader.text(MAX_COLLECTION),
                 profiles=reader.sequence(lambda r: (r.text(_MAX_NAME), r.uint(2)), _MAX_PROFILES),
                 initiator=Party.read(reader),
@@ -189,7 +189,7 @@ class RoundHeader:
         """
         if self.initiator.lab == self.responder.lab:
             raise RoundError(Code.BAD_HEADER, "a lab cannot face itself")
-        if self.mode is Mode.STANDING and self.kind is not Kind.WATCH:
+        if self.mode is RoundMode.STANDING and self.kind is not RoundKind.WATCH:
             raise RoundError(Code.BAD_HEADER, "only a watch stands")
         if not self.purpose.strip() or not self.legal_basis.strip():
             raise RoundError(Code.BAD_HEADER, "a round names its purpose and its legal basis")

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict, deque
 from typing import Final
 
 from .draws import Stream
-from .kinds import CHANGEABLE, COLUMN, KINDS, Kind
+from .kinds import CHANGEABLE, COLUMN, KINDS, ResourceKind
 from .population import Population
 from .resources import Resource, ResourceBook, kind_of
 from .scenario.model import Campaign, Rotate, Scenario
@@ -28,7 +28,7 @@ Equipment = tuple[Resource | None, ...]
 class _Supply:
     """One kind's resources: entries in order, each used by some accounts at each lab."""
 
-    def __init__(self, operator: Operator, kind: Kind) -> None:
+    def __init__(self, operator: AttackOperator, kind: ResourceKind) -> None:
         self._operator = operator
         self._kind = kind
         self._column = COLUMN[kind]
@@ -101,7 +101,7 @@ class _Supply:
 
     def _acquire(self, entry: int, lab: int) -> Resource:
         operator = self._operator
-        if self._kind is Kind.RELAY and entry == 0:
+        if self._kind is ResourceKind.RELAY and entry == 0:
             return operator.signature
         public = [one for one in operator.public.get(self._kind, ()) if one not in self._dropped]
         purpose = 10 * operator.number_of(lab)
@@ -110,7 +110,7 @@ class _Supply:
         return operator.book.fresh(self._column)
 
 
-class Operator:
+class AttackOperator:
     """The operator of a campaign: what it has, what it knows, and what it does next."""
 
     def __init__(
@@ -128,8 +128,8 @@ class Operator:
         self.spent = 0
         self.opened = 0
         self._reserved = 0
-        self._lessons_on_sharing: Counter[Kind] = Counter()
-        self._lessons_on_size: Counter[Kind] = Counter()
+        self._lessons_on_sharing: Counter[ResourceKind] = Counter()
+        self._lessons_on_size: Counter[ResourceKind] = Counter()
         self._exits = scenario.relays[relay].exits
         self._labs = tuple(names.index(name) for name in campaign.labs)
         self.presence = len(self._labs)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from .draws import Stream
-from .kinds import COLUMN, Ending, Kind
+from .kinds import COLUMN, Ending, ResourceKind
 from .population import Population, Times
 from .resources import NEVER, Resource, ResourceBook
 from .scenario.model import Scenario
 from .scenario.units import DAY
 
-_ADDRESS = COLUMN[Kind.ADDRESS]
+_ADDRESS = COLUMN[ResourceKind.ADDRESS]
 
 
 class Bystanders:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .kinds import Action, OwnAction
 from .resources import Resource, kind_of
-from .scenario.model import Policy, Scenario
+from .scenario.model import ResponsePolicy, Scenario
 
 
 class Defences:
@@ -15,7 +15,7 @@ class Defences:
 
     def __init__(self, index: int, scenario: Scenario) -> None:
         self.index = index
-        self.policy: Policy = scenario.policy
+        self.policy: ResponsePolicy = scenario.policy
         self._lifetimes = scenario.flags
         self._own: dict[Resource, int] = {}
         self._claims: defaultdict[Resource, dict[int, int]] = defaultdict(dict)

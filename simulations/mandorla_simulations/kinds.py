@@ -8,7 +8,7 @@ from typing import Final
 from mandorla_protocol.indicators import Collection
 
 
-class Kind(StrEnum):
+class ResourceKind(StrEnum):
     """A kind of resource that links accounts: what indicators are made of."""
 
     PAYMENT = "payment"
@@ -20,23 +20,25 @@ class Kind(StrEnum):
     SEQUENCE = "sequence"
 
 
-KINDS: Final = tuple(Kind)
+KINDS: Final = tuple(ResourceKind)
 """All kinds; the position of one is its column in tables of accounts."""
 
 COLUMN: Final = {kind: column for column, kind in enumerate(KINDS)}
 
 COLLECTIONS: Final = {
-    Kind.PAYMENT: Collection.ACCOUNTS,
-    Kind.MAIL_DOMAIN: Collection.ACCOUNTS,
-    Kind.DEVICE: Collection.ACCOUNTS,
-    Kind.ADDRESS: Collection.INFRASTRUCTURE,
-    Kind.RELAY: Collection.INFRASTRUCTURE,
-    Kind.TEMPLATE: Collection.PROMPTS,
-    Kind.SEQUENCE: Collection.BEHAVIOUR,
+    ResourceKind.PAYMENT: Collection.ACCOUNTS,
+    ResourceKind.MAIL_DOMAIN: Collection.ACCOUNTS,
+    ResourceKind.DEVICE: Collection.ACCOUNTS,
+    ResourceKind.ADDRESS: Collection.INFRASTRUCTURE,
+    ResourceKind.RELAY: Collection.INFRASTRUCTURE,
+    ResourceKind.TEMPLATE: Collection.PROMPTS,
+    ResourceKind.SEQUENCE: Collection.BEHAVIOUR,
 }
 """The collection of each kind's indicators (SPEC 4.1): each has its own rounds, keys and budgets."""
 
-CHANGEABLE: Final = frozenset({Kind.ADDRESS, Kind.RELAY, Kind.TEMPLATE, Kind.SEQUENCE})
+CHANGEABLE: Final = frozenset(
+    {ResourceKind.ADDRESS, ResourceKind.RELAY, ResourceKind.TEMPLATE, ResourceKind.SEQUENCE}
+)
 """What an account can change while it lives; payment, mail and device are given at sign-up."""
 
 

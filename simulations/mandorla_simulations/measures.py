@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .kinds import BLOCKS, KINDS, Ending, Kind
+from .kinds import BLOCKS, KINDS, Ending, ResourceKind
 from .record import Record
 from .resources import NEVER, Resource, column_of, kind_of
 from .scenario.model import Scenario
@@ -117,7 +117,7 @@ def measure(scenario: Scenario, record: Record) -> Measures:
 
 def _by_kind(resources: Iterable[Resource]) -> dict[str, int]:
     counted = Counter(kind_of(resource) for resource in resources)
-    return {kind.value: counted.get(kind, 0) for kind in Kind}
+    return {kind.value: counted.get(kind, 0) for kind in ResourceKind}
 
 
 def _by_day(record: Record, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int) -> Numbers:
@@ -191,7 +191,11 @@ def _spread(record: Record) -> tuple[list[float], int]:
     """
     first: dict[Resource, tuple[int, int]] = {}
     for flag in record.flags:
-        if flag.true and KINDS[column_of(flag.resource)] in {Kind.PAYMENT, Kind.TEMPLATE, Kind.SEQUENCE}:
+        if flag.true and KINDS[column_of(flag.resource)] in {
+            ResourceKind.PAYMENT,
+            ResourceKind.TEMPLATE,
+            ResourceKind.SEQUENCE,
+        }:
             known = first.get(flag.resource)
             if known is None or flag.at < known[0]:
                 first[flag.resource] = (flag.at, flag.lab)

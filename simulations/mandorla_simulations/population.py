@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .draws import Stream
-from .kinds import COLUMN, KINDS, Kind
+from .kinds import COLUMN, KINDS, ResourceKind
 from .resources import NEVER, Resource, column_of, resource_of, serial_of
 from .scenario.model import Scenario
 
@@ -33,7 +33,7 @@ class Population:
     customer_of: NDArray[np.int8]
     counts: tuple[int, ...]
     first_seen: tuple[Times, ...]
-    public: dict[Kind, tuple[Resource, ...]]
+    public: dict[ResourceKind, tuple[Resource, ...]]
     signatures: tuple[Resource, ...]
     _holders: dict[Resource, Times] = field(default_factory=dict, repr=False)
 
@@ -83,8 +83,12 @@ def make_population(scenario: Scenario, seed: int) -> Population:
     company = (stream.units(people, 1) * companies).astype(np.int64)
     persons = np.arange(people, dtype=np.int64)
 
-    payment, mail, device = COLUMN[Kind.PAYMENT], COLUMN[Kind.MAIL_DOMAIN], COLUMN[Kind.DEVICE]
-    address, signature = COLUMN[Kind.ADDRESS], COLUMN[Kind.RELAY]
+    payment, mail, device = (
+        COLUMN[ResourceKind.PAYMENT],
+        COLUMN[ResourceKind.MAIL_DOMAIN],
+        COLUMN[ResourceKind.DEVICE],
+    )
+    address, signature = COLUMN[ResourceKind.ADDRESS], COLUMN[ResourceKind.RELAY]
     serials[payment] = np.where(employed, people + company, persons)
     serials[mail] = np.where(employed, company, _NONE)
     serials[device] = persons
@@ -92,7 +96,7 @@ def make_population(scenario: Scenario, seed: int) -> Population:
     counts[payment], counts[mail], counts[device] = people + companies, companies, people
     counts[address] = people // benign.neighbours + 1
 
-    public: dict[Kind, tuple[Resource, ...]] = {}
+    public: dict[ResourceKind, tuple[Resource, ...]] = {}
     for kind, pool in benign.public.items():
         column = COLUMN[kind]
         purpose = 10 + 2 * column

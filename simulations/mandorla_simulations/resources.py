@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NewType
 
-from .kinds import KINDS, Kind
+from .kinds import KINDS, ResourceKind
 
 Resource = NewType("Resource", int)
 """serial * 8 + the column of its kind. Below `Population.counts`, serials are those of benign users."""
@@ -31,7 +31,7 @@ def serial_of(resource: Resource) -> int:
     return resource >> _COLUMN_BITS
 
 
-def kind_of(resource: Resource) -> Kind:
+def kind_of(resource: Resource) -> ResourceKind:
     """Return a resource's kind."""
     return KINDS[resource & _COLUMN_MASK]
 
@@ -43,7 +43,7 @@ class ResourceBook:
         self._next = list(counts)
         self._exits = exits
         # Each relay's addresses are numbered by lease, then by exit, after those of benign users.
-        address = KINDS.index(Kind.ADDRESS)
+        address = KINDS.index(ResourceKind.ADDRESS)
         self._address = address
         self._bases = []
         for number, times in zip(exits, leases, strict=True):

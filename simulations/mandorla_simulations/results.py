@@ -12,7 +12,7 @@ from typing import Final, TextIO
 import numpy as np
 
 from .choices import Attack
-from .kinds import Kind
+from .kinds import ResourceKind
 from .measures import SPREAD_HOURS, SURVIVAL_HOURS, Measures, Numbers
 from .scenario.loader import Loaded
 from .scenario.model import Reported, Scenario, Scheme
@@ -198,9 +198,9 @@ def _cell(study: Study, result: CellResult) -> Tree:
             cause: _mean(one.benign_by_cause.get(cause, 0) for one in runs) for cause in causes
         },
         "benign_users": _mean(one.benign_visits for one in runs),
-        "flags": {kind.value: _mean(one.flags[kind] for one in runs) for kind in Kind},
+        "flags": {kind.value: _mean(one.flags[kind] for one in runs) for kind in ResourceKind},
         "false_flags": _mean(one.false_flags for one in runs),
-        "matches": {kind.value: _mean(one.matches[kind] for one in runs) for kind in Kind},
+        "matches": {kind.value: _mean(one.matches[kind] for one in runs) for kind in ResourceKind},
         "load": {
             "rounds": _mean(one.rounds for one in load),
             "rounds_refused": _mean(one.refused for one in load),

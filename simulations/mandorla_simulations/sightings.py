@@ -8,7 +8,7 @@ import numpy as np
 
 from mandorla_protocol.indicators import Collection
 
-from .kinds import COLUMN, KINDS, Kind
+from .kinds import COLUMN, KINDS, ResourceKind
 from .population import Population
 from .resources import NEVER, Resource, ResourceBook, column_of, resource_of, serial_of
 
@@ -21,7 +21,7 @@ class Sightings:
         self._book = book
         self._attackers: tuple[dict[Resource, int], ...] = tuple({} for _ in range(labs))
         self._leases: tuple[dict[tuple[int, int], int], ...] = tuple({} for _ in range(labs))
-        self._address = COLUMN[Kind.ADDRESS]
+        self._address = COLUMN[ResourceKind.ADDRESS]
         self._benign = population.counts
 
     def first(self, lab: int, resource: Resource) -> int:
@@ -58,7 +58,7 @@ class Sightings:
         ]
 
     def benign_by_window(
-        self, lab: int, period: int, windows: int, collections: Mapping[Kind, Collection]
+        self, lab: int, period: int, windows: int, collections: Mapping[ResourceKind, Collection]
     ) -> dict[str, list[int]]:
         """Count the resources that people first show in each window, by collection.
 

@@ -11,7 +11,7 @@ from mandorla_protocol.indicators import Collection
 
 from .attacks import under
 from .choices import Attack
-from .kinds import COLLECTIONS, Kind
+from .kinds import COLLECTIONS, ResourceKind
 from .measures import Measures, measure
 from .population import Population, make_population
 from .record import Record
@@ -57,7 +57,7 @@ def seeds_of(scenario: Scenario) -> list[int]:
 
 
 def simulate(
-    scenario: Scenario, cell: Cell, seed: int, collections: Mapping[Kind, Collection] = COLLECTIONS
+    scenario: Scenario, cell: Cell, seed: int, collections: Mapping[ResourceKind, Collection] = COLLECTIONS
 ) -> Record:
     """Run a cell in `fast` fidelity: matching is set logic. `collections` says what is asked together."""
     changed = under(scenario, cell.attack)

@@ -11,15 +11,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from .attackers import Operator
+from .attackers import AttackOperator
 from .bystanders import Bystanders
 from .defences import Defences
 from .draws import waiting_time
-from .kinds import COLUMN, Action, Ending, Kind, OwnAction
+from .kinds import COLUMN, Action, Ending, OwnAction, ResourceKind
 from .population import Population
 from .record import Accounts, Block, Flag, Record, Told
 from .resources import NEVER, Resource, ResourceBook, kind_of
-from .scenario.model import Scenario, Signal
+from .scenario.model import DetectionSignal, Scenario
 from .scenario.units import DAY, HOUR
 from .sharing.channel import Channel, Delivery, Match
 from .sightings import Sightings
@@ -29,7 +29,7 @@ ChannelFactory = Callable[[Sightings, ResourceBook], Channel]
 _FIRST, _LAST = 0, 1
 """Among events of one second, a round comes last: it sees all that happened by then."""
 
-_ADDRESS: Final = COLUMN[Kind.ADDRESS]
+_ADDRESS: Final = COLUMN[ResourceKind.ADDRESS]
 _VOLUME: Final = -1
 
 Event = tuple[int, int, int, Callable[..., None], tuple[object, ...]]
@@ -52,20 +52,21 @@ class World:
         self._sightings = Sightings(len(scenario.labs), population, self._book)
         self._channel = make_channel(self._sightings, self._book)
         self._operators = [
-            Operator(campaign, scenario, population, self._book, seed) for campaign in scenario.campaigns
+            AttackOperator(campaign, scenario, population, self._book, seed)
+            for campaign in scenario.campaigns
         ]
         self._defences = [Defences(index, scenario) for index in range(len(scenario.labs))]
         self._signals = [
-            (number, _VOLUME if signal.on == "volume" else COLUMN[Kind(signal.on)], signal)
+            (number, _VOLUME if signal.on == "volume" else COLUMN[ResourceKind(signal.on)], signal)
             for number, signal in enumerate(scenario.signals)
         ]
         self._addresses_act = (
-            Kind.ADDRESS in self._policy.own
-            or self._policy.peers.get(Kind.ADDRESS, Action.IGNORE) is not Action.IGNORE
+            ResourceKind.ADDRESS in self._policy.own
+            or self._policy.peers.get(ResourceKind.ADDRESS, Action.IGNORE) is not Action.IGNORE
         )
         self._bystanders = Bystanders(scenario, population, self._book, seed)
         self._accounts = Accounts()
-        self._operator_of: list[Operator] = []
+        self._operator_of: list[AttackOperator] = []
         self._number_of: list[int] = []
         self._flags: list[Flag] = []
         self._matches: list[Told] = []
@@ -301,7 +302,7 @@ class World:
             self._await_signal(account, now, number, column, signal, 0)
 
     def _await_signal(
-        self, account: int, now: int, number: int, column: int, signal: Signal, attempt: int
+        self, account: int, now: int, number: int, column: int, signal: DetectionSignal, attempt: int
     ) -> None:
         lab = self._accounts.lab[account]
         rate = signal.rate * self._scenario.labs[lab].vigilance
@@ -314,7 +315,9 @@ class World:
         if at < operator.end:
             self._at(at, self._detect, account, number, column, signal, attempt)
 
-    def _detect(self, now: int, account: int, number: int, column: int, signal: Signal, attempt: int) -> None:
+    def _detect(
+        self, now: int, account: int, number: int, column: int, signal: DetectionSignal, attempt: int
+    ) -> None:
         """Notice an account by a signal, if the signal still applies to it."""
         if self._accounts.ending[account] is not Ending.NONE:
             return

@@ -15,7 +15,7 @@ from mandorla.v1 import exchange_pb2, operator_pb2, operator_pb2_grpc
 from mandorla_node.config.settings import Limits
 from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
-from mandorla_protocol.header import Kind, RoundHeader
+from mandorla_protocol.header import RoundHeader, RoundKind
 from mandorla_protocol.log.entries import ChunkCharged, RoundAgreed
 from tests.support.attacks.floods import FLOODS, Flood, Outcomes
 from tests.support.attacks.model import code_from, field
@@ -103,7 +103,7 @@ def test_a_node_under_floods_serves_its_honest_peers(folder: Path, floods: Seque
     assert max(outcomes["held"] for outcomes in got.values()) <= Limits().calls_at_once
     assert spent == charged(victim, (attacker, honest))
     # One round after the other of the smallest class: nobody else's elements are among them.
-    rounds = [entry for entry in rounds_of(victim, honest) if entry.kind is Kind.WATCH]
+    rounds = [entry for entry in rounds_of(victim, honest) if entry.kind is RoundKind.WATCH]
     assert spent["lab-c"] == 256 * len(rounds)
     refusals = [json.loads(line) for line in log.read_text().splitlines() if "call refused" in line]
     assert {line["peer"] for line in refusals} <= {"lab-b", "unknown"}

@@ -67,7 +67,7 @@ def act(holding: Any, rounds: Any, held: HeldEpoch | None, round_id: RoundId, ac
 
 
 def test_the_proofs_store_does_what_the_real_one_does(store: Store, nodes: ModuleType) -> None:
-    held = store.holding.create(EPOCH, bytes(32), bytes(32), 10_000, 3600)
+    held = store.holder.create(EPOCH, bytes(32), bytes(32), 10_000, 3600)
     for number, actions in enumerate(itertools.product(ACTIONS, repeat=3)):
         round_id = RoundId(number.to_bytes(16, "big"))
         with store._database.write() as connection:
@@ -78,7 +78,7 @@ def test_the_proofs_store_does_what_the_real_one_does(store: Store, nodes: Modul
         records = nodes.Records()
         for action in actions:
             said = act(records, records, None, round_id, action)
-            assert said == act(store.holding, store.rounds, held, round_id, action), (actions, action)
+            assert said == act(store.holder, store.rounds, held, round_id, action), (actions, action)
         with store._database.read() as connection:
             found = text("SELECT entry FROM log WHERE round_id = :id ORDER BY position")
             logged = [decode_entry(entry) for entry in connection.scalars(found, {"id": round_id})]

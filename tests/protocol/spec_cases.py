@@ -23,7 +23,7 @@ from mandorla_protocol.fingerprints.minhash import band_value, constant, word_ha
 from mandorla_protocol.fingerprints.sentence import sentence_value
 from mandorla_protocol.fingerprints.sequence import gram_value
 from mandorla_protocol.fingerprints.template import run_value
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.labels import split_output
 from mandorla_protocol.log import entries
 from mandorla_protocol.log.checkpoint import Checkpoint, LogKey, cosign, sign_checkpoint
@@ -171,7 +171,7 @@ CASES: dict[str, Case] = {
         hash_leaf,
         entry().leaf_hash(),
     ),
-    "round header": (HEADER_VALUES, sha256, replace(header(), kind=Kind.WATCH).digest()),
+    "round header": (HEADER_VALUES, sha256, replace(header(), kind=RoundKind.WATCH).digest()),
     "chunk request": (
         {"header digest": DIGEST, "index": 5, "blinded": b"blinded"},
         sha256,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 from mandorla_protocol.merkle import Frontier, hash_leaf
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
@@ -55,8 +55,8 @@ PARTIES: Final = st.builds(Party, LAB_IDS, exactly(32), OFFERS)
 HEADERS: Final = st.builds(
     RoundHeader,
     exactly(16).map(RoundId),
-    st.sampled_from(Mode),
-    st.sampled_from(Kind),
+    st.sampled_from(RoundMode),
+    st.sampled_from(RoundKind),
     texts(32),
     st.lists(st.tuples(texts(64), uints(2)), max_size=4).map(tuple),
     PARTIES,

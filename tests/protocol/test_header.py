@@ -17,12 +17,12 @@ from mandorla_protocol.header import (
     CLOCK_SKEW,
     MAX_CAP,
     MAX_LIFETIME,
-    Kind,
-    Mode,
     Offer,
     Party,
     RoundHeader,
     RoundId,
+    RoundKind,
+    RoundMode,
 )
 from mandorla_protocol.signatures import lab_id, sign, verify
 from mandorla_protocol.table import MAX_TABLE_SIZE, TableCommitment
@@ -41,8 +41,8 @@ def party(n: int) -> Party:
 
 HEADER = RoundHeader(
     round_id=RoundId(b"r" * 16),
-    mode=Mode.BATCH,
-    kind=Kind.SHARED,
+    mode=RoundMode.BATCH,
+    kind=RoundKind.SHARED,
     collection="accounts",
     profiles=(("email", 1), ("mailbox", 2)),
     initiator=party(1),
@@ -177,7 +177,7 @@ def with_table(version: int, size: int) -> dict[str, Any]:
     [
         {"responder": HEADER.initiator},
         {"responder": replace(HEADER.responder, lab=HEADER.initiator.lab)},
-        {"mode": Mode.STANDING},
+        {"mode": RoundMode.STANDING},
         {"purpose": ""},
         {"purpose": " "},
         {"legal_basis": ""},
@@ -217,7 +217,7 @@ def test_a_header_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> Non
     "changes",
     [
         {},
-        {"kind": Kind.WATCH},
+        {"kind": RoundKind.WATCH},
         {"profiles": ()},
         {"purpose": "a" * 200, "legal_basis": "é" * 100, "collection": "a" * 32},
         {"expires": NOW + MAX_LIFETIME},

@@ -18,7 +18,7 @@ from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import Mode, Offer, Party, RoundHeader, RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Reason, Severity, Tag, Tlp, seal, split_output
 from mandorla_protocol.merkle import Frontier
@@ -49,7 +49,7 @@ def header() -> RoundHeader:
     return RoundHeader(
         round_id=RoundId(bytes(16)),
         mode=Mode.BATCH,
-        kind=Kind.SHARED,
+        kind=RoundKind.SHARED,
         collection="infrastructure",
         profiles=(("domain", 1), ("ipv4", 1), ("ipv6", 1)),
         initiator=Party(EPOCH.holder, bytes([5] * 32), offer),
@@ -268,7 +268,7 @@ def test_the_table_of_a_standing_querier_is_what_step_does() -> None:
     terms = replace(
         header(),
         mode=Mode.STANDING,
-        kind=Kind.WATCH,
+        kind=RoundKind.WATCH,
         responder=replace(header().responder, offer=offer),
     )
     events: list[object] = [querier.Leaving()]

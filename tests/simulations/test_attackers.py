@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from mandorla_simulations.attackers import Operator
+from mandorla_simulations.attackers import AttackOperator
 from mandorla_simulations.choices import Attack
-from mandorla_simulations.kinds import COLUMN, KINDS, Ending, Kind
+from mandorla_simulations.kinds import COLUMN, KINDS, Ending, ResourceKind
 from mandorla_simulations.measures import measure
 from mandorla_simulations.population import make_population
 from mandorla_simulations.resources import ResourceBook, kind_of
 from tests.support.scenarios import run, scenario
 
-PAYMENT = COLUMN[Kind.PAYMENT]
+PAYMENT = COLUMN[ResourceKind.PAYMENT]
 ADAPTIVE = {"insight": 1.0, "delay": "1h", "split_after": 1, "thin_after": 1_000}
 
 
-def operator(**changes: object) -> Operator:
+def operator(**changes: object) -> AttackOperator:
     """Return the operator of campaign-a of `small`."""
     one = scenario(**changes)
     population = make_population(one, 7)
     book = ResourceBook(population.counts, (20,), (10,))
-    return Operator(one.campaigns[0], one, population, book, 7)
+    return AttackOperator(one.campaigns[0], one, population, book, 7)
 
 
-def cards(one: Operator, lab: int, accounts: int) -> set[object]:
+def cards(one: AttackOperator, lab: int, accounts: int) -> set[object]:
     return {one.equip(lab)[PAYMENT] for _ in range(accounts)}
 
 
-def at_both(one: Operator) -> tuple[set[object], set[object]]:
+def at_both(one: AttackOperator) -> tuple[set[object], set[object]]:
     """Open a dozen accounts at each of two labs, by turns; return the cards shown at each."""
     shown = [(one.equip(0)[PAYMENT], one.equip(1)[PAYMENT]) for _ in range(12)]
     return {first for first, _ in shown}, {second for _, second in shown}
@@ -60,10 +60,10 @@ def test_when_every_public_domain_is_burnt_a_new_one_is_bought() -> None:
         "campaigns__campaign_a__adaptive": ADAPTIVE,
     }
     one = operator(**changes)
-    column = COLUMN[Kind.MAIL_DOMAIN]
-    for number, domain in enumerate(one.public[Kind.MAIL_DOMAIN]):
+    column = COLUMN[ResourceKind.MAIL_DOMAIN]
+    for number, domain in enumerate(one.public[ResourceKind.MAIL_DOMAIN]):
         one.learn(number, 0, domain)
-    assert one.equip(0)[column] not in one.public[Kind.MAIL_DOMAIN]
+    assert one.equip(0)[column] not in one.public[ResourceKind.MAIL_DOMAIN]
 
 
 def test_a_campaign_that_is_over_has_no_accounts() -> None:
@@ -90,7 +90,7 @@ def test_a_refused_account_never_lived() -> None:
 def test_a_flag_that_lapsed_before_the_lab_could_act_blocks_nobody() -> None:
     record = run(scenario(flags__payment="1h", policy__act="3h"), "plaintext")
     late = [block for block in record.blocks if block.ending is Ending.PEER]
-    assert [block for block in late if kind_of(block.resource) is Kind.PAYMENT] == []
+    assert [block for block in late if kind_of(block.resource) is ResourceKind.PAYMENT] == []
 
 
 def test_columns_are_in_the_order_of_kinds() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from mandorla_simulations.choices import Attack
-from mandorla_simulations.kinds import BLOCKS, Ending, Kind
+from mandorla_simulations.kinds import BLOCKS, Ending, ResourceKind
 from mandorla_simulations.measures import count_exchanges, measure
 from mandorla_simulations.population import make_population
 from mandorla_simulations.record import Record
@@ -32,7 +32,7 @@ def runs(draw: Callable[..., object]) -> tuple[Scenario, str, int, Record]:
             "days": draw(st.integers(1, 6)),
             "policy.silent": draw(st.booleans()),
             "policy.notice": draw(st.sampled_from(["0s", "6h"])),
-            "policy.peers": {kind.value: draw(st.sampled_from(ACTIONS)) for kind in Kind},
+            "policy.peers": {kind.value: draw(st.sampled_from(ACTIONS)) for kind in ResourceKind},
             "policy.own": draw(
                 st.sampled_from([{}, {"payment": "block"}, {"payment": "review", "address": "block"}])
             ),
@@ -132,7 +132,7 @@ def test_a_match_needs_both_labs_and_never_comes_before_the_flag(
         seen = shown.get((querier, resource), NEVER)
         if serial < population.counts[column]:
             seen = min(seen, int(population.first_seen[column][querier, serial]))
-        if kind_of(resource) is not Kind.ADDRESS and seen < NEVER:
+        if kind_of(resource) is not ResourceKind.ADDRESS and seen < NEVER:
             assert seen <= told.at
 
 

@@ -21,7 +21,7 @@ from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.labels import Label, LabelKey, Tag, open_sealed, seal
 from mandorla_protocol.log.checkpoint import (
     Checkpoint,
@@ -61,8 +61,8 @@ _ENGINE: Final = PortableEngine()
 _OFFER: Final = Offer(1, Element(bytes([3] * 32)), 1000, 500, TableCommitment(1, 256, bytes([4] * 32)))
 _HEADER: Final = RoundHeader(
     RoundId(bytes(16)),
-    Mode.BATCH,
-    Kind.WATCH,
+    RoundMode.BATCH,
+    RoundKind.WATCH,
     "infrastructure",
     (("domain", 1), ("ipv4", 1)),
     Party(_LAB, bytes(32), _OFFER),

@@ -22,7 +22,7 @@ from mandorla_protocol import signatures
 from mandorla_protocol.card import Card
 from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, epoch_keys
-from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Kind, Offer, RoundHeader
+from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader, RoundKind
 from mandorla_protocol.indicators import Collection, Indicator, profiles
 from mandorla_protocol.labels import Label, seal, split_output
 from mandorla_protocol.log.checkpoint import Checkpoint, cosign
@@ -118,7 +118,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
         """Offer the table and the key."""
         return Offer(self.epoch.number, self.keys.public, 2**20, 2**20, self.table.commitment)
 
-    def compose(self, peer_offer: Offer, kind: Kind = Kind.SHARED) -> RoundHeader:
+    def compose(self, peer_offer: Offer, kind: RoundKind = RoundKind.SHARED) -> RoundHeader:
         """Compose an honest header with this lab as the initiator."""
         return negotiation.compose(
             self.home.card,

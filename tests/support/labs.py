@@ -18,7 +18,7 @@ from mandorla_node.app.node import running
 from mandorla_node.home.folder import Home
 from mandorla_node.ingest.ingestor import Ingestor, IngestReport, IngestRow
 from mandorla_node.store import IndicatorSet, LabelledIndicator
-from mandorla_protocol.header import ROUND_ID_SIZE, Kind, RoundId
+from mandorla_protocol.header import ROUND_ID_SIZE, RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, RoundProposed, decode_entry
@@ -192,6 +192,6 @@ def record_matches(home: Home, peer: Home, values: Iterable[str], label: Label |
         places = store.indicators.whereabouts(wanted)
         found = [(places[one].number, label or Label()) for one in wanted]
         round_id = RoundId(os.urandom(ROUND_ID_SIZE))
-        store.matches.record(peer.card.identity, Kind.WATCH, "infrastructure", round_id, found)
+        store.matches.record(peer.card.identity, RoundKind.WATCH, "infrastructure", round_id, found)
     finally:
         store.close()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from mandorla_node.core.change_feed import Signal
+from mandorla_node.core.change_feed import EventCount
 
 _PIECE = 1 << 16
 
@@ -19,7 +19,7 @@ class Between:
 
     def __init__(self, target: str) -> None:
         # Counts the connections that were made.
-        self.joined = Signal()
+        self.joined = EventCount()
         self._target = target
         self._speaks = asyncio.Event()
         self._speaks.set()

@@ -26,7 +26,7 @@ from mandorla.v1 import exchange_pb2_grpc, operator_pb2_grpc
 from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, NodeError
 
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock, Timer, machine_timer, system_clock
 from ..crypto import certificates
 from ..crypto.workers import Workers
@@ -34,25 +34,25 @@ from ..home.folder import Home
 from ..home.own_cards import OwnCard
 from ..monitoring.health import Health, HealthService, Pulse
 from ..monitoring.view import NodeView
-from ..notices.notifier import Notifying
-from ..operator.checks import Checking
-from ..operator.service import Operator
-from ..operator.sweeper import Sweeping
+from ..notices.notifier import Notifier
+from ..operator.checks import Checker
+from ..operator.service import OperatorService
+from ..operator.sweeper import Sweeper
 from ..peers.admission import MAX_REQUEST, Admission
-from ..peers.card_renewal import OwnCards, Renewal
+from ..peers.card_renewal import CardRenewal, OwnCards
 from ..peers.client import PeerClient
 from ..peers.policy import Policies
 from ..peers.rate_limits import PeerLimits
 from ..peers.witness import Witness
 from ..rounds.initiator import Initiator
-from ..rounds.registry import OpenRounds
+from ..rounds.registry import RoundRegistry
 from ..rounds.responder import Responder
-from ..rounds.service import Exchange
-from ..rounds.watch_progress import KeepingUp
-from ..rounds.watcher import Watching
+from ..rounds.service import ExchangeService
+from ..rounds.watch_progress import WatchProgress
+from ..rounds.watcher import Watcher
 from ..store import Store
-from ..tables.builder import Tables
-from ..tables.preparer import Preparing
+from ..tables.builder import TableBuilder
+from ..tables.preparer import TablePreparer
 from ..telemetry.logs import configure_logs
 from ..telemetry.metrics import Metrics
 from .service_manager import supervised
@@ -104,12 +104,12 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningNode:
     """What there is of a node for whoever runs it: signals, counts, and how far its watch is."""
 
-    changes: Changes
+    changes: ChangeFeed
     metrics: Metrics
-    keeping_up: KeepingUp
+    keeping_up: WatchProgress
 
 
 @asynccontextmanager
@@ -119,7 +119,7 @@ async def running(
     ahead: bool = False,
     watch: bool = False,
     timer: Timer = machine_timer,
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[RunningNode]:
     """Keep a node running for as long as the context is open.
 
     A simulation brings its own clock and timer. `ahead` lets the node prepare tables before they are asked
@@ -141,16 +141,18 @@ async def running(
         def client(card: Card, own: OwnCard | None = None) -> PeerClient:
             return PeerClient(card, own or cards.known_to(card.identity), settings.limits, metrics)
 
-        renewal = Renewal(home, store, cards, client, clock)
+        renewal = CardRenewal(home, store, cards, client, clock)
         stack.push_async_callback(_stopped, asyncio.create_task(renewal.run()))
 
-        tables = Tables(home.card.identity, store, pool, Policies(settings.rounds, settings.peers, store))
+        tables = TableBuilder(
+            home.card.identity, store, pool, Policies(settings.rounds, settings.peers, store)
+        )
         stack.push_async_callback(tables.settled)
         if ahead and (every := settings.rounds.prepare_every):
-            _beside(stack, Preparing(store, tables, every, metrics).run())
+            _beside(stack, TablePreparer(store, tables, every, metrics).run())
         witness = Witness(home, store, clock)
-        changes = Changes()
-        rounds = OpenRounds(
+        changes = ChangeFeed()
+        rounds = RoundRegistry(
             home, store, pool, witness, client, tables, changes, clock, renewal, metrics, timer
         )
         view = NodeView(home, store, rounds, renewal, metrics, pulse, pool.engine.name, clock())
@@ -159,28 +161,28 @@ async def running(
         initiator, responder = Initiator(rounds, tables), Responder(rounds, tables, peer_limits)
         peers = _peer_server(home, store, cards, peer_limits, metrics)
         exchange_pb2_grpc.add_ExchangeServicer_to_server(
-            Exchange(rounds, responder, witness, peer_limits, clock, renewal), peers
+            ExchangeService(rounds, responder, witness, peer_limits, clock, renewal), peers
         )
-        checking = Checking(store, rounds, changes, settings.action, clock)
+        checking = Checker(store, rounds, changes, settings.action, clock)
         stack.push_async_callback(checking.note)
         stack.push_async_callback(_stopped, asyncio.create_task(checking.run()))
-        _beside(stack, Sweeping(store, home.card.identity, settings, checking, changes, clock).run())
-        notifying = Notifying(home, store, changes, clock)
+        _beside(stack, Sweeper(store, home.card.identity, settings, checking, changes, clock).run())
+        notifying = Notifier(home, store, changes, clock)
         stack.push_async_callback(_stopped, asyncio.create_task(notifying.run()))
         beside = (checking, changes, notifying, renewal, view, metrics)
-        service = Operator(home, store, rounds, initiator, *beside)
+        service = OperatorService(home, store, rounds, initiator, *beside)
         await _start(stack, home, peers, _operator_server(home, service, HealthService(pulse)))
         # Called in the opposite order: the peers hear of the end before anything is gone.
         for end in (service.leave, rounds.settled, responder.stop, rounds.abort_all):
             stack.push_async_callback(end)
         if watch:
-            _keep_watch(stack, rounds, Watching(rounds, initiator, settings.watch))
+            _keep_watch(stack, rounds, Watcher(rounds, initiator, settings.watch))
         pulse.set(Health.SERVING)
         _beside(stack, pulse.watch_store())
         stack.push_async_callback(rounds.stop_opening)
         stack.callback(pulse.set, Health.STOPPING)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=pool.engine.name)
-        yield Running(changes, metrics, KeepingUp(store, rounds, changes))
+        yield RunningNode(changes, metrics, WatchProgress(store, rounds, changes))
         _LOG.info("stopping", lab=home.card.name)
 
 
@@ -210,7 +212,7 @@ def _beside(stack: contextlib.AsyncExitStack, work: Coroutine[object, object, No
     stack.callback(asyncio.create_task(work).cancel)
 
 
-def _keep_watch(stack: contextlib.AsyncExitStack, rounds: OpenRounds, watching: Watching) -> None:
+def _keep_watch(stack: contextlib.AsyncExitStack, rounds: RoundRegistry, watching: Watcher) -> None:
     """Keep standing rounds until the stack is left; then begin no more, and close those that stand."""
     stack.push_async_callback(_stopped, asyncio.create_task(watching.run()))
     stack.push_async_callback(rounds.leave_all, _LEAVE)
@@ -283,7 +285,7 @@ def _peer_server(
     return server
 
 
-def _operator_server(home: Home, operator: Operator, health: HealthService) -> grpc.aio.Server:
+def _operator_server(home: Home, operator: OperatorService, health: HealthService) -> grpc.aio.Server:
     """Make the server for the operator, on a socket that only its owner opens."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
     operator_pb2_grpc.add_OperatorServicer_to_server(operator, server)

@@ -29,7 +29,7 @@ from ..store import Store, Witnessed
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenBundle:
     """What a bundle holds: rounds, evaluations for peers, and bytes."""
 
     rounds: int
@@ -43,7 +43,7 @@ def write_bundle(
     path: Path,
     clock: Clock = system_clock,
     stamp: Callable[[bytes], bytes] | None = None,
-) -> Written:
+) -> WrittenBundle:
     """Write a bundle, whole or not at all; a file of that name is replaced.
 
     `stamp` gives an authority's response on the text of a checkpoint.
@@ -78,7 +78,7 @@ def write_bundle(
     finally:
         with suppress(OSError):
             partial.unlink()
-    return Written(rounds, evaluations, size)
+    return WrittenBundle(rounds, evaluations, size)
 
 
 def _records(home: Home, store: Store, stamp: Callable[[bytes], bytes] | None) -> Iterator[Record]:

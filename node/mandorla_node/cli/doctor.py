@@ -13,7 +13,7 @@ from mandorla_protocol.errors import Code, MandorlaError
 
 from .help import manual
 from .options import JsonOption
-from .status import SOON
+from .status import EXPIRES_SOON
 
 if TYPE_CHECKING:
     from mandorla_protocol.card import Card
@@ -175,7 +175,7 @@ def _certificate(home: Place, card: Card) -> Finding:
     said = f"until {rfc3339(expires)[:10]}"
     if now >= expires:
         return Finding("certificate", f"ended {rfc3339(expires)[:10]}: mandorla renew", Code.BAD_CARD)
-    if expires - now < SOON:
+    if expires - now < EXPIRES_SOON:
         own = home.settings.keys.renew_before
         said += ", soon" + ("; a running node renews it by itself" if own else ": mandorla renew")
     return Finding("certificate", said)

@@ -16,7 +16,7 @@ from mandorla_protocol.errors import Code, InputError, NodeError
 
 from . import completion
 from .help import manual
-from .options import HomeOption, RoundKind
+from .options import HomeOption, RoundKindOption
 
 if TYPE_CHECKING:
     from ..formats.exports import Author
@@ -61,7 +61,7 @@ def matches(
         ),
     ] = "",
     kind: Annotated[
-        RoundKind | None,
+        RoundKindOption | None,
         typer.Option(
             metavar="KIND", help="Only those of this kind of round: shared or watch.", show_default=False
         ),
@@ -171,7 +171,7 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
         )
 
 
-def _found(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+def _found(home: Place, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
     """Yield the matches, from the node if it runs and from its store if not."""
     from ..client import node_answers
 
@@ -180,15 +180,15 @@ def _found(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMat
     )
 
 
-def _from_node(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
+def _from_node(home: Place, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
     from mandorla.v1 import operator_pb2
 
     from ..client import Client
 
     wanted = {
         None: operator_pb2.KIND_UNSPECIFIED,
-        RoundKind.SHARED: operator_pb2.KIND_SHARED,
-        RoundKind.WATCH: operator_pb2.KIND_WATCH,
+        RoundKindOption.SHARED: operator_pb2.KIND_SHARED,
+        RoundKindOption.WATCH: operator_pb2.KIND_WATCH,
     }[kind]
 
     async def stream() -> AsyncIterator[FoundMatch]:
@@ -212,12 +212,14 @@ async def _page(source: AsyncIterator[FoundMatch]) -> list[FoundMatch]:
     return page
 
 
-def _from_store(home: Place, peer: str, kind: RoundKind | None) -> Generator[FoundMatch, None, None]:
-    from mandorla_protocol.header import Kind
+def _from_store(home: Place, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
+    from mandorla_protocol.header import RoundKind
 
     from ..formats.matches import FoundMatch
 
-    wanted = {None: None, RoundKind.SHARED: Kind.SHARED, RoundKind.WATCH: Kind.WATCH}[kind]
+    wanted = {None: None, RoundKindOption.SHARED: RoundKind.SHARED, RoundKindOption.WATCH: RoundKind.WATCH}[
+        kind
+    ]
     with closing(home.open_store()) as store:
         if peer:
             store.peers.get(peer)

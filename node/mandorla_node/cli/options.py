@@ -23,7 +23,7 @@ PeerArgument: TypeAlias = Annotated[
 ]
 
 
-class RoundKind(StrEnum):
+class RoundKindOption(StrEnum):
     """A kind of round."""
 
     SHARED = "shared"

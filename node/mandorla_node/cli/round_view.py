@@ -14,7 +14,7 @@ from mandorla_protocol.errors import Code
 
 from ..terminal import console, count, duration, indented, interactive, plural, safe, size, table
 from .failures import ADVICE
-from .options import RoundKind
+from .options import RoundKindOption
 
 _STYLES = {"committed": "green", "unconfirmed": "yellow"}
 
@@ -24,7 +24,7 @@ class Ended:
     """How a round ended; one that did not come about has no result."""
 
     peer: str
-    kind: RoundKind
+    kind: RoundKindOption
     collection: str
     result: operator_pb2.RoundResult | None
     code: str
@@ -111,7 +111,7 @@ class RoundView:
         self._step = progress.step
 
 
-def print_ended(ended: Sequence[Ended], kind: RoundKind, collection: str) -> None:
+def print_ended(ended: Sequence[Ended], kind: RoundKindOption, collection: str) -> None:
     """Print what the rounds found and what they cost."""
     out = console()
     numbers = ("matches", "new", "asked", "answered", "sent", "received", "time")

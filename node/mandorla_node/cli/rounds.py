@@ -11,7 +11,7 @@ from mandorla_protocol.errors import Code, InputError, MandorlaError, NodeError
 
 from . import completion
 from .help import manual, status
-from .options import HomeOption, JsonOption, RoundKind
+from .options import HomeOption, JsonOption, RoundKindOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def start(
     home: HomeOption,
     kind: Annotated[
-        RoundKind,
+        RoundKindOption,
         typer.Option(
             metavar="KIND",
             help="shared: what both flagged. watch: what one observed and the other flagged.",
@@ -85,7 +85,7 @@ def start(
 
 
 async def _run(
-    socket: Path, names: Sequence[str] | None, kind: RoundKind, collection: str, view: RoundView
+    socket: Path, names: Sequence[str] | None, kind: RoundKindOption, collection: str, view: RoundView
 ) -> list[Ended]:
     """Run the rounds one after another; one that fails does not keep the others from being run."""
     from mandorla.v1 import operator_pb2
@@ -93,7 +93,7 @@ async def _run(
     from ..client import Client
     from .round_view import Ended
 
-    wanted = operator_pb2.KIND_SHARED if kind is RoundKind.SHARED else operator_pb2.KIND_WATCH
+    wanted = operator_pb2.KIND_SHARED if kind is RoundKindOption.SHARED else operator_pb2.KIND_WATCH
     ended: list[Ended] = []
     async with Client(socket, patience=0) as client:
         if names is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mandorla.v1 import operator_pb2
 
-SOON = 30 * 24 * 3600
+EXPIRES_SOON = 30 * 24 * 3600
 """Seconds before its end at which a certificate is spoken of."""
 
 

@@ -76,7 +76,7 @@ class PeerRules(BaseModel):
     take_sightings: bool | None = None
 
 
-class PeerPolicy(PeerRules):
+class PeerSettings(PeerRules):
     """What differs for a peer: over all collections, and over some."""
 
     elements_per_second: Positive | None = None
@@ -277,7 +277,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     rounds: RoundPolicy = RoundPolicy()
     watch: WatchPolicy = WatchPolicy()
-    peers: dict[str, PeerPolicy] = {}
+    peers: dict[str, PeerSettings] = {}
     action: ActionPolicy = ActionPolicy()
     retention: RetentionPolicy = RetentionPolicy()
     audit: AuditPolicy = AuditPolicy()

@@ -9,7 +9,7 @@ from typing import Protocol
 from mandorla_protocol.indicators import Indicator
 
 
-class Signal:
+class EventCount:
     """A count that grows, and that can be waited for; on the event loop only."""
 
     def __init__(self) -> None:
@@ -41,14 +41,14 @@ class Listener(Protocol):
         ...
 
 
-class Changes:
+class ChangeFeed:
     """What changed in the store: flags, sightings, matches; and how far the rounds that stand are."""
 
     def __init__(self) -> None:
-        self.flagged = Signal()
-        self.observed = Signal()
-        self.matched = Signal()
-        self.kept_up = Signal()
+        self.flagged = EventCount()
+        self.observed = EventCount()
+        self.matched = EventCount()
+        self.kept_up = EventCount()
         self.listeners: list[Listener] = []
 
     def tell(self, numbers: Iterable[int] | None, indicators: Iterable[Indicator] = ()) -> None:

@@ -147,7 +147,7 @@ def restore(source: Path, home: Path, clock: Clock = system_clock) -> RestoreRep
             if place.read_card().identity.hex() != manifest.identity:
                 raise InputError(Code.BAD_FILE, f"{source} holds the card of another lab")
             with closing(place.open_store(clock, alone=True)) as store:
-                ended = store.restoring.begin_anew(place.read_card().identity)
+                ended = store.restoration.begin_anew(place.read_card().identity)
                 store.scrub()
             _sync(made)
             made.rename(home)

@@ -16,7 +16,7 @@ _SHARE: Final = 20
 """A value is read again no sooner than after this many times as long as the reading took."""
 
 
-class Cached(Generic[T]):
+class CachedValue(Generic[T]):
     """A value that `read` returns, with the time at which it was read.
 
     However often it is asked for, reading costs a twentieth of a core at most. Who asks while a reading is

@@ -20,7 +20,7 @@ _TABLE = ("peer", "collection")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class GaugeReading:
     """What was read last: the store, and the rounds that are open by peer, kind, collection and step.
 
     Parts that were never read are None, and their metrics absent. Ages are seconds. `heard` says when the
@@ -37,11 +37,11 @@ class Reading:
     comparing: int = 0
 
 
-class Readings(Collector):
+class Gauges(Collector):
     """Tells Prometheus what was read last."""
 
     def __init__(self) -> None:
-        self.reading = Reading()
+        self.reading = GaugeReading()
 
     def collect(self) -> Iterator[Metric]:
         """Yield a family for everything that was read."""

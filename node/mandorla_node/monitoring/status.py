@@ -8,7 +8,7 @@ from typing import Final
 
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.card import Card
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 
 from ..crypto import certificates
 from ..home.folder import Place
@@ -18,7 +18,7 @@ SET_VALUES: Final = {
     IndicatorSet.FLAGGED: operator_pb2.SET_FLAGGED,
     IndicatorSet.OBSERVED: operator_pb2.SET_OBSERVED,
 }
-KIND_VALUES: Final = {Kind.SHARED: operator_pb2.KIND_SHARED, Kind.WATCH: operator_pb2.KIND_WATCH}
+KIND_VALUES: Final = {RoundKind.SHARED: operator_pb2.KIND_SHARED, RoundKind.WATCH: operator_pb2.KIND_WATCH}
 
 STOPPED: Final = "stopped"
 """The health of a node that does not run."""

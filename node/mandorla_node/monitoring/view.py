@@ -18,13 +18,13 @@ from mandorla_protocol.errors import Code, NodeError
 
 from ..crypto import certificates
 from ..home.folder import Home
-from ..peers.card_renewal import Renewal
-from ..rounds.registry import OpenRounds
+from ..peers.card_renewal import CardRenewal
+from ..rounds.registry import RoundRegistry
 from ..store import Store
 from ..telemetry.metrics import Metrics, kind_label, own_version
 from ..telemetry.process import read_usage
-from .cache import Cached
-from .gauges import Reading, Readings
+from .cache import CachedValue
+from .gauges import GaugeReading, Gauges
 from .health import HealthService, Pulse
 from .http import ObserveServer
 from .status import KIND_VALUES, recent_rounds, store_status
@@ -44,8 +44,8 @@ class NodeView:
         self,
         home: Home,
         store: Store,
-        rounds: OpenRounds,
-        renewal: Renewal,
+        rounds: RoundRegistry,
+        renewal: CardRenewal,
         metrics: Metrics,
         pulse: Pulse,
         engine: str,
@@ -62,9 +62,9 @@ class NodeView:
         self._stack = AsyncExitStack()
         # Threads of its own: those of the node may all wait for the store. One for each thing that is read.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="view")
-        self._state = Cached(store.overview.state, self._threads)
-        self._backlog = Cached(store.overview.backlog, self._threads)
-        self._readings = Readings()
+        self._state = CachedValue(store.overview.state, self._threads)
+        self._backlog = CachedValue(store.overview.backlog, self._threads)
+        self._readings = Gauges()
         self._page: asyncio.Task[bytes] | None = None
         self._page_at = -math.inf
         metrics.registry.register(self._readings)
@@ -119,7 +119,7 @@ class NodeView:
             (one.peer.name, kind_label(one.header.kind), one.header.collection, one.progress()[0])
             for one in self._rounds.open.values()
         ]
-        self._readings.reading = Reading(
+        self._readings.reading = GaugeReading(
             serving=self._pulse.serving,
             card_ends=certificates.expires_at(self._renewal.own.newest.card),
             state=state,

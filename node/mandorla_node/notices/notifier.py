@@ -16,7 +16,7 @@ import structlog
 from mandorla_protocol.errors import MandorlaError
 
 from ..core.backoff import back_off
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
 from ..formats.matches import FoundMatch
 from ..home.folder import Home
@@ -46,10 +46,10 @@ class Delivery:
     last_error: str = ""
 
 
-class Notifying:
+class Notifier:
     """Tell receivers of matches as they begin."""
 
-    def __init__(self, home: Home, store: Store, changes: Changes, clock: Clock) -> None:
+    def __init__(self, home: Home, store: Store, changes: ChangeFeed, clock: Clock) -> None:
         """Raises NodeError(BAD_CONFIG) if a receiver that is configured cannot be used."""
         self._lab = home.card.name
         self._prefix = home.card.identity.hex()[:16]

@@ -22,9 +22,9 @@ from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label
 
 from ..config.settings import ActionPolicy
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
-from ..rounds.registry import OpenRounds
+from ..rounds.registry import RoundRegistry
 from ..store import IndicatorSet, LabelledIndicator, MatchRecord, Store, Whereabouts
 
 _LOG = structlog.get_logger()
@@ -57,11 +57,11 @@ class _Known:
     """When a label in it expires, as Unix seconds; 0 for never."""
 
 
-class Checking:
+class Checker:
     """Answer questions about indicators, on the event loop."""
 
     def __init__(
-        self, store: Store, rounds: OpenRounds, changes: Changes, policy: ActionPolicy, clock: Clock
+        self, store: Store, rounds: RoundRegistry, changes: ChangeFeed, policy: ActionPolicy, clock: Clock
     ) -> None:
         self._store = store
         self._rounds = rounds
@@ -138,7 +138,7 @@ class Checking:
 
     async def _asked_about(self, collections: Iterable[str]) -> None:
         """Wait until the rounds that stand have compared everything that was observed by now, or a moment."""
-        until = await asyncio.to_thread(self._store.asking.last_observed)
+        until = await asyncio.to_thread(self._store.querier.last_observed)
         waiting = [one for one in self._rounds.standing() if one.header.collection in collections]
         kept_up = self._changes.kept_up
         with suppress(TimeoutError):
@@ -151,7 +151,7 @@ class Checking:
         read = []
         for indicator, place in places.items():
             matches = tuple(self._store.matches.of(indicator)) if place.number else ()
-            holders = self._store.asking.compared_with(indicator) if place.number else []
+            holders = self._store.querier.compared_with(indicator) if place.number else []
             compared = tuple(sorted(names[lab] for lab in holders if lab in names))
             ends = [match.label.expires for match in matches] + [place.flagged_until]
             until = min((end for end in ends if end), default=0)

@@ -15,21 +15,21 @@ from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError, RoundError
 from mandorla_protocol.indicators import Indicator
 
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..home.folder import Home
 from ..ingest.ingestor import Ingestor
 from ..ingest.suppression import Suppressor
 from ..monitoring.status import KIND_VALUES, SET_VALUES
 from ..monitoring.view import NodeView
-from ..notices.notifier import Delivery, Notifying
-from ..peers.card_renewal import Renewal
+from ..notices.notifier import Delivery, Notifier
+from ..peers.card_renewal import CardRenewal
 from ..peers.messages import CODE_KEY
 from ..rounds.initiator import Initiator, RoundReport
 from ..rounds.negotiation import Terms
-from ..rounds.registry import OpenRounds
+from ..rounds.registry import RoundRegistry
 from ..store import IndicatorSet, Store
 from ..telemetry.metrics import Metrics
-from .checks import Checking, Verdict
+from .checks import Checker, Verdict
 from .messages import match_to, row_from
 
 _LOG = structlog.get_logger()
@@ -46,19 +46,19 @@ _SETS = {value: key for key, value in SET_VALUES.items()}
 _KINDS = {value: key for key, value in KIND_VALUES.items()}
 
 
-class Operator(operator_pb2_grpc.OperatorServicer):
+class OperatorService(operator_pb2_grpc.OperatorServicer):
     """Answer the operator. Errors carry their code, and the detail too: it is this lab's own."""
 
     def __init__(
         self,
         home: Home,
         store: Store,
-        rounds: OpenRounds,
+        rounds: RoundRegistry,
         initiator: Initiator,
-        checking: Checking,
-        changes: Changes,
-        notifying: Notifying,
-        renewal: Renewal,
+        checking: Checker,
+        changes: ChangeFeed,
+        notifying: Notifier,
+        renewal: CardRenewal,
         view: NodeView,
         metrics: Metrics,
     ) -> None:

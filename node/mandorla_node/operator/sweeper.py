@@ -12,10 +12,10 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import MandorlaError
 
 from ..config.settings import Settings
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
 from ..store import Forgotten, Store
-from .checks import Checking
+from .checks import Checker
 
 _LOG = structlog.get_logger()
 
@@ -26,7 +26,7 @@ _TOGETHER: Final = 500
 """Rows that are forgotten in one transaction: whoever else writes waits for it."""
 
 
-class Sweeping:
+class Sweeper:
     """Destroy keys when their epochs end, whether or not a peer asks again; forget the rest in time."""
 
     def __init__(
@@ -34,8 +34,8 @@ class Sweeping:
         store: Store,
         lab: LabId,
         settings: Settings,
-        checking: Checking,
-        changes: Changes,
+        checking: Checker,
+        changes: ChangeFeed,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class Sweeping:
                 _LOG.warning("not swept", step=step.__name__.strip("_"), code=error.code.name)
 
     async def _keys(self) -> None:
-        await asyncio.to_thread(self._store.holding.destroy_expired, self._lab)
+        await asyncio.to_thread(self._store.holder.destroy_expired, self._lab)
 
     async def _elements(self) -> None:
         if keep := self._settings.audit.keep_elements:
@@ -70,11 +70,11 @@ class Sweeping:
         if keep := self._settings.retention.observed:
             # What was answered from memory was seen, too.
             await self._checking.note()
-            await self._forget(self._store.retaining.forget_observed, self._clock() - keep)
+            await self._forget(self._store.retention.forget_observed, self._clock() - keep)
 
     async def _matches(self) -> None:
         if keep := self._settings.retention.ended_matches:
-            await self._forget(self._store.retaining.forget_matches, self._clock() - keep)
+            await self._forget(self._store.retention.forget_matches, self._clock() - keep)
 
     async def _scrub(self) -> None:
         await asyncio.to_thread(self._store.scrub)

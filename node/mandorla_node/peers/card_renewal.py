@@ -128,7 +128,7 @@ class Told:
     code: Code | None = None
 
 
-class Renewal:
+class CardRenewal:
     """Renew this lab's card, tell the peers, and take theirs."""
 
     def __init__(self, home: Home, store: Store, own: OwnCards, clients: ClientFactory, clock: Clock) -> None:

@@ -8,19 +8,19 @@ from typing import Final
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, InputError, RoundError
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 
-from ..config.settings import PeerPolicy, PeerRules, RoundPolicy
+from ..config.settings import PeerRules, PeerSettings, RoundPolicy
 from ..store import Peer, Store
 
-_KINDS: Final = {"shared": Kind.SHARED, "watch": Kind.WATCH}
+_KINDS: Final = {"shared": RoundKind.SHARED, "watch": RoundKind.WATCH}
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class PeerPolicy:
     """What holds for a peer and a collection. Counts are evaluations; times are seconds."""
 
-    kinds: frozenset[Kind]
+    kinds: frozenset[RoundKind]
     budget: int
     cap: int
     epoch_lifetime: int
@@ -28,7 +28,7 @@ class Policy:
     report_sightings: bool
     take_sightings: bool
 
-    def require(self, kind: Kind) -> None:
+    def require(self, kind: RoundKind) -> None:
         """Raise RoundError(POLICY_REFUSED) for a kind of round that is not allowed."""
         if kind not in self.kinds:
             raise RoundError(
@@ -39,10 +39,10 @@ class Policy:
 class Policies:
     """The policy of this lab, by peer and collection."""
 
-    def __init__(self, rounds: RoundPolicy, peers: Mapping[str, PeerPolicy], store: Store) -> None:
+    def __init__(self, rounds: RoundPolicy, peers: Mapping[str, PeerSettings], store: Store) -> None:
         self._store = store
         self._peers = peers
-        self._default = Policy(
+        self._default = PeerPolicy(
             kinds=_kinds(rounds.kinds),
             budget=rounds.budget,
             cap=rounds.cap,
@@ -52,7 +52,7 @@ class Policies:
             take_sightings=rounds.take_sightings,
         )
 
-    def of(self, name: str, collection: str) -> Policy:
+    def of(self, name: str, collection: str) -> PeerPolicy:
         """Return what holds for a peer, by its name, over a collection."""
         peer = self._peers.get(name)
         if peer is None:
@@ -63,14 +63,14 @@ class Policies:
                 policy = _changed(policy, rules)
         return policy
 
-    def of_lab(self, lab: LabId, collection: str) -> Policy:
+    def of_lab(self, lab: LabId, collection: str) -> PeerPolicy:
         """Return what holds for a peer, by its identity; the defaults for one that is not pinned."""
         try:
             return self.of(self._store.peers.get(lab).name, collection)
         except InputError:
             return self._default
 
-    def require_open(self, peer: Peer, collection: str) -> Policy:
+    def require_open(self, peer: Peer, collection: str) -> PeerPolicy:
         """Return the policy; raises RoundError: PAUSED, or POLICY_REFUSED if it allows no round at all."""
         if peer.paused_at:
             raise RoundError(Code.PAUSED)
@@ -80,13 +80,13 @@ class Policies:
         return policy
 
 
-def _changed(policy: Policy, rules: PeerRules) -> Policy:
-    named = {one.name for one in fields(Policy)} - {"kinds"}
+def _changed(policy: PeerPolicy, rules: PeerRules) -> PeerPolicy:
+    named = {one.name for one in fields(PeerPolicy)} - {"kinds"}
     changes = {name: getattr(rules, name) for name in named if getattr(rules, name) is not None}
     if rules.kinds is not None:
         changes["kinds"] = _kinds(rules.kinds)
     return replace(policy, **changes)
 
 
-def _kinds(names: tuple[str, ...]) -> frozenset[Kind]:
+def _kinds(names: tuple[str, ...]) -> frozenset[RoundKind]:
     return frozenset(_KINDS[name] for name in names)

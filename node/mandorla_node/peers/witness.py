@@ -96,7 +96,7 @@ class Witness:
         return exchange_pb2.AddCheckpointResponse(cosignature=cosignature, latest=latest)
 
     async def _require_all_heard(self, peer: Peer) -> None:
-        if waiting := await asyncio.to_thread(self._store.restoring.heard, peer.lab):
+        if waiting := await asyncio.to_thread(self._store.restoration.heard, peer.lab):
             names = ", ".join(waiting)
             what = f"since the restore, {names} did not say what they saw of this log"
             raise TransportError(Code.PEER_UNAVAILABLE, what)

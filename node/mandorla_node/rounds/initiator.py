@@ -11,7 +11,7 @@ from typing import Final
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
-from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Kind, Mode, Offer, RoundId
+from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundId, RoundKind, RoundMode
 from mandorla_protocol.indicators import profiles
 from mandorla_protocol.log.entries import RoundClosed, RoundProposed
 from mandorla_protocol.session.transcript import CloseStatement
@@ -20,12 +20,12 @@ from mandorla_protocol.sizes import PAGE_SIZE
 from ..core.backoff import back_off
 from ..peers.client import PeerClient
 from ..store import Peer, RoundState
-from ..tables.builder import Tables
+from ..tables.builder import TableBuilder
 from . import negotiation
 from .negotiation import Terms
 from .querier import Findings, Progress, no_progress
-from .registry import LAST_PATIENCE, PATIENCE, OpenRounds
-from .round import ActiveRound
+from .registry import LAST_PATIENCE, PATIENCE, RoundRegistry
+from .round import Round
 
 _BUSY_RETRIES: Final = 30
 
@@ -49,7 +49,7 @@ class RoundReport:
 class Initiator:
     """This lab as the one that proposes."""
 
-    def __init__(self, rounds: OpenRounds, tables: Tables) -> None:
+    def __init__(self, rounds: RoundRegistry, tables: TableBuilder) -> None:
         self._rounds = rounds
         self._tables = tables
 
@@ -87,15 +87,15 @@ class Initiator:
             await back_off(attempt)
         raise RoundError(Code.NOT_READY, "the peer is busy with another round")
 
-    async def stand(self, peer: Peer, collection: str) -> ActiveRound:
+    async def stand(self, peer: Peer, collection: str) -> Round:
         """Run a standing round with a peer until one of the labs would leave, and return how it ended.
 
         Raises MandorlaError if no round came about.
         """
-        self._rounds.policies.require_open(peer, collection).require(Kind.WATCH)
+        self._rounds.policies.require_open(peer, collection).require(RoundKind.WATCH)
         if self._rounds.is_kept_clear(peer.lab, collection):
             raise RoundError(Code.NOT_READY, "another round is to be")
-        terms = Terms(Kind.WATCH, collection, Mode.STANDING)
+        terms = Terms(RoundKind.WATCH, collection, RoundMode.STANDING)
         try:
             async with self._rounds.busy[peer.lab, collection]:
                 return await self._initiate(peer, terms, no_progress)
@@ -108,7 +108,7 @@ class Initiator:
         code = error.code.name
         self._rounds.metrics.round_ended(peer.name, terms.kind, terms.collection, "failed", code, None)
 
-    async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> ActiveRound:
+    async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
         await self._rounds.renewal.introduce(peer)
         client = self._rounds.clients(peer.card)
         try:
@@ -121,7 +121,7 @@ class Initiator:
             await client.close()
         return active
 
-    async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> ActiveRound:
+    async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> Round:
         progress("preparing", 0, 0)
         hello = asyncio.create_task(client.hello(_hello(terms.collection), PATIENCE))
         try:
@@ -164,7 +164,7 @@ class Initiator:
         self._rounds.begin(active)
         return active
 
-    async def _see_through(self, active: ActiveRound, progress: Progress) -> None:
+    async def _see_through(self, active: Round, progress: Progress) -> None:
         """Run an agreed round to its end."""
         try:
             await active.complete()
@@ -186,7 +186,7 @@ class Initiator:
                 self._rounds.compare(active)
             raise
 
-    async def _close(self, active: ActiveRound) -> None:
+    async def _close(self, active: Round) -> None:
         """Take the responder's signature on what the round was, check that it saw the same, and give ours."""
         client, round_id = active.client, active.header.round_id
         theirs = await client.close_round(exchange_pb2.CloseRequest(round_id=round_id), PATIENCE)
@@ -204,7 +204,7 @@ class Initiator:
             await client.close_round(request, LAST_PATIENCE)
         await self._rounds.show_log(active)
 
-    async def _report_sightings(self, active: ActiveRound) -> None:
+    async def _report_sightings(self, active: Round) -> None:
         """Report sightings, where this lab's policy says so; a peer that does not want them loses nothing.
 
         This compares before the close, and lets the peer time it: that is the price of reporting (SPEC 9.7).
@@ -233,7 +233,7 @@ def _hello(collection: str) -> exchange_pb2.HelloRequest:
     )
 
 
-def _report(active: ActiveRound, findings: Findings, seconds: float) -> RoundReport:
+def _report(active: Round, findings: Findings, seconds: float) -> RoundReport:
     half, traffic = active.half.state, active.client.traffic
     return RoundReport(
         round_id=active.header.round_id,

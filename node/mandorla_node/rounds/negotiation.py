@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, RoundError
-from mandorla_protocol.header import ROUND_ID_SIZE, Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import ROUND_ID_SIZE, Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.indicators import Collection, profiles
 
 from ..config.settings import RoundPolicy
@@ -18,9 +18,9 @@ from ..store import Peer
 class Terms:
     """What a round is about."""
 
-    kind: Kind
+    kind: RoundKind
     collection: str
-    mode: Mode = Mode.BATCH
+    mode: RoundMode = RoundMode.BATCH
 
 
 def compose(

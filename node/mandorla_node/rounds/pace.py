@@ -15,7 +15,7 @@ _AT_ONCE: Final = 10
 """The part of a budget that may be spent as fast as it is needed: one of so many."""
 
 
-SOON: Final = 0.001
+NEGLIGIBLE_WAIT: Final = 0.001
 """Seconds that are no wait worth speaking of: what is left of one by rounding."""
 
 

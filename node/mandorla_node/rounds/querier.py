@@ -13,7 +13,7 @@ from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import TOKEN_SIZE, Batch
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
-from mandorla_protocol.header import Kind, RoundHeader
+from mandorla_protocol.header import RoundHeader, RoundKind
 from mandorla_protocol.labels import Label, open_labels
 from mandorla_protocol.session import querier
 from mandorla_protocol.session.querier import QuerierState
@@ -23,7 +23,7 @@ from ..crypto import workers
 from ..crypto.workers import Workers
 from ..peers import messages
 from ..peers.client import PeerClient
-from ..store import AskedEpoch, IndicatorSet, Store
+from ..store import IndicatorSet, PeerEpoch, Store
 
 _RECORDED: Final = 16_384
 """Matches that are recorded at once, or a page more."""
@@ -57,7 +57,7 @@ class _Blinded:
         return f"_Blinded(indicators={len(self.indicator_ids)})"
 
 
-class QuerierHalf:
+class Querier:
     """This lab's half of one round as the querier."""
 
     def __init__(
@@ -78,7 +78,7 @@ class QuerierHalf:
         self._client = client
         self._max_table = max_table
         self._progress = progress
-        self._source = IndicatorSet.FLAGGED if header.kind is Kind.SHARED else IndicatorSet.OBSERVED
+        self._source = IndicatorSet.FLAGGED if header.kind is RoundKind.SHARED else IndicatorSet.OBSERVED
         self._cursor = 0
         self._loading = asyncio.Lock()
         self._pending: dict[int, _Blinded] = {}
@@ -94,12 +94,12 @@ class QuerierHalf:
         offer = self._holder.offer
         epoch = self._header.epoch(self._holder.lab)
         await self._pool.run(workers.decode_elements, offer.public_key)
-        self._asked = await asyncio.to_thread(self._store.asking.look_up, epoch, offer.public_key)
+        self._asked = await asyncio.to_thread(self._store.querier.look_up, epoch, offer.public_key)
         if offer.table.size > self._max_table:
             raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
         reader = TableReader.resume(self._asked.verified, self._asked.frontier, offer.table)
         count, self._last = await asyncio.to_thread(
-            self._store.asking.count_untagged, self._asked, self._source
+            self._store.querier.count_untagged, self._asked, self._source
         )
         self._state = querier.open_half(self._header, self._lab, count, reader)
 
@@ -109,7 +109,7 @@ class QuerierHalf:
         return self._state
 
     @property
-    def asked(self) -> AskedEpoch:
+    def asked(self) -> PeerEpoch:
         """The peer's epoch in which this half asks; it is stored once the half runs."""
         return self._asked
 
@@ -118,7 +118,7 @@ class QuerierHalf:
 
         Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
         """
-        self._asked = await asyncio.to_thread(self._store.asking.begin, self._asked)
+        self._asked = await asyncio.to_thread(self._store.querier.begin, self._asked)
         await self._drive(await self._step(querier.Started()))
 
     async def _drive(self, tasks: set[asyncio.Task[querier.Event]]) -> None:
@@ -144,7 +144,7 @@ class QuerierHalf:
         for effect in effects:
             match effect:
                 case querier.StageEntries(start, parts):
-                    await asyncio.to_thread(self._store.asking.stage_entries, self._asked, start, parts)
+                    await asyncio.to_thread(self._store.querier.stage_entries, self._asked, start, parts)
                 case querier.AcceptTable(reader):
                     await self._accept(reader)
                 case querier.Blind(index, count):
@@ -158,12 +158,12 @@ class QuerierHalf:
         return tasks
 
     async def _accept(self, reader: TableReader) -> None:
-        self._asked = await asyncio.to_thread(self._store.asking.accept_table, self._asked, reader)
+        self._asked = await asyncio.to_thread(self._store.querier.accept_table, self._asked, reader)
 
     async def _next(self, count: int) -> tuple[list[int], bytes]:
         """Return the indicators of the next chunk, at most `count`: ids, and tokens, joined."""
         ids, tokens = await asyncio.to_thread(
-            self._store.asking.untagged, self._asked, self._source, self._cursor, self._last, count
+            self._store.querier.untagged, self._asked, self._source, self._cursor, self._last, count
         )
         if ids:
             self._cursor = ids[-1]
@@ -196,7 +196,7 @@ class QuerierHalf:
             len(chunk.indicator_ids),
         )
         del self._pending[effect.index]
-        await asyncio.to_thread(self._store.asking.store_tags, self._asked, chunk.indicator_ids, tags, keys)
+        await asyncio.to_thread(self._store.querier.store_tags, self._asked, chunk.indicator_ids, tags, keys)
         return querier.ChunkFinalized(effect.index, effect.evaluated, effect.proof)
 
     async def _read(self, start: int) -> querier.Event:
@@ -249,7 +249,7 @@ class QuerierHalf:
         """Yield own indicators in the peer's table with their labels, and how many labels do not open."""
         found: list[tuple[int, Label]] = []
         unopened = 0
-        for page in self._store.comparing.candidates(self._asked, self._header.kind):
+        for page in self._store.matcher.candidates(self._asked, self._header.kind):
             labels = open_labels(page.sealed, page.label_keys, page.tags, self._asked.epoch, page.version)
             each = zip(page.indicator_ids, labels, strict=True)
             found += [(number, label) for number, label in each if label is not None]

@@ -14,26 +14,26 @@ from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
-from mandorla_protocol.header import Mode, RoundHeader, RoundId
+from mandorla_protocol.header import RoundHeader, RoundId, RoundMode
 from mandorla_protocol.log.entries import RoundClosed
 from mandorla_protocol.session.transcript import CloseStatement
 
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock, Timer, machine_timer
 from ..crypto.workers import Workers
 from ..home.folder import Home
 from ..peers import messages
-from ..peers.card_renewal import Renewal
+from ..peers.card_renewal import CardRenewal
 from ..peers.client import ClientFactory, PeerClient
 from ..peers.policy import Policies
 from ..peers.witness import Witness
 from ..store import Peer, RoundState, Store
-from ..tables.builder import Ready, Tables
+from ..tables.builder import PreparedEpoch, TableBuilder
 from ..telemetry.metrics import Metrics
 from .pace import Pace, of_questions
-from .querier import Findings, Progress, QuerierHalf
-from .round import ActiveRound
-from .standing_querier import StandingHalf
+from .querier import Findings, Progress, Querier
+from .round import Round
+from .standing_querier import StandingQuerier
 from .standing_round import StandingRound
 
 _LOG = structlog.get_logger()
@@ -50,7 +50,7 @@ _KEPT_CLEAR: Final = 10.0
 """Seconds for which no standing round begins where another round is to be."""
 
 
-class OpenRounds:
+class RoundRegistry:
     """The rounds that are open, with what both sides of them need."""
 
     def __init__(
@@ -60,10 +60,10 @@ class OpenRounds:
         pool: Workers,
         witness: Witness,
         clients: ClientFactory,
-        tables: Tables,
-        changes: Changes,
+        tables: TableBuilder,
+        changes: ChangeFeed,
         clock: Clock,
-        renewal: Renewal,
+        renewal: CardRenewal,
         metrics: Metrics,
         timer: Timer = machine_timer,
     ) -> None:
@@ -79,7 +79,7 @@ class OpenRounds:
         self.clock = clock
         self._timer = timer
         self.metrics = metrics
-        self.open: dict[RoundId, ActiveRound] = {}
+        self.open: dict[RoundId, Round] = {}
         # One round at a time with a peer over a collection: two would ask for the same indicators twice.
         self.busy: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._pool = pool
@@ -101,7 +101,7 @@ class OpenRounds:
         if self.stopping:
             raise RoundError(Code.NOT_READY, "the node stops")
 
-    def enter(self, active: ActiveRound) -> None:
+    def enter(self, active: Round) -> None:
         """Take a round among the open ones, which are ended when the node stops, before it is agreed.
 
         Raises RoundError: NOT_READY if the node stops already, WRONG_STATE if the id is an open round's.
@@ -120,7 +120,7 @@ class OpenRounds:
                 # As after a crash: the next start records that it is unconfirmed.
                 _LOG.warning("round left open", code=failed.code.name)
 
-    async def agree(self, active: ActiveRound, encoded: bytes, own: bytes, peers: bytes) -> None:
+    async def agree(self, active: Round, encoded: bytes, own: bytes, peers: bytes) -> None:
         """Record that both labs signed the header of an open round; begin it before anything else is awaited.
 
         Raises RoundError: WRONG_STATE if the id was used before; ROUND_ABORTED if the round was ended
@@ -138,7 +138,7 @@ class OpenRounds:
             await self._record_early_end(active)
             raise RoundError(Code.ROUND_ABORTED, "the round was ended before it began")
 
-    async def _record_agreement(self, active: ActiveRound, encoded: bytes, own: bytes, peers: bytes) -> None:
+    async def _record_agreement(self, active: Round, encoded: bytes, own: bytes, peers: bytes) -> None:
         header, store = active.header, self.store.rounds
         for over in tuple(self._unrecorded):
             # As after a crash: what was to be said of it is lost.
@@ -148,15 +148,15 @@ class OpenRounds:
         if active.ended.is_set():
             await self._record_early_end(active)
 
-    async def _record_early_end(self, active: ActiveRound) -> None:
+    async def _record_early_end(self, active: Round) -> None:
         ended = (active.header.round_id, RoundState.ABORTED, Code.ROUND_ABORTED.name)
         await asyncio.to_thread(self.store.rounds.finish, *ended)
 
-    def lifetime(self, mode: Mode) -> int:
+    def lifetime(self, mode: RoundMode) -> int:
         """Return for how many seconds a round that this lab proposes is to be valid."""
-        return self.policy.lifetime if mode is Mode.BATCH else self.home.settings.watch.lifetime
+        return self.policy.lifetime if mode is RoundMode.BATCH else self.home.settings.watch.lifetime
 
-    async def find(self, peer: Peer, round_id: bytes) -> ActiveRound:
+    async def find(self, peer: Peer, round_id: bytes) -> Round:
         """Return an agreed round with a peer.
 
         Raises RoundError: UNKNOWN_ROUND, NOT_READY while this lab waits for the peer's signature, or the code
@@ -177,19 +177,19 @@ class OpenRounds:
         return active
 
     async def activate(
-        self, header: RoundHeader, peer: Peer, ready: Ready, client: PeerClient, progress: Progress
-    ) -> ActiveRound:
+        self, header: RoundHeader, peer: Peer, ready: PreparedEpoch, client: PeerClient, progress: Progress
+    ) -> Round:
         """Make a round of a header that is acceptable, and plan this lab's half; nothing is stored yet."""
         lab = self.home.card.identity
         beside = (self.store, self._pool)
         planned = (header, lab, *beside, client, self.policy.max_table, progress)
-        if header.mode is Mode.BATCH:
-            half = QuerierHalf(*planned)
+        if header.mode is RoundMode.BATCH:
+            half = Querier(*planned)
             await half.open()
-            return ActiveRound(header, lab, peer, ready, half, client, *beside)
+            return Round(header, lab, peer, ready, half, client, *beside)
         if self.is_kept_clear(peer.lab, header.collection):
             raise RoundError(Code.NOT_READY, "another round is to be")
-        standing = StandingHalf(*planned)
+        standing = StandingQuerier(*planned)
         turn = self._turns[peer.lab, header.collection]
         pace = self._paces.setdefault(
             (peer.lab, header.collection), of_questions(header.other(lab).offer.budget, self._timer.now)
@@ -216,7 +216,7 @@ class OpenRounds:
         """Say whether another round is to be over a collection than a standing one."""
         return asyncio.get_running_loop().time() < self._kept_clear.get((lab, collection), 0.0)
 
-    def begin(self, active: ActiveRound) -> None:
+    def begin(self, active: Round) -> None:
         """Begin this lab's half of a round that both labs have signed."""
         active.begin(self.clock())
         if isinstance(active, StandingRound):
@@ -246,7 +246,7 @@ class OpenRounds:
             for task in late:
                 task.cancel()
 
-    async def abort(self, active: ActiveRound, error: MandorlaError) -> None:
+    async def abort(self, active: Round, error: MandorlaError) -> None:
         """End a round that cannot go on, and tell the peer with a signature, if it listens.
 
         If this lab has signed a commit, the round is unconfirmed instead; if it is over, it stays as it is.
@@ -280,7 +280,7 @@ class OpenRounds:
 
     async def finish(
         self,
-        active: ActiveRound,
+        active: Round,
         state: RoundState,
         code: Code | None = None,
         closed: RoundClosed | None = None,
@@ -295,7 +295,7 @@ class OpenRounds:
         await asyncio.shield(active.ending)
 
     async def _record_end(
-        self, active: ActiveRound, state: RoundState, code: Code | None, closed: RoundClosed | None
+        self, active: Round, state: RoundState, code: Code | None, closed: RoundClosed | None
     ) -> None:
         reason = code.name if code else ""
         try:
@@ -314,10 +314,10 @@ class OpenRounds:
             state.value,
             reason,
             # A standing round takes as long as it may.
-            seconds if header.mode is Mode.BATCH else None,
+            seconds if header.mode is RoundMode.BATCH else None,
         )
 
-    def forget(self, active: ActiveRound) -> None:
+    def forget(self, active: Round) -> None:
         """Let a round go that nobody works on; one without an end gets it when the next is agreed."""
         if active.agreed.is_set() and not active.ended.is_set():
             self._unrecorded.add(active.header.round_id)
@@ -325,13 +325,13 @@ class OpenRounds:
         self.open.pop(active.header.round_id, None)
         active.forgotten.set()
 
-    async def show_log(self, active: ActiveRound) -> None:
+    async def show_log(self, active: Round) -> None:
         """Have the peer cosign what was logged of a round; if it is gone, the next round does it."""
         with contextlib.suppress(MandorlaError, TimeoutError):
             async with asyncio.timeout(LAST_PATIENCE):
                 await self.witness.submit(active.peer, active.client)
 
-    def compare(self, active: ActiveRound) -> asyncio.Task[Findings]:
+    def compare(self, active: Round) -> asyncio.Task[Findings]:
         """Compare in the background, once, and one round of a peer and collection after another.
 
         To be called when the round is over for the peer, so that it cannot tell how long this takes.
@@ -342,11 +342,11 @@ class OpenRounds:
             active.comparison.add_done_callback(self._comparing.discard)
         return active.comparison
 
-    async def compared(self, active: ActiveRound) -> Findings:
+    async def compared(self, active: Round) -> Findings:
         """Wait for the comparison, which goes on if nobody waits any more."""
         return await asyncio.shield(self.compare(active))
 
-    async def _compare_in_turn(self, active: ActiveRound) -> Findings:
+    async def _compare_in_turn(self, active: Round) -> Findings:
         header = active.header
         async with self._turns[active.peer.lab, header.collection]:
             found = await asyncio.to_thread(active.half.compare)
@@ -356,7 +356,7 @@ class OpenRounds:
             self._tell(active, found)
         return found
 
-    def _tell(self, active: ActiveRound, found: Findings) -> None:
+    def _tell(self, active: Round, found: Findings) -> None:
         """Log and count what a comparison found; from any thread."""
         if found.new_matches or not isinstance(active, StandingRound):
             active.log.info("round compared", matches=found.matches, new_matches=found.new_matches)

@@ -11,7 +11,7 @@ from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
-from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Mode, Offer, RoundHeader
+from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader, RoundMode
 from mandorla_protocol.indicators import profiles
 from mandorla_protocol.log.entries import RoundClosed
 from mandorla_protocol.session.transcript import CloseStatement, Outcome
@@ -19,13 +19,13 @@ from mandorla_protocol.session.transcript import CloseStatement, Outcome
 from ..peers import messages
 from ..peers.rate_limits import PeerLimits
 from ..store import Peer, RoundState
-from ..tables.builder import Tables
-from ..tables.offers import Offers
+from ..tables.builder import TableBuilder
+from ..tables.offers import TableOffers
 from ..telemetry.metrics import kind_label
 from . import negotiation
 from .querier import no_progress
-from .registry import PATIENCE, OpenRounds
-from .round import ActiveRound
+from .registry import PATIENCE, RoundRegistry
+from .round import Round
 
 _READY_WAIT: Final = 20.0
 _BUSY_WAIT: Final = 1.0
@@ -36,11 +36,11 @@ _CONTACT: Final = 60
 class Responder:
     """This lab as the one that is asked."""
 
-    def __init__(self, rounds: OpenRounds, tables: Tables, limits: PeerLimits) -> None:
+    def __init__(self, rounds: RoundRegistry, tables: TableBuilder, limits: PeerLimits) -> None:
         self._rounds = rounds
         self._tables = tables
         self._limits = limits
-        self._offers = Offers(tables, rounds.store, rounds.clock)
+        self._offers = TableOffers(tables, rounds.store, rounds.clock)
         self._offered: dict[tuple[LabId, str], Offer] = {}
         self._responding: set[asyncio.Task[None]] = set()
 
@@ -97,7 +97,7 @@ class Responder:
         if header.round_id in self._rounds.open:
             raise RoundError(Code.WRONG_STATE, "the round is open")
         busy = self._rounds.busy[key]
-        if header.mode is Mode.BATCH:
+        if header.mode is RoundMode.BATCH:
             self._rounds.make_way(*key)
         await self._give_up_rounds_of(peer, header.collection)
         try:
@@ -141,7 +141,7 @@ class Responder:
                 if active.half_complete:
                     self._rounds.compare(active)
 
-    async def _respond(self, active: ActiveRound, busy: asyncio.Lock) -> None:
+    async def _respond(self, active: Round, busy: asyncio.Lock) -> None:
         """Run this lab's half of a round that it joined, and wait for the initiator to close it."""
         try:
             await self._until_closed(active)
@@ -154,7 +154,7 @@ class Responder:
             busy.release()
             await active.client.close()
 
-    async def _until_closed(self, active: ActiveRound) -> None:
+    async def _until_closed(self, active: Round) -> None:
         try:
             await active.complete()
             async with asyncio.timeout(PATIENCE):
@@ -190,7 +190,7 @@ class Responder:
             encoded_statement=encoded, signature=signatures.sign(self._rounds.home.identity, encoded)
         )
 
-    async def _accept_close(self, active: ActiveRound, request: exchange_pb2.CloseRequest) -> None:
+    async def _accept_close(self, active: Round, request: exchange_pb2.CloseRequest) -> None:
         statement = CloseStatement.decode(request.encoded_statement)
         encoded = statement.encode()
         peer_signature = signatures.verify(active.peer.lab, encoded, request.signature)

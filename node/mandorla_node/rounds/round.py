@@ -27,9 +27,9 @@ from ..crypto.workers import Workers
 from ..peers import messages
 from ..peers.client import PeerClient
 from ..store import Peer, RoundState, Store, StoredChunk
-from ..tables.builder import Ready
+from ..tables.builder import PreparedEpoch
 from ..telemetry.metrics import kind_label
-from .querier import Findings, QuerierHalf
+from .querier import Findings, Querier
 
 _LOG = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Answer:
     proof: bytes
 
 
-class ActiveRound:
+class Round:
     """One round between this lab and a peer."""
 
     def __init__(
@@ -50,8 +50,8 @@ class ActiveRound:
         header: RoundHeader,
         lab: LabId,
         peer: Peer,
-        ready: Ready,
-        half: QuerierHalf,
+        ready: PreparedEpoch,
+        half: Querier,
         client: PeerClient,
         store: Store,
         pool: Workers,
@@ -213,14 +213,14 @@ class ActiveRound:
             case holder.CheckElements(index, blinded):
                 self._decoded[index] = await self._pool.run(workers.decode_elements, blinded)
             case holder.Charge(index, request, count):
-                charge = self._store.holding.charge
+                charge = self._store.holder.charge
                 await asyncio.to_thread(charge, self._ready.held, self.header.round_id, index, request, count)
             case holder.Evaluate(index, request, _):
                 nonce = proof_nonce(self._ready.seed, self._ready.held.epoch, request)
                 evaluated, proof = await self._pool.run(
                     workers.evaluate_and_prove, self._ready.keys, self._decoded.pop(index), nonce
                 )
-                return holder.ChunkEvaluated(index, evaluated, proof)
+                return holder.EvaluationDone(index, evaluated, proof)
             case holder.StoreAnswer(index, request, evaluated, proof):
                 chunk = StoredChunk(request, evaluated, proof, self._asked[index])
                 keep = self._store.rounds.store_answer
@@ -238,7 +238,7 @@ class ActiveRound:
         for effect in effects:
             if isinstance(effect, holder.ReplyPage):
                 parts = await asyncio.to_thread(
-                    self._store.holding.entries, self._ready.held, effect.start, effect.limit
+                    self._store.holder.entries, self._ready.held, effect.start, effect.limit
                 )
         return messages.parts_to(parts)
 
@@ -274,5 +274,5 @@ class ActiveRound:
 
     def record_sightings(self, tags: Sequence[Tag]) -> None:
         """Record which flagged indicators the peer reports to have met."""
-        ids = self._store.holding.indicators_behind(self._ready.held, tags)
+        ids = self._store.holder.indicators_behind(self._ready.held, tags)
         self._store.matches.record_sightings(self.peer.lab, self.header.round_id, ids)

@@ -9,26 +9,26 @@ from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
 from ..core.clock import Clock
 from ..peers import messages
 from ..peers.admission import Context, caller
-from ..peers.card_renewal import Renewal
+from ..peers.card_renewal import CardRenewal
 from ..peers.rate_limits import PeerLimits
 from ..peers.witness import Witness
-from .registry import OpenRounds
+from .registry import RoundRegistry
 from .responder import Responder
 
 _ELEMENT_SIZE = 32
 
 
-class Exchange(exchange_pb2_grpc.ExchangeServicer):
+class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
     """Hand each call to the round that it belongs to. `Admission` has let the caller in."""
 
     def __init__(
         self,
-        rounds: OpenRounds,
+        rounds: RoundRegistry,
         responder: Responder,
         witness: Witness,
         limits: PeerLimits,
         clock: Clock,
-        renewal: Renewal,
+        renewal: CardRenewal,
     ) -> None:
         self._rounds = rounds
         self._responder = responder

@@ -16,7 +16,7 @@ from typing import Final
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.errors import Code, RoundError
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.labels import Label, LabelKey, open_labels
 from mandorla_protocol.session import querier
 from mandorla_protocol.session.announcement import Announcement
@@ -24,12 +24,12 @@ from mandorla_protocol.session.querier import Phase
 from mandorla_protocol.sizes import STANDING_SMALLEST, size_class
 from mandorla_protocol.table import TableEntry, TablePart, TableReader
 
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..core.clock import Timer
-from ..store.live_matcher import Found, Standing
+from ..store.live_matcher import Found, LiveMatcher
 from ..store.querier import Arrivals
-from .pace import SOON, Pace
-from .querier import Findings, QuerierHalf
+from .pace import NEGLIGIBLE_WAIT, Pace
+from .querier import Findings, Querier
 
 SUBSCRIBED: Final = 20.0
 """Seconds for which a holder keeps an answer back while nothing is new."""
@@ -54,12 +54,12 @@ class _Fresh:
         return f"_Fresh(until={self.until}, version={self.version})"
 
 
-class StandingHalf(QuerierHalf):
+class StandingQuerier(Querier):
     """This lab's half of one standing round as the querier."""
 
     def stand(
         self,
-        changes: Changes,
+        changes: ChangeFeed,
         turn: asyncio.Lock,
         delay: float,
         pace: Pace,
@@ -94,7 +94,7 @@ class StandingHalf(QuerierHalf):
 
     async def open(self) -> None:
         """Plan the half, as in a batch round; what is observed from here on comes later."""
-        self._seen = self._fresh.until = await asyncio.to_thread(self._store.asking.last_observed)
+        self._seen = self._fresh.until = await asyncio.to_thread(self._store.querier.last_observed)
         await super().open()
 
     async def run(self) -> None:
@@ -124,14 +124,14 @@ class StandingHalf(QuerierHalf):
         await asyncio.shield(driving)
         await self._queue.join()
         self._state, _ = querier.step(self._state, querier.Leaving())
-        await asyncio.to_thread(self._store.asking.leave, self._asked)
+        await asyncio.to_thread(self._store.querier.leave, self._asked)
 
     def is_behind(self, until: int) -> bool:
         """Say whether something that was observed by a change has still to be compared.
 
         What the pace holds back is not: it is asked about when there is something to spend.
         """
-        held_back = self.processed >= self._seen and self._pace.wait > SOON
+        held_back = self.processed >= self._seen and self._pace.wait > NEGLIGIBLE_WAIT
         return self.processed < until and not held_back
 
     def _sources(self) -> set[asyncio.Task[querier.Event]]:
@@ -207,9 +207,9 @@ class StandingHalf(QuerierHalf):
             # What is observed while this lab has asked too much already is asked about together.
             await self._timer.sleep(self._pace.wait)
             seen = self._changes.observed.count
-            until = await asyncio.to_thread(self._store.asking.last_observed)
+            until = await asyncio.to_thread(self._store.querier.last_observed)
             if until > self._seen:
-                found = await asyncio.to_thread(self._store.asking.arrivals, self._asked, self._seen, until)
+                found = await asyncio.to_thread(self._store.querier.arrivals, self._asked, self._seen, until)
                 if found.indicator_ids:
                     padded = size_class(len(found.indicator_ids), STANDING_SMALLEST)
                     if sum(self._state.counts) + padded > self._holder.offer.cap:
@@ -233,7 +233,7 @@ class StandingHalf(QuerierHalf):
 
     async def _accept(self, reader: TableReader) -> None:
         standing = self._state.phase is Phase.STANDING
-        accept = self._store.asking.accept_table
+        accept = self._store.querier.accept_table
         self._asked = await asyncio.to_thread(accept, self._asked, reader, standing)
         fresh, self._fresh = self._fresh, _Fresh()
         fresh.version = reader.version
@@ -245,7 +245,7 @@ class StandingHalf(QuerierHalf):
 
     async def _match(self) -> None:
         """Compare everything once, and then what is new: never in the way of a message."""
-        index: Standing | None = None
+        index: LiveMatcher | None = None
         while True:
             fresh = await self._queue.get()
             try:
@@ -261,7 +261,7 @@ class StandingHalf(QuerierHalf):
             self.compared_version = max(self.compared_version, version)
             self._changes.kept_up.notify()
 
-    async def _compare_all(self) -> tuple[Standing, int, int]:
+    async def _compare_all(self) -> tuple[LiveMatcher, int, int]:
         """Compare as after a batch round; return what later steps need, and what this was up to.
 
         That is a change of the observed set, and a version of the peer's table.
@@ -275,18 +275,18 @@ class StandingHalf(QuerierHalf):
             asked = self._asked
             self._findings = await asyncio.to_thread(super().compare)
             self._tell(self._findings)
-            index = await asyncio.to_thread(self._store.standing, asked)
+            index = await asyncio.to_thread(self._store.live_matcher, asked)
             await asyncio.to_thread(self._end_revoked, index)
         self._changes.tell(None)
         self.caught_up.set()
         return index, until, asked.verified.version
 
-    def _end_revoked(self, index: Standing) -> None:
+    def _end_revoked(self, index: LiveMatcher) -> None:
         """End what `shared` rounds found and the table has revoked since."""
-        if revoked := index.revoked(self._store.matches.indicators(self._holder.lab, Kind.SHARED)):
+        if revoked := index.revoked(self._store.matches.indicators(self._holder.lab, RoundKind.SHARED)):
             self._record(Found([], revoked))
 
-    def _take_in(self, index: Standing, fresh: _Fresh) -> set[int]:
+    def _take_in(self, index: LiveMatcher, fresh: _Fresh) -> set[int]:
         """Record what is new; return the indicators of which other things are known now."""
         changed = set(fresh.indicator_ids)
         for leaf, parts in fresh.pages:

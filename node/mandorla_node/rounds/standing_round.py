@@ -11,12 +11,12 @@ from mandorla_protocol.session import holder
 from mandorla_protocol.session.announcement import Announcement
 from mandorla_protocol.sizes import STANDING_SMALLEST
 
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..core.clock import Timer
-from ..tables.builder import Ready, Tables
+from ..tables.builder import PreparedEpoch, TableBuilder
 from . import pace as pace_of
-from .round import ActiveRound
-from .standing_querier import SUBSCRIBED, StandingHalf
+from .round import Round
+from .standing_querier import SUBSCRIBED, StandingQuerier
 
 _GATHERED: Final = 0.05
 """Seconds for which the holder gathers what is flagged into one version."""
@@ -25,12 +25,12 @@ _EXPIRED: Final = 5.0
 """Seconds between two looks for labels that have expired."""
 
 
-class StandingRound(ActiveRound):
+class StandingRound(Round):
     """One standing round between this lab and a peer."""
 
-    half: StandingHalf
+    half: StandingQuerier
 
-    def publish_with(self, tables: Tables, changes: Changes, timer: Timer) -> None:
+    def publish_with(self, tables: TableBuilder, changes: ChangeFeed, timer: Timer) -> None:
         """Say where the table of this lab comes from, what tells that it may have changed, and a timer."""
         self._tables = tables
         self._changes = changes
@@ -83,7 +83,7 @@ class StandingRound(ActiveRound):
         pace = pace_of.of_versions(self._timer.now)
         while True:
             seen = self._changes.flagged.count
-            ready: Ready = await self._tables.prepare(self.peer.lab, collection, STANDING_SMALLEST)
+            ready: PreparedEpoch = await self._tables.prepare(self.peer.lab, collection, STANDING_SMALLEST)
             if ready.held.epoch != self._ready.held.epoch:
                 # The key has ended, and the next round is under the next one.
                 return

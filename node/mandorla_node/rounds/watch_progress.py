@@ -12,19 +12,19 @@ from typing import TypeAlias
 
 from mandorla_protocol.epochs import LabId
 
-from ..core.change_feed import Changes
+from ..core.change_feed import ChangeFeed
 from ..store import Store
-from .registry import OpenRounds
+from .registry import RoundRegistry
 from .standing_round import StandingRound
 
 Watch: TypeAlias = tuple[LabId, str]
 """A peer and a collection."""
 
 
-class KeepingUp:
+class WatchProgress:
     """Waits for rounds that stand, those to come too; how long is up to the caller."""
 
-    def __init__(self, store: Store, rounds: OpenRounds, changes: Changes) -> None:
+    def __init__(self, store: Store, rounds: RoundRegistry, changes: ChangeFeed) -> None:
         self._store = store
         self._rounds = rounds
         self._changes = changes
@@ -43,7 +43,7 @@ class KeepingUp:
 
         What the pace of asking holds back is left out (SPEC 19.3).
         """
-        observed = await asyncio.to_thread(self._store.asking.last_observed)
+        observed = await asyncio.to_thread(self._store.querier.last_observed)
         for watch, version in versions.items():
 
             def is_done(standing: StandingRound, version: int = version) -> bool:

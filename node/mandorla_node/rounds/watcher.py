@@ -13,12 +13,12 @@ import structlog
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 
 from ..config.settings import WatchPolicy
 from ..store import RoundState
 from .initiator import Initiator
-from .registry import OpenRounds
+from .registry import RoundRegistry
 
 _LOG = structlog.get_logger()
 
@@ -37,10 +37,10 @@ _STOOD: Final = 10.0
 """Seconds after which a round that stood, and failed, was no vain attempt."""
 
 
-class Watching:
+class Watcher:
     """Keep a standing round open with each pinned peer, for each collection of the policy."""
 
-    def __init__(self, rounds: OpenRounds, initiator: Initiator, policy: WatchPolicy) -> None:
+    def __init__(self, rounds: RoundRegistry, initiator: Initiator, policy: WatchPolicy) -> None:
         self._rounds = rounds
         self._initiator = initiator
         self._policy = policy
@@ -74,7 +74,7 @@ class Watching:
             for peer in peers
             for collection in self._policy.collections
             if not (peer.caught or peer.paused_at)
-            and Kind.WATCH in self._rounds.policies.of(peer.name, collection.value).kinds
+            and RoundKind.WATCH in self._rounds.policies.of(peer.name, collection.value).kinds
         }
         for key in self._kept.keys() - wanted.keys():
             self._kept.pop(key).cancel()

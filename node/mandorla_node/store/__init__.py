@@ -10,26 +10,25 @@ from pathlib import Path
 from ..core.clock import Clock
 from ..crypto.vault import Vault
 from .database import Database, WriteObserver
-from .holder import Additions, FlagState, HeldEpoch, Holding
+from .holder import Additions, FlagState, HeldEpoch, HolderStore
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Whereabouts
-from .labels import Said
-from .live_matcher import Standing
+from .labels import LabelStore
+from .live_matcher import LiveMatcher
 from .log import Log, Submitted, Witnessed
-from .matcher import Candidates, Comparing
+from .matcher import Candidates, Matcher
 from .matches import Matches, MatchRecord
 from .notices import Notices
 from .overview import Backlog, Overview, StoreState
-from .peer_epoch import AskedEpoch
+from .peer_epoch import PeerEpoch
 from .peers import Peer, Peers
-from .querier import Asking
-from .restoration import Restoring
-from .retention import Forgotten, Retaining
+from .querier import QuerierStore
+from .restoration import Restoration
+from .retention import Forgotten, Retention
 from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
 from .version_builder import OwnedPart
 
 __all__ = [
     "Additions",
-    "AskedEpoch",
     "Backlog",
     "Candidates",
     "FlagState",
@@ -41,6 +40,7 @@ __all__ = [
     "MatchRecord",
     "OwnedPart",
     "Peer",
+    "PeerEpoch",
     "RoundRecord",
     "RoundState",
     "Store",
@@ -58,19 +58,19 @@ class Store:
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database = database
-        self._said = said = Said(vault)
+        self._said = said = LabelStore(vault)
         self.peers = Peers(database, clock)
         self.indicators = Indicators(database, clock)
-        self.holding = Holding(database, vault, clock)
-        self.asking = Asking(database, said)
-        self.comparing = Comparing(database, said)
+        self.holder = HolderStore(database, vault, clock)
+        self.querier = QuerierStore(database, said)
+        self.matcher = Matcher(database, said)
         self.rounds = Rounds(database, clock)
         self.matches = Matches(database, said, clock)
         self.notices = Notices(database, clock)
         self.log = Log(database, clock)
         self.overview = Overview(database, clock)
-        self.restoring = Restoring(database, clock)
-        self.retaining = Retaining(database, clock)
+        self.restoration = Restoration(database, clock)
+        self.retention = Retention(database, clock)
 
     @classmethod
     def open(cls, path: Path, vault: Vault, clock: Clock, url: str = "", alone: bool = False) -> Store:
@@ -83,9 +83,9 @@ class Store:
         """
         return cls(Database(path, url, alone), vault, clock)
 
-    def standing(self, asked: AskedEpoch) -> Standing:
+    def live_matcher(self, asked: PeerEpoch) -> LiveMatcher:
         """Bring an epoch's own tags and the peer's table into memory, for a round that stands."""
-        return Standing(self._database, asked, self._said)
+        return LiveMatcher(self._database, asked, self._said)
 
     def observe_writes(self, observer: WriteObserver) -> None:
         """Tell somebody how every write goes, from now on."""

@@ -27,13 +27,13 @@ from sqlalchemy import (
 )
 
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.header import Kind, RoundId
+from mandorla_protocol.header import RoundId, RoundKind
 from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label
 
 from .backends import upsert
 from .bulk import insert_rows
-from .labels import Said
+from .labels import LabelStore
 from .match_events import holds, next_event
 from .schema import GROUP_MATCHES, GROUP_MEMBERS, GROUPS, INDICATORS, PARTIAL_MATCHES
 
@@ -95,9 +95,9 @@ def parts(connection: Connection, target: str, collection: str, indicator_ids: S
 
 def record_parts(
     connection: Connection,
-    said: Said,
+    said: LabelStore,
     peer: LabId,
-    kind: Kind,
+    kind: RoundKind,
     round_id: RoundId,
     found: Sequence[tuple[int, Label]],
 ) -> None:
@@ -113,7 +113,13 @@ def record_parts(
 
 
 def settle(
-    connection: Connection, peer: LabId, kind: Kind, target: str, collection: str, round_id: RoundId, now: int
+    connection: Connection,
+    peer: LabId,
+    kind: RoundKind,
+    target: str,
+    collection: str,
+    round_id: RoundId,
+    now: int,
 ) -> tuple[int, int]:
     """Match the groups of which a round found enough, and end the other matches of the collection.
 
@@ -188,7 +194,7 @@ def _grouped_types(collection: str) -> list[str]:
 
 
 def _match_groups(
-    peer: LabId, kind: Kind, target: str, round_id: RoundId, now: int, event: int, dialect: str
+    peer: LabId, kind: RoundKind, target: str, round_id: RoundId, now: int, event: int, dialect: str
 ) -> Insert:
     """Say that the groups match of which the round found as many parts as their type needs.
 

@@ -40,7 +40,7 @@ from .log import append
 from .rounds import RoundState
 from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, INDICATORS, RESTORES, ROUNDS
 from .table_pages import entries_from_leaf, insert_owned, read_parts
-from .version_builder import OWNER_SIZE, OwnedPart, Staging
+from .version_builder import OWNER_SIZE, OwnedPart, VersionBuilder
 
 _INDICATOR = (INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
 _LABEL = (
@@ -92,7 +92,7 @@ class Additions(NamedTuple):
         return f"Additions(indicators={len(self.indicator_ids)})"
 
 
-class Holding:
+class HolderStore:
     """Key epochs and tag tables, by querier and collection."""
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
@@ -284,9 +284,9 @@ class Holding:
             ).all()
         return [row[0] for row in rows], tokens_of(row[1:] for row in rows)
 
-    def staging(self, held: HeldEpoch) -> Staging:
+    def staging(self, held: HeldEpoch) -> VersionBuilder:
         """Begin the table's next version."""
-        return Staging(self._database.folder, held.commitment.version + 1)
+        return VersionBuilder(self._database.folder, held.commitment.version + 1)
 
     def add_page(self, held: HeldEpoch, leaf: int, page: OwnedPart) -> None:
         """Keep a page of the version that is being prepared; it is in the table once that is published."""

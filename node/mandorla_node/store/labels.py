@@ -12,14 +12,14 @@ from mandorla_protocol.encoding import Writer
 from mandorla_protocol.labels import PADDED_LABEL_SIZE, Label
 
 from ..crypto.vault import Vault
-from .peer_epoch import AskedEpoch
+from .peer_epoch import PeerEpoch
 
 _PLACE: Final = b"label"
 _IN_THE_CLEAR: Final = Writer("mandorla/v1 label").finish()
 """How a label begins that was kept before labels were sealed."""
 
 
-class Said:
+class LabelStore:
     """Seal and open what the store keeps of peers' labels."""
 
     def __init__(self, vault: Vault) -> None:
@@ -43,7 +43,7 @@ class Said:
             (kept,) = self._vault.open_rows([(kept, _PLACE)])
         return Label.decode(kept.ljust(PADDED_LABEL_SIZE, b"\x00"))
 
-    def masked(self, asked: AskedEpoch, indicator_ids: NDArray[np.int64], label_keys: bytes) -> bytes:
+    def masked(self, asked: PeerEpoch, indicator_ids: NDArray[np.int64], label_keys: bytes) -> bytes:
         """Hide the label keys of indicators in an epoch, joined, or show them again; ids ascend.
 
         An indicator's key in an epoch is one value, whenever it is computed: so its mask may be one, too.

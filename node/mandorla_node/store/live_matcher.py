@@ -18,8 +18,8 @@ from mandorla_protocol.labels import TAG_SIZE, LabelKey, Tag
 from mandorla_protocol.table import Operation, TableEntry, TablePart
 
 from .database import Database
-from .labels import Said
-from .peer_epoch import AskedEpoch
+from .labels import LabelStore
+from .peer_epoch import PeerEpoch
 from .schema import OBSERVED, OWN_TAGS, PEER_PAGES
 
 _ROWS: Final = 16_384
@@ -77,13 +77,13 @@ class Found(NamedTuple):
         return f"Found(added={len(self.added)}, revoked={len(self.revoked)})"
 
 
-class Standing:
+class LiveMatcher:
     """An epoch's own tags and the peer's table, in memory, for as long as a `watch` stands.
 
     They take 16 bytes for each own tag and each entry. Threads may call this side by side.
     """
 
-    def __init__(self, database: Database, asked: AskedEpoch, said: Said) -> None:
+    def __init__(self, database: Database, asked: PeerEpoch, said: LabelStore) -> None:
         self._database = database
         self._asked = asked
         self._said = said
@@ -165,7 +165,7 @@ def _prefixes(tags: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(tags, _PREFIX)[:: TAG_SIZE // 8].astype(np.uint64)
 
 
-def _own_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
+def _own_index(connection: Connection, asked: PeerEpoch) -> PrefixIndex:
     result = connection.execution_options(yield_per=_ROWS).execute(
         select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag).where(
             OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= asked.halves
@@ -179,7 +179,7 @@ def _own_index(connection: Connection, asked: AskedEpoch) -> PrefixIndex:
     return PrefixIndex(np.concatenate(prefixes), np.concatenate(numbers))
 
 
-def _table_index(connection: Connection, asked: AskedEpoch) -> tuple[PrefixIndex, NDArray[np.uint64]]:
+def _table_index(connection: Connection, asked: PeerEpoch) -> tuple[PrefixIndex, NDArray[np.uint64]]:
     """Return the index of a verified table, and the prefixes of its revocations."""
     pages = connection.execution_options(yield_per=1).execute(
         select(PEER_PAGES.c.leaf, PEER_PAGES.c.operations, PEER_PAGES.c.tags)

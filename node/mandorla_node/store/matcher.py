@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.labels import LABEL_KEY_SIZE, SEALED_LABEL_SIZE, TAG_SIZE
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.table import Operation, TablePart
 
 from .database import Database
-from .labels import Said
-from .peer_epoch import AskedEpoch
+from .labels import LabelStore
+from .peer_epoch import PeerEpoch
 from .schema import ASKED_EPOCHS, FLAGGED, OBSERVED, OWN_TAGS, PEER_PAGES
 
 _ROWS = 16_384
@@ -48,14 +48,14 @@ class _Own(NamedTuple):
         return f"_Own(tags={len(self.tags)})"
 
 
-class Comparing:
+class Matcher:
     """What the verified tables of peers say of this lab's indicators."""
 
-    def __init__(self, database: Database, said: Said) -> None:
+    def __init__(self, database: Database, said: LabelStore) -> None:
         self._database = database
         self._said = said
 
-    def candidates(self, asked: AskedEpoch, kind: Kind) -> Iterator[Candidates]:
+    def candidates(self, asked: PeerEpoch, kind: RoundKind) -> Iterator[Candidates]:
         """Yield what a peer's verified table says of this lab's flagged or observed indicators.
 
         Each comes once, with its newest entry; one that was revoked is left out. Memory holds 100 bytes or so
@@ -74,8 +74,8 @@ class Comparing:
                 yield _found_on(part, own, positions, places[positions])
 
 
-def _own_tags(connection: Connection, asked: AskedEpoch, kind: Kind, said: Said) -> _Own:
-    members = FLAGGED if kind is Kind.SHARED else OBSERVED
+def _own_tags(connection: Connection, asked: PeerEpoch, kind: RoundKind, said: LabelStore) -> _Own:
+    members = FLAGGED if kind is RoundKind.SHARED else OBSERVED
     halves = select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == asked.id).scalar_subquery()
     result = connection.execution_options(yield_per=_ROWS).execute(
         select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag, OWN_TAGS.c.label_key)
@@ -95,7 +95,7 @@ def _own_tags(connection: Connection, asked: AskedEpoch, kind: Kind, said: Said)
 
 
 def _newest_entries(
-    connection: Connection, asked: AskedEpoch, own: _Own
+    connection: Connection, asked: PeerEpoch, own: _Own
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find, for each own tag, the page of its newest entry, and the place there; -1 if none adds it."""
     leaves, places = np.full(len(own.tags), -1, np.int64), np.zeros(len(own.tags), np.int64)
@@ -120,7 +120,7 @@ def _newest_entries(
     return leaves, places
 
 
-def _page(connection: Connection, asked: AskedEpoch, leaf: int) -> TablePart:
+def _page(connection: Connection, asked: PeerEpoch, leaf: int) -> TablePart:
     columns = (PEER_PAGES.c.version, PEER_PAGES.c.operations, PEER_PAGES.c.tags, PEER_PAGES.c.sealed)
     page = select(*columns).where(PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf == leaf)
     return TablePart(*connection.execute(page).one())

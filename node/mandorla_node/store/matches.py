@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.header import Kind, RoundId
+from mandorla_protocol.header import RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Tag
 
@@ -40,9 +40,9 @@ from .backends import upsert
 from .bulk import insert_rows
 from .database import Database
 from .indicators import IS_INDICATOR, IndicatorSet, of_indicator
-from .labels import Said
+from .labels import LabelStore
 from .match_events import holds, next_event
-from .peer_epoch import AskedEpoch
+from .peer_epoch import PeerEpoch
 from .schema import (
     GROUP_MATCHES,
     GROUP_MEMBERS,
@@ -56,7 +56,7 @@ from .schema import (
 )
 
 _PAGE = 4096
-_KINDS = [int(kind) for kind in Kind]
+_KINDS = [int(kind) for kind in RoundKind]
 _MATCH = (
     "event",
     "indicator_id",
@@ -82,7 +82,7 @@ class MatchRecord:
     value: str = field(repr=False)
     peer: LabId
     peer_name: str
-    kind: Kind
+    kind: RoundKind
     label: Label
     round_id: RoundId
     first_matched: int
@@ -95,7 +95,7 @@ class MatchRecord:
 class Matches:
     """What matched whom."""
 
-    def __init__(self, database: Database, said: Said, clock: Clock) -> None:
+    def __init__(self, database: Database, said: LabelStore, clock: Clock) -> None:
         self._database = database
         self._said = said
         self._clock = clock
@@ -103,7 +103,7 @@ class Matches:
     def record(
         self,
         peer: LabId,
-        kind: Kind,
+        kind: RoundKind,
         collection: str,
         round_id: RoundId,
         found: Sequence[tuple[int, Label]],
@@ -135,7 +135,7 @@ class Matches:
             began = select(func.count()).select_from(MATCHES).where(MATCHES.c.event >= first)
             return len(alone), int(connection.scalar(began) or 0)
 
-    def conclude(self, peer: LabId, kind: Kind, collection: str, round_id: RoundId) -> tuple[int, int]:
+    def conclude(self, peer: LabId, kind: RoundKind, collection: str, round_id: RoundId) -> tuple[int, int]:
         """Match groups, and end the matches of a collection that a round did not find again.
 
         Return how many groups match, and how many of them did not before.
@@ -161,7 +161,7 @@ class Matches:
     def renew(
         self,
         peer: LabId,
-        kind: Kind,
+        kind: RoundKind,
         collection: str,
         round_id: RoundId,
         found: Sequence[tuple[int, Label]],
@@ -194,7 +194,7 @@ class Matches:
             _, new_groups = groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
         return matches, new + new_groups
 
-    def indicators(self, peer: LabId, kind: Kind) -> set[int]:
+    def indicators(self, peer: LabId, kind: RoundKind) -> set[int]:
         """Return the ids of indicators that match with a peer in a kind of round, or count in groups."""
         alone, parts = (
             select(table.c.indicator_id).where(table.c.peer == peer, table.c.kind == int(kind))
@@ -213,7 +213,7 @@ class Matches:
                 total += int(connection.scalar(statement) or 0)
         return total
 
-    def all(self, peer: str | None = None, kind: Kind | None = None) -> Iterator[list[MatchRecord]]:
+    def all(self, peer: str | None = None, kind: RoundKind | None = None) -> Iterator[list[MatchRecord]]:
         """Yield the matches with pinned peers that hold, by page, in the order in which they began."""
         streams = [
             self._stream(records, table)
@@ -258,7 +258,7 @@ class Matches:
             (_record(row, self._said) for row in rows), key=lambda one: (one.peer_name, one.kind, one.group)
         )
 
-    def tags_of(self, asked: AskedEpoch, round_id: RoundId) -> list[Tag]:
+    def tags_of(self, asked: PeerEpoch, round_id: RoundId) -> list[Tag]:
         """Return the tags that a round matched, those of groups that match included, by their values."""
         alone, parts, matching = (
             and_(table.c.peer == asked.epoch.holder, table.c.kind.in_(_KINDS), table.c.round_id == round_id)
@@ -307,9 +307,9 @@ def _match_again(dialect: str) -> Insert:
     )
 
 
-def _target(kind: Kind) -> str:
+def _target(kind: RoundKind) -> str:
     """Return the set whose indicators a kind of round compares."""
-    return (IndicatorSet.FLAGGED if kind is Kind.SHARED else IndicatorSet.OBSERVED).value
+    return (IndicatorSet.FLAGGED if kind is RoundKind.SHARED else IndicatorSet.OBSERVED).value
 
 
 @lru_cache(maxsize=1)
@@ -367,13 +367,13 @@ def _of_anyone(records: Select[tuple[object, ...]], table: Table) -> Select[tupl
     return records.where(table.c.peer.in_(select(PEERS.c.lab)), table.c.kind.in_(_KINDS))
 
 
-def _record(row: Row[tuple[object, ...]], said: Said) -> MatchRecord:
+def _record(row: Row[tuple[object, ...]], said: LabelStore) -> MatchRecord:
     return MatchRecord(
         type=row.type,
         value=row.value,
         peer=LabId(row.peer),
         peer_name=row.peer_name,
-        kind=Kind(row.kind),
+        kind=RoundKind(row.kind),
         label=said.opened(row.label),
         round_id=RoundId(row.round_id),
         first_matched=row.first_matched,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.indicators import REGISTRY
 from mandorla_protocol.merkle import Frontier
 
@@ -47,7 +47,7 @@ class HeldState:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedState:
+class PeerEpochState:
     """The newest key epoch of a peer's in which this lab asks, and how far its table was read."""
 
     id: int
@@ -68,9 +68,9 @@ class PeerState:
 
     peer: Peer
     held: tuple[HeldState, ...]
-    asked: tuple[AskedState, ...]
+    asked: tuple[PeerEpochState, ...]
     charged: Mapping[str, int]
-    matches: Mapping[Kind, int]
+    matches: Mapping[RoundKind, int]
     sightings: int
     cosigned: int
 
@@ -188,7 +188,7 @@ class Overview:
         return states
 
     def _unpublished(self, connection: Connection, epoch_id: int, collection: str) -> int:
-        """Count what `Holding.additions` and `Holding.revocations` would bring into the next version."""
+        """Count the entries that the next version would add and revoke, as `HolderStore` reads them."""
         covered = connection.execute(
             select(HELD_EPOCHS.c.covered_change, HELD_EPOCHS.c.covered_time).where(
                 HELD_EPOCHS.c.id == epoch_id
@@ -215,14 +215,14 @@ class Overview:
         )
 
 
-def _asked(connection: Connection) -> dict[LabId, list[AskedState]]:
-    newest: dict[tuple[LabId, str], AskedState] = {}
+def _asked(connection: Connection) -> dict[LabId, list[PeerEpochState]]:
+    newest: dict[tuple[LabId, str], PeerEpochState] = {}
     for row in connection.execute(select(ASKED_EPOCHS).order_by(ASKED_EPOCHS.c.number)):
         size = Frontier.decode(row.frontier).size
-        newest[LabId(row.holder), row.collection] = AskedState(
+        newest[LabId(row.holder), row.collection] = PeerEpochState(
             row.id, row.collection, row.number, row.table_version, size
         )
-    states: dict[LabId, list[AskedState]] = defaultdict(list)
+    states: dict[LabId, list[PeerEpochState]] = defaultdict(list)
     for (lab, _), state in sorted(newest.items()):
         states[lab].append(state)
     return states
@@ -256,12 +256,12 @@ def _charged(connection: Connection) -> dict[LabId, dict[str, int]]:
     return charged
 
 
-def _matches(connection: Connection, now: int) -> dict[LabId, dict[Kind, int]]:
-    matches: dict[LabId, dict[Kind, int]] = defaultdict(lambda: dict.fromkeys(Kind, 0))
+def _matches(connection: Connection, now: int) -> dict[LabId, dict[RoundKind, int]]:
+    matches: dict[LabId, dict[RoundKind, int]] = defaultdict(lambda: dict.fromkeys(RoundKind, 0))
     for table in (MATCHES, GROUP_MATCHES):
         holding = select(table.c.peer, table.c.kind, func.count().label("members")).where(holds(table, now))
         for row in connection.execute(holding.group_by(table.c.peer, table.c.kind)):
-            matches[LabId(row.peer)][Kind(row.kind)] += row.members
+            matches[LabId(row.peer)][RoundKind(row.kind)] += row.members
     return matches
 
 
@@ -272,7 +272,7 @@ def _by_peer(
     return {LabId(row.peer): int(row.value) for row in rows}
 
 
-def _id_of(states: Iterable[HeldState] | Iterable[AskedState], collection: str) -> int:
+def _id_of(states: Iterable[HeldState] | Iterable[PeerEpochState], collection: str) -> int:
     """Return the id of the newest epoch of a collection; 0, which no epoch has, if there is none."""
     return max((state.id for state in states if state.collection == collection), default=0)
 

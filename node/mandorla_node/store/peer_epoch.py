@@ -11,7 +11,7 @@ from mandorla_protocol.table import TableCommitment
 
 
 @dataclass(frozen=True, slots=True)
-class AskedEpoch:
+class PeerEpoch:
     """A peer's key epoch, and how far its table was read and verified. `id` is 0 until it is stored.
 
     `halves` counts those that are done; what the one that runs brings does not count until it is.

@@ -35,8 +35,8 @@ from mandorla_protocol.table import TableCommitment, TablePart, TableReader
 from .bulk import insert_rows
 from .database import Database
 from .indicators import IS_INDICATOR, IndicatorSet, of_indicator
-from .labels import Said
-from .peer_epoch import AskedEpoch
+from .labels import LabelStore
+from .peer_epoch import PeerEpoch
 from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
 from .table_pages import entries_from_leaf, insert_parts
 
@@ -69,14 +69,14 @@ _COMPARED_WITH = (
 )
 
 
-class Asking:
+class QuerierStore:
     """Epochs of peers, own tags in them, and the peers' tables."""
 
-    def __init__(self, database: Database, said: Said) -> None:
+    def __init__(self, database: Database, said: LabelStore) -> None:
         self._database = database
         self._said = said
 
-    def look_up(self, epoch: Epoch, public_key: Element) -> AskedEpoch:
+    def look_up(self, epoch: Epoch, public_key: Element) -> PeerEpoch:
         """Return what is known of a peer's epoch, and store nothing.
 
         Raises RoundError: EPOCH_RETIRED if the peer went back to an earlier epoch, TABLE_MISMATCH if it
@@ -85,7 +85,7 @@ class Asking:
         with self._database.read() as connection:
             return _known(connection, epoch, public_key)
 
-    def begin(self, asked: AskedEpoch) -> AskedEpoch:
+    def begin(self, asked: PeerEpoch) -> PeerEpoch:
         """Begin to ask in an epoch: store it, and forget what interrupted rounds left unverified.
 
         Raises RoundError(NOT_READY) if such a round has changed the epoch since it was looked up.
@@ -120,7 +120,7 @@ class Asking:
             connection.execute(update(ASKED_EPOCHS).where(mine).values(begun=1, masked=1))
         return asked
 
-    def _mask_all(self, connection: Connection, asked: AskedEpoch) -> None:
+    def _mask_all(self, connection: Connection, asked: PeerEpoch) -> None:
         """Mask the label keys of an epoch that were kept in the clear, by an older version."""
         mine = OWN_TAGS.c.epoch_id == asked.id
         columns = select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key).where(mine)
@@ -138,7 +138,7 @@ class Asking:
             )
             after = ids[-1]
 
-    def count_untagged(self, asked: AskedEpoch, source: IndicatorSet) -> tuple[int, int]:
+    def count_untagged(self, asked: PeerEpoch, source: IndicatorSet) -> tuple[int, int]:
         """Count the indicators of a set that have no tag in an epoch; return the count and the highest id.
 
         A pending tag is none: what an interrupted round left is forgotten when the next one begins.
@@ -157,7 +157,7 @@ class Asking:
         return count, highest
 
     def untagged(
-        self, asked: AskedEpoch, source: IndicatorSet, after: int, last: int, limit: int
+        self, asked: PeerEpoch, source: IndicatorSet, after: int, last: int, limit: int
     ) -> tuple[list[int], bytes]:
         """Return indicators that have no tag in an epoch that was begun, by id, `after` < id <= `last`.
 
@@ -177,7 +177,7 @@ class Asking:
         with self._database.read() as connection:
             return int(connection.scalar(select(func.coalesce(func.max(OBSERVED.c.change), 0))) or 0)
 
-    def arrivals(self, asked: AskedEpoch, after: int, until: int) -> Arrivals:
+    def arrivals(self, asked: PeerEpoch, after: int, until: int) -> Arrivals:
         """Return what was observed by the changes after one, up to another."""
         tagged = and_(
             OWN_TAGS.c.epoch_id == asked.id,
@@ -207,7 +207,7 @@ class Asking:
         return Arrivals([row[0] for row in new], tokens_of(row[1:4] for row in new), tagged_ids)
 
     def store_tags(
-        self, asked: AskedEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
+        self, asked: PeerEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
     ) -> None:
         """Keep tags and label keys of own indicators, both joined, pending until the half is done."""
         # They come in the order in which they were observed, and are masked in that of their ids.
@@ -221,12 +221,12 @@ class Asking:
         with self._database.write() as connection:
             insert_rows(connection, OWN_TAGS, _OWN_TAG, rows)
 
-    def stage_entries(self, asked: AskedEpoch, start: int, parts: Sequence[TablePart]) -> None:
+    def stage_entries(self, asked: PeerEpoch, start: int, parts: Sequence[TablePart]) -> None:
         """Keep entries of the peer's table that are not verified yet: nothing matches them."""
         with self._database.write() as connection:
             insert_parts(connection, asked.id, start, parts)
 
-    def accept_table(self, asked: AskedEpoch, reader: TableReader, more: bool = False) -> AskedEpoch:
+    def accept_table(self, asked: PeerEpoch, reader: TableReader, more: bool = False) -> PeerEpoch:
         """Take the staged entries for the committed table, and the pending tags with them.
 
         `more` says that the round stands, and that more will come.
@@ -258,7 +258,7 @@ class Asking:
             )
         return replace(asked, verified=reader.committed, frontier=reader.frontier, halves=asked.halves + 1)
 
-    def leave(self, asked: AskedEpoch) -> None:
+    def leave(self, asked: PeerEpoch) -> None:
         """Note that a standing round left nothing unfinished in an epoch."""
         with self._database.write() as connection:
             connection.execute(update(ASKED_EPOCHS).where(ASKED_EPOCHS.c.id == asked.id).values(begun=0))
@@ -268,7 +268,7 @@ class Asking:
         with self._database.read() as connection:
             return [LabId(holder) for holder in connection.scalars(_COMPARED_WITH, of_indicator(indicator))]
 
-    def _members(self, asked: AskedEpoch, source: IndicatorSet) -> Select[int, str, int, str]:
+    def _members(self, asked: PeerEpoch, source: IndicatorSet) -> Select[int, str, int, str]:
         members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED
         tagged = and_(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id == INDICATORS.c.id)
         return (
@@ -293,7 +293,7 @@ def _forget_unfinished(connection: Connection, epoch: Row[tuple[object, ...]]) -
     connection.execute(delete(PEER_PAGES).where(unverified))
 
 
-def _known(connection: Connection, epoch: Epoch, public_key: Element) -> AskedEpoch:
+def _known(connection: Connection, epoch: Epoch, public_key: Element) -> PeerEpoch:
     mine = _mine(epoch)
     newest = connection.scalar(select(func.max(ASKED_EPOCHS.c.number)).where(mine))
     if newest is not None and newest > epoch.number:
@@ -302,9 +302,9 @@ def _known(connection: Connection, epoch: Epoch, public_key: Element) -> AskedEp
         select(ASKED_EPOCHS).where(mine, ASKED_EPOCHS.c.number == epoch.number)
     ).one_or_none()
     if row is None:
-        return AskedEpoch(0, epoch, public_key, TableCommitment(), Frontier())
+        return PeerEpoch(0, epoch, public_key, TableCommitment(), Frontier())
     if row.public_key != public_key:
         raise RoundError(Code.TABLE_MISMATCH, "the peer changed the key of an epoch")
     frontier = Frontier.decode(row.frontier)
     verified = TableCommitment(row.table_version, frontier.size, frontier.root)
-    return AskedEpoch(row.id, epoch, public_key, verified, frontier, row.halves)
+    return PeerEpoch(row.id, epoch, public_key, verified, frontier, row.halves)

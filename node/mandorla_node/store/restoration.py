@@ -23,7 +23,7 @@ _STEP: Final = 1 << 16
 _LAST_NUMBER: Final = (1 << 32) - 1
 
 
-class Restoring:
+class Restoration:
     """What follows from a restore, and from none: nothing."""
 
     def __init__(self, database: Database, clock: Clock) -> None:

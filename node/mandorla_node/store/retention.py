@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 
 from ..core.clock import Clock
 from . import groups
@@ -44,7 +44,7 @@ from .schema import (
     SIGHTINGS,
 )
 
-_KINDS = [int(kind) for kind in Kind]
+_KINDS = [int(kind) for kind in RoundKind]
 
 
 class Forgotten(NamedTuple):
@@ -54,7 +54,7 @@ class Forgotten(NamedTuple):
     more: bool
 
 
-class Retaining:
+class Retention:
     """What is kept, and for how long."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -115,7 +115,7 @@ def _ended(
 
 
 def _end_matches(connection: Connection, ids: Sequence[int], now: int) -> None:
-    watched = int(Kind.WATCH)
+    watched = int(RoundKind.WATCH)
     mine = and_(_of_anyone(MATCHES), MATCHES.c.kind == watched, MATCHES.c.indicator_id.in_(ids))
     connection.execute(update(MATCHES).where(mine, MATCHES.c.ended_at == 0).values(ended_at=now))
     connection.execute(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
-from mandorla_protocol.header import Kind, RoundHeader, RoundId
+from mandorla_protocol.header import RoundHeader, RoundId, RoundKind
 from mandorla_protocol.log.entries import ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded
 from mandorla_protocol.session.transcript import answer_digest
 
@@ -35,7 +35,7 @@ class RoundRecord:
 
     round_id: RoundId
     peer: LabId
-    kind: Kind
+    kind: RoundKind
     collection: str
     state: RoundState
     code: str
@@ -185,7 +185,7 @@ def _record(row: Row[Any]) -> RoundRecord:
     return RoundRecord(
         round_id=RoundId(row.id),
         peer=LabId(row.peer),
-        kind=Kind(row.kind),
+        kind=RoundKind(row.kind),
         collection=row.collection,
         state=RoundState(row.state),
         code=row.code,

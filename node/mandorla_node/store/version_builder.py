@@ -50,7 +50,7 @@ def owned(version: int, operations: bytes, tags: bytes, sealed: bytes, owners: I
     return OwnedPart(TablePart(version, operations, tags, sealed), numbers)
 
 
-class Staging:
+class VersionBuilder:
     """The entries of one version, in any order; threads may add some side by side."""
 
     def __init__(self, folder: Path, version: int) -> None:
@@ -63,7 +63,7 @@ class Staging:
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Staging:
+    def __enter__(self) -> VersionBuilder:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -22,7 +22,7 @@ from ..crypto import workers
 from ..crypto.workers import Workers
 from ..peers.policy import Policies
 from ..store import Additions, FlagState, HeldEpoch, Store
-from ..store.version_builder import Staging, owned
+from ..store.version_builder import VersionBuilder, owned
 
 _BATCH = 4_096
 _SEED_SIZE = 32
@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class PreparedEpoch:
     """An epoch whose table holds everything that is flagged now."""
 
     held: HeldEpoch
@@ -46,7 +46,7 @@ class Ready:
         return f"Ready(epoch_id={self.held.id})"
 
 
-class Tables:
+class TableBuilder:
     """Prepare epochs and tables, one at a time for each peer and collection."""
 
     def __init__(self, lab: LabId, store: Store, pool: Workers, policies: Policies) -> None:
@@ -56,7 +56,7 @@ class Tables:
         self._policies = policies
         self._locks: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def prepare(self, querier: LabId, collection: str, smallest: int = BATCH_SMALLEST) -> Ready:
+    async def prepare(self, querier: LabId, collection: str, smallest: int = BATCH_SMALLEST) -> PreparedEpoch:
         """Bring the table for a querier up to date, in a new epoch if there is none.
 
         `smallest` is the least size class of a version that is added to one that there is.
@@ -64,8 +64,8 @@ class Tables:
         async with self._locks[querier, collection]:
             ready = await self.epoch(querier, collection)
             if await self._add_version(ready, smallest):
-                held = await asyncio.to_thread(self._store.holding.get, ready.held.epoch)
-                ready = Ready(held, ready.seed, ready.keys)
+                held = await asyncio.to_thread(self._store.holder.get, ready.held.epoch)
+                ready = PreparedEpoch(held, ready.seed, ready.keys)
             return ready
 
     async def settled(self) -> None:
@@ -74,7 +74,7 @@ class Tables:
             async with lock:
                 pass
 
-    def offer(self, ready: Ready) -> Offer:
+    def offer(self, ready: PreparedEpoch) -> Offer:
         """Say what a prepared epoch offers; raises RoundError(BUDGET_EXCEEDED) if nothing is left."""
         held = ready.held
         left = held.budget - held.spent
@@ -88,13 +88,13 @@ class Tables:
             table=held.commitment,
         )
 
-    async def epoch(self, querier: LabId, collection: str) -> Ready:
+    async def epoch(self, querier: LabId, collection: str) -> PreparedEpoch:
         """Return the epoch in use, or begin one; its table is as it was left.
 
         An epoch whose budget is spent ends before its time, if it has lasted as long as policy asks: the
         budget bounds what a peer learns in a time, and not only under a key.
         """
-        holding = self._store.holding
+        holding = self._store.holder
         held = await asyncio.to_thread(holding.current, self._lab, querier, collection)
         policy = await asyncio.to_thread(self._policies.of_lab, querier, collection)
         if held is None or holding.is_spent(held, policy.epoch_shortest):
@@ -103,13 +103,13 @@ class Tables:
             keys = await self._pool.run(workers.derive_keys, seed, epoch)
             terms = (policy.budget, policy.epoch_lifetime)
             held = await _to_the_end(holding.create, epoch, seed, keys.public, *terms)
-            return Ready(held, seed, keys)
+            return PreparedEpoch(held, seed, keys)
         seed = holding.seed(held)
-        return Ready(held, seed, await self._pool.run(workers.derive_keys, seed, held.epoch))
+        return PreparedEpoch(held, seed, await self._pool.run(workers.derive_keys, seed, held.epoch))
 
-    async def _add_version(self, ready: Ready, smallest: int) -> bool:
+    async def _add_version(self, ready: PreparedEpoch, smallest: int) -> bool:
         """Append what was flagged or expired since the last version; say whether there was anything."""
-        held, holding = ready.held, self._store.holding
+        held, holding = ready.held, self._store.holder
         await _to_the_end(holding.discard_unpublished, held)
         until = await asyncio.to_thread(holding.flag_state)
         with holding.staging(held) as version:
@@ -122,8 +122,8 @@ class Tables:
         await _to_the_end(holding.cover, held, until)
         return False
 
-    async def _stage_additions(self, ready: Ready, until: FlagState, version: Staging) -> None:
-        additions = self._store.holding.additions
+    async def _stage_additions(self, ready: PreparedEpoch, until: FlagState, version: VersionBuilder) -> None:
+        additions = self._store.holder.additions
         last: Additions | None = None
 
         async def following() -> Awaitable[None] | None:
@@ -133,7 +133,7 @@ class Tables:
 
         await self._side_by_side(following)
 
-    async def _add(self, ready: Ready, version: Staging, batch: Additions) -> None:
+    async def _add(self, ready: PreparedEpoch, version: VersionBuilder, batch: Additions) -> None:
         tags, sealed = await self._pool.run(
             workers.hold, ready.keys, ready.held.epoch, version.version, batch.tokens, batch.labels
         )
@@ -141,8 +141,10 @@ class Tables:
         entries = owned(version.version, _ADDS * len(owners), tags, sealed, owners)
         await _to_the_end(version.keep, entries)
 
-    async def _stage_revocations(self, ready: Ready, until: FlagState, version: Staging) -> None:
-        revocations = self._store.holding.revocations
+    async def _stage_revocations(
+        self, ready: PreparedEpoch, until: FlagState, version: VersionBuilder
+    ) -> None:
+        revocations = self._store.holder.revocations
         after = 0
 
         async def following() -> Awaitable[None] | None:
@@ -155,14 +157,16 @@ class Tables:
 
         await self._side_by_side(following)
 
-    async def _revoke(self, ready: Ready, version: Staging, owners: list[int], tokens: bytes) -> None:
+    async def _revoke(
+        self, ready: PreparedEpoch, version: VersionBuilder, owners: list[int], tokens: bytes
+    ) -> None:
         tags = await self._pool.run(workers.own_tags, ready.keys, tokens)
         entries = owned(version.version, _REVOKES * len(owners), tags, b"", owners)
         await _to_the_end(version.keep, entries)
 
-    def _publish(self, held: HeldEpoch, until: FlagState, version: Staging, smallest: int) -> None:
+    def _publish(self, held: HeldEpoch, until: FlagState, version: VersionBuilder, smallest: int) -> None:
         """Pad a version to its size class, and let it be part of the table."""
-        holding = self._store.holding
+        holding = self._store.holder
         random_entries = padding(version.count, os.urandom, smallest)
         while page := list(islice(random_entries, PAGE_SIZE)):
             tags, sealed = map(b"".join, zip(*page, strict=True))

@@ -13,7 +13,7 @@ from mandorla_protocol.table import TableCommitment
 
 from ..core.clock import Clock
 from ..store import Store
-from .builder import Ready, Tables
+from .builder import PreparedEpoch, TableBuilder
 
 _READY_WAIT: Final = 20.0
 _REST: Final = 4
@@ -32,18 +32,18 @@ class _Rest:
     monotonic: float
 
 
-class Offers:
+class TableOffers:
     """Tables for peers that ask, by peer and collection."""
 
-    def __init__(self, tables: Tables, store: Store, clock: Clock) -> None:
+    def __init__(self, tables: TableBuilder, store: Store, clock: Clock) -> None:
         self._tables = tables
         self._store = store
         self._clock = clock
-        self._preparing: dict[Key, asyncio.Task[Ready]] = {}
+        self._preparing: dict[Key, asyncio.Task[PreparedEpoch]] = {}
         self._found: dict[Key, TableCommitment] = {}
         self._rests: dict[Key, _Rest] = {}
 
-    async def ready(self, key: Key) -> Ready:
+    async def ready(self, key: Key) -> PreparedEpoch:
         """Return an epoch whose table is up to date; raises RoundError(NOT_READY) if that takes long.
 
         To find that nothing is new means to walk over all that is flagged. A peer that asks without end would
@@ -66,21 +66,21 @@ class Offers:
             task.cancel()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
 
-    async def _standing(self, key: Key) -> Ready | None:
+    async def _standing(self, key: Key) -> PreparedEpoch | None:
         rest = self._rests.get(key)
         if (
             rest is None
             or self._clock() >= rest.until
             or asyncio.get_running_loop().time() >= rest.monotonic
-            or (await asyncio.to_thread(self._store.holding.flag_state)).change != rest.change
+            or (await asyncio.to_thread(self._store.holder.flag_state)).change != rest.change
         ):
             return None
         ready = await self._tables.epoch(*key)
         return ready if ready.held.commitment.version else None
 
-    async def _prepare(self, key: Key) -> Ready:
+    async def _prepare(self, key: Key) -> PreparedEpoch:
         loop = asyncio.get_running_loop()
-        change = (await asyncio.to_thread(self._store.holding.flag_state)).change
+        change = (await asyncio.to_thread(self._store.holder.flag_state)).change
         began = loop.time()
         ready = await self._tables.prepare(*key)
         took = loop.time() - began

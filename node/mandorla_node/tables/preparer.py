@@ -16,7 +16,7 @@ from mandorla_protocol.errors import MandorlaError
 
 from ..store import Peer, Store
 from ..telemetry.metrics import Metrics
-from .builder import Tables
+from .builder import TableBuilder
 
 _LOG = structlog.get_logger()
 
@@ -24,10 +24,10 @@ _LOOK_EVERY: Final = 5.0
 """Seconds between two looks for peers, and for collections, that have no table yet."""
 
 
-class Preparing:
+class TablePreparer:
     """Prepare a table for each pinned peer and each collection in which something is flagged."""
 
-    def __init__(self, store: Store, tables: Tables, every: int, metrics: Metrics) -> None:
+    def __init__(self, store: Store, tables: TableBuilder, every: int, metrics: Metrics) -> None:
         self._store = store
         self._tables = tables
         self._every = every

@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from mandorla_protocol.errors import Code, MandorlaError
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.indicators import Collection
 
 from ..core.clock import Clock, system_clock
@@ -170,7 +170,7 @@ class Metrics:
         """Begin the counts of peers at 0: a collector misses the first step of one that begins with it."""
         for peer in peers:
             self._asked.labels(peer)
-            for kind in Kind:
+            for kind in RoundKind:
                 for collection in Collection:
                     self._new_matches.labels(peer, kind_label(kind), collection.value)
                     self._bad_labels.labels(peer, kind_label(kind), collection.value)
@@ -205,14 +205,16 @@ class Metrics:
         self._asked.labels(peer).inc(count)
 
     def round_ended(
-        self, peer: str, kind: Kind, collection: str, outcome: str, code: str, seconds: float | None
+        self, peer: str, kind: RoundKind, collection: str, outcome: str, code: str, seconds: float | None
     ) -> None:
         """Count a round that ended; one that did not come about took no time."""
         self._rounds.labels(peer, kind_label(kind), collection, outcome, code or OK).inc()
         if seconds is not None:
             self._round_seconds.labels(peer, kind_label(kind), collection).observe(seconds)
 
-    def compared(self, peer: str, kind: Kind, collection: str, new_matches: int, bad_labels: int) -> None:
+    def compared(
+        self, peer: str, kind: RoundKind, collection: str, new_matches: int, bad_labels: int
+    ) -> None:
         """Count what a comparison found."""
         labels = (peer, kind_label(kind), collection)
         self._new_matches.labels(*labels).inc(new_matches)
@@ -281,7 +283,7 @@ class _Plain(Collector):
             yield family
 
 
-def kind_label(kind: Kind) -> str:
+def kind_label(kind: RoundKind) -> str:
     """Write a kind of round as the command line does."""
     return kind.name.lower()
 

@@ -14,7 +14,7 @@ from ..engine import Engine, load_engine
 from ..errors import Code, InputError, MandorlaError
 from ..header import CLOCK_SKEW
 from ..log.fraud import FIRST_LINE, MAX_FRAUD_PROOF, FraudProof
-from .findings import Bundle, Claim, Finding, Verdict
+from .findings import Bundle, Claim, Conclusion, Finding
 from .joint import join
 from .reader import BundleReader
 from .records import read_frames
@@ -22,7 +22,7 @@ from .report import as_tree, tell
 from .stamps import load_roots, verify_stamp
 
 
-def verify_files(paths: Sequence[str], engine: Engine, roots: Sequence[x509.Certificate] = ()) -> Verdict:
+def verify_files(paths: Sequence[str], engine: Engine, roots: Sequence[x509.Certificate] = ()) -> Conclusion:
     """Verify bundles and fraud proofs together; `roots` are authorities whose time stamps are believed.
 
     Raises InputError(BAD_FILE) for a file that cannot be read as either.

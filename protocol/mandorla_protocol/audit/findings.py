@@ -155,7 +155,7 @@ class Bundle:
 
 
 @dataclass
-class Verdict:
+class Conclusion:
     """What several bundles show together."""
 
     bundles: list[Bundle]

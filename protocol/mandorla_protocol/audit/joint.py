@@ -10,11 +10,11 @@ from ..errors import MandorlaError
 from ..header import CLOCK_SKEW
 from ..session.transcript import Outcome, half_digest
 from ..table import TableCommitment
-from .findings import OPEN, PROPOSED, Bundle, Claim, Finding, RoundFacts, SeenCheckpoint, Verdict
+from .findings import OPEN, PROPOSED, Bundle, Claim, Conclusion, Finding, RoundFacts, SeenCheckpoint
 from .reader import BundleReader
 
 
-def join(readers: Iterable[BundleReader], others: Iterable[Finding] = ()) -> Verdict:
+def join(readers: Iterable[BundleReader], others: Iterable[Finding] = ()) -> Conclusion:
     """Say what bundles show together, with what was found elsewhere."""
     known = list(readers)
     findings = [finding for reader in known for finding in reader.findings]
@@ -23,7 +23,7 @@ def join(readers: Iterable[BundleReader], others: Iterable[Finding] = ()) -> Ver
         findings += _over_rounds(bundle)
     findings += _between(bundles)
     findings += _logs(bundles)
-    return Verdict(bundles, [*findings, *others])
+    return Conclusion(bundles, [*findings, *others])
 
 
 def _over_rounds(bundle: Bundle) -> Iterator[Finding]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..card import fingerprint
-from .findings import Bundle, Claim, Verdict
+from .findings import Bundle, Claim, Conclusion
 
 _SHOWN = 20
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-def tell(verdict: Verdict) -> Iterator[str]:
+def tell(verdict: Conclusion) -> Iterator[str]:
     """Yield the verdict, line by line."""
     for bundle in verdict.bundles:
         yield from _introduce(bundle)
@@ -28,7 +28,7 @@ def tell(verdict: Verdict) -> Iterator[str]:
     yield from _limits(verdict)
 
 
-def as_tree(verdict: Verdict) -> dict[str, object]:
+def as_tree(verdict: Conclusion) -> dict[str, object]:
     """Return the verdict as JSON writes it."""
     return {
         "format": "mandorla audit 1",
@@ -111,7 +111,7 @@ def _is_leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-def _limits(verdict: Verdict) -> Iterator[str]:
+def _limits(verdict: Conclusion) -> Iterator[str]:
     """Say what the files cannot show."""
     names = [bundle.name for bundle in verdict.bundles]
     if len(names) == 1:

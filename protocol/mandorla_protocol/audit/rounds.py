@@ -9,7 +9,7 @@ from .. import signatures
 from ..engine import Engine
 from ..epochs import LabId
 from ..errors import MandorlaError
-from ..header import CLOCK_SKEW, Mode, RoundHeader, RoundId
+from ..header import CLOCK_SKEW, RoundHeader, RoundId, RoundMode
 from ..log.entries import ChunkCharged, ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded, RoundProposed
 from ..session.transcript import CloseStatement, Outcome, answer_digest, half_digest, request_digest
 from ..sizes import CHUNK_SIZE, STANDING_SMALLEST, size_class
@@ -188,7 +188,7 @@ class RoundBook:
             own for s, own, _ in facts.closes if s.outcome is Outcome.ABORTED
         ):
             yield Claim.RECORDED, "this lab signed a commit and an abort"
-        if header.mode is Mode.STANDING:
+        if header.mode is RoundMode.STANDING:
             small = [count for count, _ in facts.charged.values() if count < STANDING_SMALLEST]
             if small:
                 yield Claim.BOUNDED, f"a chunk of {min(small)} evaluations is no size class"

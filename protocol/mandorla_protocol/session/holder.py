@@ -1,7 +1,7 @@
 """The holder's half of a round (SPEC 10.2): answer chunks within the header, and hand out the table.
 
 EvaluateRequested -> check elements, charge the budget durably, evaluate
-ChunkEvaluated    -> store the answer durably, reply
+EvaluationDone    -> store the answer durably, reply
 PageRequested     -> reply with a page of the committed table
 TableExtended     -> in a standing round: pages of what was added to the table since
 Closed            -> nothing is answered any more
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from ..epochs import LabId
 from ..errors import Code, RoundError
-from ..header import Mode, RoundHeader
+from ..header import RoundHeader, RoundMode
 from ..sizes import CHUNK_SIZE, PAGE_SIZE, STANDING_SMALLEST
 from ..table import TableCommitment
 from .transcript import answer_digest, half_digest, request_digest
@@ -83,7 +83,7 @@ class EvaluateRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkEvaluated:
+class EvaluationDone:
     """The chunk was charged and evaluated."""
 
     index: int
@@ -134,7 +134,7 @@ class Closed:
 
 Event: TypeAlias = (
     EvaluateRequested
-    | ChunkEvaluated
+    | EvaluationDone
     | AnswerStored
     | ChunkFailed
     | PageRequested
@@ -163,7 +163,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """Evaluate the elements and prove it; answer with `ChunkEvaluated`."""
+    """Evaluate the elements and prove it; answer with `EvaluationDone`."""
 
     index: int
     request: bytes
@@ -206,7 +206,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
     match event:
         case EvaluateRequested():
             return _evaluate_requested(state, event)
-        case ChunkEvaluated(index, evaluated, proof):
+        case EvaluationDone(index, evaluated, proof):
             chunk = _pending(state, index)
             return state, (StoreAnswer(index, chunk.request, evaluated, proof),)
         case AnswerStored(index, evaluated, proof):
@@ -225,7 +225,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
                 raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a page starts outside the table")
             return state, (ReplyPage(start, min(PAGE_SIZE, size - start)),)
         case TableExtended(table):
-            if state.header.mode is not Mode.STANDING or state.closed:
+            if state.header.mode is not RoundMode.STANDING or state.closed:
                 raise RoundError(Code.WRONG_STATE, "only the table of a standing round grows while it lasts")
             table.require_extends(state.table)
             return replace(state, extended=table), ()
@@ -246,7 +246,7 @@ def _evaluate_requested(
     count, rest = divmod(len(event.blinded), _ELEMENT_SIZE)
     if rest or not 1 <= count <= CHUNK_SIZE:
         raise RoundError(Code.BAD_LENGTH, f"a chunk has 1 to {CHUNK_SIZE} whole elements")
-    smallest = CHUNK_SIZE if state.header.mode is Mode.BATCH else STANDING_SMALLEST
+    smallest = CHUNK_SIZE if state.header.mode is RoundMode.BATCH else STANDING_SMALLEST
     if not 0 <= event.index < -(-cap // smallest):
         raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a chunk's index is beyond the cap")
     request = request_digest(state.header.digest(), event.index, event.blinded)

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from ..epochs import LabId
 from ..errors import Code, RoundError
-from ..header import Mode, RoundHeader
+from ..header import RoundHeader, RoundMode
 from ..sizes import STANDING_SMALLEST, chunk_counts, size_class
 from ..table import TableCommitment, TablePart, TableReader
 from .transcript import answer_digest, half_digest, request_digest
@@ -267,7 +267,7 @@ def _read_more(state: QuerierState) -> tuple[QuerierState, tuple[Effect, ...]]:
         return state, (RequestPage(state.reader.position),)
     state.reader.require_complete()
     if state.phase is not Phase.STANDING:
-        stands = state.header.mode is Mode.STANDING
+        stands = state.header.mode is RoundMode.STANDING
         state = replace(state, phase=Phase.STANDING if stands else Phase.COMPLETE)
     return state, _accept(state)
 

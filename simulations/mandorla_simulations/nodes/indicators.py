@@ -12,7 +12,7 @@ from typing import Final
 
 from mandorla_protocol.indicators import REGISTRY
 
-from ..kinds import Kind
+from ..kinds import ResourceKind
 from ..resources import Resource, kind_of, serial_of
 
 _EXITS: Final = int(ipaddress.IPv6Address("2001:db8::"))
@@ -21,13 +21,13 @@ Written = tuple[str, str]
 """A registered type, and a value of it in canonical form."""
 
 _TYPES: Final = {
-    Kind.PAYMENT: "payment-par",
-    Kind.DEVICE: "device-id",
-    Kind.MAIL_DOMAIN: "mail-domain",
-    Kind.ADDRESS: "ipv6",
-    Kind.RELAY: "domain",
-    Kind.TEMPLATE: "domain",
-    Kind.SEQUENCE: "domain",
+    ResourceKind.PAYMENT: "payment-par",
+    ResourceKind.DEVICE: "device-id",
+    ResourceKind.MAIL_DOMAIN: "mail-domain",
+    ResourceKind.ADDRESS: "ipv6",
+    ResourceKind.RELAY: "domain",
+    ResourceKind.TEMPLATE: "domain",
+    ResourceKind.SEQUENCE: "domain",
 }
 
 ASKED_IN: Final = {kind: REGISTRY[name].collection for kind, name in _TYPES.items()}
@@ -43,15 +43,15 @@ def written(resource: Resource) -> Written:
     return _TYPES[kind], _value(kind, serial_of(resource))
 
 
-def _value(kind: Kind, serial: int) -> str:
+def _value(kind: ResourceKind, serial: int) -> str:
     match kind:
-        case Kind.PAYMENT:
+        case ResourceKind.PAYMENT:
             return f"SIMU{serial:025}"
-        case Kind.DEVICE:
+        case ResourceKind.DEVICE:
             return f"simulation:{serial:032x}"
-        case Kind.MAIL_DOMAIN:
+        case ResourceKind.MAIL_DOMAIN:
             return f"mail{serial}.example.net"
-        case Kind.ADDRESS:
+        case ResourceKind.ADDRESS:
             return str(ipaddress.IPv6Address(_EXITS + serial))
         case _:
             return f"{kind.value}{serial}.example.net"

@@ -27,9 +27,9 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from mandorla_node.app.node import Running, running
+from mandorla_node.app.node import RunningNode, running
 from mandorla_node.home.folder import Home
-from mandorla_node.rounds.pace import SOON
+from mandorla_node.rounds.pace import NEGLIGIBLE_WAIT
 from mandorla_node.telemetry.logs import configure_logs
 from mandorla_node.telemetry.metrics import OK
 from mandorla_protocol.epochs import LabId
@@ -75,7 +75,7 @@ class SetTimer:
     async def set(self, now: float) -> None:
         """Let time pass; who sleeps no longer has gone on when this returns."""
         self._now = max(self._now, now)
-        while self._sleepers and self._sleepers[0][0] <= self._now + SOON:
+        while self._sleepers and self._sleepers[0][0] <= self._now + NEGLIGIBLE_WAIT:
             _, _, wakes = heapq.heappop(self._sleepers)
             if not wakes.done():
                 wakes.set_result(None)
@@ -87,7 +87,7 @@ class SetTimer:
 class Orders:
     """Does what is ordered of a node."""
 
-    def __init__(self, node: Running, clock: SetClock, timer: SetTimer, peers: dict[str, LabId]) -> None:
+    def __init__(self, node: RunningNode, clock: SetClock, timer: SetTimer, peers: dict[str, LabId]) -> None:
         self._node = node
         self._clock = clock
         self._timer = timer

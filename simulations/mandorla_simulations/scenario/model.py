@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ..choices import Attack
-from ..kinds import Action, Kind, OwnAction
+from ..kinds import Action, OwnAction, ResourceKind
 from .units import Cents, Count, PerDay, Period, Positive, Seconds, Share, parse_duration, write_duration
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
@@ -25,7 +25,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Signal(Part):
+class DetectionSignal(Part):
     """One way in which a lab detects an account.
 
     A signal on a kind applies while at least `needs` live accounts of this lab share the resource; one on
@@ -33,7 +33,7 @@ class Signal(Part):
     account; the lab has made sure after `delay`. `false_positives` counts benign users in the same way.
     """
 
-    on: Literal["volume"] | Kind
+    on: Literal["volume"] | ResourceKind
     needs: Positive = 1
     threshold: PerDay = 0.0
     rate: PerDay
@@ -49,7 +49,7 @@ class Review(Part):
     errs: Share
 
 
-class Policy(Part):
+class ResponsePolicy(Part):
     """What a lab does with what it knows.
 
     `own`: what its own flag on a kind does to the accounts that show the resource, and `peers` what a peer's
@@ -57,8 +57,8 @@ class Policy(Part):
     the attacker notices after `notice`; visible enforcement it notices at once.
     """
 
-    own: dict[Kind, OwnAction]
-    peers: dict[Kind, Action]
+    own: dict[ResourceKind, OwnAction]
+    peers: dict[ResourceKind, Action]
     act: Seconds
     silent: bool = False
     notice: Seconds = 0
@@ -94,12 +94,12 @@ class Benign(Part):
     company: Share
     company_size: Positive
     neighbours: Positive
-    public: dict[Kind, PublicPool] = {}
+    public: dict[ResourceKind, PublicPool] = {}
 
     @model_validator(mode="after")
     def _shareable(self) -> Self:
         for kind in self.public:
-            if kind in {Kind.PAYMENT, Kind.DEVICE, Kind.ADDRESS, Kind.RELAY}:
+            if kind in {ResourceKind.PAYMENT, ResourceKind.DEVICE, ResourceKind.ADDRESS, ResourceKind.RELAY}:
                 raise ValueError(f"{kind} cannot be public; mail_domain, template and sequence can")
         return self
 
@@ -195,12 +195,12 @@ class Campaign(Part):
     budget: Cents
     relay: Name
     rotation: Rotation
-    resources: dict[Kind, Pool]
+    resources: dict[ResourceKind, Pool]
     adaptive: Adaptive | None = None
 
     @model_validator(mode="after")
     def _resources_known(self) -> Self:
-        if Kind.ADDRESS in self.resources:
+        if ResourceKind.ADDRESS in self.resources:
             raise ValueError("addresses come from the relay, so resources has no address")
         return self
 
@@ -310,9 +310,9 @@ class Scenario(Part):
     attacks: tuple[Attack, ...] = (Attack.CONFIGURED,)
     adaptive: Adaptive | None = None
     labs: tuple[Lab, ...]
-    signals: tuple[Signal, ...]
-    flags: dict[Kind, Period]
-    policy: Policy
+    signals: tuple[DetectionSignal, ...]
+    flags: dict[ResourceKind, Period]
+    policy: ResponsePolicy
     benign: Benign
     relays: tuple[Relay, ...]
     campaigns: tuple[Campaign, ...]

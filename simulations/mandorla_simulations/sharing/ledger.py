@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from mandorla_node.rounds.pace import SOON, Pace, of_questions
+from mandorla_node.rounds.pace import NEGLIGIBLE_WAIT, Pace, of_questions
 from mandorla_protocol.sizes import BATCH_SMALLEST, STANDING_SMALLEST, size_class
 
 from ..scenario.model import Protocol
@@ -100,7 +100,7 @@ class Ledger:
         pace = self._paces.get(pair)
         if pace is None:
             pace = self._paces[pair] = of_questions(self._protocol.budget, lambda: float(self._now))
-        if pace.wait > SOON:
+        if pace.wait > NEGLIGIBLE_WAIT:
             return False
         before = self._spent[pair]
         if not self._charge(pair, STANDING_SMALLEST, again):

@@ -9,7 +9,7 @@ from typing import Final
 
 from mandorla_protocol.indicators import Collection
 
-from ..kinds import COLLECTIONS, COLUMN, KINDS, Kind
+from ..kinds import COLLECTIONS, COLUMN, KINDS, ResourceKind
 from ..resources import NEVER, Resource, ResourceBook, column_of
 from ..scenario.model import Scenario, Scheme, Sharing
 from ..sightings import Sightings
@@ -17,7 +17,7 @@ from .channel import Delivery, JustFlagged, Load, Match
 from .costs import standing_seconds
 from .ledger import Ledger, Pair
 
-_ADDRESSES: Final = COLUMN[Kind.ADDRESS]
+_ADDRESSES: Final = COLUMN[ResourceKind.ADDRESS]
 
 
 class Nothing:
@@ -59,7 +59,7 @@ class SetLogic:
         sharing: Sharing,
         sightings: Sightings,
         book: ResourceBook,
-        collections: Mapping[Kind, Collection] = COLLECTIONS,
+        collections: Mapping[ResourceKind, Collection] = COLLECTIONS,
     ) -> None:
         """Take a run's scenario, and in which collection each kind is asked about."""
         self._scheme = sharing.scheme

@@ -19,7 +19,7 @@ from mandorla_node.audit.bundle import write_bundle
 from mandorla_node.home.folder import Home
 from mandorla_protocol import signatures
 from mandorla_protocol.audit.__main__ import verify_files
-from mandorla_protocol.audit.findings import MAX_FINDINGS, Claim, Verdict
+from mandorla_protocol.audit.findings import MAX_FINDINGS, Claim, Conclusion
 from mandorla_protocol.audit.records import (
     BundleStart,
     CardRecord,
@@ -102,7 +102,7 @@ class Case:
         path.write_bytes(body + sealer.seal(lambda sealed: signatures.sign(home.identity, sealed)))
         return path
 
-    def verify(self, *files: Path) -> Verdict:
+    def verify(self, *files: Path) -> Conclusion:
         return verify_files([str(file) for file in files or self.files], ENGINE)
 
 
@@ -133,7 +133,7 @@ def case() -> Iterator[Case]:
     shutil.rmtree(folder)
 
 
-def broken(verdict: Verdict) -> set[Claim]:
+def broken(verdict: Conclusion) -> set[Claim]:
     return {finding.claim for finding in verdict.findings}
 
 

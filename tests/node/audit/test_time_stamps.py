@@ -15,7 +15,7 @@ from mandorla_node.audit.bundle import write_bundle
 from mandorla_node.audit.time_stamps import request_stamp
 from mandorla_node.home.folder import Home
 from mandorla_protocol.audit.__main__ import read_roots, verify_files
-from mandorla_protocol.audit.findings import Claim, Verdict
+from mandorla_protocol.audit.findings import Claim, Conclusion
 from mandorla_protocol.audit.report import tell
 from mandorla_protocol.audit.stamps import load_roots, verify_stamp
 from mandorla_protocol.engine import load_engine
@@ -134,7 +134,7 @@ def home(folder: Path) -> Home:
     return made
 
 
-def verdict_on(file: Path, root: Path) -> Verdict:
+def verdict_on(file: Path, root: Path) -> Conclusion:
     return verify_files([str(file)], load_engine("auto"), read_roots(str(root)))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from mandorla_node.monitoring.cache import Cached
+from mandorla_node.monitoring.cache import CachedValue
 from mandorla_protocol.errors import Code, NodeError
 
 
@@ -28,7 +28,7 @@ def test_who_is_impatient_gets_what_was_there() -> None:
 
     async def journey() -> None:
         with ThreadPoolExecutor(1) as threads:
-            value = Cached(slow, threads)
+            value = CachedValue(slow, threads)
             assert await value.get(0.01) is None
             assert await value.get(0.01) is None
             assert slow.readings == 1, "one reading at a time"
@@ -52,7 +52,7 @@ def test_what_takes_long_is_read_for_a_twentieth_of_the_time() -> None:
 
     async def journey() -> None:
         with ThreadPoolExecutor(1) as threads:
-            value = Cached(read, threads, lambda: now[0])
+            value = CachedValue(read, threads, lambda: now[0])
             assert await value.get(30) == 103
             now[0] = 100 + 59.9
             assert await value.get(30) == 103
@@ -73,7 +73,7 @@ def test_a_failure_leaves_the_last_value_and_its_age() -> None:
 
     async def journey() -> None:
         with ThreadPoolExecutor(1) as threads:
-            value = Cached(read, threads)
+            value = CachedValue(read, threads)
             assert await value.get(30) == 1
             while len(answers) == 2:
                 assert await value.get(30) == 1

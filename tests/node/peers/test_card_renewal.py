@@ -38,7 +38,7 @@ from tests.support.labs import (
 )
 
 Stub: TypeAlias = "exchange_pb2_grpc.ExchangeAsyncStub"
-Operator: TypeAlias = "operator_pb2_grpc.OperatorAsyncStub"
+OperatorService: TypeAlias = "operator_pb2_grpc.OperatorAsyncStub"
 
 
 def channel(victim: Card, own: own_cards.OwnCard) -> AbstractAsyncContextManager[grpc.aio.Channel]:
@@ -51,12 +51,12 @@ def channel(victim: Card, own: own_cards.OwnCard) -> AbstractAsyncContextManager
     return grpc.aio.secure_channel(victim.endpoint, credentials, options=options)
 
 
-async def renew(operator: Operator, endpoint: str = "") -> Card:
+async def renew(operator: OperatorService, endpoint: str = "") -> Card:
     response = await operator.RenewCard(operator_pb2.RenewCardRequest(endpoint=endpoint))
     return Card.from_json(response.card)
 
 
-async def status(operator: Operator) -> operator_pb2.StatusResponse:
+async def status(operator: OperatorService) -> operator_pb2.StatusResponse:
     return await operator.Status(operator_pb2.StatusRequest())
 
 
@@ -69,7 +69,7 @@ async def until(holds: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
-async def said(holds: Callable[[operator_pb2.StatusResponse], bool], operator: Operator) -> None:
+async def said(holds: Callable[[operator_pb2.StatusResponse], bool], operator: OperatorService) -> None:
     """Wait for a status."""
     for _ in range(3_000):
         if holds(await status(operator)):
@@ -132,7 +132,7 @@ def test_a_certificate_changes_while_rounds_run(folder: Path) -> None:
             stop = asyncio.Event()
             ran: list[operator_pb2.RoundResult] = []
 
-            async def rounds(operator: Operator, peer: str) -> None:
+            async def rounds(operator: OperatorService, peer: str) -> None:
                 while not stop.is_set():
                     ran.append(await run_round(operator, peer))
 
@@ -393,7 +393,7 @@ def test_a_lab_shows_a_certificate_until_its_overlap_ends_and_then_destroys_its_
 
     async def journey() -> None:
         async with running(a, clock):
-            operator: Operator = operator_pb2_grpc.OperatorStub(
+            operator: OperatorService = operator_pb2_grpc.OperatorStub(
                 grpc.aio.insecure_channel(f"unix:{a.operator_socket}")
             )
             second = await renew(operator)
@@ -440,7 +440,7 @@ def test_the_node_renews_a_card_before_its_certificate_ends(folder: Path) -> Non
 
     async def journey() -> None:
         async with running(a, clock):
-            operator: Operator = operator_pb2_grpc.OperatorStub(
+            operator: OperatorService = operator_pb2_grpc.OperatorStub(
                 grpc.aio.insecure_channel(f"unix:{a.operator_socket}")
             )
             await said(lambda answer: answer.card_issued == clock.now, operator)

@@ -16,7 +16,7 @@ from mandorla_node.core import backoff
 from mandorla_node.peers import client
 from mandorla_node.peers.client import PeerClient
 from mandorla_node.peers.messages import CODE_KEY
-from mandorla_node.rounds.watcher import Watching
+from mandorla_node.rounds.watcher import Watcher
 from mandorla_node.telemetry.metrics import Metrics
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 from tests.support.hostile import HostileLab
@@ -157,7 +157,7 @@ def test_a_watch_with_a_peer_that_is_away_is_tried_at_least_every_minute(
     rounds = SimpleNamespace(home=a, store=SimpleNamespace(peers=peers))
 
     async def kept() -> None:
-        watch = Watching(rounds, Proposing(), a.settings.watch)  # type: ignore[arg-type]
+        watch = Watcher(rounds, Proposing(), a.settings.watch)  # type: ignore[arg-type]
         with pytest.raises(asyncio.CancelledError):
             await watch._keep(b"\xff" * 32, "accounts", "lab-b")  # type: ignore[arg-type]
 

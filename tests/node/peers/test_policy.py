@@ -10,13 +10,13 @@ import pytest
 
 from mandorla.v1 import operator_pb2
 from mandorla_node.app.node import running
-from mandorla_node.config.settings import PeerPolicy, PeerRules, RoundPolicy
+from mandorla_node.config.settings import PeerRules, PeerSettings, RoundPolicy
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.home.folder import Home
 from mandorla_node.peers.policy import Policies
 from mandorla_node.store import Store
 from mandorla_protocol.errors import Code, NodeError, RoundError
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.indicators import Collection
 from tests.node.rounds.test_watch import (
     Clock,
@@ -52,16 +52,16 @@ def configured(home: Home, text: str) -> Home:
 def test_rules_of_a_peer_go_before_the_defaults_and_those_of_a_collection_before_both(folder: Path) -> None:
     store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
     accounts = PeerRules(budget=7, kinds=())
-    peers = {"lab-b": PeerPolicy(budget=5, kinds=("watch",), collections={Collection.ACCOUNTS: accounts})}
+    peers = {"lab-b": PeerSettings(budget=5, kinds=("watch",), collections={Collection.ACCOUNTS: accounts})}
     policies = Policies(RoundPolicy(budget=3, cap=2), peers, store)
     assert policies.of("lab-c", "accounts").budget == 3
     assert policies.of("lab-b", "prompts").budget == 5
-    assert policies.of("lab-b", "prompts").kinds == {Kind.WATCH}
+    assert policies.of("lab-b", "prompts").kinds == {RoundKind.WATCH}
     assert policies.of("lab-b", "accounts").budget == 7
     assert policies.of("lab-b", "accounts").kinds == frozenset()
     assert policies.of("lab-b", "accounts").cap == 2
     with pytest.raises(RoundError) as caught:
-        policies.of("lab-b", "prompts").require(Kind.SHARED)
+        policies.of("lab-b", "prompts").require(RoundKind.SHARED)
     assert caught.value.code is Code.POLICY_REFUSED
     store.close()
 

@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 
 from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node.home.folder import Home
-from mandorla_node.rounds.registry import OpenRounds
+from mandorla_node.rounds.registry import RoundRegistry
 from mandorla_node.store import RoundState
 from mandorla_node.store.database import Database
-from mandorla_node.store.holder import Holding
+from mandorla_node.store.holder import HolderStore
 from mandorla_node.store.rounds import Rounds
 from mandorla_node.store.schema import ASKED_EPOCHS
 from mandorla_protocol import signatures
@@ -131,9 +131,9 @@ def test_a_chunk_that_is_under_way_when_a_round_ends_is_not_charged_after_the_en
 ) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
     charging, ended = threading.Event(), threading.Event()
-    charge, finish = Holding.charge, Rounds.finish
+    charge, finish = HolderStore.charge, Rounds.finish
 
-    def late(self: Holding, *arguments: Any) -> None:
+    def late(self: HolderStore, *arguments: Any) -> None:
         charging.set()
         ended.wait(TIMEOUT)
         charge(self, *arguments)
@@ -142,7 +142,7 @@ def test_a_chunk_that_is_under_way_when_a_round_ends_is_not_charged_after_the_en
         finish(self, *arguments)
         ended.set()
 
-    monkeypatch.setattr(Holding, "charge", late)
+    monkeypatch.setattr(HolderStore, "charge", late)
     monkeypatch.setattr(Rounds, "finish", said)
 
     async def journey() -> None:
@@ -169,7 +169,7 @@ def test_a_node_that_stops_while_it_records_a_commit_has_committed(
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses([7]))
     committing, stopping = threading.Event(), threading.Event()
-    finish, abort = Rounds.finish, OpenRounds.abort
+    finish, abort = Rounds.finish, RoundRegistry.abort
     ends: list[object] = []
 
     def held(self: Rounds, round_id: bytes, state: RoundState, *arguments: Any) -> None:
@@ -178,12 +178,12 @@ def test_a_node_that_stops_while_it_records_a_commit_has_committed(
         stopping.wait(TIMEOUT)
         finish(self, round_id, state, *arguments)
 
-    async def aborting(self: OpenRounds, *arguments: Any) -> None:
+    async def aborting(self: RoundRegistry, *arguments: Any) -> None:
         stopping.set()
         await abort(self, *arguments)
 
     monkeypatch.setattr(Rounds, "finish", held)
-    monkeypatch.setattr(OpenRounds, "abort", aborting)
+    monkeypatch.setattr(RoundRegistry, "abort", aborting)
     hostile = CommittingLab(b, a.card)
     hostile.flag(addresses([7])[0])
 

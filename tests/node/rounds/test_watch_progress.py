@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import operator_pb2
-from mandorla_node.app.node import Running, running
+from mandorla_node.app.node import RunningNode, running
 from mandorla_protocol.epochs import LabId
 from mandorla_simulations.nodes.lab import SetClock, SetTimer
 from tests.support.labs import WATCH, addresses, answering, make_labs, matched
@@ -19,7 +19,7 @@ COLLECTION = "infrastructure"
 START = 1_800_000_000
 
 
-async def kept_up(holder: Running, querier: Running, lab_a: LabId, lab_b: LabId) -> None:
+async def kept_up(holder: RunningNode, querier: RunningNode, lab_a: LabId, lab_b: LabId) -> None:
     """Wait until what lab-a has flagged by now is compared with what lab-b has observed by now."""
     versions = await holder.keeping_up.published([(lab_b, COLLECTION)])
     await querier.keeping_up.compared({(lab_a, COLLECTION): versions[lab_b, COLLECTION]})

@@ -24,7 +24,7 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, RoundId
+from mandorla_protocol.header import RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Severity, Tag
 from tests.support.databases import Databases
@@ -74,7 +74,7 @@ class Lab:
         return {row.value: row.id for row in rows}
 
     def round(
-        self, *found: object, peer: int = 0, kind: Kind = Kind.SHARED, labels: Sequence[Label] = ()
+        self, *found: object, peer: int = 0, kind: RoundKind = RoundKind.SHARED, labels: Sequence[Label] = ()
     ) -> tuple[int, int]:
         """Find fingerprints in a peer's table; return how many matches there are, and how many are new."""
         self._rounds += 1
@@ -167,7 +167,7 @@ class TestMatch:
         assert lab.round("a", "b") == (1, 1)
         (record,) = lab.matches()
         assert (record.type, record.value, record.group, record.tokens) == (TYPE, "t1", "t1", 2)
-        assert (record.peer_name, record.kind, record.round_id) == ("birch", Kind.SHARED, lab.round_id)
+        assert (record.peer_name, record.kind, record.round_id) == ("birch", RoundKind.SHARED, lab.round_id)
         assert record.first_matched == lab.clock.now
         assert lab.store.matches.count(lab.peers[0]) == 1
         assert "t1" not in repr(record)
@@ -180,16 +180,16 @@ class TestMatch:
             ingest(lab.store, [("a", "t1"), ("b", "t2"), ("c", "t1")], target)
         lab.round("a", "b")
         lab.round("c", peer=1)
-        lab.round("c", kind=Kind.WATCH)
+        lab.round("c", kind=RoundKind.WATCH)
         assert lab.matches() == []
 
     @pytest.mark.spec("4.5-4")
     def test_a_group_belongs_to_its_set(self, lab: Lab) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1")], FLAGGED)
         ingest(lab.store, [("a", "t1"), ("b", "t2")], OBSERVED)
-        assert lab.round("a", "b", kind=Kind.WATCH) == (0, 0)
+        assert lab.round("a", "b", kind=RoundKind.WATCH) == (0, 0)
         assert lab.round("a", "b") == (1, 1)
-        assert [record.kind for record in lab.matches()] == [Kind.SHARED]
+        assert [record.kind for record in lab.matches()] == [RoundKind.SHARED]
 
     def test_the_gravest_label_speaks_for_the_group(self, lab: Lab) -> None:
         ingest(lab.store, [(name, "t1") for name in "abc"])
@@ -215,8 +215,8 @@ class TestMatch:
 
     def test_ends_when_a_round_that_stands_takes_a_part_away(self, lab: Lab) -> None:
         ingest(lab.store, [(1, "one"), (2, "one"), (3, "one")], OBSERVED)
-        lab.round(1, 2, 3, kind=Kind.WATCH)
-        ids, also = lab.ids(), (lab.peers[0], Kind.WATCH, "prompts", lab.round_id)
+        lab.round(1, 2, 3, kind=RoundKind.WATCH)
+        ids, also = lab.ids(), (lab.peers[0], RoundKind.WATCH, "prompts", lab.round_id)
         lab.store.matches.renew(*also, [], [ids[value(3)]])
         assert lab.shown() == [("one", 2)]
         lab.store.matches.renew(*also, [], [ids[value(2)]])
@@ -227,8 +227,8 @@ class TestMatch:
     def test_another_collection_ends_no_match(self, lab: Lab) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1")])
         lab.round("a", "b")
-        lab.store.matches.conclude(lab.peers[0], Kind.SHARED, "infrastructure", lab.round_id)
-        lab.store.matches.conclude(lab.peers[0], Kind.SHARED, "infrastructure", RoundId(bytes(16)))
+        lab.store.matches.conclude(lab.peers[0], RoundKind.SHARED, "infrastructure", lab.round_id)
+        lab.store.matches.conclude(lab.peers[0], RoundKind.SHARED, "infrastructure", RoundId(bytes(16)))
         assert lab.shown() == [("t1", 2)]
 
     @pytest.mark.spec("4.5-5")
@@ -257,7 +257,9 @@ class TestMatch:
             else:
                 lab.round(*range(n))
                 found = [(ids[f"198.18.0.{m}"], Label()) for m in range(n + 1)]
-                lab.store.matches.record(lab.peers[0], Kind.SHARED, "infrastructure", lab.round_id, found)
+                lab.store.matches.record(
+                    lab.peers[0], RoundKind.SHARED, "infrastructure", lab.round_id, found
+                )
         assert [one.value for one in lab.matches()] == ["198.18.0.0", "t0", "198.18.0.1", "198.18.0.2", "t1"]
         assert lab.store.matches.count(lab.peers[0]) == 5
 
@@ -275,7 +277,7 @@ class TestMatch:
     @pytest.mark.spec("4.5-6")
     def test_only_tags_of_matches_are_reported(self, lab: Lab) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1"), ("b", "t3"), ("c", "t2"), ("d", "t1"), ("e", "t3")])
-        asking = lab.store.asking
+        asking = lab.store.querier
         epoch = Epoch(lab.peers[0], LabId(bytes(32)), "prompts", 1)
         asked = asking.begin(asking.look_up(epoch, Element(bytes(32))))
         ids = lab.ids()
@@ -293,7 +295,7 @@ class TestMatch:
 def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
     ingest(lab.store, [("a", "t1"), ("b", "t1")])
     lab.round("a", "b")
-    asking, engine = lab.store.asking, lab.store._database.engine
+    asking, engine = lab.store.querier, lab.store._database.engine
     asked = asking.begin(
         asking.look_up(Epoch(lab.peers[0], LabId(bytes(32)), "prompts", 1), Element(bytes(32)))
     )
@@ -305,7 +307,7 @@ def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
 
     event.listen(engine, "before_cursor_execute", note)
     lab.matches()
-    list(lab.store.matches.all("birch", Kind.SHARED))
+    list(lab.store.matches.all("birch", RoundKind.SHARED))
     lab.store.matches.of(Indicator.parse(TYPE, value("a")))
     lab.store.matches.tags_of(asked, lab.round_id)
     lab.store.matches.count(lab.peers[0])

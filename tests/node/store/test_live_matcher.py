@@ -52,7 +52,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
-        self.asked = self.store.asking.begin(self.store.asking.look_up(ASKED, Element(bytes(32))))
+        self.asked = self.store.querier.begin(self.store.querier.look_up(ASKED, Element(bytes(32))))
         self.own: dict[int, Tag] = {}
         self.observed: set[int] = set()
         self.entries: list[TableEntry] = []
@@ -63,7 +63,7 @@ class Lab:
         row = LabelledIndicator(Indicator.parse("ipv4", f"198.18.0.{number}"), Label())
         target = IndicatorSet.OBSERVED if observed else IndicatorSet.FLAGGED
         self.store.indicators.add(target, [row], None)
-        self.store.asking.store_tags(self.asked, [number], tag, tag * 2)
+        self.store.querier.store_tags(self.asked, [number], tag, tag * 2)
         self.own[number] = tag
         self.observed |= {number} if observed else set()
         return number
@@ -81,12 +81,12 @@ class Lab:
         frontier = self.asked.frontier.extend(entry.leaf_hash() for entry in entries)
         committed = TableCommitment(version, len(self.entries), frontier.root)
         reader = TableReader.resume(self.asked.verified, self.asked.frontier, committed)
-        self.store.asking.stage_entries(self.asked, leaf, parts_of(entries))
+        self.store.querier.stage_entries(self.asked, leaf, parts_of(entries))
         self.accept(reader.accept(parts_of(entries)))
         return leaf, entries
 
     def accept(self, reader: TableReader) -> None:
-        self.asked = self.store.asking.accept_table(self.asked, reader, True)
+        self.asked = self.store.querier.accept_table(self.asked, reader, True)
 
     def matching(self) -> dict[int, bytes]:
         """Return which observed indicators match, with what is said, by a plain loop."""
@@ -118,7 +118,7 @@ def test_step_by_step_is_as_all_at_once(before: list[Step], after: list[Step]) -
             lab.tag(*step) if isinstance(step, tuple) else lab.grow(step)
         lab.grow({TAGS[0]: Operation.REVOKE})
         found = lab.matching()
-        index = lab.store.standing(lab.asked)
+        index = lab.store.live_matcher(lab.asked)
         assert index.sizes == (len(lab.own), len(lab.entries))
         for step in after:
             if isinstance(step, tuple):

@@ -24,7 +24,7 @@ from mandorla_node.store.schema import METADATA
 from mandorla_protocol.engine import Engine, load_engine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, RoundId
+from mandorla_protocol.header import RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator, tokens_of
 from mandorla_protocol.labels import Label
 from mandorla_protocol.log.entries import KeyEpochBegun, PeerCosigned, TableVersionPublished
@@ -417,23 +417,23 @@ def _holds_what_was_there(old: Old) -> None:
         ]
         assert store.indicators.sizes()[0][1:] == (IndicatorSet.FLAGGED, 3)
         if logged:
-            held = store.holding.get(old.epoch)
-            read = [one for part in store.holding.entries(held, 0, 999) for one in part.entries()]
+            held = store.holder.get(old.epoch)
+            read = [one for part in store.holder.entries(held, 0, 999) for one in part.entries()]
             assert read == old.entries
             assert held.frontier == old.frontier
-            assert store.holding.seed(held) == SEED
-            assert store.holding.living(old.querier) == [("infrastructure", 1, 300, 1 << 20, 1)]
-            assert store.holding.indicators_behind(held, [one.tag for one in old.entries]) == [1, 2]
+            assert store.holder.seed(held) == SEED
+            assert store.holder.living(old.querier) == [("infrastructure", 1, 300, 1 << 20, 1)]
+            assert store.holder.indicators_behind(held, [one.tag for one in old.entries]) == [1, 2]
         else:
-            assert store.holding.living(old.querier) == [], "no log knows its key"
-            assert store.holding.next_number(old.querier, "infrastructure") == 2
-        asked = store.asking.look_up(old.asked, OTHER_KEY)
+            assert store.holder.living(old.querier) == [], "no log knows its key"
+            assert store.holder.next_number(old.querier, "infrastructure") == 2
+        asked = store.querier.look_up(old.asked, OTHER_KEY)
         assert (asked.frontier, asked.verified.version) == (old.frontier, 1)
-        assert store.asking.count_untagged(asked, IndicatorSet.FLAGGED)[0] == 2, "what was pending is none"
+        assert store.querier.count_untagged(asked, IndicatorSet.FLAGGED)[0] == 2, "what was pending is none"
         # With its first use, what older versions kept in the clear is no longer.
-        asked = store.asking.begin(asked)
+        asked = store.querier.begin(asked)
         tag, sealed, number = old.matching
-        (page,) = store.comparing.candidates(asked, Kind.SHARED)
+        (page,) = store.matcher.candidates(asked, RoundKind.SHARED)
         assert (page.indicator_ids, page.tags, page.sealed) == ([number], tag, sealed)
         assert page.label_keys == tag * 2
         matches = [one for page in store.matches.all() for one in page]
@@ -469,5 +469,5 @@ def _goes_on(old: Old, peer: Home) -> None:
 
     asyncio.run(journey())
     with closing(old.home.open_store()) as store:
-        ((_, number, spent, *_),) = store.holding.living(old.querier)
+        ((_, number, spent, *_),) = store.holder.living(old.querier)
     assert (number, spent) == ((1, 300 + 256) if old.revision >= "0003" else (2, 256))

@@ -12,7 +12,7 @@ from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet, LabelledIndicator
 from mandorla_node.store.database import Database
 from mandorla_protocol.epochs import Epoch, LabId
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from tests.support.databases import Databases
@@ -27,17 +27,17 @@ def gap(home: Home) -> tuple[int, int, int]:
         (one,) = store.overview.backlog().gaps
         assert (one.peer, one.collection) == ("lab-b", "infrastructure")
         (peer,) = store.peers.all()
-        held = store.holding.current(home.card.identity, peer.lab, "infrastructure")
+        held = store.holder.current(home.card.identity, peer.lab, "infrastructure")
         if held is not None:
-            until = store.holding.flag_state()
-            added = store.holding.additions(held, until, None, 1000)
-            revoked, _ = store.holding.revocations(held, until, 0, 1000)
+            until = store.holder.flag_state()
+            added = store.holder.additions(held, until, None, 1000)
+            revoked, _ = store.holder.revocations(held, until, 0, 1000)
             assert one.unpublished == (len(added.indicator_ids) if added else 0) + len(revoked)
         for asked in store.overview.state().peers[0].asked:
             epoch = Epoch(peer.lab, home.card.identity, asked.collection, asked.number)
-            known = store.asking.look_up(epoch, key_of(home, epoch))
+            known = store.querier.look_up(epoch, key_of(home, epoch))
             for source, count in one.uncompared.items():
-                assert count == store.asking.count_untagged(known, source)[0]
+                assert count == store.querier.count_untagged(known, source)[0]
         return one.unpublished, one.uncompared[FLAGGED], one.uncompared[OBSERVED]
 
 
@@ -94,13 +94,13 @@ def test_what_was_charged_outlives_its_key(folder: Path) -> None:
         (before,) = store.overview.state().peers
         assert before.current["infrastructure"].spent == 256
         (peer,) = store.peers.all()
-        store.holding.create(
+        store.holder.create(
             Epoch(b.card.identity, peer.lab, "infrastructure", 2), bytes(32), bytes(32), 1000, 3600
         )
         (after,) = store.overview.state().peers
         assert (after.current["infrastructure"].spent, after.current["infrastructure"].number) == (0, 2)
         assert after.charged == before.charged == {"infrastructure": 256}
-        assert after.matches == {Kind.SHARED: 0, Kind.WATCH: 0}
+        assert after.matches == {RoundKind.SHARED: 0, RoundKind.WATCH: 0}
 
 
 class Noted:
@@ -126,7 +126,7 @@ def test_both_databases_are_counted_alike(folder: Path, databases: Databases) ->
         rows = [LabelledIndicator(Indicator.parse("ipv4", value), Label()) for value in addresses(range(5))]
         store.indicators.add(FLAGGED, rows, None)
         store.indicators.add(OBSERVED, rows[:2], None)
-        store.holding.create(
+        store.holder.create(
             Epoch(LabId(bytes(32)), card.identity, "infrastructure", 1), bytes(32), bytes(32), 1000, 3600
         )
         (peer,) = store.overview.state().peers

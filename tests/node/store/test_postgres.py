@@ -121,9 +121,9 @@ def test_what_is_known_uses_up_no_numbers(folder: Path, databases: Databases) ->
 def test_the_number_of_a_peers_epoch_may_be_the_largest(folder: Path, databases: Databases) -> None:
     epoch, key = Epoch(PEER, ME, "infrastructure", 2**32 - 1), Element(b"k" * 32)
     with closing(databases.open(folder, VAULT, clock)) as store:
-        begun = store.asking.begin(store.asking.look_up(epoch, key))
-        assert store.asking.look_up(epoch, key) == begun
-        assert store.asking.look_up(replace(epoch, collection="accounts"), key).id == 0
+        begun = store.querier.begin(store.querier.look_up(epoch, key))
+        assert store.querier.look_up(epoch, key) == begun
+        assert store.querier.look_up(replace(epoch, collection="accounts"), key).id == 0
 
 
 def test_texts_are_compared_by_their_bytes(folder: Path, databases: Databases) -> None:

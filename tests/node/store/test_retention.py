@@ -20,7 +20,7 @@ from mandorla_node.store.schema import GROUPS, INDICATORS, MATCHES, OWN_TAGS, PA
 from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import Epoch
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, RoundId
+from mandorla_protocol.header import RoundId, RoundKind
 from mandorla_protocol.labels import Label
 from tests.support.databases import Databases
 from tests.support.labs import WATCH, addresses, answering, make_home, make_labs, matched, pause, run_round
@@ -57,7 +57,7 @@ class Lab:
     def find(
         self,
         values: Sequence[str],
-        kind: Kind = Kind.WATCH,
+        kind: RoundKind = RoundKind.WATCH,
         collection: str = "infrastructure",
         expires: int = 0,
     ) -> None:
@@ -72,12 +72,12 @@ class Lab:
         self.store.matches.conclude(self.peer, kind, collection, round_id)
 
     def tag(self, *values: str) -> None:
-        asked = self.store.asking.look_up(
+        asked = self.store.querier.look_up(
             Epoch(self.peer, self.peer, "infrastructure", 1), Element(bytes(32))
         )
-        asked = self.store.asking.begin(asked)
+        asked = self.store.querier.begin(asked)
         ids = [self.id_of(value) for value in values]
-        self.store.asking.store_tags(asked, ids, bytes(16 * len(ids)), bytes(32 * len(ids)))
+        self.store.querier.store_tags(asked, ids, bytes(16 * len(ids)), bytes(32 * len(ids)))
 
     def id_of(self, value: str) -> int:
         with self.store._database.read() as connection:
@@ -98,10 +98,10 @@ class Lab:
         self.clock.now += int(days * DAY)
 
     def forget_observed(self, days: float, limit: int = 100) -> list[Forgotten]:
-        return self._all(self.store.retaining.forget_observed, days, limit)
+        return self._all(self.store.retention.forget_observed, days, limit)
 
     def forget_matches(self, days: float, limit: int = 100) -> list[Forgotten]:
-        return self._all(self.store.retaining.forget_matches, days, limit)
+        return self._all(self.store.retention.forget_matches, days, limit)
 
     def _all(self, step: object, days: float, limit: int) -> list[Forgotten]:
         steps = []
@@ -139,17 +139,17 @@ def test_a_flag_and_what_was_found_of_it_outlast_what_was_observed(lab: Lab) -> 
     lab.take(addresses(range(3)))
     lab.take(addresses([0]), FLAGGED)
     lab.tag(*addresses([0]))
-    lab.find(addresses([0]), Kind.SHARED)
-    lab.find(addresses([0, 1]), Kind.WATCH)
+    lab.find(addresses([0]), RoundKind.SHARED)
+    lab.find(addresses([0, 1]), RoundKind.WATCH)
     lab.later(3)
     lab.take(addresses([9]))
     lab.forget_observed(2)
-    assert [(one.value, one.kind) for one in lab.matches()] == [("198.18.0.0", Kind.SHARED)]
+    assert [(one.value, one.kind) for one in lab.matches()] == [("198.18.0.0", RoundKind.SHARED)]
     assert lab.count(OWN_TAGS) == 1, "a round over what is flagged needs it"
     # The match that ended keeps what it was of; and when it is forgotten, so is that.
     assert lab.known() == set(addresses([0, 1, 9]))
     lab.later(5)
-    lab.find(addresses([0]), Kind.SHARED)
+    lab.find(addresses([0]), RoundKind.SHARED)
     lab.find(addresses([9]))
     lab.forget_matches(4)
     assert lab.known() == set(addresses([0, 9]))
@@ -160,14 +160,14 @@ def test_numbers_are_not_given_out_again(lab: Lab) -> None:
     lab.find(addresses([0, 1]))
     lab.find([])
     numbers = {lab.id_of(value) for value in addresses(range(3))}
-    last = lab.store.asking.last_observed()
+    last = lab.store.querier.last_observed()
     lab.later(9)
     lab.forget_observed(1)
     lab.forget_matches(1)
     lab.take(addresses([5]))
     assert lab.id_of(addresses([5])[0]) not in numbers
     # Or a round that stands, and a follower, would pass over what is new.
-    assert lab.store.asking.last_observed() > last
+    assert lab.store.querier.last_observed() > last
     lab.find(addresses([5]))
     assert [one.event for one in lab.matches()] == [3]
 
@@ -196,7 +196,7 @@ def test_only_matches_that_ended_long_ago_are_forgotten(lab: Lab) -> None:
     lab.take(addresses(range(6)))
     soon = lab.clock.now + DAY
     lab.find(addresses([4]), expires=soon)
-    lab.find(addresses([0, 1, 2]), Kind.WATCH)
+    lab.find(addresses([0, 1, 2]), RoundKind.WATCH)
     lab.find(addresses([1, 2]))
     lab.later(10)
     lab.find(addresses([2]))

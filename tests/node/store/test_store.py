@@ -33,7 +33,7 @@ from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, RoundId
+from mandorla_protocol.header import RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label, Tag
 from mandorla_protocol.log.checkpoint import LogKey
@@ -122,8 +122,8 @@ def test_the_log_cannot_be_changed(folder: Path, databases: Databases, store: St
 
 def test_errors_of_the_database_carry_no_parameters(folder: Path, store: Store) -> None:
     with pytest.raises(NodeError) as caught:
-        store.holding.charge(
-            store.holding.create(EPOCH, SEED, KEY, 100, 3600), b"no such round!!!", 0, b"secret-request", 1
+        store.holder.charge(
+            store.holder.create(EPOCH, SEED, KEY, 100, 3600), b"no such round!!!", 0, b"secret-request", 1
         )
     assert code(caught) is Code.STORE_FAILED
     assert "secret" not in caught.value.diagnostics()
@@ -131,24 +131,24 @@ def test_errors_of_the_database_carry_no_parameters(folder: Path, store: Store) 
 
 @pytest.mark.spec("9.5-1")
 def test_a_chunk_is_charged_once_and_a_budget_never_passed(store: Store) -> None:
-    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    held = store.holder.create(EPOCH, SEED, KEY, 10, 3600)
     _open_round(store)
-    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
-    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.holder.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.holder.charge(held, ROUND, 0, REQUESTS[0], 6)
     with pytest.raises(RoundError) as caught:
-        store.holding.charge(held, ROUND, 0, REQUESTS[2], 6)
+        store.holder.charge(held, ROUND, 0, REQUESTS[2], 6)
     assert code(caught) is Code.CHUNK_REUSED
     with pytest.raises(RoundError) as caught:
-        store.holding.charge(held, ROUND, 1, REQUESTS[1], 5)
+        store.holder.charge(held, ROUND, 1, REQUESTS[1], 5)
     assert code(caught) is Code.BUDGET_EXCEEDED
-    store.holding.charge(held, ROUND, 1, REQUESTS[1], 4)
-    assert store.holding.living(PEER) == [("infrastructure", 1, 10, 10, 0)]
+    store.holder.charge(held, ROUND, 1, REQUESTS[1], 4)
+    assert store.holder.living(PEER) == [("infrastructure", 1, 10, 10, 0)]
 
 
 def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> None:
-    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    held = store.holder.create(EPOCH, SEED, KEY, 10, 3600)
     _open_round(store)
-    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.holder.charge(held, ROUND, 0, REQUESTS[0], 6)
     store.rounds.finish(ROUND, RoundState.ABORTED)
     with pytest.raises(RoundError) as caught:
         store.rounds.store_answer(held.id, ROUND, 0, StoredChunk(REQUESTS[0], b"evaluated", bytes(64)))
@@ -156,19 +156,19 @@ def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> N
     with pytest.raises(RoundError) as caught:
         store.rounds.answer(ROUND, 0)
     assert code(caught) is Code.WRONG_STATE
-    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.holder.charge(held, ROUND, 0, REQUESTS[0], 6)
     with pytest.raises(RoundError) as caught:
-        store.holding.charge(held, ROUND, 1, REQUESTS[1], 1)
+        store.holder.charge(held, ROUND, 1, REQUESTS[1], 1)
     assert code(caught) is Code.UNKNOWN_ROUND
-    assert store.holding.living(PEER) == [("infrastructure", 1, 6, 10, 0)]
+    assert store.holder.living(PEER) == [("infrastructure", 1, 6, 10, 0)]
 
 
 @pytest.mark.spec("5.2-3")
 def test_no_answer_is_kept_once_its_key_epoch_has_ended(store: Store) -> None:
-    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    held = store.holder.create(EPOCH, SEED, KEY, 10, 3600)
     _open_round(store)
-    store.holding.charge(held, ROUND, 0, REQUESTS[0], 6)
-    store.holding.create(replace(EPOCH, number=2), SEED, KEY, 10, 3600)
+    store.holder.charge(held, ROUND, 0, REQUESTS[0], 6)
+    store.holder.create(replace(EPOCH, number=2), SEED, KEY, 10, 3600)
     logged = store.log.of_round(ROUND)
     with pytest.raises(RoundError) as caught:
         store.rounds.store_answer(held.id, ROUND, 0, StoredChunk(REQUESTS[0], b"evaluated", bytes(64)))
@@ -192,17 +192,17 @@ def _open_round(store: Store) -> None:
 def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
     folder: Path, databases: Databases, store: Store
 ) -> None:
-    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    held = store.holder.create(EPOCH, SEED, KEY, 10, 3600)
     sealed = held.sealed_seed
-    assert store.holding.seed(held) == SEED
+    assert store.holder.seed(held) == SEED
     page = owned(1, b"\x01", os.urandom(16), os.urandom(272), [0])
-    store.holding.add_page(held, 0, page)
-    store.holding.publish(held, page.part.append_to(held.frontier), store.holding.flag_state())
-    later = store.holding.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), KEY, 10, 3600)
+    store.holder.add_page(held, 0, page)
+    store.holder.publish(held, page.part.append_to(held.frontier), store.holder.flag_state())
+    later = store.holder.create(Epoch(ME, PEER, "infrastructure", 2), os.urandom(32), KEY, 10, 3600)
     with pytest.raises(RoundError) as caught:
-        store.holding.get(EPOCH)
+        store.holder.get(EPOCH)
     assert code(caught) is Code.EPOCH_RETIRED
-    assert store.holding.entries(held, 0, 10) == ()
+    assert store.holder.entries(held, 0, 10) == ()
     assert later.epoch.number == 2
     assert sealed in databases.bytes_of(folder)
     assert store.scrub()
@@ -212,17 +212,17 @@ def test_a_new_epoch_destroys_the_seed_and_the_table_before_it(
 
 
 def test_an_epoch_ends_with_its_lifetime(store: Store, clock: Clock) -> None:
-    store.holding.create(EPOCH, SEED, KEY, 10, 3600)
-    assert store.holding.current(ME, PEER, "infrastructure") is not None
+    store.holder.create(EPOCH, SEED, KEY, 10, 3600)
+    assert store.holder.current(ME, PEER, "infrastructure") is not None
     clock.now += 3600
-    assert store.holding.current(ME, PEER, "infrastructure") is None
-    assert store.holding.next_number(PEER, "infrastructure") == 2
+    assert store.holder.current(ME, PEER, "infrastructure") is None
+    assert store.holder.next_number(PEER, "infrastructure") == 2
 
 
 def test_a_seed_does_not_open_under_another_key(
     folder: Path, databases: Databases, store: Store, clock: Clock
 ) -> None:
-    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    held = store.holder.create(EPOCH, SEED, KEY, 10, 3600)
     assert SEED not in held.sealed_seed
     other = databases.open(folder, Vault(new_key()), clock)
     with pytest.raises(NodeError) as caught:
@@ -244,15 +244,15 @@ def test_an_ingest_counts_what_is_new_known_and_doubled(store: Store, target: In
 
 
 def test_only_a_changed_label_is_published_again(store: Store) -> None:
-    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
+    held = store.holder.create(EPOCH, SEED, KEY, 10, 3600)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2)], None)
-    until = store.holding.flag_state()
-    added = store.holding.additions(held, until, None, 10)
+    until = store.holder.flag_state()
+    added = store.holder.additions(held, until, None, 10)
     assert added and len(added.labels) == 2
-    store.holding.publish(held, held.frontier, until)
-    held = store.holding.get(EPOCH)
+    store.holder.publish(held, held.frontier, until)
+    held = store.holder.get(EPOCH)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2, confidence=99)], None)
-    again = store.holding.additions(held, store.holding.flag_state(), None, 10)
+    again = store.holder.additions(held, store.holder.flag_state(), None, 10)
     assert again and [label.confidence for label in again.labels] == [99]
 
 
@@ -267,11 +267,11 @@ def test_a_disk_that_refuses_is_a_typed_error(folder: Path, vault: Vault, clock:
 def test_an_epoch_that_is_over_loses_its_seed_without_being_asked(
     folder: Path, databases: Databases, store: Store, clock: Clock
 ) -> None:
-    held = store.holding.create(EPOCH, SEED, KEY, 10, 3600)
-    store.holding.destroy_expired(ME)
-    assert store.holding.seed(store.holding.get(EPOCH)) == SEED
+    held = store.holder.create(EPOCH, SEED, KEY, 10, 3600)
+    store.holder.destroy_expired(ME)
+    assert store.holder.seed(store.holder.get(EPOCH)) == SEED
     clock.now += 3600
-    store.holding.destroy_expired(ME)
+    store.holder.destroy_expired(ME)
     assert store.scrub()
     store.close()
     assert held.sealed_seed not in databases.bytes_of(folder)
@@ -310,18 +310,18 @@ KEY = Element(b"k" * 32)
 
 @pytest.mark.spec("5.2-1", "5.2-2")
 def test_what_is_looked_up_is_not_stored(store: Store) -> None:
-    assert store.asking.look_up(ASKED, KEY) == store.asking.look_up(ASKED, KEY)
-    assert store.asking.look_up(replace(ASKED, number=1), Element(b"x" * 32)).id == 0
-    begun = store.asking.begin(store.asking.look_up(ASKED, KEY))
-    assert store.asking.look_up(ASKED, KEY) == begun
+    assert store.querier.look_up(ASKED, KEY) == store.querier.look_up(ASKED, KEY)
+    assert store.querier.look_up(replace(ASKED, number=1), Element(b"x" * 32)).id == 0
+    begun = store.querier.begin(store.querier.look_up(ASKED, KEY))
+    assert store.querier.look_up(ASKED, KEY) == begun
     for epoch, key, expected in (
         (replace(ASKED, number=1), KEY, Code.EPOCH_RETIRED),
         (ASKED, Element(b"x" * 32), Code.TABLE_MISMATCH),
     ):
         with pytest.raises(RoundError) as caught:
-            store.asking.look_up(epoch, key)
+            store.querier.look_up(epoch, key)
         assert code(caught) is expected
-    assert store.asking.look_up(replace(ASKED, number=3), KEY).id == 0
+    assert store.querier.look_up(replace(ASKED, number=3), KEY).id == 0
 
 
 def test_epochs_that_are_begun_and_broken_off_leave_nothing_behind(store: Store) -> None:
@@ -329,16 +329,16 @@ def test_epochs_that_are_begun_and_broken_off_leave_nothing_behind(store: Store)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(0)], None)
     entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(3)]
     for number in range(2, 6):
-        asked = store.asking.begin(store.asking.look_up(replace(ASKED, number=number), KEY))
-        store.asking.store_tags(asked, [1], bytes(16), bytes(32))
-        store.asking.stage_entries(asked, 0, parts_of(entries))
+        asked = store.querier.begin(store.querier.look_up(replace(ASKED, number=number), KEY))
+        store.querier.store_tags(asked, [1], bytes(16), bytes(32))
+        store.querier.stage_entries(asked, 0, parts_of(entries))
     with store._database.read() as connection:
         for table in (OWN_TAGS, PEER_PAGES):
             assert set(connection.scalars(select(table.c.epoch_id))) == {asked.id}
 
 
 def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next_begins(store: Store) -> None:
-    asking, source = store.asking, IndicatorSet.FLAGGED
+    asking, source = store.querier, IndicatorSet.FLAGGED
     store.indicators.add(source, [flagged(number) for number in range(5)], None)
     asked = asking.begin(asking.look_up(ASKED, KEY))
     ids, _ = asking.untagged(asked, source, 0, 99, 99)
@@ -384,26 +384,26 @@ def test_what_peers_say_rests_encrypted_and_an_older_store_is_brought_to_it(
     path = folder / "mandorla.db"
     store = Store.open(path, vault, clock)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2)], None)
-    asked = store.asking.begin(store.asking.look_up(Epoch(PEER, ME, "infrastructure", 1), Element(KEY)))
-    ids, _ = store.asking.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)
+    asked = store.querier.begin(store.querier.look_up(Epoch(PEER, ME, "infrastructure", 1), Element(KEY)))
+    ids, _ = store.querier.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)
     keys = [os.urandom(32) for _ in ids]
     tags = [os.urandom(16) for _ in ids]
     # In another order than that of their ids.
-    store.asking.store_tags(asked, ids[::-1], b"".join(tags[::-1]), b"".join(keys[::-1]))
+    store.querier.store_tags(asked, ids[::-1], b"".join(tags[::-1]), b"".join(keys[::-1]))
     said = Label(first_seen=0x1234567890, confidence=77)
     round_id = RoundId(ROUND)
-    store.matches.record(PEER, Kind.SHARED, "infrastructure", round_id, [(ids[0], said)])
+    store.matches.record(PEER, RoundKind.SHARED, "infrastructure", round_id, [(ids[0], said)])
     peer = make_home(folder, "peer").card
     store.peers.add(peer)
-    store.matches.record(peer.identity, Kind.SHARED, "infrastructure", round_id, [(ids[0], said)])
+    store.matches.record(peer.identity, RoundKind.SHARED, "infrastructure", round_id, [(ids[0], said)])
     entries = [TableEntry(1, Operation.ADD, Tag(tag), bytes(272)) for tag in sorted(tags)]
     frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
     reader = TableReader.resume(asked.verified, asked.frontier, TableCommitment(1, 2, frontier.root))
-    store.asking.stage_entries(asked, 0, parts_of(entries))
-    asked = store.asking.accept_table(asked, reader.accept(parts_of(entries)))
+    store.querier.stage_entries(asked, 0, parts_of(entries))
+    asked = store.querier.accept_table(asked, reader.accept(parts_of(entries)))
 
     def found() -> dict[bytes, bytes]:
-        (page,) = store.comparing.candidates(asked, Kind.SHARED)
+        (page,) = store.matcher.candidates(asked, RoundKind.SHARED)
         return dict(zip(split(page.tags, 16), split(page.label_keys, 32), strict=True))
 
     assert found() == dict(zip(tags, keys, strict=True))
@@ -419,10 +419,10 @@ def test_what_peers_say_rests_encrypted_and_an_older_store_is_brought_to_it(
             )
         connection.execute(update(ASKED_EPOCHS).values(masked=0))
         connection.execute(update(MATCHES).values(label=said.encode().rstrip(b"\0")))
-    asked = store.asking.begin(asked)
+    asked = store.querier.begin(asked)
     assert found() == dict(zip(tags, keys, strict=True))
     assert [one.label for page in store.matches.all() for one in page] == [said]
-    store.matches.record(peer.identity, Kind.WATCH, "infrastructure", round_id, [(ids[0], said)])
+    store.matches.record(peer.identity, RoundKind.WATCH, "infrastructure", round_id, [(ids[0], said)])
     store.close()
     with closing(Store.open(path, Vault(new_key()), clock)) as other, pytest.raises(NodeError) as caught:
         list(other.matches.all())

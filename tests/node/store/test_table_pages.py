@@ -21,12 +21,12 @@ from sqlalchemy import create_engine
 import mandorla_node.store
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.store import FlagState, IndicatorSet, LabelledIndicator, Store, version_builder
-from mandorla_node.store.version_builder import Staging, owned
+from mandorla_node.store.version_builder import VersionBuilder, owned
 from mandorla_protocol.engine import split
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Tag
 from mandorla_protocol.merkle import Frontier
@@ -79,7 +79,7 @@ def test_a_version_is_its_entries_in_the_order_of_their_tags(
         staged.append(owned(7, operations, b"".join(mine), labels, [owners[tag] for tag in mine]))
     with (
         mock.patch.object(version_builder, "PAGE_SIZE", threshold),
-        Staging(Path(tempfile.gettempdir()), 7) as version,
+        VersionBuilder(Path(tempfile.gettempdir()), 7) as version,
     ):
         for one in staged:
             version.keep(one)
@@ -100,7 +100,7 @@ def test_a_version_is_its_entries_in_the_order_of_their_tags(
 
 def test_a_tag_that_is_staged_twice_is_refused() -> None:
     twice = owned(1, b"\x01" * 2, bytes(32), bytes(2 * SEALED_LABEL_SIZE), [1, 2])
-    with Staging(Path(tempfile.gettempdir()), 1) as version:
+    with VersionBuilder(Path(tempfile.gettempdir()), 1) as version:
         version.keep(twice)
         with pytest.raises(NodeError) as caught:
             list(version.pages(8))
@@ -112,61 +112,59 @@ def test_a_tag_that_is_staged_twice_is_refused() -> None:
 def test_any_range_of_a_table_is_read_as_it_was_published(
     store: Store, sizes: list[int], data: st.DataObject
 ) -> None:
-    number = store.holding.next_number(PEER, "infrastructure")
-    held = store.holding.create(
-        Epoch(ME, PEER, "infrastructure", number), os.urandom(32), bytes(32), 10, 3600
-    )
+    number = store.holder.next_number(PEER, "infrastructure")
+    held = store.holder.create(Epoch(ME, PEER, "infrastructure", number), os.urandom(32), bytes(32), 10, 3600)
     published: list[TableEntry] = []
     for version, size in enumerate(sizes, 1):
         entries = [(os.urandom(16), os.urandom(SEALED_LABEL_SIZE)) for _ in range(size)]
         tags, labels = map(b"".join, zip(*entries, strict=True))
-        with store.holding.staging(held) as staged:
+        with store.holder.staging(held) as staged:
             staged.keep(owned(version, b"\x01" * size, tags, labels, range(1, size + 1)))
             pages = list(staged.pages(4))
         frontier = held.frontier
         for page in pages[:-1]:
-            store.holding.add_page(held, frontier.size, page)
+            store.holder.add_page(held, frontier.size, page)
             frontier = page.part.append_to(frontier)
         frontier = pages[-1].part.append_to(frontier)
-        store.holding.publish(held, frontier, STATE, pages[-1:])
+        store.holder.publish(held, frontier, STATE, pages[-1:])
         published += [TableEntry(version, Operation.ADD, Tag(tag), label) for tag, label in sorted(entries)]
-        held = store.holding.get(held.epoch)
+        held = store.holder.get(held.epoch)
         assert held.commitment == TableCommitment(version, len(published), frontier.root)
     start = data.draw(st.integers(0, len(published)))
     limit = data.draw(st.integers(1, len(published) + 1))
-    read = store.holding.entries(held, start, limit)
+    read = store.holder.entries(held, start, limit)
     assert [entry for part in read for entry in part.entries()] == published[start : start + limit]
 
 
 def test_pages_that_were_not_published_are_forgotten(store: Store) -> None:
-    number = store.holding.next_number(PEER, "accounts")
-    held = store.holding.create(Epoch(ME, PEER, "accounts", number), os.urandom(32), bytes(32), 10, 3600)
-    store.holding.add_page(held, 0, PAGE)
-    store.holding.discard_unpublished(held)
-    assert store.holding.entries(held, 0, 10) == ()
+    number = store.holder.next_number(PEER, "accounts")
+    held = store.holder.create(Epoch(ME, PEER, "accounts", number), os.urandom(32), bytes(32), 10, 3600)
+    store.holder.add_page(held, 0, PAGE)
+    store.holder.discard_unpublished(held)
+    assert store.holder.entries(held, 0, 10) == ()
 
 
 def test_a_version_that_is_prepared_beside_another_changes_nothing(store: Store) -> None:
-    number = store.holding.next_number(PEER, "prompts")
-    before = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
-    store.holding.add_page(before, 0, PAGE)
-    store.holding.publish(before, PAGE.part.append_to(before.frontier), STATE)
-    store.holding.discard_unpublished(before)
+    number = store.holder.next_number(PEER, "prompts")
+    before = store.holder.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
+    store.holder.add_page(before, 0, PAGE)
+    store.holder.publish(before, PAGE.part.append_to(before.frontier), STATE)
+    store.holder.discard_unpublished(before)
     with pytest.raises(NodeError) as caught:
-        store.holding.publish(before, PAGE.part.append_to(before.frontier), STATE)
+        store.holder.publish(before, PAGE.part.append_to(before.frontier), STATE)
     assert caught.value.code is Code.STORE_FAILED
-    held = store.holding.get(before.epoch)
-    assert store.holding.entries(held, 0, 10) == (PAGE.part,)
+    held = store.holder.get(before.epoch)
+    assert store.holder.entries(held, 0, 10) == (PAGE.part,)
     assert held.commitment.version == 1
 
 
 def test_a_version_of_which_pages_are_gone_is_not_published(store: Store) -> None:
-    number = store.holding.next_number(PEER, "prompts")
-    held = store.holding.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
-    store.holding.add_page(held, 0, PAGE)
-    store.holding.discard_unpublished(held)
+    number = store.holder.next_number(PEER, "prompts")
+    held = store.holder.create(Epoch(ME, PEER, "prompts", number), os.urandom(32), bytes(32), 10, 3600)
+    store.holder.add_page(held, 0, PAGE)
+    store.holder.discard_unpublished(held)
     with pytest.raises(NodeError):
-        store.holding.publish(held, PAGE.part.append_to(held.frontier), STATE)
+        store.holder.publish(held, PAGE.part.append_to(held.frontier), STATE)
 
 
 @pytest.mark.spec("7.3-3")
@@ -174,15 +172,15 @@ def test_a_page_that_an_earlier_round_left_late_is_not_taken_for_verified(
     folder: Path, databases: Databases
 ) -> None:
     store = databases.open(folder, Vault(new_key()), lambda: 1_800_000_000)
-    asked = store.asking.begin(store.asking.look_up(ASKED, Element(bytes(32))))
+    asked = store.querier.begin(store.querier.look_up(ASKED, Element(bytes(32))))
     entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(9)]
-    store.asking.stage_entries(asked, 0, parts_of(entries))
-    store.asking.stage_entries(asked, 4, parts_of(entries[:1]))
+    store.querier.stage_entries(asked, 0, parts_of(entries))
+    store.querier.stage_entries(asked, 4, parts_of(entries[:1]))
     frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
     committed = TableCommitment(1, len(entries), frontier.root)
     reader = TableReader.resume(asked.verified, asked.frontier, committed).accept(parts_of(entries))
     with pytest.raises(NodeError) as caught:
-        store.asking.accept_table(asked, reader)
+        store.querier.accept_table(asked, reader)
     assert caught.value.code is Code.STORE_FAILED
     store.close()
 
@@ -211,7 +209,7 @@ def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(
         rows = [LabelledIndicator(indicator, Label()) for indicator in indicators]
         if rows:
             store.indicators.add(IndicatorSet.FLAGGED, rows, None)
-        asking, asked = store.asking, None
+        asking, asked = store.querier, None
         asked = asking.begin(asking.look_up(ASKED, Element(bytes(32))))
         ids, _ = asking.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)
         asking.store_tags(asked, ids, b"".join(own), b"".join(tag * 2 for tag in own))
@@ -222,11 +220,11 @@ def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(
             parts = parts_of(entries[start : start + 2])
             reader = reader.accept(parts)
             asking.stage_entries(asked, start, parts)
-        assert list(store.comparing.candidates(asked, Kind.SHARED)) == [], "nothing is verified yet"
+        assert list(store.matcher.candidates(asked, RoundKind.SHARED)) == [], "nothing is verified yet"
         asking.accept_table(asked, reader)
         found = {
             key[:16]: (number, page.version, tag, label)
-            for page in store.comparing.candidates(asked, Kind.SHARED)
+            for page in store.matcher.candidates(asked, RoundKind.SHARED)
             for number, key, tag, label in zip(
                 page.indicator_ids,
                 split(page.label_keys, 32),
@@ -286,9 +284,9 @@ def test_an_older_home_keeps_its_tables(folder: Path) -> None:
     old.close()
 
     store = Store.open(path, seed, lambda: 1_800_000_000)
-    held = store.holding.get(HELD)
-    assert [entry for part in store.holding.entries(held, 0, 9) for entry in part.entries()] == entries
-    asked = store.asking.look_up(ASKED, Element(bytes(32)))
-    (page,) = store.comparing.candidates(asked, Kind.SHARED)
+    held = store.holder.get(HELD)
+    assert [entry for part in store.holder.entries(held, 0, 9) for entry in part.entries()] == entries
+    asked = store.querier.look_up(ASKED, Element(bytes(32)))
+    (page,) = store.matcher.candidates(asked, RoundKind.SHARED)
     assert (page.indicator_ids, page.version, page.sealed) == ([5], 2, entries[3].sealed)
     store.close()

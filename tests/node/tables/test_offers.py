@@ -12,8 +12,8 @@ from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
 from mandorla_node.store import IndicatorSet, LabelledIndicator, Store
-from mandorla_node.tables.builder import Ready, Tables
-from mandorla_node.tables.offers import Offers
+from mandorla_node.tables.builder import PreparedEpoch, TableBuilder
+from mandorla_node.tables.offers import TableOffers
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
@@ -27,11 +27,11 @@ def test_who_asks_without_end_has_the_table_looked_through_now_and_then(
     now = 1_800_000_000
     store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: now)
     pool = Workers("portable", 1)
-    tables = Tables(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
+    tables = TableBuilder(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
     prepared = 0
     honest = tables.prepare
 
-    async def prepare(querier: LabId, collection: str) -> Ready:
+    async def prepare(querier: LabId, collection: str) -> PreparedEpoch:
         nonlocal prepared
         prepared += 1
         return await honest(querier, collection)
@@ -44,7 +44,7 @@ def test_who_asks_without_end_has_the_table_looked_through_now_and_then(
 
     async def journey() -> None:
         nonlocal now
-        offers = Offers(tables, store, lambda: now)
+        offers = TableOffers(tables, store, lambda: now)
         flag(1)
         for _ in range(50):
             first = await offers.ready(KEY)

@@ -15,7 +15,7 @@ from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
 from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator, OwnedPart, Store
-from mandorla_node.tables.builder import Ready, Tables
+from mandorla_node.tables.builder import PreparedEpoch, TableBuilder
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
@@ -59,9 +59,9 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
     flagged = [LabelledIndicator(Indicator.parse("ipv4", f"198.18.0.{n}"), Label()) for n in range(9)]
     store.indicators.add(IndicatorSet.FLAGGED, flagged, None)
     pool = Workers("portable", 1)
-    tables = Tables(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
+    tables = TableBuilder(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
     publishing, go_on, begun = threading.Event(), threading.Event(), threading.Event()
-    publish, discard = store.holding.publish, store.holding.discard_unpublished
+    publish, discard = store.holder.publish, store.holder.discard_unpublished
 
     def slowly(held: HeldEpoch, frontier: Frontier, until: FlagState, last: Sequence[OwnedPart] = ()) -> None:
         publishing.set()
@@ -73,11 +73,11 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
         if publishing.is_set():
             begun.set()
 
-    monkeypatch.setattr(store.holding, "publish", slowly)
-    monkeypatch.setattr(store.holding, "discard_unpublished", beginning)
+    monkeypatch.setattr(store.holder, "publish", slowly)
+    monkeypatch.setattr(store.holder, "discard_unpublished", beginning)
 
     async def journey() -> None:
-        def prepare() -> asyncio.Task[Ready]:
+        def prepare() -> asyncio.Task[PreparedEpoch]:
             return asyncio.create_task(tables.prepare(LabId(b"p" * 32), "infrastructure"))
 
         first = prepare()
@@ -91,7 +91,7 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
         held = (await second).held
         assert (held.commitment.version, held.commitment.size) == (1, 256)
         frontier = Frontier()
-        for part in store.holding.entries(held, 0, 256):
+        for part in store.holder.entries(held, 0, 256):
             frontier = part.append_to(frontier)
         assert frontier == held.frontier
 

@@ -23,7 +23,7 @@ from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
 from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator
-from mandorla_node.tables.builder import Ready, Tables
+from mandorla_node.tables.builder import PreparedEpoch, TableBuilder
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
@@ -42,7 +42,7 @@ class Lab:
         self.now = BEGINNING
         self.store = databases.open(folder, Vault(new_key()), lambda: self.now)
         self.pool = Workers("auto", 1)
-        self.tables = Tables(ME, self.store, self.pool, Policies(RoundPolicy(), {}, self.store))
+        self.tables = TableBuilder(ME, self.store, self.pool, Policies(RoundPolicy(), {}, self.store))
 
     def close(self) -> None:
         self.store.close()
@@ -56,11 +56,11 @@ class Lab:
         ]
         self.store.indicators.add(IndicatorSet.FLAGGED, rows, None)
 
-    def prepare(self) -> Ready:
+    def prepare(self) -> PreparedEpoch:
         return asyncio.run(self.tables.prepare(PEER, "infrastructure"))
 
     def entries(self, held: HeldEpoch) -> list[TableEntry]:
-        parts = self.store.holding.entries(held, 0, held.commitment.size)
+        parts = self.store.holder.entries(held, 0, held.commitment.size)
         frontier = Frontier()
         for part in parts:
             frontier = part.append_to(frontier)
@@ -72,7 +72,7 @@ class Lab:
         held = self.prepare().held
         newest = {entry.tag: entry for entry in self.entries(held)}
         tags = [entry.tag for entry in newest.values() if entry.operation is Operation.ADD]
-        return set(self.store.holding.indicators_behind(held, tags))
+        return set(self.store.holder.indicators_behind(held, tags))
 
 
 @pytest.fixture
@@ -126,14 +126,14 @@ def test_what_is_flagged_in_another_collection_makes_no_version(lab: Lab) -> Non
     held = lab.prepare().held
     lab.flag(1, type_name="mail-domain")
     assert lab.prepare().held.commitment == held.commitment
-    assert lab.store.holding.get(held.epoch).covered.change == 2, "nobody looks at it again"
+    assert lab.store.holder.get(held.epoch).covered.change == 2, "nobody looks at it again"
 
 
 def test_what_is_flagged_while_a_version_is_made_comes_in_the_next(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.flag(1)
-    state = lab.store.holding.flag_state
+    state = lab.store.holder.flag_state
 
     def meanwhile() -> FlagState:
         now = state()
@@ -141,7 +141,7 @@ def test_what_is_flagged_while_a_version_is_made_comes_in_the_next(
         lab.flag(1, confidence=99)
         return now
 
-    monkeypatch.setattr(lab.store.holding, "flag_state", meanwhile)
+    monkeypatch.setattr(lab.store.holder, "flag_state", meanwhile)
     lab.prepare()
     monkeypatch.undo()
     assert lab.living() == {1, 2}
@@ -149,7 +149,7 @@ def test_what_is_flagged_while_a_version_is_made_comes_in_the_next(
     assert held.commitment.version == 2
     # Not with a label of later, though it was flagged before.
     assert {
-        entry.version for entry in lab.entries(held) if lab.store.holding.indicators_behind(held, [entry.tag])
+        entry.version for entry in lab.entries(held) if lab.store.holder.indicators_behind(held, [entry.tag])
     } == {2}
 
 
@@ -190,7 +190,7 @@ class Flagging(RuleBasedStateMachine):
 
     @invariant()
     def a_version_has_each_tag_once(self) -> None:
-        held = self.lab.store.holding.current(ME, PEER, "infrastructure")
+        held = self.lab.store.holder.current(ME, PEER, "infrastructure")
         if held is not None:
             keys = [(entry.version, entry.tag) for entry in self.lab.entries(held)]
             assert len(keys) == len(set(keys))

@@ -13,13 +13,13 @@ import yaml
 from prometheus_client import Metric
 
 from mandorla_node.ingest.ingestor import IngestReport
-from mandorla_node.monitoring.gauges import Reading, Readings
+from mandorla_node.monitoring.gauges import GaugeReading, Gauges
 from mandorla_node.store import Backlog, IndicatorSet, Peer, StoreState
-from mandorla_node.store.overview import AskedState, Gap, HeldState, PeerState
+from mandorla_node.store.overview import Gap, HeldState, PeerEpochState, PeerState
 from mandorla_node.telemetry.metrics import Metrics
 from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import LabId
-from mandorla_protocol.header import Kind
+from mandorla_protocol.header import RoundKind
 from mandorla_protocol.signatures import Signature
 
 ROOT = Path(__file__).parents[3]
@@ -51,8 +51,8 @@ def filled() -> Metrics:
     metrics.call_made("lab-b", "Hello", "OK", 0.1)
     metrics.transferred("lab-b", "Hello", 100, 200)
     metrics.evaluations_asked("lab-b", 256)
-    metrics.round_ended("lab-b", Kind.SHARED, "prompts", "committed", "", 1.0)
-    metrics.compared("lab-b", Kind.SHARED, "prompts", 1, 1)
+    metrics.round_ended("lab-b", RoundKind.SHARED, "prompts", "committed", "", 1.0)
+    metrics.compared("lab-b", RoundKind.SHARED, "prompts", 1, 1)
     with metrics.check():
         pass
     metrics.checked(1, 1, 1)
@@ -65,15 +65,15 @@ def filled() -> Metrics:
     peer = PeerState(
         peer=Peer(card, 1, 1),
         held=(HeldState(1, "prompts", 1, 1, 1, 1, 1, 1),),
-        asked=(AskedState(1, "prompts", 1, 1, 1),),
+        asked=(PeerEpochState(1, "prompts", 1, 1, 1),),
         charged={"prompts": 1},
-        matches=dict.fromkeys(Kind, 1),
+        matches=dict.fromkeys(RoundKind, 1),
         sightings=1,
         cosigned=1,
     )
-    readings = Readings()
+    readings = Gauges()
     metrics.registry.register(readings)
-    readings.reading = Reading(
+    readings.reading = GaugeReading(
         serving=True,
         state=StoreState((peer,), 1, 1),
         backlog=Backlog(

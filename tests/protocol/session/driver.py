@@ -17,7 +17,7 @@ from mandorla_protocol import signatures
 from mandorla_protocol.engine import OUTPUT_SIZE, TOKEN_SIZE, Engine, split
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import MandorlaError
-from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.labels import Label, LabelKey, Tag, open_sealed, seal, split_output
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.oprf import KeyPair
@@ -167,7 +167,7 @@ class HolderHalf:
             case holder.Evaluate(index, request, blinded):
                 nonce = proof_nonce(lab.seed, header.epoch(lab.id), request)
                 keys = lab.keys(self.state.querier)
-                return holder.ChunkEvaluated(index, *lab.engine.evaluate_and_prove(keys, blinded, nonce))
+                return holder.EvaluationDone(index, *lab.engine.evaluate_and_prove(keys, blinded, nonce))
             case holder.StoreAnswer(index, _, evaluated, proof):
                 lab.answers[header.round_id, index] = (evaluated, proof)
                 return holder.AnswerStored(index, evaluated, proof)
@@ -176,7 +176,7 @@ class HolderHalf:
         return None
 
 
-class QuerierHalf:
+class Querier:
     """A querier asking. `sent` is all that the holder gets to see of it."""
 
     def __init__(self, lab: Lab, header: RoundHeader, indicators: Iterable[str], peer: HolderHalf) -> None:
@@ -261,8 +261,8 @@ class Finished:
     """A round that both labs closed."""
 
     header: RoundHeader
-    initiator: QuerierHalf
-    responder: QuerierHalf
+    initiator: Querier
+    responder: Querier
 
     def statement(self, querying: Mapping[LabId, bytes]) -> CloseStatement:
         return CloseStatement(
@@ -292,8 +292,8 @@ def agree(one: Lab, other: Lab) -> RoundHeader:
         lab.publish(peer.id)
     header = RoundHeader(
         round_id=RoundId(one.random(16)),
-        mode=Mode.BATCH,
-        kind=Kind.SHARED,
+        mode=RoundMode.BATCH,
+        kind=RoundKind.SHARED,
         collection="accounts",
         profiles=(("email", 1),),
         initiator=Party(one.id, bytes(32), one.offer(other.id)),
@@ -314,7 +314,7 @@ def run_round(one: Lab, other: Lab, choose: Choose = first, page_size: int = 8_1
     header = agree(one, other)
     holders = {lab.id: HolderHalf(lab, header) for lab in (one, other)}
     halves = [
-        QuerierHalf(lab, header, lab.flagged, holders[peer.id]) for lab, peer in ((one, other), (other, one))
+        Querier(lab, header, lab.flagged, holders[peer.id]) for lab, peer in ((one, other), (other, one))
     ]
     for half in halves:
         half.run(choose, page_size)

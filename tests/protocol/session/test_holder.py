@@ -10,12 +10,12 @@ from mandorla_protocol.session.holder import (
     AnswerStored,
     Charge,
     CheckElements,
-    ChunkEvaluated,
     ChunkFailed,
     Closed,
     Effect,
     Evaluate,
     EvaluateRequested,
+    EvaluationDone,
     Event,
     HolderState,
     PageRequested,
@@ -60,7 +60,7 @@ def run(state: HolderState, *events: Event) -> tuple[HolderState, list[Effect]]:
 
 
 def answer(state: HolderState, request: EvaluateRequested) -> HolderState:
-    evaluated = ChunkEvaluated(request.index, EVALUATED, PROOF)
+    evaluated = EvaluationDone(request.index, EVALUATED, PROOF)
     stored = AnswerStored(request.index, EVALUATED, PROOF)
     return run(state, request, evaluated, stored)[0]
 
@@ -76,7 +76,7 @@ def assert_refused(state: HolderState, event: Event, code: Code) -> None:
 def test_a_chunk_is_checked_then_charged_then_evaluated_then_stored_then_answered() -> None:
     request = request_digest(header().digest(), 0, elements(3))
     _, effects = run(
-        opened(), ask(0, 3), ChunkEvaluated(0, EVALUATED, PROOF), AnswerStored(0, EVALUATED, PROOF)
+        opened(), ask(0, 3), EvaluationDone(0, EVALUATED, PROOF), AnswerStored(0, EVALUATED, PROOF)
     )
     assert effects == [
         CheckElements(0, elements(3)),
@@ -127,7 +127,7 @@ def test_a_failed_chunk_may_be_asked_again() -> None:
 
 
 def test_a_chunk_whose_answer_could_not_be_stored_may_be_asked_again() -> None:
-    state, _ = run(opened(), ask(0, 3), ChunkEvaluated(0, EVALUATED, PROOF), ChunkFailed(0))
+    state, _ = run(opened(), ask(0, 3), EvaluationDone(0, EVALUATED, PROOF), ChunkFailed(0))
     _, effects = step(state, ask(0, 3))
     assert [type(effect) for effect in effects] == [CheckElements, Charge, Evaluate]
 
@@ -197,7 +197,7 @@ def test_nothing_is_answered_after_the_close(event: Event) -> None:
     assert_refused(closed, event, Code.WRONG_STATE)
 
 
-@pytest.mark.parametrize("event", [ChunkEvaluated(0, EVALUATED, PROOF), AnswerStored(0, EVALUATED, PROOF)])
+@pytest.mark.parametrize("event", [EvaluationDone(0, EVALUATED, PROOF), AnswerStored(0, EVALUATED, PROOF)])
 def test_a_chunk_that_is_ready_after_the_close_does_not_leave(event: Event) -> None:
     closed, _ = run(opened(), ask(0, 3), Closed())
     assert_refused(closed, event, Code.WRONG_STATE)
@@ -210,7 +210,7 @@ def test_nothing_is_answered_outside_the_headers_validity(now: int) -> None:
         assert_refused(state, event, Code.HEADER_EXPIRED)
 
 
-@pytest.mark.parametrize("event", [ChunkEvaluated(0, EVALUATED, PROOF), AnswerStored(0, EVALUATED, PROOF)])
+@pytest.mark.parametrize("event", [EvaluationDone(0, EVALUATED, PROOF), AnswerStored(0, EVALUATED, PROOF)])
 def test_an_answer_without_a_question_is_refused(event: Event) -> None:
     assert_refused(opened(), event, Code.WRONG_STATE)
     assert_refused(answer(opened(), ask(0, 3)), event, Code.WRONG_STATE)

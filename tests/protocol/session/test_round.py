@@ -166,9 +166,9 @@ class Forging(driver.HolderHalf):
         return wrong[:32] + evaluated[32:], proof
 
 
-def half(a: Lab, b: Lab, kind: type[driver.HolderHalf] = driver.HolderHalf) -> driver.QuerierHalf:
+def half(a: Lab, b: Lab, kind: type[driver.HolderHalf] = driver.HolderHalf) -> driver.Querier:
     header = agree(a, b)
-    return driver.QuerierHalf(a, header, a.flagged, kind(b, header))
+    return driver.Querier(a, header, a.flagged, kind(b, header))
 
 
 @pytest.mark.spec("5.4-1")

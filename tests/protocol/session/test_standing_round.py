@@ -9,7 +9,7 @@ import pytest
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, EncodingError, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Kind, Mode, Offer, Party, RoundHeader, RoundId
+from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Tag
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.session import holder, querier
@@ -35,8 +35,8 @@ def commitment(*versions: list[TableEntry]) -> TableCommitment:
 FIRST, SECOND = version(1, 3), version(2, 2)
 HEADER = RoundHeader(
     RoundId(bytes(16)),
-    Mode.STANDING,
-    Kind.WATCH,
+    RoundMode.STANDING,
+    RoundKind.WATCH,
     "accounts",
     (),
     Party(QUERIER, bytes(32), Offer(1, Element(b"k" * 32), 1000, 600, commitment(FIRST))),
@@ -72,7 +72,7 @@ def standing() -> QuerierState:
 def test_a_watch_may_stand_and_a_shared_round_may_not() -> None:
     HEADER.require_valid(NOW)
     with pytest.raises(RoundError) as caught:
-        replace(HEADER, kind=Kind.SHARED).require_valid(NOW)
+        replace(HEADER, kind=RoundKind.SHARED).require_valid(NOW)
     assert caught.value.code is Code.BAD_HEADER
 
 
@@ -168,7 +168,7 @@ def test_a_holder_answers_as_many_small_chunks_as_the_cap_has() -> None:
     state = holder.HolderState(HEADER, HOLDER)
     state, effects = holder.step(state, holder.EvaluateRequested(37, bytes(32 * 16), NOW))
     assert effects
-    for mode, index in ((Mode.STANDING, 38), (Mode.BATCH, 1)):
+    for mode, index in ((RoundMode.STANDING, 38), (RoundMode.BATCH, 1)):
         with pytest.raises(RoundError) as caught:
             batch = holder.HolderState(replace(HEADER, mode=mode), HOLDER)
             holder.step(batch, holder.EvaluateRequested(index, bytes(32 * 16), NOW))
@@ -191,7 +191,7 @@ def test_a_holder_hands_out_what_it_announced_and_nothing_else() -> None:
     with pytest.raises(RoundError) as caught:
         holder.step(state, holder.TableExtended(commitment(FIRST)))
     assert caught.value.code is Code.TABLE_MISMATCH
-    batch = holder.HolderState(replace(HEADER, mode=Mode.BATCH), HOLDER)
+    batch = holder.HolderState(replace(HEADER, mode=RoundMode.BATCH), HOLDER)
     with pytest.raises(RoundError) as caught:
         holder.step(batch, holder.TableExtended(commitment(FIRST, SECOND)))
     assert caught.value.code is Code.WRONG_STATE

@@ -10,7 +10,7 @@ from mandorla.v1 import exchange_pb2
 from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Mode, Offer, RoundHeader
+from mandorla_protocol.header import Offer, RoundHeader, RoundMode
 from mandorla_protocol.log.checkpoint import Checkpoint, sign_checkpoint
 from mandorla_protocol.merkle import hash_leaf
 from mandorla_protocol.session.transcript import CloseStatement
@@ -289,7 +289,7 @@ ATTACKS: tuple[Attack, ...] = (
     header("control-character", lambda h: replace(h, purpose="a\nb"), "BAD_HEADER"),
     header("purpose", lambda h: replace(h, purpose="we raise our prices"), "POLICY_REFUSED", "SPEC 9.3-2"),
     header("legal-basis", lambda h: replace(h, legal_basis="none"), "POLICY_REFUSED", "SPEC 9.3-2"),
-    header("mode", lambda h: replace(h, mode=Mode.STANDING), "BAD_HEADER"),
+    header("mode", lambda h: replace(h, mode=RoundMode.STANDING), "BAD_HEADER"),
     header("collection", lambda h: replace(h, collection="accounts"), "PROFILE_MISMATCH"),
     header("no-collection", lambda h: replace(h, collection="gossip"), "POLICY_REFUSED", "SPEC 9.3-2"),
     header("no-profiles", lambda h: replace(h, profiles=()), "PROFILE_MISMATCH", "SPEC 9.3-2"),
