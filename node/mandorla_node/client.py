@@ -9,7 +9,6 @@ async with Client("/var/lib/mandorla") as client:
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 from .core.backoff import back_off
 from .formats.matches import FoundMatch
 from .formats.rows import IngestRow, RejectedRow
+from .home.liveness import node_answers
 from .ingest.report import IngestReport
 from .operator.messages import match_from, row_to
 from .peers.messages import CODE_KEY
@@ -78,16 +78,6 @@ class Verdict:
     def flagged_by(self) -> frozenset[str]:
         """The peers that flagged it."""
         return frozenset(match.peer for match in self.matches)
-
-
-def node_answers(path: Path) -> bool:
-    """Say whether a node listens on a socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
 
 
 class Client:

@@ -8,13 +8,12 @@ import gc
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -31,6 +30,7 @@ from ..core.clock import Clock, Timer, machine_timer, system_clock
 from ..crypto import certificates
 from ..crypto.workers import Workers
 from ..home.folder import Home
+from ..home.liveness import node_answers
 from ..home.own_cards import OwnCard
 from ..monitoring.health import Health, HealthService, Pulse
 from ..monitoring.view import NodeView
@@ -306,6 +306,5 @@ def _allow_files() -> None:
 
 
 def _refuse_second_node(home: Home) -> None:
-    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
-        probe.connect(str(home.operator_socket))
+    if node_answers(home.operator_socket):
         raise NodeError(Code.BAD_HOME, "another node serves this home")

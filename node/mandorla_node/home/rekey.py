@@ -11,7 +11,6 @@ from pathlib import Path
 
 from mandorla_protocol.errors import Code, NodeError
 
-from ..client import node_answers
 from ..config.settings import with_values
 from ..core import files
 from ..crypto.vault import Vault
@@ -19,6 +18,7 @@ from . import own_cards, sealed_secrets
 from .folder import CONFIG, Home
 from .key_kinds import SourceKind
 from .key_sources import KeySource
+from .liveness import node_answers
 from .sealed_secrets import PLAIN, SEALED, Cost, SealedFile
 
 

@@ -1,0 +1,16 @@
+"""Whether a node serves a home, told by the socket in it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+
+def node_answers(path: Path) -> bool:
+    """Say whether a node listens on the Unix socket at `path`."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
