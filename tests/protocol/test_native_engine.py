@@ -216,8 +216,8 @@ def test_without_the_extension_auto_is_portable_and_native_says_what_to_do(
 def test_the_portable_run_of_these_tests_has_no_extension() -> None:
     """`make test` runs what depends on the engine a second time, with this folder on Python's path."""
     program = (
-        "from mandorla_protocol import accelerated, engine; "
-        "print(accelerated.BUILT, engine.load_engine('auto').name)"
+        "from mandorla_protocol import engine, extension; "
+        "print(extension.BUILT, engine.load_engine('auto').name)"
     )
     folder = Path(__file__).parents[1] / "support" / "portable"
     ran = subprocess.run(

@@ -18,7 +18,7 @@ from mandorla_protocol.engine import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.group import Element
-from mandorla_protocol.header import Mode, Offer, Party, RoundHeader, RoundId, RoundKind
+from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Reason, Severity, Tag, Tlp, seal, split_output
 from mandorla_protocol.merkle import Frontier
@@ -48,7 +48,7 @@ def header() -> RoundHeader:
     offer = Offer(1, Element(bytes([3] * 32)), 1000, 500, TableCommitment(1, 256, bytes([4] * 32)))
     return RoundHeader(
         round_id=RoundId(bytes(16)),
-        mode=Mode.BATCH,
+        mode=RoundMode.BATCH,
         kind=RoundKind.SHARED,
         collection="infrastructure",
         profiles=(("domain", 1), ("ipv4", 1), ("ipv6", 1)),
@@ -267,7 +267,7 @@ def test_the_table_of_a_standing_querier_is_what_step_does() -> None:
     offer = replace(header().responder.offer, table=tables[0], budget=2**20, cap=3 * CHUNK_SIZE + 256)
     terms = replace(
         header(),
-        mode=Mode.STANDING,
+        mode=RoundMode.STANDING,
         kind=RoundKind.WATCH,
         responder=replace(header().responder, offer=offer),
     )
@@ -303,7 +303,7 @@ def test_the_holders_table_is_what_step_does() -> None:
     events = [
         holder.EvaluateRequested(0, bytes(32), now),
         holder.EvaluateRequested(0, bytes(64), now),
-        holder.ChunkEvaluated(0, b"", b""),
+        holder.EvaluationDone(0, b"", b""),
         holder.AnswerStored(0, b"", b""),
         holder.ChunkFailed(0),
         holder.PageRequested(0, now),

@@ -59,7 +59,7 @@ def test_a_database_belongs_to_one_node(folder: Path, databases: Databases) -> N
         assert "another node" in caught.value.detail
         with closing(opened(folder, url)) as command:
             observe(command, 1)
-        assert node.asking.last_observed() == 1, "commands work beside it"
+        assert node.querier.last_observed() == 1, "commands work beside it"
     opened(folder, url, alone=True).close()
 
 
@@ -75,9 +75,9 @@ def test_a_node_whose_place_was_taken_writes_nothing(folder: Path, databases: Da
             with pytest.raises(NodeError) as caught:
                 observe(node, 2)
             assert caught.value.code is Code.STORE_FAILED
-            assert node.asking.last_observed() == 1
+            assert node.querier.last_observed() == 1
         observe(node, 3)
-        assert node.asking.last_observed() == 2
+        assert node.querier.last_observed() == 2
 
 
 def test_a_node_goes_on_when_the_server_was_away(folder: Path, databases: Databases) -> None:
@@ -86,7 +86,7 @@ def test_a_node_goes_on_when_the_server_was_away(folder: Path, databases: Databa
         observe(node, 1)
         server().restart()
         observe(node, 2)
-        assert node.asking.last_observed() == 2
+        assert node.querier.last_observed() == 2
         with pytest.raises(NodeError):
             opened(folder, url, alone=True)
 
@@ -104,7 +104,7 @@ def test_writers_take_turns(folder: Path, databases: Databases) -> None:
     size, root = stores[0].log.head()
     assert size == 32
     assert stores[1].log.root_at(32) == root
-    assert stores[0].asking.last_observed() == 32, "each has a number of its own"
+    assert stores[0].querier.last_observed() == 32, "each has a number of its own"
     for store in stores:
         store.close()
 

@@ -226,7 +226,7 @@ def test_a_seed_does_not_open_under_another_key(
     assert SEED not in held.sealed_seed
     other = databases.open(folder, Vault(new_key()), clock)
     with pytest.raises(NodeError) as caught:
-        other.holding.seed(held)
+        other.holder.seed(held)
     assert code(caught) is Code.BAD_HOME
     other.close()
 
