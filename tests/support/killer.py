@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from mandorla_node.app.node import serve
+from mandorla_node.app.process import serve
 from mandorla_node.home.folder import Home
 from mandorla_node.store.database import Database
 

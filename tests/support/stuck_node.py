@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from mandorla_node.app import node
+from mandorla_node.app import process
 from mandorla_node.home.folder import Home
 from mandorla_node.rounds.responder import Responder
 
@@ -23,8 +23,8 @@ async def stop(_: Responder) -> None:
 def main(home: Path) -> None:
     """Serve until stopped, and no longer than a second beyond."""
     Responder.stop = stop  # type: ignore[method-assign]
-    node._STOPPED_WITHIN = 1.0
-    asyncio.run(node.serve(Home.open(home)))
+    process._STOPPED_WITHIN = 1.0
+    asyncio.run(process.serve(Home.open(home)))
 
 
 if __name__ == "__main__":

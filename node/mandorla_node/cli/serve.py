@@ -39,7 +39,7 @@ def serve(
 
     # gRPC reads this when it is imported; it would say a line for each stranger that fails to shake hands.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    from ..app import node
+    from ..app import process
     from ..home.folder import Home
 
     # A dump of this process's memory would hold every key of the home.
@@ -50,7 +50,7 @@ def serve(
         stop = asyncio.Event()
         if exit_with_parent:
             await _stop_at_end_of_input(stop)
-        await node.serve(opened, stop)
+        await process.serve(opened, stop)
 
     asyncio.run(run())
 

@@ -19,6 +19,7 @@ from mandorla_protocol.errors import Code, NodeError
 from ..crypto import certificates
 from ..home.folder import Home
 from ..peers.card_renewal import CardRenewal
+from ..rounds.comparisons import Comparisons
 from ..rounds.registry import RoundRegistry
 from ..store import Store
 from ..telemetry.metrics import Metrics, kind_label, own_version
@@ -44,7 +45,8 @@ class NodeView:
         self,
         home: Home,
         store: Store,
-        rounds: RoundRegistry,
+        registry: RoundRegistry,
+        comparisons: Comparisons,
         renewal: CardRenewal,
         metrics: Metrics,
         pulse: Pulse,
@@ -53,7 +55,8 @@ class NodeView:
     ) -> None:
         self._home = home
         self._store = store
-        self._rounds = rounds
+        self._registry = registry
+        self._comparisons = comparisons
         self._renewal = renewal
         self._metrics = metrics
         self._pulse = pulse
@@ -117,7 +120,7 @@ class NodeView:
             self._metrics.expect(one.peer.name for one in state.peers)
         rounds = [
             (one.peer.name, kind_label(one.header.kind), one.header.collection, one.progress()[0])
-            for one in self._rounds.open.values()
+            for one in self._registry.open.values()
         ]
         self._readings.reading = GaugeReading(
             serving=self._pulse.serving,
@@ -127,7 +130,7 @@ class NodeView:
             ages=(("state", self._state.age), ("backlog", self._backlog.age)),
             heard=dict(self._metrics.heard),
             open_rounds=tuple(rounds),
-            comparing=self._rounds.comparing,
+            comparing=self._comparisons.running,
         )
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._metrics.page)
@@ -144,13 +147,13 @@ class NodeView:
         status = store_status(self._renewal.own.newest.card, state, backlog, recent)
         status.health, status.key_source = self._pulse.health.value, self._home.key_source.kind.value
         status.engine, status.started, status.version = self._engine, self._started, own_version()
-        status.comparing = self._rounds.comparing
+        status.comparing = self._comparisons.running
         if backlog is not None:
             status.counted_before = self._backlog.age if now else 0.0
         for shown, one in zip(status.peers, state.peers, strict=True):
             shown.last_contact = max(shown.last_contact, self._metrics.heard.get(shown.name, 0))
             shown.card_pending = self._renewal.pending(one.peer)
-        for active in self._rounds.open.values():
+        for active in self._registry.open.values():
             step, done, total = active.progress()
             header = active.header
             status.open_rounds.add(
@@ -161,7 +164,7 @@ class NodeView:
                 step=step,
                 done=done,
                 total=total,
-                evaluated_for_peer=active.evaluated_for_peer,
+                evaluated_for_peer=active.holder.elements,
                 created=header.created,
                 initiated=header.initiator.lab == self._home.card.identity,
             )

@@ -24,6 +24,7 @@ from mandorla_protocol.labels import Label
 from ..config.settings import ActionPolicy
 from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
+from ..rounds.comparisons import Comparisons
 from ..rounds.registry import RoundRegistry
 from ..store import IndicatorSet, LabelledIndicator, MatchRecord, Store, Whereabouts
 
@@ -61,10 +62,17 @@ class Checker:
     """Answer questions about indicators, on the event loop."""
 
     def __init__(
-        self, store: Store, rounds: RoundRegistry, changes: ChangeFeed, policy: ActionPolicy, clock: Clock
+        self,
+        store: Store,
+        registry: RoundRegistry,
+        comparisons: Comparisons,
+        changes: ChangeFeed,
+        policy: ActionPolicy,
+        clock: Clock,
     ) -> None:
         self._store = store
-        self._rounds = rounds
+        self._registry = registry
+        self._comparisons = comparisons
         self._changes = changes
         self._policy = policy
         self._clock = clock
@@ -101,13 +109,13 @@ class Checker:
         missing = [one for one, answer in zip(indicators, answers, strict=True) if answer is None]
         if not missing:
             return [answer for answer in answers if answer is not None]
-        await self._rounds.settled()
+        await self._comparisons.settled()
         found = await self._look_up(missing)
         return [answer or found[one] for one, answer in zip(indicators, answers, strict=True)]
 
     def _remembered(self, indicator: Indicator, now: int) -> Verdict | None:
         known = self._known.get(indicator)
-        if known is None or (known.until and known.until <= now) or self._rounds.comparing:
+        if known is None or (known.until and known.until <= now) or self._comparisons.running:
             return None
         self._known.move_to_end(indicator)
         self._seen[known.number] = now
@@ -139,11 +147,11 @@ class Checker:
     async def _asked_about(self, collections: Iterable[str]) -> None:
         """Wait until the rounds that stand have compared everything that was observed by now, or a moment."""
         until = await asyncio.to_thread(self._store.querier.last_observed)
-        waiting = [one for one in self._rounds.standing() if one.header.collection in collections]
+        waiting = [one for one in self._registry.standing() if one.header.collection in collections]
         kept_up = self._changes.kept_up
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                while any(one.half.processed < until and not one.ended.is_set() for one in waiting):
+                while any(one.querier.processed < until and not one.closer.ended.is_set() for one in waiting):
                     await kept_up.beyond(kept_up.count)
 
     def _read(self, places: dict[Indicator, Whereabouts]) -> list[_Known]:

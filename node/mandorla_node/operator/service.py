@@ -24,6 +24,7 @@ from ..monitoring.view import NodeView
 from ..notices.notifier import Delivery, Notifier
 from ..peers.card_renewal import CardRenewal
 from ..peers.messages import CODE_KEY
+from ..rounds.comparisons import Comparisons
 from ..rounds.initiator import Initiator, RoundReport
 from ..rounds.negotiation import Terms
 from ..rounds.registry import RoundRegistry
@@ -53,7 +54,8 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         self,
         home: Home,
         store: Store,
-        rounds: RoundRegistry,
+        registry: RoundRegistry,
+        comparisons: Comparisons,
         initiator: Initiator,
         checking: Checker,
         changes: ChangeFeed,
@@ -64,7 +66,8 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     ) -> None:
         self._home = home
         self._store = store
-        self._rounds = rounds
+        self._registry = registry
+        self._comparisons = comparisons
         self._initiator = initiator
         self._checking = checking
         self._changes = changes
@@ -168,7 +171,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     ) -> AsyncIterator[operator_pb2.Match]:
         """Stream everything that matched."""
         async with _errors(context):
-            await self._rounds.settled()
+            await self._comparisons.settled()
             kind = _known(_KINDS, request.kind) if request.kind else None
             if request.peer:
                 await asyncio.to_thread(self._store.peers.get, request.peer)
@@ -183,7 +186,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
             peer = await asyncio.to_thread(self._store.peers.pause, request.peer, request.paused)
             _LOG.warning("peer paused" if request.paused else "peer goes on", peer=peer.name)
             if request.paused:
-                await self._rounds.abort_with(peer.lab, RoundError(Code.PAUSED))
+                await self._registry.end_with(peer.lab, RoundError(Code.PAUSED))
             return operator_pb2.PauseResponse()
 
     async def Follow(
@@ -207,7 +210,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         """Say how the node is."""
         async with _errors(context):
             if not request.now:
-                await self._rounds.settled()
+                await self._comparisons.settled()
             status = await self._view.status(request.now)
             status.notices.extend(map(_notices, await asyncio.to_thread(self._notifying.deliveries)))
             return status

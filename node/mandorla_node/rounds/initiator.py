@@ -1,10 +1,9 @@
-"""Rounds that this lab begins: from the first word to the close."""
+"""Rounds that this lab begins, from the first message to the close."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,19 +12,25 @@ from mandorla_protocol import signatures
 from mandorla_protocol.errors import Code, MandorlaError, NodeError, RoundError
 from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundId, RoundKind, RoundMode
 from mandorla_protocol.indicators import profiles
-from mandorla_protocol.log.entries import RoundClosed, RoundProposed
-from mandorla_protocol.session.transcript import CloseStatement
+from mandorla_protocol.log.entries import RoundProposed
+from mandorla_protocol.session.closing import RoundState
 from mandorla_protocol.sizes import PAGE_SIZE
 
 from ..core.backoff import back_off
-from ..peers.client import PeerClient
-from ..store import Peer, RoundState
-from ..tables.builder import TableBuilder
-from . import negotiation
+from ..peers.card_renewal import CardRenewal
+from ..peers.client import ClientFactory, PeerClient
+from ..peers.policy import Policies
+from ..peers.witness import Witness
+from ..store import Peer
+from . import deadlines, negotiation
+from .comparisons import Comparisons
+from .context import RoundContext
+from .factory import RoundFactory
 from .negotiation import Terms
 from .querier import Findings, Progress, no_progress
-from .registry import LAST_PATIENCE, PATIENCE, RoundRegistry
+from .registry import RoundRegistry
 from .round import Round
+from .turns import Turns
 
 _BUSY_RETRIES: Final = 30
 
@@ -49,172 +54,184 @@ class RoundReport:
 class Initiator:
     """This lab as the one that proposes."""
 
-    def __init__(self, rounds: RoundRegistry, tables: TableBuilder) -> None:
-        self._rounds = rounds
-        self._tables = tables
+    def __init__(
+        self,
+        context: RoundContext,
+        registry: RoundRegistry,
+        factory: RoundFactory,
+        turns: Turns,
+        comparisons: Comparisons,
+        policies: Policies,
+        witness: Witness,
+        renewal: CardRenewal,
+        clients: ClientFactory,
+    ) -> None:
+        self._context = context
+        self._registry = registry
+        self._factory = factory
+        self._turns = turns
+        self._comparisons = comparisons
+        self._policies = policies
+        self._witness = witness
+        self._renewal = renewal
+        self._clients = clients
 
     async def run(self, name: str, terms: Terms, progress: Progress) -> RoundReport:
-        """Run a round with a peer, from the first word to the close.
+        """Run a batch round with a peer, from the first message to the close.
 
-        Raises MandorlaError if no round came about; one that was begun and failed is reported as aborted.
+        Raises MandorlaError if no round begins; a round that begins and fails is reported as aborted.
         """
-        peer = await asyncio.to_thread(self._rounds.store.peers.get, name)
+        peer = await asyncio.to_thread(self._context.store.peers.get, name)
         if peer.caught:
             raise RoundError(Code.EQUIVOCATION)
         negotiation.require_collection(terms.collection)
-        self._rounds.policies.require_open(peer, terms.collection).require(terms.kind)
-        started = time.monotonic()
+        self._policies.require_open(peer, terms.collection).require(terms.kind)
+        started = asyncio.get_running_loop().time()
         try:
-            return await self._until_free(peer, terms, progress, started)
+            active = await self._begin_when_free(peer, terms, progress)
         except MandorlaError as error:
-            self._failed(peer, terms, error)
+            self._count_failure(peer, terms, error)
             raise
+        comparable = active.closer.comparable
+        findings = await self._comparisons.finish(active) if comparable else Findings()
+        return _report(active, findings, asyncio.get_running_loop().time() - started)
 
-    async def _until_free(self, peer: Peer, terms: Terms, progress: Progress, started: float) -> RoundReport:
+    async def _begin_when_free(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
+        key = (peer.lab, terms.collection)
         for attempt in range(_BUSY_RETRIES):
             try:
-                self._rounds.make_way(peer.lab, terms.collection)
-                async with self._rounds.busy[peer.lab, terms.collection]:
-                    active = await self._initiate(peer, terms, progress)
-                findings = (
-                    Findings() if active.state is RoundState.ABORTED else await self._rounds.compared(active)
-                )
-                return _report(active, findings, time.monotonic() - started)
+                self._registry.make_way(*key)
+                async with self._turns.lock(key):
+                    return await self._initiate(peer, terms, progress)
             except MandorlaError as error:
-                # Both labs may have proposed at once: whoever waits longer joins the other's round.
-                if error.code is not Code.NOT_READY or self._rounds.stopping:
+                # Both labs may have proposed at once: the lab that waits longer joins the other's round.
+                if error.code is not Code.NOT_READY or self._registry.stopping:
                     raise
             await back_off(attempt)
         raise RoundError(Code.NOT_READY, "the peer is busy with another round")
 
     async def stand(self, peer: Peer, collection: str) -> Round:
-        """Run a standing round with a peer until one of the labs would leave, and return how it ended.
+        """Run a standing round with a peer until one of the labs leaves it, and return the ended round.
 
-        Raises MandorlaError if no round came about.
+        Raises MandorlaError if no round begins.
         """
-        self._rounds.policies.require_open(peer, collection).require(RoundKind.WATCH)
-        if self._rounds.is_kept_clear(peer.lab, collection):
-            raise RoundError(Code.NOT_READY, "another round is to be")
+        key = (peer.lab, collection)
+        self._policies.require_open(peer, collection).require(RoundKind.WATCH)
+        if self._turns.is_reserved(key):
+            raise RoundError(Code.NOT_READY, "a batch round is to begin")
         terms = Terms(RoundKind.WATCH, collection, RoundMode.STANDING)
         try:
-            async with self._rounds.busy[peer.lab, collection]:
+            async with self._turns.lock(key):
                 return await self._initiate(peer, terms, no_progress)
         except MandorlaError as error:
-            self._failed(peer, terms, error)
+            self._count_failure(peer, terms, error)
             raise
 
-    def _failed(self, peer: Peer, terms: Terms, error: MandorlaError) -> None:
-        """Count a round that did not come about; one that was agreed ended, and was counted then."""
+    def _count_failure(self, peer: Peer, terms: Terms, error: MandorlaError) -> None:
+        """Count a round that did not begin; one that was agreed is counted when it ends."""
         code = error.code.name
-        self._rounds.metrics.round_ended(peer.name, terms.kind, terms.collection, "failed", code, None)
+        self._context.metrics.round_ended(peer.name, terms.kind, terms.collection, "failed", code, None)
 
     async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
-        await self._rounds.renewal.introduce(peer)
-        client = self._rounds.clients(peer.card)
+        await self._renewal.introduce(peer)
+        client = self._clients(peer.card)
         try:
             active = await self._agree(peer, client, terms, progress)
             try:
                 await self._see_through(active, progress)
             finally:
-                self._rounds.forget(active)
+                await active.closer.last_call()
+                self._registry.forget(active)
         finally:
             await client.close()
         return active
 
     async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> Round:
+        """Exchange offers, sign a header, have the peer sign it, and begin the round."""
+        context = self._context
         progress("preparing", 0, 0)
-        hello = asyncio.create_task(client.hello(_hello(terms.collection), PATIENCE))
+        hello = asyncio.create_task(client.hello(_hello(terms.collection), deadlines.PATIENCE))
         try:
-            ready = await self._tables.prepare(peer.lab, terms.collection)
+            epoch = await context.tables.prepare(peer.lab, terms.collection)
             peer_offer = Offer.decode((await hello).encoded_offer)
         finally:
             hello.cancel()
-        own_offer = self._tables.offer(ready)
+        batch = terms.mode is RoundMode.BATCH
         header = negotiation.compose(
             client.own,
             peer.card,
             terms,
-            own_offer,
+            context.tables.offer(epoch),
             peer_offer,
-            self._rounds.policy,
-            self._rounds.lifetime(terms.mode),
-            self._rounds.clock(),
+            context.settings,
+            context.settings.lifetime if batch else context.watch.lifetime,
+            context.clock(),
         )
-        header.require_valid(self._rounds.clock())
-        active = await self._rounds.activate(header, peer, ready, client, progress)
+        header.require_valid(context.clock())
+        active = await self._factory.make(header, peer, epoch, client, progress)
         # The key and the table that this lab offers are in its log by now, and the peer signs that they are.
-        await self._rounds.witness.submit(peer, client)
+        await self._witness.submit(peer, client)
         encoded = header.encode()
-        signature = signatures.sign(self._rounds.home.identity, encoded)
-        proposed = RoundProposed(encoded, signature, self._rounds.clock())
-        await asyncio.to_thread(self._rounds.store.log.append, proposed, header.round_id)
-        self._rounds.enter(active)
+        signature = signatures.sign(context.identity, encoded)
+        proposed = RoundProposed(encoded, signature, context.clock())
+        await asyncio.to_thread(context.store.log.append, proposed, header.round_id)
+        # From here on the peer may call, and the round is ended if the node stops.
+        self._registry.enter(active)
         try:
             response = await client.propose(
                 exchange_pb2.ProposeRequest(encoded_header=encoded, signature=signature)
             )
-            answer = signatures.verify(peer.lab, encoded, response.signature)
-            if active.ended.is_set():
+            peer_signature = signatures.verify(peer.lab, encoded, response.signature)
+            if active.closer.ended.is_set():
                 raise RoundError(Code.ROUND_ABORTED, "the node stops")
-            await asyncio.to_thread(self._rounds.store.peers.touch, peer.lab)
-            await self._rounds.agree(active, encoded, signature, answer)
+            await asyncio.to_thread(context.store.peers.touch, peer.lab)
+            await self._registry.agree(active, encoded, signature, peer_signature)
         except BaseException:
-            self._rounds.forget(active)
+            self._registry.forget(active)
             raise
-        self._rounds.begin(active)
         return active
 
     async def _see_through(self, active: Round, progress: Progress) -> None:
         """Run an agreed round to its end."""
+        closer = active.closer
         try:
-            await active.complete()
+            await active.half()
+            if not closer.half_complete or closer.ended.is_set():
+                return
             progress("closing", 0, 0)
             await self._report_sightings(active)
             await self._close(active)
         except MandorlaError as error:
-            if active.ended.is_set():
-                return
-            if error.code.info.retryable and active.half_complete:
-                # This lab knows what it wanted to know; the peer is gone before it said that it does too.
-                await self._rounds.finish(active, RoundState.UNCONFIRMED, error.code)
+            if error.code.info.retryable:
+                await closer.lose_peer(error.code)
             else:
-                await self._rounds.abort(active, error)
+                await closer.fail(error)
         except asyncio.CancelledError:
-            await self._rounds.abort(active, NodeError(Code.ROUND_ABORTED, "the operator hung up"))
-            # What the round found is there, whether or not the operator still waits for it.
-            if active.state is not RoundState.ABORTED:
-                self._rounds.compare(active)
+            await closer.fail(NodeError(Code.ROUND_ABORTED, "the operator hung up"))
+            # What the round found is recorded, whether or not the operator still waits for it.
+            if closer.comparable:
+                self._comparisons.begin(active)
             raise
 
     async def _close(self, active: Round) -> None:
-        """Take the responder's signature on what the round was, check that it saw the same, and give ours."""
-        client, round_id = active.client, active.header.round_id
-        theirs = await client.close_round(exchange_pb2.CloseRequest(round_id=round_id), PATIENCE)
-        statement = active.commit_statement()
-        CloseStatement.decode(theirs.encoded_statement).require_same(statement)
-        encoded = statement.encode()
-        peer_signature = signatures.verify(active.peer.lab, encoded, theirs.signature)
-        active.commit_signed = True
-        signature = signatures.sign(self._rounds.home.identity, encoded)
-        closed = RoundClosed(round_id, encoded, signature, peer_signature, self._rounds.clock())
-        await self._rounds.finish(active, RoundState.COMMITTED, closed=closed)
-        request = exchange_pb2.CloseRequest(round_id=round_id, encoded_statement=encoded, signature=signature)
-        # The round is committed whether or not the peer gets this; without it, its record stays unconfirmed.
-        with contextlib.suppress(MandorlaError):
-            await client.close_round(request, LAST_PATIENCE)
-        await self._rounds.show_log(active)
+        """Take the responder's signed statement, check that it saw the same round, and send this lab's."""
+        request = exchange_pb2.CloseRequest(round_id=active.header.round_id)
+        theirs = await active.client.close_round(request, deadlines.PATIENCE)
+        await active.closer.receive(theirs.encoded_statement, theirs.signature)
+        await active.closer.last_call()
+        await self._witness.try_submit(active.peer, active.client, deadlines.LAST_PATIENCE)
 
     async def _report_sightings(self, active: Round) -> None:
-        """Report sightings, where this lab's policy says so; a peer that does not want them loses nothing.
+        """Report sightings, if this lab's policy says so; a peer that refuses them loses nothing.
 
         This compares before the close, and lets the peer time it: that is the price of reporting (SPEC 9.7).
         """
-        policy = self._rounds.policies.of(active.peer.name, active.header.collection)
-        if not policy.report_sightings:
+        if not self._policies.of(active.peer.name, active.header.collection).report_sightings:
             return
-        await self._rounds.compared(active)
+        await self._comparisons.finish(active)
         round_id = active.header.round_id
-        tags = await asyncio.to_thread(self._rounds.store.matches.tags_of, active.half.asked, round_id)
+        tags_of = self._context.store.matches.tags_of
+        tags = await asyncio.to_thread(tags_of, active.querier.peer_epoch, round_id)
         with contextlib.suppress(MandorlaError):
             for start in range(0, len(tags), PAGE_SIZE):
                 page = b"".join(tags[start : start + PAGE_SIZE])
@@ -234,14 +251,14 @@ def _hello(collection: str) -> exchange_pb2.HelloRequest:
 
 
 def _report(active: Round, findings: Findings, seconds: float) -> RoundReport:
-    half, traffic = active.half.state, active.client.traffic
+    half, traffic, closer = active.querier.state, active.client.traffic, active.closer
     return RoundReport(
         round_id=active.header.round_id,
-        state=active.state,
-        code=active.end_code.name if active.end_code else "",
+        state=closer.state,
+        code=closer.code.name if closer.code else "",
         findings=findings,
         evaluated_by_peer=sum(half.counts[index] for index in half.answers),
-        evaluated_for_peer=active.evaluated_for_peer,
+        evaluated_for_peer=active.holder.elements,
         table_entries=half.reader.committed.size,
         bytes_sent=traffic.sent,
         bytes_received=traffic.received,

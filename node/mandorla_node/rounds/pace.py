@@ -47,7 +47,7 @@ class Pace:
         self._filled_at = now
 
 
-def of_questions(budget: int, monotonic: Callable[[], float]) -> Pace:
+def question_pace(budget: int, monotonic: Callable[[], float]) -> Pace:
     """Return the pace at which a lab asks under a budget of evaluations, its padding included.
 
     Each question is padded, so that one for each new indicator would spend a budget in no time. A tenth of
@@ -56,7 +56,7 @@ def of_questions(budget: int, monotonic: Callable[[], float]) -> Pace:
     return Pace(budget / _QUESTIONS_IN, budget / _AT_ONCE, monotonic)
 
 
-def of_versions(monotonic: Callable[[], float]) -> Pace:
+def version_pace(monotonic: Callable[[], float]) -> Pace:
     """Return the pace at which a table grows while a round stands: two versions a second, a hundred at once.
 
     Each is padded, and stays for the life of the key.

@@ -11,7 +11,6 @@ from typing import Final
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.engine import TOKEN_SIZE, Batch
-from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import RoundHeader, RoundKind
 from mandorla_protocol.labels import Label, open_labels
@@ -20,10 +19,10 @@ from mandorla_protocol.session.querier import QuerierState
 from mandorla_protocol.table import TablePart, TableReader
 
 from ..crypto import workers
-from ..crypto.workers import Workers
 from ..peers import messages
 from ..peers.client import PeerClient
-from ..store import IndicatorSet, PeerEpoch, Store
+from ..store import IndicatorSet, PeerEpoch
+from .context import RoundContext
 
 _RECORDED: Final = 16_384
 """Matches that are recorded at once, or a page more."""
@@ -61,22 +60,15 @@ class Querier:
     """This lab's half of one round as the querier."""
 
     def __init__(
-        self,
-        header: RoundHeader,
-        lab: LabId,
-        store: Store,
-        pool: Workers,
-        client: PeerClient,
-        max_table: int,
-        progress: Progress,
+        self, header: RoundHeader, client: PeerClient, progress: Progress, context: RoundContext
     ) -> None:
         self._header = header
-        self._lab = lab
-        self._holder = header.other(lab)
-        self._store = store
-        self._pool = pool
+        self._lab = context.lab
+        self._holder = header.other(context.lab)
+        self._store = context.store
+        self._workers = context.workers
         self._client = client
-        self._max_table = max_table
+        self._max_table = context.settings.max_table
         self._progress = progress
         self._source = IndicatorSet.FLAGGED if header.kind is RoundKind.SHARED else IndicatorSet.OBSERVED
         self._cursor = 0
@@ -93,13 +85,13 @@ class Querier:
         """
         offer = self._holder.offer
         epoch = self._header.epoch(self._holder.lab)
-        await self._pool.run(workers.decode_elements, offer.public_key)
-        self._asked = await asyncio.to_thread(self._store.querier.look_up, epoch, offer.public_key)
+        await self._workers.run(workers.decode_elements, offer.public_key)
+        self._peer_epoch = await asyncio.to_thread(self._store.querier.look_up, epoch, offer.public_key)
         if offer.table.size > self._max_table:
             raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
-        reader = TableReader.resume(self._asked.verified, self._asked.frontier, offer.table)
+        reader = TableReader.resume(self._peer_epoch.verified, self._peer_epoch.frontier, offer.table)
         count, self._last = await asyncio.to_thread(
-            self._store.querier.count_untagged, self._asked, self._source
+            self._store.querier.count_untagged, self._peer_epoch, self._source
         )
         self._state = querier.open_half(self._header, self._lab, count, reader)
 
@@ -109,16 +101,16 @@ class Querier:
         return self._state
 
     @property
-    def asked(self) -> PeerEpoch:
-        """The peer's epoch in which this half asks; it is stored once the half runs."""
-        return self._asked
+    def peer_epoch(self) -> PeerEpoch:
+        """The peer's key epoch in which this half asks; it is stored once the half runs."""
+        return self._peer_epoch
 
     async def run(self) -> None:
         """Have the indicators evaluated, and read the table.
 
         Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
         """
-        self._asked = await asyncio.to_thread(self._store.querier.begin, self._asked)
+        self._peer_epoch = await asyncio.to_thread(self._store.querier.begin, self._peer_epoch)
         await self._drive(await self._step(querier.Started()))
 
     async def _drive(self, tasks: set[asyncio.Task[querier.Event]]) -> None:
@@ -144,7 +136,7 @@ class Querier:
         for effect in effects:
             match effect:
                 case querier.StageEntries(start, parts):
-                    await asyncio.to_thread(self._store.querier.stage_entries, self._asked, start, parts)
+                    await asyncio.to_thread(self._store.querier.stage_entries, self._peer_epoch, start, parts)
                 case querier.AcceptTable(reader):
                     await self._accept(reader)
                 case querier.Blind(index, count):
@@ -158,12 +150,12 @@ class Querier:
         return tasks
 
     async def _accept(self, reader: TableReader) -> None:
-        self._asked = await asyncio.to_thread(self._store.querier.accept_table, self._asked, reader)
+        self._peer_epoch = await asyncio.to_thread(self._store.querier.accept_table, self._peer_epoch, reader)
 
     async def _next(self, count: int) -> tuple[list[int], bytes]:
         """Return the indicators of the next chunk, at most `count`: ids, and tokens, joined."""
         ids, tokens = await asyncio.to_thread(
-            self._store.querier.untagged, self._asked, self._source, self._cursor, self._last, count
+            self._store.querier.untagged, self._peer_epoch, self._source, self._cursor, self._last, count
         )
         if ids:
             self._cursor = ids[-1]
@@ -173,7 +165,7 @@ class Querier:
         async with self._loading:
             ids, tokens = await self._next(count)
         tokens += os.urandom(TOKEN_SIZE * (count - len(ids)))
-        blinds, blinded = await self._pool.run(workers.blind, tokens)
+        blinds, blinded = await self._workers.run(workers.blind, tokens)
         self._pending[index] = _Blinded(ids, tokens, blinds, blinded)
         return querier.ChunkBlinded(index, bytes(blinded))
 
@@ -185,7 +177,7 @@ class Querier:
 
     async def _finalize(self, effect: querier.Finalize) -> querier.Event:
         chunk = self._pending[effect.index]
-        tags, keys = await self._pool.run(
+        tags, keys = await self._workers.run(
             workers.finalize_tags,
             self._holder.offer.public_key,
             chunk.tokens,
@@ -196,7 +188,9 @@ class Querier:
             len(chunk.indicator_ids),
         )
         del self._pending[effect.index]
-        await asyncio.to_thread(self._store.querier.store_tags, self._asked, chunk.indicator_ids, tags, keys)
+        await asyncio.to_thread(
+            self._store.querier.store_tags, self._peer_epoch, chunk.indicator_ids, tags, keys
+        )
         return querier.ChunkFinalized(effect.index, effect.evaluated, effect.proof)
 
     async def _read(self, start: int) -> querier.Event:
@@ -249,8 +243,10 @@ class Querier:
         """Yield own indicators in the peer's table with their labels, and how many labels do not open."""
         found: list[tuple[int, Label]] = []
         unopened = 0
-        for page in self._store.matcher.candidates(self._asked, self._header.kind):
-            labels = open_labels(page.sealed, page.label_keys, page.tags, self._asked.epoch, page.version)
+        for page in self._store.matcher.candidates(self._peer_epoch, self._header.kind):
+            labels = open_labels(
+                page.sealed, page.label_keys, page.tags, self._peer_epoch.epoch, page.version
+            )
             each = zip(page.indicator_ids, labels, strict=True)
             found += [(number, label) for number, label in each if label is not None]
             unopened += labels.count(None)

@@ -10,6 +10,7 @@ from ..core.clock import Clock
 from ..peers import messages
 from ..peers.admission import Context, caller
 from ..peers.card_renewal import CardRenewal
+from ..peers.policy import Policies
 from ..peers.rate_limits import PeerLimits
 from ..peers.witness import Witness
 from .registry import RoundRegistry
@@ -23,14 +24,16 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
 
     def __init__(
         self,
-        rounds: RoundRegistry,
+        registry: RoundRegistry,
         responder: Responder,
+        policies: Policies,
         witness: Witness,
         limits: PeerLimits,
         clock: Clock,
         renewal: CardRenewal,
     ) -> None:
-        self._rounds = rounds
+        self._registry = registry
+        self._policies = policies
         self._responder = responder
         self._witness = witness
         self._renewal = renewal
@@ -52,7 +55,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
     ) -> exchange_pb2.EvaluateResponse:
         """Evaluate a chunk."""
         peer = caller()
-        active = await self._rounds.find(peer, request.round_id)
+        active = await self._registry.find(peer, request.round_id)
         self._limits.take_chunk(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
         answer = await self._limits.in_turn(
             peer.lab, lambda: active.evaluate(request.index, request.blinded, self._clock())
@@ -66,7 +69,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
     ) -> exchange_pb2.ListTagsResponse:
         """Read a page of the table."""
         peer = caller()
-        active = await self._rounds.find(peer, request.round_id)
+        active = await self._registry.find(peer, request.round_id)
         response = await self._limits.in_turn(peer.lab, lambda: active.page(request.start, self._clock()))
         active.count(request, response)
         return response
@@ -75,7 +78,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         self, request: exchange_pb2.SubscribeRequest, context: Context
     ) -> exchange_pb2.SubscribeResponse:
         """Wait for news of the table of a standing round."""
-        active = await self._rounds.find(caller(), request.round_id)
+        active = await self._registry.find(caller(), request.round_id)
         return await active.subscribe(request.version)
 
     async def Close(self, request: exchange_pb2.CloseRequest, context: Context) -> exchange_pb2.CloseResponse:
@@ -95,9 +98,9 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
     ) -> exchange_pb2.ReportResponse:
         """Take note of sightings; tags that are not in the table are passed over."""
         peer = caller()
-        active = await self._rounds.find(peer, request.round_id)
+        active = await self._registry.find(peer, request.round_id)
         tags = messages.tags_from(request.tags)
-        if not self._rounds.policies.of(peer.name, active.header.collection).take_sightings:
+        if not self._policies.of(peer.name, active.header.collection).take_sightings:
             return exchange_pb2.ReportResponse()
         self._limits.take_tags(peer.lab, len(tags))
         await self._limits.in_turn(peer.lab, lambda: asyncio.to_thread(active.record_sightings, tags))

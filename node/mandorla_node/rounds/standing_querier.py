@@ -16,7 +16,7 @@ from typing import Final
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.errors import Code, RoundError
-from mandorla_protocol.header import RoundKind
+from mandorla_protocol.header import RoundHeader, RoundKind
 from mandorla_protocol.labels import Label, LabelKey, open_labels
 from mandorla_protocol.session import querier
 from mandorla_protocol.session.announcement import Announcement
@@ -24,12 +24,12 @@ from mandorla_protocol.session.querier import Phase
 from mandorla_protocol.sizes import STANDING_SMALLEST, size_class
 from mandorla_protocol.table import TableEntry, TablePart, TableReader
 
-from ..core.change_feed import ChangeFeed
-from ..core.clock import Timer
+from ..peers.client import PeerClient
 from ..store.live_matcher import Found, LiveMatcher
 from ..store.querier import Arrivals
+from .context import RoundContext
 from .pace import NEGLIGIBLE_WAIT, Pace
-from .querier import Findings, Querier
+from .querier import Findings, Progress, Querier
 
 SUBSCRIBED: Final = 20.0
 """Seconds for which a holder keeps an answer back while nothing is new."""
@@ -57,25 +57,24 @@ class _Fresh:
 class StandingQuerier(Querier):
     """This lab's half of one standing round as the querier."""
 
-    def stand(
+    def __init__(
         self,
-        changes: ChangeFeed,
+        header: RoundHeader,
+        client: PeerClient,
+        progress: Progress,
+        context: RoundContext,
         turn: asyncio.Lock,
-        delay: float,
         pace: Pace,
-        timer: Timer,
-        tell: Callable[[Findings], None],
+        report: Callable[[Findings], None],
     ) -> None:
-        """Say what there is beside the round: signals, the turn to compare, seconds to gather, and a pace.
-
-        What is found each time is told, from any thread.
-        """
-        self._changes = changes
-        self._pace = pace
-        self._timer = timer
-        self._tell = tell
+        """Plan nothing yet; `turn` is the lock to compare under, `report` is called from any thread."""
+        super().__init__(header, client, progress, context)
+        self._changes = context.changes
+        self._timer = context.timer
+        self._delay = context.watch.delay
         self._turn = turn
-        self._delay = delay
+        self._pace = pace
+        self._report = report
         self.leave = asyncio.Event()
         self.caught_up = asyncio.Event()
         # The change of the observed set up to which this lab has compared what it observed.
@@ -124,7 +123,7 @@ class StandingQuerier(Querier):
         await asyncio.shield(driving)
         await self._queue.join()
         self._state, _ = querier.step(self._state, querier.Leaving())
-        await asyncio.to_thread(self._store.querier.leave, self._asked)
+        await asyncio.to_thread(self._store.querier.leave, self._peer_epoch)
 
     def is_behind(self, until: int) -> bool:
         """Say whether something that was observed by a change has still to be compared.
@@ -209,7 +208,9 @@ class StandingQuerier(Querier):
             seen = self._changes.observed.count
             until = await asyncio.to_thread(self._store.querier.last_observed)
             if until > self._seen:
-                found = await asyncio.to_thread(self._store.querier.arrivals, self._asked, self._seen, until)
+                found = await asyncio.to_thread(
+                    self._store.querier.arrivals, self._peer_epoch, self._seen, until
+                )
                 if found.indicator_ids:
                     padded = size_class(len(found.indicator_ids), STANDING_SMALLEST)
                     if sum(self._state.counts) + padded > self._holder.offer.cap:
@@ -234,7 +235,7 @@ class StandingQuerier(Querier):
     async def _accept(self, reader: TableReader) -> None:
         standing = self._state.phase is Phase.STANDING
         accept = self._store.querier.accept_table
-        self._asked = await asyncio.to_thread(accept, self._asked, reader, standing)
+        self._peer_epoch = await asyncio.to_thread(accept, self._peer_epoch, reader, standing)
         fresh, self._fresh = self._fresh, _Fresh()
         fresh.version = reader.version
         if self._waiting is not None:
@@ -272,9 +273,9 @@ class StandingQuerier(Querier):
                 # What was handed over is accepted, and so it is compared with the rest.
                 until = max(until, self._queue.get_nowait().until)
                 self._queue.task_done()
-            asked = self._asked
+            asked = self._peer_epoch
             self._findings = await asyncio.to_thread(super().compare)
-            self._tell(self._findings)
+            self._report(self._findings)
             index = await asyncio.to_thread(self._store.live_matcher, asked)
             await asyncio.to_thread(self._end_revoked, index)
         self._changes.tell(None)
@@ -307,11 +308,11 @@ class StandingQuerier(Querier):
             matches, new_matches = self._store.matches.renew(
                 peer, kind, collection, self._header.round_id, opened, found.revoked
             )
-        self._tell(Findings(matches, new_matches, len(found.added) - len(opened)))
+        self._report(Findings(matches, new_matches, len(found.added) - len(opened)))
         return {number for number, _ in opened} | set(found.revoked)
 
     def _opened(self, key: LabelKey, entry: TableEntry) -> Label | None:
-        (label,) = open_labels(entry.sealed, key, entry.tag, self._asked.epoch, entry.version)
+        (label,) = open_labels(entry.sealed, key, entry.tag, self._peer_epoch.epoch, entry.version)
         return label
 
     def progress(self) -> tuple[str, int, int]:

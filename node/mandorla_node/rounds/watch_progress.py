@@ -47,7 +47,7 @@ class WatchProgress:
         for watch, version in versions.items():
 
             def is_done(standing: StandingRound, version: int = version) -> bool:
-                half = standing.half
+                half = standing.querier
                 return half.compared_version >= version and not half.is_behind(observed)
 
             await self._until(watch, is_done)
@@ -58,6 +58,6 @@ class WatchProgress:
             seen = self._changes.kept_up.count
             for standing in self._rounds.standing():
                 mine = (standing.peer.lab, standing.header.collection) == watch
-                if mine and standing.going_on and is_done(standing):
+                if mine and standing.continues and is_done(standing):
                     return standing
             await self._changes.kept_up.beyond(seen)

@@ -14,9 +14,10 @@ import structlog
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, MandorlaError
 from mandorla_protocol.header import RoundKind
+from mandorla_protocol.session.closing import RoundState
 
-from ..config.settings import WatchPolicy
-from ..store import RoundState
+from ..peers.policy import Policies
+from .context import RoundContext
 from .initiator import Initiator
 from .registry import RoundRegistry
 
@@ -40,10 +41,13 @@ _STOOD: Final = 10.0
 class Watcher:
     """Keep a standing round open with each pinned peer, for each collection of the policy."""
 
-    def __init__(self, rounds: RoundRegistry, initiator: Initiator, policy: WatchPolicy) -> None:
-        self._rounds = rounds
+    def __init__(
+        self, context: RoundContext, registry: RoundRegistry, initiator: Initiator, policies: Policies
+    ) -> None:
+        self._context = context
+        self._registry = registry
         self._initiator = initiator
-        self._policy = policy
+        self._policies = policies
         self._retired = False
         self._kept: dict[tuple[LabId, str], asyncio.Task[None]] = {}
 
@@ -68,41 +72,41 @@ class Watcher:
             await asyncio.gather(*self._kept.values(), return_exceptions=True)
 
     async def _look(self) -> None:
-        peers = await asyncio.to_thread(self._rounds.store.peers.all)
+        peers = await asyncio.to_thread(self._context.store.peers.all)
         wanted = {
             (peer.lab, collection.value): peer
             for peer in peers
-            for collection in self._policy.collections
+            for collection in self._context.watch.collections
             if not (peer.caught or peer.paused_at)
-            and RoundKind.WATCH in self._rounds.policies.of(peer.name, collection.value).kinds
+            and RoundKind.WATCH in self._policies.of(peer.name, collection.value).kinds
         }
         for key in self._kept.keys() - wanted.keys():
             self._kept.pop(key).cancel()
-            self._rounds.make_way(*key)
+            self._registry.make_way(*key)
         for key in wanted.keys() - self._kept.keys():
             self._kept[key] = asyncio.create_task(self._keep(*key, wanted[key].name))
 
     async def _keep(self, lab: LabId, collection: str, name: str) -> None:
         """Propose one standing round after another; wait longer each time that one does not come about."""
-        first = self._rounds.home.card.identity < lab
+        first = self._context.lab < lab
         wait, patience = _FIRST_WAIT, _PATIENCE_AT_FIRST
         while not self._retired:
             if not first:
                 await self._leave_to_the_peer(lab, collection, patience)
                 patience = _PATIENCE
             try:
-                peer = await asyncio.to_thread(self._rounds.store.peers.get, lab)
+                peer = await asyncio.to_thread(self._context.store.peers.get, lab)
                 active = await self._initiator.stand(peer, collection)
-                code = active.end_code
-                if active.state is RoundState.COMMITTED:
+                code = active.closer.code
+                if active.closer.state is RoundState.COMMITTED:
                     wait = _FIRST_WAIT
                     continue
-                if (active.seconds or 0.0) >= _STOOD:
+                if (active.closer.seconds or 0.0) >= _STOOD:
                     wait = _FIRST_WAIT
             except MandorlaError as error:
                 code = error.code
             except Exception as error:
-                # Whatever it is, a lab that is not warned any more must not be what comes of it.
+                # The watch goes on whatever failed: a lab without one is not warned.
                 _LOG.exception("watch failed", error=type(error).__name__)
                 code = Code.INTERNAL
             _LOG.info("no watch", peer=name, collection=collection, code=code.name if code else "")
@@ -115,7 +119,7 @@ class Watcher:
         loop = asyncio.get_running_loop()
         missed = loop.time()
         while loop.time() < missed + patience:
-            standing = self._rounds.standing()
+            standing = self._registry.standing()
             if any((one.peer.lab, one.header.collection) == (lab, collection) for one in standing):
                 missed = loop.time()
             await asyncio.sleep(_FIRST_WAIT)

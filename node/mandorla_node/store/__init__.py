@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mandorla_protocol.session.closing import RoundState
+
 from ..core.clock import Clock
 from ..crypto.vault import Vault
 from .database import Database, WriteObserver
@@ -24,7 +26,7 @@ from .peers import Peer, Peers
 from .querier import QuerierStore
 from .restoration import Restoration
 from .retention import Forgotten, Retention
-from .rounds import RoundRecord, Rounds, RoundState, StoredChunk
+from .rounds import RoundRecord, Rounds, StoredChunk
 from .version_builder import OwnedPart
 
 __all__ = [

@@ -30,6 +30,7 @@ from mandorla_protocol.indicators import tokens_of
 from mandorla_protocol.labels import TAG_SIZE, Label, Reason, Severity, Tag, Tlp
 from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, KeyEpochEnded, TableVersionPublished
 from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.session.closing import RoundState
 from mandorla_protocol.sizes import BATCH_SMALLEST
 from mandorla_protocol.table import Operation, TableCommitment, TablePart
 
@@ -37,7 +38,6 @@ from ..core.clock import Clock
 from ..crypto.vault import Vault
 from .database import Database
 from .log import append
-from .rounds import RoundState
 from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, INDICATORS, RESTORES, ROUNDS
 from .table_pages import entries_from_leaf, insert_owned, read_parts
 from .version_builder import OWNER_SIZE, OwnedPart, VersionBuilder

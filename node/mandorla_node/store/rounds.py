@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -12,21 +11,13 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import RoundHeader, RoundId, RoundKind
 from mandorla_protocol.log.entries import ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded
+from mandorla_protocol.session.closing import RoundState
 from mandorla_protocol.session.transcript import answer_digest
 
 from ..core.clock import Clock
 from .database import Database
 from .log import append
 from .schema import CHUNKS, HELD_EPOCHS, ROUNDS
-
-
-class RoundState(StrEnum):
-    """How far a round came. `unconfirmed`: this lab finished, and the peer vanished before the close."""
-
-    OPEN = "open"
-    COMMITTED = "committed"
-    UNCONFIRMED = "unconfirmed"
-    ABORTED = "aborted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,11 +105,11 @@ class Orders:
                 self._node.changes.flagged.notify()
             case "published":
                 watches = [(self._peers[peer], collection) for peer, collection in given]
-                versions = await self._node.keeping_up.published(watches)
+                versions = await self._node.watch_progress.published(watches)
                 return [versions[watch] for watch in watches]
             case "compared":
                 versions = {(self._peers[peer], collection): version for peer, collection, version in given}
-                await self._node.keeping_up.compared(versions)
+                await self._node.watch_progress.compared(versions)
                 return self._node.changes.matched.count
             case "counted":
                 return self._counted()

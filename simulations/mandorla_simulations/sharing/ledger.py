@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from mandorla_node.rounds.pace import NEGLIGIBLE_WAIT, Pace, of_questions
+from mandorla_node.rounds.pace import NEGLIGIBLE_WAIT, Pace, question_pace
 from mandorla_protocol.sizes import BATCH_SMALLEST, STANDING_SMALLEST, size_class
 
 from ..scenario.model import Protocol
@@ -99,7 +99,7 @@ class Ledger:
             return True
         pace = self._paces.get(pair)
         if pace is None:
-            pace = self._paces[pair] = of_questions(self._protocol.budget, lambda: float(self._now))
+            pace = self._paces[pair] = question_pace(self._protocol.budget, lambda: float(self._now))
         if pace.wait > NEGLIGIBLE_WAIT:
             return False
         before = self._spent[pair]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -16,7 +15,6 @@ from mandorla_node.core import backoff
 from mandorla_node.peers import client
 from mandorla_node.peers.client import PeerClient
 from mandorla_node.peers.messages import CODE_KEY
-from mandorla_node.rounds.watcher import Watcher
 from mandorla_node.telemetry.metrics import Metrics
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 from tests.support.hostile import HostileLab
@@ -125,49 +123,3 @@ def test_waits_grow_to_a_limit_and_no_two_are_alike(monkeypatch: pytest.MonkeyPa
     for seconds, longest in zip(slept, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5, 5], strict=True):
         assert longest / 2 <= seconds <= longest
     assert len(set(slept)) == len(slept)
-
-
-class Ending(Exception):
-    """The test has seen enough."""
-
-
-def test_a_watch_with_a_peer_that_is_away_is_tried_at_least_every_minute(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However long it is away, and whatever goes wrong; once a round has stood, from the beginning again."""
-    a, _ = make_labs(folder, "lab-a", "lab-b")
-    slept: list[float] = []
-    outcomes: list[object] = [TransportError(Code.PEER_UNAVAILABLE)] * 9
-    outcomes += [ValueError("a defect"), Stood(), TransportError(Code.PEER_UNAVAILABLE), Ending()]
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    class Proposing:
-        async def stand(self, *_: object) -> object:
-            match outcomes.pop(0):
-                case Ending() as end:
-                    raise asyncio.CancelledError from end
-                case Exception() as error:
-                    raise error
-                case active:
-                    return active
-
-    peers = SimpleNamespace(get=lambda lab: lab)
-    rounds = SimpleNamespace(home=a, store=SimpleNamespace(peers=peers))
-
-    async def kept() -> None:
-        watch = Watcher(rounds, Proposing(), a.settings.watch)  # type: ignore[arg-type]
-        with pytest.raises(asyncio.CancelledError):
-            await watch._keep(b"\xff" * 32, "accounts", "lab-b")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    asyncio.run(kept())
-    for seconds, longest in zip(slept, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 1, 2], strict=True):
-        assert longest / 2 <= seconds <= longest
-
-
-class Stood:
-    """A round that stood for an hour, and failed."""
-
-    state, end_code, seconds = "aborted", Code.PEER_UNAVAILABLE, 3600.0

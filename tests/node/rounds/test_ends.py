@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from mandorla.v1 import exchange_pb2, operator_pb2
 from mandorla_node.home.folder import Home
-from mandorla_node.rounds.registry import RoundRegistry
+from mandorla_node.rounds.closer import Closer
 from mandorla_node.store import RoundState
 from mandorla_node.store.database import Database
 from mandorla_node.store.holder import HolderStore
@@ -169,7 +169,7 @@ def test_a_node_that_stops_while_it_records_a_commit_has_committed(
     a, b = make_labs(folder, "lab-a", "lab-b")
     ingest(a, addresses([7]))
     committing, stopping = threading.Event(), threading.Event()
-    finish, abort = Rounds.finish, RoundRegistry.abort
+    finish, fail = Rounds.finish, Closer.fail
     ends: list[object] = []
 
     def held(self: Rounds, round_id: bytes, state: RoundState, *arguments: Any) -> None:
@@ -178,12 +178,12 @@ def test_a_node_that_stops_while_it_records_a_commit_has_committed(
         stopping.wait(TIMEOUT)
         finish(self, round_id, state, *arguments)
 
-    async def aborting(self: RoundRegistry, *arguments: Any) -> None:
+    async def failing(self: Closer, *arguments: Any) -> None:
         stopping.set()
-        await abort(self, *arguments)
+        await fail(self, *arguments)
 
     monkeypatch.setattr(Rounds, "finish", held)
-    monkeypatch.setattr(RoundRegistry, "abort", aborting)
+    monkeypatch.setattr(Closer, "fail", failing)
     hostile = CommittingLab(b, a.card)
     hostile.flag(addresses([7])[0])
 

@@ -15,7 +15,7 @@ from mandorla.v1 import operator_pb2
 from mandorla_node.app.node import running
 from mandorla_node.audit.bundle import write_bundle
 from mandorla_node.home.folder import Home
-from mandorla_node.rounds import initiator, registry, standing_querier, standing_round, watcher
+from mandorla_node.rounds import deadlines, standing_querier, standing_round, watcher
 from mandorla_node.store.matches import Matches
 from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.audit.findings import Claim
@@ -33,8 +33,7 @@ def _in_less_than_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let half a second be what is half a minute elsewhere."""
     for module in (standing_querier, standing_round):
         monkeypatch.setattr(module, "SUBSCRIBED", 0.3)
-    for module in (registry, initiator):
-        monkeypatch.setattr(module, "LAST_PATIENCE", 0.3)
+    monkeypatch.setattr(deadlines, "LAST_PATIENCE", 0.3)
     monkeypatch.setattr(watcher, "_LONGEST_WAIT", 0.5)
     monkeypatch.setattr(watcher, "_PATIENCE", 0.5)
 

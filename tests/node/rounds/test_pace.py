@@ -41,7 +41,7 @@ def test_it_waits_as_long_as_it_takes_to_fill() -> None:
 
 def test_a_budget_lasts_for_thirty_days_whatever_is_seen() -> None:
     now = 0.0
-    one = pace.of_questions(1_000_000, lambda: now)
+    one = pace.question_pace(1_000_000, lambda: now)
     spent = 0
     while now < 30 * 24 * 3600:
         now += max(one.wait, 60.0)

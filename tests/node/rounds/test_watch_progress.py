@@ -21,8 +21,8 @@ START = 1_800_000_000
 
 async def kept_up(holder: RunningNode, querier: RunningNode, lab_a: LabId, lab_b: LabId) -> None:
     """Wait until what lab-a has flagged by now is compared with what lab-b has observed by now."""
-    versions = await holder.keeping_up.published([(lab_b, COLLECTION)])
-    await querier.keeping_up.compared({(lab_a, COLLECTION): versions[lab_b, COLLECTION]})
+    versions = await holder.watch_progress.published([(lab_b, COLLECTION)])
+    await querier.watch_progress.compared({(lab_a, COLLECTION): versions[lab_b, COLLECTION]})
 
 
 async def spent(at: Stub, peer: str) -> int:

@@ -1,0 +1,57 @@
+"""Rounds made of headers: their halves planned and their parts put together, before anything is signed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, RoundError
+from mandorla_protocol.header import RoundHeader, RoundMode
+
+from ..peers.client import PeerClient
+from ..store import Peer
+from ..tables.builder import PreparedEpoch
+from .comparisons import Comparisons
+from .context import RoundContext
+from .pace import Pace, question_pace
+from .querier import Progress, Querier
+from .round import Round
+from .standing_querier import StandingQuerier
+from .standing_round import StandingRound
+from .turns import Turns
+
+
+class RoundFactory:
+    """Makes rounds, and plans this lab's half of each."""
+
+    def __init__(self, context: RoundContext, turns: Turns, comparisons: Comparisons) -> None:
+        self._context = context
+        self._turns = turns
+        self._comparisons = comparisons
+        # A standing round that begins anew continues the budget of the one before it.
+        self._paces: dict[tuple[LabId, str], Pace] = {}
+
+    async def make(
+        self, header: RoundHeader, peer: Peer, epoch: PreparedEpoch, client: PeerClient, progress: Progress
+    ) -> Round:
+        """Make a round of an acceptable header, and plan this lab's half; nothing is stored yet.
+
+        Raises RoundError: NOT_READY if a batch round is to begin where this one would stand, or what
+        `Querier.open` raises.
+        """
+        context = self._context
+        if header.mode is RoundMode.BATCH:
+            querier = Querier(header, client, progress, context)
+            await querier.open()
+            return Round(header, peer, epoch, querier, client, context)
+        key = (peer.lab, header.collection)
+        if self._turns.is_reserved(key):
+            raise RoundError(Code.NOT_READY, "a batch round is to begin")
+        budget = header.other(context.lab).offer.budget
+        pace = self._paces.setdefault(key, question_pace(budget, context.timer.now))
+        report = partial(self._comparisons.report, header, peer)
+        standing = StandingQuerier(
+            header, client, progress, context, self._comparisons.turn(*key), pace, report
+        )
+        await standing.open()
+        return StandingRound(header, peer, epoch, standing, client, context)
