@@ -1,6 +1,7 @@
 """Two labs that close a round: the real state machines of close and holder, over stores and calls in memory.
 
-What runs is `closing.step` and `holder.step`. The rest of a node is modelled by what may happen, in any order:
+What runs is `closing.step` and `holder.step`. The rest of a node is modelled by what may happen, in any
+order:
 
     writes    a transaction begins, a thread does it, and the node hears of it; a kill may come between
     calls     a request is sent, served and answered; each way it may be lost, and the caller repeats it once
