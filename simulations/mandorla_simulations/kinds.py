@@ -34,7 +34,7 @@ COLLECTIONS: Final = {
     Kind.TEMPLATE: Collection.PROMPTS,
     Kind.SEQUENCE: Collection.BEHAVIOUR,
 }
-"""The collection of each kind's indicators (SPEC 4.1): each has its own rounds, keys and budgets."""
+"""The collection of each kind's indicators (SPEC A.1): each has its own rounds, keys and budgets."""
 
 CHANGEABLE: Final = frozenset({Kind.ADDRESS, Kind.RELAY, Kind.TEMPLATE, Kind.SEQUENCE})
 """What an account can change while it lives; payment, mail and device are given at sign-up."""
