@@ -1,4 +1,4 @@
-"""What `behaviour` and `request-sequence` tell apart, over a made-up population (SPEC 4.9).
+"""What `behaviour` and `request-sequence` tell apart, over a made-up population (SPEC A.9).
 
     python -m benchmarks.behaviour
 

@@ -6,6 +6,7 @@
 An algorithm in SPEC.md is a fenced block that names its source, `python source=PATH:NAME`: it is that
 function without its docstring. A requirement is a sentence with a MUST; an anchor such as [5.1-2] follows it,
 and a test cites the anchor with `@pytest.mark.spec("5.1-2")`. Section 2 says what MUST means, and is exempt.
+Sections have a number (5, 5.1); annexes and their sections have a letter (A, A.6; the anchor [A.6-1]).
 """
 
 from __future__ import annotations
@@ -25,14 +26,20 @@ from mandorla_protocol.errors import Code
 ROOT: Final = Path(__file__).parents[1]
 EXEMPT: Final = "2"
 
+# Annexes A to D can exist; E.164 is a standard.
+_SECTION: Final = r"(?:\d+(?:\.\d+)?|[A-D]\.\d+)"
+_LIST: Final = rf"({_SECTION}(?:(?:,\s|\sand\s|\sto\s|-){_SECTION})*)"
+
 _FENCE = re.compile(r"^```python source=(\S+?):(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_HEADING = re.compile(r"^#{2,3} (\d+(?:\.\d+)?)\.? (.*)$")
+_HEADING = re.compile(rf"^#{{2,3}} ({_SECTION}|[A-D](?=\.))\.? (.*)$")
 _ITEM = re.compile(r"\s*(?:\||- |\d+\. )")
-_ANCHOR = re.compile(r"\[(\d+(?:\.\d+)?)-(\d+)\]")
+_ANCHOR = re.compile(rf"\[({_SECTION})-(\d+)\]")
 _SENTENCE = re.compile(r"(?<=\])\s+(?=[A-Z`])|(?<=\.)\s+(?!Otherwise)(?=[A-Z])")
 _CODE = re.compile(r"`([A-Z]+(?:_[A-Z]+)*)`")
-_CITED = re.compile(r"SPEC(?:\.md,)?(?: sections?)? (\d+(?:\.\d+)?(?:(?:, | and |-)\d+(?:\.\d+)?)*)")
-_OWN = re.compile(r"(?<!RFC \d{4} )\bsections? (\d+(?:\.\d+)?(?:(?:, | and |-)\d+(?:\.\d+)?)*)")
+_CITED = re.compile(rf"SPEC(?:\.md,)?(?: sections?)? (?:{_LIST}|Annex ([A-D])\b)")
+_OWN = re.compile(rf"(?<!RFC\s\d{{4}}\s)\bsections?\s{_LIST}|\b([A-D]\.\d+)\b|\bAnnex\s([A-D])\b")
+_LINK = re.compile(r"SPEC\.md#([\w-]+)")
+_OWN_LINK = re.compile(r"\]\(#([\w-]+)\)")
 
 
 def _source_of(module: str, name: str) -> str:
@@ -159,16 +166,22 @@ def check_sections(spec: str, sources: Mapping[str, str]) -> Iterator[str]:
     """Yield each citation of a section, in SPEC.md or in another file, that SPEC.md does not have."""
     found = [heading for line in spec.splitlines() if (heading := _HEADING.match(line))]
     numbers = {heading[1] for heading in found}
-    titles = {heading[0].lstrip("# ").lower() for heading in found}
-    slugs = {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
+    titles = re.findall(r"^#{2,4} (.*)$", spec, re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
     for path, text in [("SPEC.md", spec), *sources.items()]:
-        for citation in (_OWN if path == "SPEC.md" else _CITED).findall(text):
-            for number in re.findall(r"\d+(?:\.\d+)?", citation):
-                if number not in numbers:
-                    yield f"{path}: SPEC.md has no section {number}"
-        for slug in re.findall(r"SPEC\.md#([\w-]+)", text):
+        own = path == "SPEC.md"
+        cited = [number for match in (_OWN if own else _CITED).finditer(text) for number in _numbers(match)]
+        for number in cited:
+            if number not in numbers:
+                yield f"{path}: SPEC.md has no section {number}"
+        for slug in (_OWN_LINK if own else _LINK).findall(text):
             if slug not in slugs:
                 yield f"{path}: SPEC.md has no heading #{slug}"
+
+
+def _numbers(citation: re.Match[str]) -> list[str]:
+    """Return the sections that a citation names: those of its list, or the one that it is."""
+    return re.findall(rf"{_SECTION}|[A-D]", next(group for group in citation.groups() if group))
 
 
 def check_names(spec: str, claims: Iterable[str], exists: Callable[[str], bool]) -> Iterator[str]:

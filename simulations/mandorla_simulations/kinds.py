@@ -34,7 +34,7 @@ COLLECTIONS: Final = {
     ResourceKind.TEMPLATE: Collection.PROMPTS,
     ResourceKind.SEQUENCE: Collection.BEHAVIOUR,
 }
-"""The collection of each kind's indicators (SPEC 4.1): each has its own rounds, keys and budgets."""
+"""The collection of each kind's indicators (SPEC A.1): each has its own rounds, keys and budgets."""
 
 CHANGEABLE: Final = frozenset(
     {ResourceKind.ADDRESS, ResourceKind.RELAY, ResourceKind.TEMPLATE, ResourceKind.SEQUENCE}

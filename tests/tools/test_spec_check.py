@@ -110,6 +110,18 @@ def test_a_requirement_with_its_anchor_and_a_test_is_in_order(spec: str) -> None
     assert faults(spec) == []
 
 
+ANNEX = GOOD.replace("### 5.1", "## A. Types\n\n### A.6").replace("5.1", "A.6")
+
+
+def test_a_requirement_of_an_annex_has_an_anchor_with_a_letter() -> None:
+    assert faults(ANNEX, {"A.6-1": {"test"}}) == []
+    assert faults(ANNEX, {}) == [
+        "section A.6, 'A lab MUST refuse it with `BAD_ELEMENT`. [A.6-1]': no test cites [A.6-1]"
+    ]
+    assert "not of this section" in only(faults(ANNEX.replace("[A.6", "[A.7"), {"A.7-1": {"test"}}))
+    assert "a MUST without an anchor" in faults(ANNEX.replace(" [A.6-1]", ""), {})[0]
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -169,15 +181,27 @@ def test_citations_are_those_of_tests() -> None:
         ("a.md", "[§.md, section 12](§.md)"),
         ("a.md", "[there](§.md#51-suites)"),
         ("a.md", "[there](../§.md#51-suites)"),
+        ("a.py", '"""As § A.7 says."""'),
+        ("a.py", "# § A.6 and A.7"),
+        ("a.py", "# §.md, Annex B"),
+        ("a.md", "[there](§.md#b-types)"),
     ],
 )
 def test_a_section_that_is_cited_and_absent_is_found(path: str, text: str) -> None:
-    spec = "## 5. OPRF\n\nSee section 5.1, and RFC 9497 section 3.3.\n\n### 5.1 Suite\n"
+    spec = (
+        "## 5. OPRF\n\nSee section 5.1, A.6, [Annex A](#a-indicators-and-profiles), E.164 and RFC 9497\n"
+        "section 3.3.\n\n"
+        "### 5.1 Suite\n\n## A. Indicators and profiles\n\n### A.6 Accounts\n"
+    )
     text = text.replace("§", "SPEC")  # written so that this file cites nothing itself
-    fine = {"fine": "SPEC 5, SPEC.md, section 5.1, SPEC.md#51-suite"}
+    fine = {
+        "numbers": "SPEC 5, SPEC.md, section 5.1, SPEC.md#51-suite",
+        "letters": "SPEC A.6, SPEC.md, Annex A, SPEC.md#a-indicators-and-profiles",
+    }
     assert list(spec_check.check_sections(spec, fine)) == []
     assert path in only(spec_check.check_sections(spec, {path: text}))
-    assert "SPEC.md" in only(spec_check.check_sections(spec + "\nSee section 6.\n", fine))
+    for wrong in ("section 6", "sections 5 and\n6", "A.7", "Annex B", "[this](#51-suites)"):
+        assert "SPEC.md" in only(spec_check.check_sections(f"{spec}\nSee {wrong}.\n", fine))
 
 
 @pytest.mark.parametrize(

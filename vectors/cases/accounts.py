@@ -1,4 +1,4 @@
-"""Indicators of accounts (SPEC 4.6): spellings with their canonical values, and texts that are none."""
+"""Indicators of accounts (SPEC A.6): spellings with their canonical values, and texts that are none."""
 
 from __future__ import annotations
 

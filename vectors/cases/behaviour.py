@@ -1,4 +1,4 @@
-"""Vectors of behaviour and sequences (SPEC 4.9). Computed step by step, as SPEC has them."""
+"""Vectors of behaviour and sequences (SPEC A.9). Computed step by step, as SPEC has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .prompts import words
 from .structures import Fields, domain, join
 
 ABOUT: Final = "Steps, the values of sequences of them, and the values of an account's behaviour"
-SPEC: Final = "4.9"
+SPEC: Final = "A.9"
 
 SIZES: Final = (1, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144)
 GAPS: Final = (1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536)

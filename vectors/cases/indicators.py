@@ -12,7 +12,7 @@ from .inputs import Case, Value, bad, good, slug
 from .structures import data, domain, join, text
 
 ABOUT: Final = "Spellings of indicators, their encodings and tokens, and texts and encodings of none"
-SPEC: Final = "4"
+SPEC: Final = "A"
 
 A63 = "a" * 63
 FINGERPRINT = "0123456789abcdef" * 2

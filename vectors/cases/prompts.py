@@ -1,4 +1,4 @@
-"""Vectors of prompts (SPEC 4.8): words, values, templates. Computed step by step, as SPEC has them."""
+"""Vectors of prompts (SPEC A.8): words, values, templates. Computed step by step, as SPEC has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .inputs import Case, Value, bad, good
 from .structures import Fields, domain, join, sequence, text, uint
 
 ABOUT: Final = "What prompts are made into: words, fingerprints of each type, templates"
-SPEC: Final = "4.8"
+SPEC: Final = "A.8"
 
 UNSPACED: Final = (
     range(0x0E00, 0x0F00),
@@ -163,27 +163,27 @@ def runs(found: list[str], length: int) -> list[list[str]]:
 
 
 def prompt_run(run: str) -> Fields:
-    """SPEC 4.8."""
+    """SPEC A.8."""
     return domain("prompt run") | {"run": text(run)}
 
 
 def prompt_sentence(sentence: str) -> Fields:
-    """SPEC 4.8."""
+    """SPEC A.8."""
     return domain("prompt sentence") | {"sentence": text(sentence)}
 
 
 def prompt_word(word: str) -> Fields:
-    """SPEC 4.8."""
+    """SPEC A.8."""
     return domain("prompt word") | {"word": text(word)}
 
 
 def prompt_constant(of: str, index: int) -> Fields:
-    """SPEC 4.8."""
+    """SPEC A.8."""
     return domain("prompt constant") | {"name": text(of), "index": uint(index, 2)}
 
 
 def prompt_band(profile: str, band: int, rows: Iterable[int]) -> Fields:
-    """SPEC 4.8."""
+    """SPEC A.8."""
     values = sequence([uint(row, 4) for row in rows])
     return domain("prompt band") | {"profile": text(profile), "band": uint(band, 2), "rows": values}
 

@@ -65,7 +65,7 @@ def domain(name: str) -> Fields:
 
 
 def indicator(value: Value) -> Fields:
-    """SPEC 4.1."""
+    """SPEC A.1."""
     return domain("indicator") | {
         "type": text(value["type"]),
         "profile": uint(value["profile"], 2),

@@ -15,7 +15,7 @@ from mandorla_protocol.errors import Code, MandorlaError, NodeError
 ADVICE: Final = {
     Code.BAD_INPUT: "`mandorla COMMAND --help` shows what each option takes.",
     Code.BAD_INDICATOR: "Check the value against the type; `mandorla check TYPE VALUE` takes one type.",
-    Code.UNKNOWN_TYPE: "Name a type of the registry (SPEC 4.1).",
+    Code.UNKNOWN_TYPE: "Name a type of the registry (SPEC A.1).",
     Code.BAD_FILE: "Check the path, and that the file is what the command reads.",
     Code.BAD_ROWS: "Nothing was stored. Mend the rows, or leave out --strict to take the others.",
     Code.BAD_HOME: "`mandorla doctor --home HOME` looks a home over.",

@@ -59,7 +59,7 @@ def fingerprint_accounts(plan: Plan, part: int) -> int:
 
 
 def in_order(requests: pl.DataFrame) -> pl.DataFrame:
-    """Return requests in the order of SPEC 4.9, and their whole steps, with the gap, as a number."""
+    """Return requests in the order of SPEC A.9, and their whole steps, with the gap, as a number."""
     gap = pl.col("time").diff().over("account")
     # As `steps.gap_class` does it, for a column at once; a test holds the two together.
     reached = sum(((gap >= limit).cast(pl.UInt64) for limit in GAP_LIMITS), pl.lit(1, pl.UInt64))

@@ -25,7 +25,7 @@ SCHEMA: Final = {
     "prompt": pl.String,
     **dict.fromkeys(TEXTS, pl.String),
 }
-"""`time` is in Unix seconds; `step` is the first five bytes of a step (SPEC 4.9), as a number."""
+"""`time` is in Unix seconds; `step` is the first five bytes of a step (SPEC A.9), as a number."""
 
 MAX_NAME: Final = 1024
 """Characters of an account's name and of a text, at most."""

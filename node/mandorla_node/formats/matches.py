@@ -24,7 +24,7 @@ COLUMNS: Final = ("type", "value", "peer", "kind", MATCHED, *LABEL_FIELDS, "grou
 class FoundMatch:
     """An indicator that a peer flagged too, and what the peer says of it.
 
-    If it is a group of which `tokens` indicators match (SPEC 4.5), `group` is its id, and the value too.
+    If it is a group of which `tokens` indicators match (SPEC A.5), `group` is its id, and the value too.
     """
 
     type: str

@@ -18,7 +18,7 @@ _GROUP: Final = re.compile(r"[!-~]{1,64}")
 
 
 def require_group(name: str) -> None:
-    """Raise InputError(BAD_INPUT) unless a text can name a group (SPEC 4.5)."""
+    """Raise InputError(BAD_INPUT) unless a text can name a group (SPEC A.5)."""
     if not _GROUP.fullmatch(name):
         raise InputError(Code.BAD_INPUT, "A group is 1 to 64 printable ASCII characters without spaces.")
 
@@ -105,7 +105,7 @@ class Ingestor:
 
 
 def _group(row: IngestRow) -> str:
-    """Return the group of a row of a registered type, none for a type without groups (SPEC 4.5).
+    """Return the group of a row of a registered type, none for a type without groups (SPEC A.5).
 
     Raises InputError(BAD_INPUT) for a text that names no group, and for a row that could never match.
     """

@@ -1,4 +1,4 @@
-"""Groups of fingerprints (SPEC 4.5): what belongs to them, and which of them match.
+"""Groups of fingerprints (SPEC A.5): what belongs to them, and which of them match.
 
 An indicator of a group is no match by itself: it is kept as a part, and at the end of a round the groups of
 which enough parts were found are matches. What is here works within the transactions of its callers.

@@ -30,7 +30,7 @@ class IndicatorSet(StrEnum):
 class LabelledIndicator:
     """An indicator and what this lab says about it; observed indicators ignore the label.
 
-    `group` names the group that it is a fingerprint of, if any (SPEC 4.5).
+    `group` names the group that it is a fingerprint of, if any (SPEC A.5).
     """
 
     indicator: Indicator

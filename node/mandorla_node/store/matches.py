@@ -74,7 +74,7 @@ _MATCH = (
 class MatchRecord:
     """What a peer flagged too, with what the peer says of it. Times are Unix seconds.
 
-    It is one indicator, or a group of which `tokens` indicators match (SPEC 4.5): then `group` is its name,
+    It is one indicator, or a group of which `tokens` indicators match (SPEC A.5): then `group` is its name,
     and the value too.
     """
 

@@ -179,7 +179,7 @@ class IngestRow(_message.Message):
     type: _builtins.str
     value: _builtins.str
     group: _builtins.str
-    """What it is a fingerprint of, by this lab's own name (SPEC 4.5); empty for none."""
+    """What it is a fingerprint of, by this lab's own name (SPEC A.5); empty for none."""
     @_builtins.property
     def label(self) -> Global___Label: ...
     def __init__(
@@ -553,7 +553,7 @@ class Match(_message.Message):
     first_matched: _builtins.int
     round_id: _builtins.bytes
     group: _builtins.str
-    """The group that matches, and how many of its indicators do; empty and 1 for one indicator (SPEC 4.5)."""
+    """The group that matches, and how many of its indicators do; empty and 1 for one indicator (SPEC A.5)."""
     tokens: _builtins.int
     event: _builtins.int
     """Its number, in the order in which matches begin; one that ended and holds again has a new one."""

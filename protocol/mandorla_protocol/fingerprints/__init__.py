@@ -1,7 +1,7 @@
-"""Fingerprints (SPEC 4.8): values of things that come back nearly the same, made from a lab's logs.
+"""Fingerprints (SPEC A.8): values of things that come back nearly the same, made from a lab's logs.
 
 A prompt has several values of each type. Which of them are indicators, and how many must match, is the
-registry's to say (SPEC 4.5).
+registry's to say (SPEC A.5).
 """
 
 from .common import CommonValues

@@ -1,4 +1,4 @@
-"""Behaviour (SPEC 4.9): how an account is used, as the cell of a coarse grid, and the cells next to it."""
+"""Behaviour (SPEC A.9): how an account is used, as the cell of a coarse grid, and the cells next to it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ FEATURES: Final = (
 
 
 def behaviour_values(activity: Activity) -> tuple[str, ...]:
-    """Return the `behaviour` values of an account, sorted; none if it made too few requests (SPEC 4.9)."""
+    """Return the `behaviour` values of an account, sorted; none if it made too few requests (SPEC A.9)."""
     if len(activity.times) < MIN_REQUESTS:
         return ()
     return tuple(sorted(cell_value(cell) for cell in cells(measures(activity))))

@@ -1,4 +1,4 @@
-"""What anyone says: values that benign traffic has in common, which a lab learns and leaves out (SPEC 4.8).
+"""What anyone says: values that benign traffic has in common, which a lab learns and leaves out (SPEC A.8).
 
 The list is local. Two labs need not have the same: a value that either leaves out does not match.
 """

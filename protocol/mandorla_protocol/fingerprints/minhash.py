@@ -1,4 +1,4 @@
-"""Prompts that are nearly the same (SPEC 4.8): min-wise hashing of short runs of words, in bands.
+"""Prompts that are nearly the same (SPEC A.8): min-wise hashing of short runs of words, in bands.
 
 Two prompts agree in a minimum as often as their runs of words overlap (Broder). A value is made of several
 minima, a band, so that it is shared by chance hardly ever; of many bands one is shared if the overlap is
@@ -50,22 +50,22 @@ _BLOCK: Final = 2_048
 
 
 def minhash_values(prompt: str) -> tuple[str, ...]:
-    """Return the values of type `prompt-minhash` of a prompt (SPEC 4.8): 25, or none of a short prompt."""
+    """Return the values of type `prompt-minhash` of a prompt (SPEC A.8): 25, or none of a short prompt."""
     return band_values(words(normalise(prompt)), PRECISE)
 
 
 def minhash_wide_values(prompt: str) -> tuple[str, ...]:
-    """Return the values of type `prompt-minhash-wide` of a prompt (SPEC 4.8): 42, or none."""
+    """Return the values of type `prompt-minhash-wide` of a prompt (SPEC A.8): 42, or none."""
     return band_values(words(normalise(prompt)), WIDE)
 
 
 def minhash_pairs_values(prompt: str) -> tuple[str, ...]:
-    """Return the values of type `prompt-minhash-pairs` of a prompt (SPEC 4.8): 64, or none."""
+    """Return the values of type `prompt-minhash-pairs` of a prompt (SPEC A.8): 64, or none."""
     return band_values(words(normalise(prompt)), PAIRS)
 
 
 def band_values(prompt_words: Sequence[str], profile: Profile) -> tuple[str, ...]:
-    """Return the values of a prompt's words, as `words` gives them (SPEC 4.8).
+    """Return the values of a prompt's words, as `words` gives them (SPEC A.8).
 
     There are none if the words have fewer than `MIN_RUNS` different runs.
     """
@@ -81,21 +81,21 @@ def band_values(prompt_words: Sequence[str], profile: Profile) -> tuple[str, ...
 
 
 def constant(name: str, index: int) -> bytes:
-    """Return 8 bytes that stand for a random choice (SPEC 4.8)."""
+    """Return 8 bytes that stand for a random choice (SPEC A.8)."""
     encoded = Writer("mandorla/v1 prompt constant").text(name).uint(index, 2).finish()
     return hashlib.blake2b(encoded, digest_size=8).digest()
 
 
 @lru_cache(_CACHED_WORDS)
 def word_hash(word: str) -> int:
-    """Return the hash of a word, of 32 bits (SPEC 4.8)."""
+    """Return the hash of a word, of 32 bits (SPEC A.8)."""
     encoded = word.encode()
     digest = hashlib.blake2b(_WORD + len(encoded).to_bytes(4, "big") + encoded, digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
 
 def band_value(profile: str, band: int, rows: bytes) -> str:
-    """Return the value of a band, whose rows are minima of four bytes each (SPEC 4.8)."""
+    """Return the value of a band, whose rows are minima of four bytes each (SPEC A.8)."""
     encoded = _BANDS[profile] + band.to_bytes(2, "big") + (len(rows) // 4).to_bytes(4, "big") + rows
     return hashlib.blake2b(encoded, digest_size=VALUE_BYTES).hexdigest()
 

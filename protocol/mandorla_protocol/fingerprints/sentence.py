@@ -1,4 +1,4 @@
-"""Sentences that prompts share (SPEC 4.8), wherever in them they stand."""
+"""Sentences that prompts share (SPEC A.8), wherever in them they stand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VALUE_BYTES: Final = 16
 
 
 def sentence_values(prompt: str) -> tuple[str, ...]:
-    """Return the values of type `prompt-sentence` of a prompt, sorted (SPEC 4.8)."""
+    """Return the values of type `prompt-sentence` of a prompt, sorted (SPEC A.8)."""
     long = {sentence for sentence in sentences(prompt) if len(sentence) >= MIN_LENGTH}
     values = (
         sentence_value(sentence) for sentence in long if len(set(sentence.split())) >= MIN_DIFFERENT_WORDS
@@ -28,6 +28,6 @@ def sentence_values(prompt: str) -> tuple[str, ...]:
 
 
 def sentence_value(sentence: str) -> str:
-    """Return the value of a normalised sentence (SPEC 4.8)."""
+    """Return the value of a normalised sentence (SPEC A.8)."""
     encoded = Writer("mandorla/v1 prompt sentence").text(sentence).finish()
     return hashlib.blake2b(encoded, digest_size=VALUE_BYTES).hexdigest()

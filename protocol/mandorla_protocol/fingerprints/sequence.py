@@ -1,4 +1,4 @@
-"""Request sequences (SPEC 4.9): the order of an account's requests, as winnowed n-grams of its steps."""
+"""Request sequences (SPEC A.9): the order of an account's requests, as winnowed n-grams of its steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VALUE_SIZE: Final = 16
 
 
 def sequence_values(steps: bytes) -> tuple[str, ...]:
-    """Return the `request-sequence` values of an account, sorted (SPEC 4.9).
+    """Return the `request-sequence` values of an account, sorted (SPEC A.9).
 
     `steps` are its encoded steps in order of time, `STEP_SIZE` bytes each.
 

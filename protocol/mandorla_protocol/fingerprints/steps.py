@@ -1,4 +1,4 @@
-"""Steps (SPEC 4.9): a request in the closed classes that every lab's names, sizes and gaps fall into."""
+"""Steps (SPEC A.9): a request in the closed classes that every lab's names, sizes and gaps fall into."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Step:
     gap: int | None = None
 
     def encode(self) -> bytes:
-        """Return the step as six bytes (SPEC 4.9): endpoint, model, tools, sizes and gap."""
+        """Return the step as six bytes (SPEC A.9): endpoint, model, tools, sizes and gap."""
         return bytes(
             (
                 self.endpoint,
@@ -88,10 +88,10 @@ class Step:
 
 
 def size_class(characters: int) -> int:
-    """Return the class of a size in characters (SPEC 4.9)."""
+    """Return the class of a size in characters (SPEC A.9)."""
     return bisect_right(SIZE_LIMITS, characters)
 
 
 def gap_class(seconds: int) -> int:
-    """Return the class of a gap in whole seconds (SPEC 4.9)."""
+    """Return the class of a gap in whole seconds (SPEC A.9)."""
     return 1 + bisect_right(GAP_LIMITS, seconds)

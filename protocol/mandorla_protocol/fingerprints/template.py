@@ -1,4 +1,4 @@
-"""Templates (SPEC 4.8): the fixed words of prompts that many accounts send with varying payloads.
+"""Templates (SPEC A.8): the fixed words of prompts that many accounts send with varying payloads.
 
 A lab mines them: runs of six words that many accounts have in common. What is rare, such as a payload, never
 becomes an indicator. This is the definition, in memory; a log that is too large for it is counted elsewhere,
@@ -39,7 +39,7 @@ _RUN: Final = Writer("mandorla/v1 prompt run").finish()
 
 
 def template_values(prompt: str) -> frozenset[str]:
-    """Return the values of all runs of six words of a prompt (SPEC 4.8).
+    """Return the values of all runs of six words of a prompt (SPEC A.8).
 
     They are indicators of type `prompt-template` if enough accounts have them.
     """
@@ -56,7 +56,7 @@ def ordered_values(prompt: str) -> tuple[str, ...]:
 
 
 def run_value(run: str) -> str:
-    """Return the value of six words with spaces between them (SPEC 4.8)."""
+    """Return the value of six words with spaces between them (SPEC A.8)."""
     encoded = run.encode()
     return hashlib.blake2b(
         _RUN + len(encoded).to_bytes(4, "big") + encoded, digest_size=VALUE_BYTES
@@ -68,7 +68,7 @@ def mine(
     min_accounts: int = MIN_ACCOUNTS,
     common: Collection[str] = frozenset(),
 ) -> dict[str, frozenset[str]]:
-    """Return the templates in (account, prompt) pairs, as groups of values by an id (SPEC 4.8).
+    """Return the templates in (account, prompt) pairs, as groups of values by an id (SPEC A.8).
 
     A group holds values that at least `min_accounts` accounts have and that are not common. The result does
     not depend on the order of the prompts. Raises InputError(BAD_INPUT) on fewer accounts than two: what one
@@ -100,7 +100,7 @@ def neighbours(values: Iterable[str], kept: Collection[str]) -> Iterable[tuple[s
 def group(
     accounts: Mapping[str, int], accounts_of_pairs: Mapping[tuple[str, str], int]
 ) -> dict[str, frozenset[str]]:
-    """Return the groups of values, by their ids (SPEC 4.8).
+    """Return the groups of values, by their ids (SPEC A.8).
 
     Neighbours are of one group if more than half of the accounts that have either one have them side by side.
     So a phrase that several templates share does not join them.

@@ -1,4 +1,4 @@
-"""The text of a prompt as fingerprints see it (SPEC 4.8): what an operator varies at no cost is gone.
+"""The text of a prompt as fingerprints see it (SPEC A.8): what an operator varies at no cost is gone.
 
 The work on any input is bounded: of a long prompt only the two ends are read.
 """
@@ -42,7 +42,7 @@ _UNSPACED: Final = re.compile(
 
 
 def normalise(prompt: str) -> str:
-    """Return the words of a prompt, in their order, with one space between them (SPEC 4.8).
+    """Return the words of a prompt, in their order, with one space between them (SPEC A.8).
 
     Words are letters and digits. Placeholders have become SLOT, addresses URL, and numbers 0.
     """
@@ -50,7 +50,7 @@ def normalise(prompt: str) -> str:
 
 
 def sentences(prompt: str) -> list[str]:
-    """Return the sentences of a prompt, each as `normalise` gives words, without empty ones (SPEC 4.8)."""
+    """Return the sentences of a prompt, each as `normalise` gives words, without empty ones (SPEC A.8)."""
     parts = _SENTENCE_ENDS.split(_fold(_ends(prompt)))
     return [sentence for part in parts if (sentence := _to_words(part))]
 

@@ -1,4 +1,4 @@
-"""IP addresses (SPEC 4.4) and their networks (SPEC 4.7): one address, one spelling, one type."""
+"""IP addresses (SPEC A.4) and their networks (SPEC A.7): one address, one spelling, one type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IPV4: Final = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
 
 
 def ipv4(text: str) -> str:
-    """Return the canonical form of an IPv4 address (SPEC 4.4): four decimal octets without leading zeros.
+    """Return the canonical form of an IPv4 address (SPEC A.4): four decimal octets without leading zeros.
 
     Octets with a leading zero are refused, because readers differ on whether they are octal.
 
@@ -28,7 +28,7 @@ def ipv4(text: str) -> str:
 
 
 def ipv6(text: str) -> str:
-    """Return the canonical form of an IPv6 address (SPEC 4.4): the text of RFC 5952 section 4.
+    """Return the canonical form of an IPv6 address (SPEC A.4): the text of RFC 5952 section 4.
 
     An IPv4-mapped address is refused: it names an IPv4 host, and two types for one host would never match.
 
@@ -47,7 +47,7 @@ def ipv6(text: str) -> str:
 
 
 def ipv4_net24(text: str) -> str:
-    """Return the canonical form of the /24 of an IPv4 address (SPEC 4.7), such as `198.51.100.0/24`.
+    """Return the canonical form of the /24 of an IPv4 address (SPEC A.7), such as `198.51.100.0/24`.
 
     The text is an address, or that very prefix: with bits behind the 24, it may have meant another length.
 
@@ -61,7 +61,7 @@ def ipv4_net24(text: str) -> str:
 
 
 def ipv6_net64(text: str) -> str:
-    """Return the canonical form of the /64 of an IPv6 address (SPEC 4.7), such as `2001:db8::/64`.
+    """Return the canonical form of the /64 of an IPv6 address (SPEC A.7), such as `2001:db8::/64`.
 
     The text is an address, or that prefix with its address in any spelling.
 

@@ -1,4 +1,4 @@
-"""Client software (SPEC 4.7): fingerprints of its TLS handshake, and the product that it says it is."""
+"""Client software (SPEC A.7): fingerprints of its TLS handshake, and the product that it says it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _JA4: Final = re.compile(r"[tqd](?:1[0-3]|s[23]|d[123]|00)[di][0-9]{4}[0-9a-z]{2
 
 
 def ja4(text: str) -> str:
-    """Return the canonical form of a JA4 fingerprint of a TLS client (SPEC 4.7), in lower case.
+    """Return the canonical form of a JA4 fingerprint of a TLS client (SPEC A.7), in lower case.
 
     Capitals could stand in it for the ends of an ALPN name alone, and no registered name has them there.
 
@@ -80,7 +80,7 @@ class Product:
 
 
 def user_agent(text: str) -> str:
-    """Return the canonical form of a User-Agent (SPEC 4.7): the product and its major version.
+    """Return the canonical form of a User-Agent (SPEC A.7): the product and its major version.
 
     Systems, devices, builds and minor versions differ between one operator's machines and are dropped.
 

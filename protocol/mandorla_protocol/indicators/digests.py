@@ -1,4 +1,4 @@
-"""Digests (SPEC 4.5): fingerprints of prompts and behaviour, which are hashes before they are indicators."""
+"""Digests (SPEC A.5): fingerprints of prompts and behaviour, which are hashes before they are indicators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DIGEST: Final = re.compile(rf"[0-9a-f]{{{DIGEST_DIGITS}}}")
 
 
 def digest(text: str) -> str:
-    """Return the canonical form of a fingerprint (SPEC 4.5): 32 lowercase hexadecimal digits.
+    """Return the canonical form of a fingerprint (SPEC A.5): 32 lowercase hexadecimal digits.
 
     Raises InputError(BAD_INDICATOR).
     """

@@ -1,4 +1,4 @@
-"""Indicators and their tokens (SPEC 4.1)."""
+"""Indicators and their tokens (SPEC A.1)."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Indicator:
         return cls(kind.name, kind.profile, kind.canonicalise(text))
 
     def encode(self) -> bytes:
-        """Return the canonical encoding (SPEC 4.1)."""
+        """Return the canonical encoding (SPEC A.1)."""
         return _encoding_of_type(self.type, self.profile) + encoded_text(self.value)
 
     @classmethod
     def decode(cls, encoded: bytes) -> Indicator:
-        """Return the indicator of an encoding (SPEC 4.1).
+        """Return the indicator of an encoding (SPEC A.1).
 
         Raises EncodingError: PROFILE_MISMATCH if the profile is not the registry's; BAD_LENGTH or
         BAD_ENCODING if the bytes are no encoding, or encode an unknown type or a value that is not canonical.
@@ -69,7 +69,7 @@ class Indicator:
         return indicator
 
     def token(self) -> Token:
-        """Return the OPRF's input: SHA-256 of the encoding (SPEC 4.1)."""
+        """Return the OPRF's input: SHA-256 of the encoding (SPEC A.1)."""
         return Token(hashlib.sha256(self.encode()).digest())
 
 

@@ -1,4 +1,4 @@
-"""Mail (SPEC 4.2): addresses, the mailboxes behind them, and mail domains."""
+"""Mail (SPEC A.2): addresses, the mailboxes behind them, and mail domains."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ A wrong rule merges two people, so a provider is listed only for what it says of
 
 
 def email(text: str) -> str:
-    """Return the canonical form of a mail address (SPEC 4.2).
+    """Return the canonical form of a mail address (SPEC A.2).
 
     The local part is lowercased. RFC 5321 leaves its case to the receiving host, but providers deliver every
     case to one mailbox, and an attacker who varies it must not look like several.
@@ -72,7 +72,7 @@ def email(text: str) -> str:
 
 
 def mailbox(text: str) -> str:
-    """Return the address of the mailbox that receives what is sent to a mail address (SPEC 4.2).
+    """Return the address of the mailbox that receives what is sent to a mail address (SPEC A.2).
 
     A local part of which its provider's rule would leave no local part is kept whole.
 
@@ -92,7 +92,7 @@ def mailbox(text: str) -> str:
 
 
 def mail_domain(text: str) -> str:
-    """Return the canonical form of the domain of mail addresses (SPEC 4.2), which is that of SPEC 4.3.
+    """Return the canonical form of the domain of mail addresses (SPEC A.2), which is that of SPEC A.3.
 
     Raises InputError(BAD_INDICATOR).
     """

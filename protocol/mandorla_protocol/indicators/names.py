@@ -1,4 +1,4 @@
-"""Domain names (SPEC 4.3): UTS 46 mapping, IDNA 2008 validity, lowercase A-labels."""
+"""Domain names (SPEC A.3): UTS 46 mapping, IDNA 2008 validity, lowercase A-labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLAIN: Final = re.compile(rf"(?:(?!..--)[a-z0-9]{_LABEL_REST}\.)+(?!..--)[a-z]{
 
 
 def domain(text: str) -> str:
-    """Return the canonical form of a domain name (SPEC 4.3).
+    """Return the canonical form of a domain name (SPEC A.3).
 
     Raises InputError(BAD_INDICATOR).
     """
@@ -27,7 +27,7 @@ def domain(text: str) -> str:
 
 
 def a_labels(name: str) -> str:
-    """Return a name's lowercase A-labels, joined by dots, without the root's dot (SPEC 4.3).
+    """Return a name's lowercase A-labels, joined by dots, without the root's dot (SPEC A.3).
 
     Nearly every name is plain ASCII, for which the mapping is only lowercasing: those skip the tables of
     `a_labels_by_idna`, which gives the same result for them and takes some ten times as long.

@@ -1,4 +1,4 @@
-"""Payment instruments (SPEC 4.6), by what stands for a card and never by its number."""
+"""Payment instruments (SPEC A.6), by what stands for a card and never by its number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CARD_NUMBER: Final = re.compile(r"([a-f]?)\1*[0-9]+([a-f]?)\2*")
 
 
 def payment_par(text: str) -> str:
-    """Return the canonical form of an EMV payment account reference (SPEC 4.6).
+    """Return the canonical form of an EMV payment account reference (SPEC A.6).
 
     It has 29 characters, and a card number at most 19 digits.
 
@@ -29,7 +29,7 @@ def payment_par(text: str) -> str:
 
 
 def payment_fingerprint(text: str) -> str:
-    """Return the canonical form of a consortium's fingerprint of a payment instrument (SPEC 4.6).
+    """Return the canonical form of a consortium's fingerprint of a payment instrument (SPEC A.6).
 
     A card number is refused by its form, whether or not its check digit is right: what stands here goes into
     stores and exports that must not hold one.

@@ -1,4 +1,4 @@
-"""Telephone numbers (SPEC 4.6): E.164, by the metadata of libphonenumber."""
+"""Telephone numbers (SPEC A.6): E.164, by the metadata of libphonenumber."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SEPARATORS: Final = str.maketrans("", "", " ()./-")
 
 
 def phone(text: str) -> str:
-    """Return the canonical form of a telephone number (SPEC 4.6): a plus sign, country code and number.
+    """Return the canonical form of a telephone number (SPEC A.6): a plus sign, country code and number.
 
     The text is in international form. A national number belongs to a country that only its writer knows, and
     two labs that guess may guess differently. A number counts by its length, and not by whether its range is

@@ -1,4 +1,4 @@
-"""The closed registry of indicator types (SPEC 4.1)."""
+"""The closed registry of indicator types (SPEC A.1)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class IndicatorType:
 
     `canonicalise` is pure and idempotent, and raises nothing but InputError(BAD_INDICATOR) on any text.
     `profile` numbers that rule: two labs match only under the same one. `needed` is how many indicators of
-    one group, such as the fingerprints of one prompt, must match before the group is a match (SPEC 4.5).
+    one group, such as the fingerprints of one prompt, must match before the group is a match (SPEC A.5).
     """
 
     name: str
@@ -37,7 +37,7 @@ class IndicatorType:
 
     @property
     def grouped(self) -> bool:
-        """Whether its values are fingerprints, which belong to groups (SPEC 4.5)."""
+        """Whether its values are fingerprints, which belong to groups (SPEC A.5)."""
         return self.canonicalise is digests.digest
 
 

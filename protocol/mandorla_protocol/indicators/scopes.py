@@ -1,4 +1,4 @@
-"""Identifiers under the name of who gives them out: of devices (SPEC 4.6) and of watermarks (SPEC 4.7)."""
+"""Identifiers under the name of who gives them out: of devices (SPEC A.6) and of watermarks (SPEC A.7)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAYLOAD: Final = re.compile(r"[0-9a-f]{8,128}")
 
 
 def split_scope(text: str) -> tuple[str, str]:
-    """Return the canonical scope of a text of the form SCOPE:ID, and its ID as it stands (SPEC 4.6).
+    """Return the canonical scope of a text of the form SCOPE:ID, and its ID as it stands (SPEC A.6).
 
     Raises InputError(BAD_INDICATOR).
     """
@@ -33,7 +33,7 @@ def split_scope(text: str) -> tuple[str, str]:
 
 
 def device_id(text: str) -> str:
-    """Return the canonical form of a device's identifier (SPEC 4.6): a UUID, or SCOPE:ID.
+    """Return the canonical form of a device's identifier (SPEC A.6): a UUID, or SCOPE:ID.
 
     Raises InputError(BAD_INDICATOR).
     """
@@ -50,7 +50,7 @@ def device_id(text: str) -> str:
 
 
 def watermark(text: str) -> str:
-    """Return the canonical form of the payload of a detected watermark (SPEC 4.7): SCOPE:HEXADECIMAL.
+    """Return the canonical form of the payload of a detected watermark (SPEC A.7): SCOPE:HEXADECIMAL.
 
     Raises InputError(BAD_INDICATOR).
     """

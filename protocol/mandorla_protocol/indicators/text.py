@@ -1,4 +1,4 @@
-"""What every canonicalisation shares (SPEC 4.1): a bound, the edges of a field, and the way to refuse."""
+"""What every canonicalisation shares (SPEC A.1): a bound, the edges of a field, and the way to refuse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EDGES: Final = " \t\n\v\f\r"
 
 
 def clean(text: str) -> str:
-    """Return a field without the ASCII white space around it (SPEC 4.1).
+    """Return a field without the ASCII white space around it (SPEC A.1).
 
     Raises InputError(BAD_INDICATOR) on more than `MAX_INPUT` characters.
     """

@@ -1,4 +1,4 @@
-"""URLs (SPEC 4.7): the URL Standard to read them, SPEC 4.3 and 4.4 for hosts, one percent-encoding."""
+"""URLs (SPEC A.7): the URL Standard to read them, SPEC A.3 and A.4 for hosts, one percent-encoding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REWRITTEN: Final = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~!$&'()*+,;=:@/?-]
 
 
 def url(text: str) -> str:
-    """Return the canonical form of a URL (SPEC 4.7).
+    """Return the canonical form of a URL (SPEC A.7).
 
     User names, passwords and fragments go: they choose no resource, and an attacker may vary them at will.
 

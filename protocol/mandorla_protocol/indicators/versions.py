@@ -1,4 +1,4 @@
-"""Versions of the data that rules depend on (SPEC 4.1): others give some texts other canonical values."""
+"""Versions of the data that rules depend on (SPEC A.1): others give some texts other canonical values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wallets (SPEC 4.6): addresses of Bitcoin and of Ethereum, with their checksums verified."""
+"""Wallets (SPEC A.6): addresses of Bitcoin and of Ethereum, with their checksums verified."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ETHEREUM_ADDRESS: Final = re.compile(r"0[xX]([0-9A-Fa-f]{40})")
 
 
 def wallet(text: str) -> str:
-    """Return the canonical form of an address of Bitcoin's main network or of Ethereum (SPEC 4.6).
+    """Return the canonical form of an address of Bitcoin's main network or of Ethereum (SPEC A.6).
 
     Raises InputError(BAD_INDICATOR) on a checksum that is wrong, too.
     """

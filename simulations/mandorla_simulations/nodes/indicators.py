@@ -1,7 +1,7 @@
 """Resources as indicators, for nodes to compare.
 
-A node takes types of the registry only (SPEC 4.1). Relays have none, and templates and sequences have types
-that match by groups (SPEC 4.5), while a simulated one is a single resource: they are written as another type.
+A node takes types of the registry only (SPEC A.1). Relays have none, and templates and sequences have types
+that match by groups (SPEC A.5), while a simulated one is a single resource: they are written as another type.
 To the protocol, an indicator is an opaque token whatever its type.
 """
 

@@ -57,7 +57,7 @@ def test_two_labs_find_a_template_in_common(run: Run, folder: Path, pair: list[H
     assert "birch" in run("check", "prompt-template", TOKENS[3], "--home", alder).out
 
 
-@pytest.mark.spec("4.5-1")
+@pytest.mark.spec("A.5-1")
 def test_a_group_that_is_no_identifier_is_refused(run: Run, folder: Path, home: Home) -> None:
     (folder / "list.txt").write_text(TOKENS[0])
     arguments = ("--as", "observed", "--type", "prompt-template", "--home", home.path)

@@ -143,7 +143,7 @@ def test_doctor_sees_a_home_that_others_can_read(run: Run, home: Home) -> None:
     assert "identity.key" in ran.out
 
 
-@pytest.mark.spec("4.1-8")
+@pytest.mark.spec("A.1-8")
 def test_doctor_sees_data_of_another_version_than_the_profiles(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

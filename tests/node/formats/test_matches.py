@@ -72,7 +72,7 @@ def test_a_time_that_no_calendar_has_is_written_as_the_last() -> None:
     assert json.loads(target.getvalue())[0]["label"]["expires"] == "9999-12-31T23:59:59Z"
 
 
-@pytest.mark.spec("4.5-5")
+@pytest.mark.spec("A.5-5")
 def test_a_match_of_a_group_names_the_group_and_counts() -> None:
     of_group = FoundMatch(
         "prompt-template", "=t1", "birch", "shared", 1_800_000_000, LABEL, b"\x01" * 16, "=t1", 3

@@ -121,7 +121,7 @@ def test_rows_of_matches_come_in_again_but_for_those_of_groups(written_as: Forma
     assert len(rejected(rows)) == 1
 
 
-@pytest.mark.spec("4.5-5")
+@pytest.mark.spec("A.5-5")
 @pytest.mark.parametrize("write", [stix, misp])
 def test_a_match_of_a_group_is_no_indicator(write: Callable[..., tuple[bytes, int]]) -> None:
     content, left_out = write(OF_GROUP, ALL[0])

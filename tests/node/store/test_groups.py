@@ -115,7 +115,7 @@ def lab(folder: Path, databases: Databases, peers: list[Card]) -> Iterator[Lab]:
 
 
 class TestIngest:
-    @pytest.mark.spec("4.5-1")
+    @pytest.mark.spec("A.5-1")
     @pytest.mark.parametrize(
         "group", ["two words", "tab\there", "ümlaut", "x" * 65, "line\nbreak", "bell\a", "\x7f"]
     )
@@ -126,7 +126,7 @@ class TestIngest:
         assert (row.line, row.code) == (2, Code.BAD_INPUT)
         assert group not in row.reason
 
-    @pytest.mark.spec("4.5-2")
+    @pytest.mark.spec("A.5-2")
     def test_refuses_what_could_never_match(self, lab: Lab) -> None:
         report = ingest(lab.store, [("a", "")], OBSERVED)
         assert (report.added, report.rejected_total) == (0, 1)
@@ -157,7 +157,7 @@ class TestIngest:
 
 
 class TestMatch:
-    @pytest.mark.spec("4.5-5")
+    @pytest.mark.spec("A.5-5")
     def test_one_fingerprint_is_none_and_two_are_one(self, lab: Lab) -> None:
         ingest(lab.store, [(name, "t1") for name in "abc"])
         assert lab.round("a") == (0, 0)
@@ -174,7 +174,7 @@ class TestMatch:
         assert lab.round("a", "b", "c") == (1, 0)
         assert lab.shown() == [("t1", 3)]
 
-    @pytest.mark.spec("4.5-4")
+    @pytest.mark.spec("A.5-4")
     def test_nothing_is_added_up_over_groups_peers_and_kinds(self, lab: Lab) -> None:
         for target in (FLAGGED, OBSERVED):
             ingest(lab.store, [("a", "t1"), ("b", "t2"), ("c", "t1")], target)
@@ -183,7 +183,7 @@ class TestMatch:
         lab.round("c", kind=RoundKind.WATCH)
         assert lab.matches() == []
 
-    @pytest.mark.spec("4.5-4")
+    @pytest.mark.spec("A.5-4")
     def test_a_group_belongs_to_its_set(self, lab: Lab) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1")], FLAGGED)
         ingest(lab.store, [("a", "t1"), ("b", "t2")], OBSERVED)
@@ -231,7 +231,7 @@ class TestMatch:
         lab.store.matches.conclude(lab.peers[0], RoundKind.SHARED, "infrastructure", RoundId(bytes(16)))
         assert lab.shown() == [("t1", 2)]
 
-    @pytest.mark.spec("4.5-5")
+    @pytest.mark.spec("A.5-5")
     def test_one_is_enough_where_the_type_needs_one(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1"), ("c", "t2")])
         with lab.store._database.write() as connection:
@@ -274,7 +274,7 @@ class TestMatch:
         lab.round("a", "d", peer=1)
         assert said("a") == ["t1", "t2"]
 
-    @pytest.mark.spec("4.5-6")
+    @pytest.mark.spec("A.5-6")
     def test_only_tags_of_matches_are_reported(self, lab: Lab) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1"), ("b", "t3"), ("c", "t2"), ("d", "t1"), ("e", "t3")])
         asking = lab.store.querier
@@ -322,7 +322,7 @@ def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
             assert "own_tags" in statement or not [one for one in steps if "ORDER BY" in one], steps
 
 
-@pytest.mark.spec("4.5-4", "4.5-5")
+@pytest.mark.spec("A.5-4", "A.5-5")
 @given(
     members=st.sets(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=25),
     rounds=st.lists(st.sets(st.integers(0, 9)), min_size=1, max_size=3),
@@ -346,7 +346,7 @@ def test_what_matches_is_what_the_rule_says(
         before = set(expected)
 
 
-@pytest.mark.spec("4.5-3", "4.5-5")
+@pytest.mark.spec("A.5-3", "A.5-5")
 def test_two_labs_learn_of_a_template_by_two_of_its_fingerprints(folder: Path) -> None:
     a, b = make_labs(folder, "lab-a", "lab-b")
 

@@ -1,4 +1,4 @@
-"""Behaviour (SPEC 4.9)."""
+"""Behaviour (SPEC A.9)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ACTIVITIES = st.builds(
 
 
 def by_the_text(measured: tuple[int | None, ...]) -> set[tuple[int, ...]]:
-    """The cells of SPEC 4.9, steps 1 to 4, in fractions."""
+    """The cells of SPEC A.9, steps 1 to 4, in fractions."""
     widths, shifts = (4, 8, 4, 8, 8, 4), (0, 4, 0, 4, 4, 2)
     choices, distances = [], []
     for index, number in enumerate(measured):
@@ -49,7 +49,7 @@ def by_the_text(measured: tuple[int | None, ...]) -> set[tuple[int, ...]]:
     return set(product(*(c if i in probed else c[:1] for i, c in enumerate(choices))))
 
 
-@pytest.mark.spec("4.9-2")
+@pytest.mark.spec("A.9-2")
 @given(measured=MEASURED)
 def test_cells_are_those_of_the_text(measured: tuple[int | None, ...]) -> None:
     found = cells(measured)

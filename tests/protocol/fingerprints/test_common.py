@@ -1,4 +1,4 @@
-"""Values that benign traffic has in common are learnt and left out (SPEC 4.8)."""
+"""Values that benign traffic has in common are learnt and left out (SPEC A.8)."""
 
 from mandorla_protocol.fingerprints import CommonValues
 

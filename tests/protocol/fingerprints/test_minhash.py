@@ -1,4 +1,4 @@
-"""Prompts that are nearly the same share bands (SPEC 4.8)."""
+"""Prompts that are nearly the same share bands (SPEC A.8)."""
 
 import random
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_any_text_has_all_values_or_none(prompt: str) -> None:
     assert len(minhash_values(prompt)) in (0, 25)
 
 
-@pytest.mark.spec("4.8-3")
+@pytest.mark.spec("A.8-3")
 def test_what_is_short_or_repeats_itself_has_no_values() -> None:
     assert minhash_values("one two three four five six seven eight nine") == ()
     assert len(minhash_values("one two three four five six seven eight nine ten")) == 25

@@ -1,4 +1,4 @@
-"""What fingerprints find, and what they find falsely: the floors of SPEC 4.8.
+"""What fingerprints find, and what they find falsely: the floors of SPEC A.8.
 
 `make bench-signatures` prints the rates themselves.
 """

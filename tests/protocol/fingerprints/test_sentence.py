@@ -1,4 +1,4 @@
-"""Sentences that prompts share (SPEC 4.8)."""
+"""Sentences that prompts share (SPEC A.8)."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ def test_short_sentences_and_those_of_few_words_have_no_value() -> None:
     assert sentence_values("internationalisation internationalisation and so") == ()
 
 
-@pytest.mark.spec("4.8-2")
+@pytest.mark.spec("A.8-2")
 def test_of_many_sentences_the_smallest_values_are_kept() -> None:
     numbers = [chr(97 + one) + chr(97 + other) for one in range(20) for other in range(20)]
     every = [sentence_values(f"{LONG} {number}")[0] for number in numbers]

@@ -1,4 +1,4 @@
-"""Request sequences (SPEC 4.9)."""
+"""Request sequences (SPEC A.9)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def value(gram: bytes) -> str:
 
 
 def by_the_text(trace: bytes) -> tuple[str, ...]:
-    """Steps 1 to 4 of SPEC 4.9, as slowly as they are written."""
+    """Steps 1 to 4 of SPEC A.9, as slowly as they are written."""
     steps = [trace[at : at + 6] for at in range(0, len(trace), 6)]
     grams = [steps[at : at + 5] for at in range(len(steps) - 4)]
     values = [value(b"".join(gram)) for gram in grams if len(set(gram)) >= 3]
@@ -64,7 +64,7 @@ def test_classes_begin_at_their_limits() -> None:
     assert [gap_class(limit - 1) for limit in GAP_LIMITS] == list(range(1, 10))
 
 
-@pytest.mark.spec("4.9-1")
+@pytest.mark.spec("A.9-1")
 @given(trace=TRACES | LOOPS)
 def test_values_are_those_of_the_text(trace: bytes) -> None:
     values = sequence_values(trace)

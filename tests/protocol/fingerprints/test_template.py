@@ -1,4 +1,4 @@
-"""Templates are mined from the prompts of many accounts (SPEC 4.8)."""
+"""Templates are mined from the prompts of many accounts (SPEC A.8)."""
 
 import random
 from itertools import chain
@@ -40,7 +40,7 @@ def test_accounts_count_and_not_prompts() -> None:
     assert mine(prompts + [("0", prompt) for _, prompt in sent(SOLVE, range(10, 40))]) == {}
 
 
-@pytest.mark.spec("4.8-4")
+@pytest.mark.spec("A.8-4")
 @pytest.mark.parametrize("accounts", [-1, 0, 1])
 def test_what_one_account_says_is_no_template(accounts: int) -> None:
     with pytest.raises(InputError) as caught:
@@ -49,7 +49,7 @@ def test_what_one_account_says_is_no_template(accounts: int) -> None:
     assert len(mine(sent(SOLVE, range(2)), 2)) == 1
 
 
-@pytest.mark.spec("4.8-4")
+@pytest.mark.spec("A.8-4")
 def test_payloads_are_not_mined() -> None:
     mined = frozenset(chain.from_iterable(mine(sent(SOLVE, range(50))).values()))
     for number in range(50):

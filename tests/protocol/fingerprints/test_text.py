@@ -1,4 +1,4 @@
-"""The words of a prompt (SPEC 4.8)."""
+"""The words of a prompt (SPEC A.8)."""
 
 import re
 import unicodedata
@@ -14,7 +14,7 @@ MARKUP = st.text(st.sampled_from("ab1Ã© _-./:{}<>[]()$%sw?\n\u0301\u200d\ud800è¯
 TEXT = st.one_of(st.text(st.characters(), max_size=80), MARKUP)
 
 
-@pytest.mark.spec("4.8-1")
+@pytest.mark.spec("A.8-1")
 def test_what_an_operator_varies_at_no_cost_is_gone() -> None:
     spellings = [
         "Explain TOPIC 12 in 3 steps.",

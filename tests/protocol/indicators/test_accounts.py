@@ -1,4 +1,4 @@
-"""Laws of the indicators of accounts (SPEC 4.6): spellings of one thing agree, and two things differ."""
+"""Laws of the indicators of accounts (SPEC A.6): spellings of one thing agree, and two things differ."""
 
 import hashlib
 import string
@@ -47,7 +47,7 @@ def numbers() -> Iterator[phonenumbers.PhoneNumber]:
 NUMBERS = list(numbers())
 
 
-@pytest.mark.spec("4.6-3")
+@pytest.mark.spec("A.6-3")
 def test_a_number_in_e164_is_its_own_canonical_value_in_every_country() -> None:
     refused = []
     for number in NUMBERS:
@@ -68,7 +68,7 @@ def test_a_number_in_international_form_is_the_same_in_every_country() -> None:
         assert canonical("phone", text) == canonical("phone", same)
 
 
-@pytest.mark.spec("4.6-2")
+@pytest.mark.spec("A.6-2")
 @given(number=st.sampled_from(NUMBERS), data=st.data())
 def test_separators_change_no_number_and_without_its_plus_sign_it_is_none(
     number: phonenumbers.PhoneNumber, data: st.DataObject
@@ -81,7 +81,7 @@ def test_separators_change_no_number_and_without_its_plus_sign_it_is_none(
     assert canonical("phone", f"00{spelt[1:]}") is None
 
 
-@pytest.mark.spec("4.6-3")
+@pytest.mark.spec("A.6-3")
 @given(
     country=st.sampled_from(sorted({number.country_code for number in NUMBERS})),
     zeros=st.integers(0, 3),
@@ -106,7 +106,7 @@ def card_numbers(draw: st.DrawFn) -> str:
     return gap.join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
 
-@pytest.mark.spec("4.6-4")
+@pytest.mark.spec("A.6-4")
 @pytest.mark.parametrize("type_name", ACCOUNTS)
 @given(number=card_numbers())
 @example("4111111111111111")
@@ -114,7 +114,7 @@ def test_a_card_number_is_no_indicator_of_any_account(type_name: str, number: st
     assert canonical(type_name, number) is None
 
 
-@pytest.mark.spec("4.6-4")
+@pytest.mark.spec("A.6-4")
 @given(number=card_numbers(), scope=SCOPE, pad=st.sampled_from("0123456789abcdefABCDEF"), data=st.data())
 def test_a_card_number_is_no_fingerprint_in_any_padding(
     number: str, scope: str, pad: str, data: st.DataObject
@@ -127,7 +127,7 @@ def test_a_card_number_is_no_fingerprint_in_any_padding(
     assert canonical("payment-fingerprint", f"{digits}:{hashlib.sha256(digits.encode()).hexdigest()}") is None
 
 
-@pytest.mark.spec("4.6-1")
+@pytest.mark.spec("A.6-1")
 @pytest.mark.parametrize("type_name", ["payment-fingerprint", "device-id", "watermark"])
 @given(digits=HEX64, scope=SCOPE, other=SCOPE)
 def test_a_scoped_value_is_one_in_any_case_and_another_in_another_scope(
@@ -141,7 +141,7 @@ def test_a_scoped_value_is_one_in_any_case_and_another_in_another_scope(
     assert canonical(type_name, digits) is None
 
 
-@pytest.mark.spec("4.6-7")
+@pytest.mark.spec("A.6-7")
 @given(reference=st.text(st.sampled_from(string.ascii_letters + string.digits), min_size=27, max_size=31))
 def test_a_payment_account_reference_has_29_letters_and_digits_of_any_case(reference: str) -> None:
     value = canonical("payment-par", reference)
@@ -152,7 +152,7 @@ def test_a_payment_account_reference_has_29_letters_and_digits_of_any_case(refer
 # Devices
 
 
-@pytest.mark.spec("4.6-5")
+@pytest.mark.spec("A.6-5")
 @given(uuid=st.uuids(), other=st.uuids())
 @example(UUID(int=0), UUID(int=1))
 @example(UUID(int=2**128 - 1), UUID(int=1))
@@ -165,7 +165,7 @@ def test_a_uuid_is_one_device_in_any_spelling_unless_it_is_none(uuid: UUID, othe
         assert canonical("device-id", str(uuid)) != canonical("device-id", str(other))
 
 
-@pytest.mark.spec("4.6-8")
+@pytest.mark.spec("A.6-8")
 @given(
     scope=SCOPE,
     device=st.text(st.sampled_from(string.ascii_letters + string.digits + "._~+/=-: "), max_size=140),
@@ -231,7 +231,7 @@ SEGWIT_ADDRESS = st.one_of(
 ETHEREUM_ADDRESS = st.binary(min_size=20, max_size=20).map(lambda body: f"0x{body.hex()}")
 
 
-@pytest.mark.spec("4.6-6")
+@pytest.mark.spec("A.6-6")
 @given(address=st.one_of(BASE58_ADDRESS, SEGWIT_ADDRESS), data=st.data())
 def test_an_address_of_bitcoin_is_taken_and_one_with_another_character_is_not(
     address: str, data: st.DataObject
@@ -250,14 +250,14 @@ def test_a_segregated_witness_address_is_in_one_case(address: str, place: int) -
     assert canonical("wallet", mixed) == (address if mixed == address else None)
 
 
-@pytest.mark.spec("4.6-6")
+@pytest.mark.spec("A.6-6")
 @given(version=st.one_of(st.just(0), st.integers(17, 31)), program=st.binary(min_size=2, max_size=40))
 def test_a_witness_program_that_no_rule_allows_is_none(version: int, program: bytes) -> None:
     assume(version or len(program) not in (20, 32))
     assert canonical("wallet", segwit(version, program)) is None
 
 
-@pytest.mark.spec("4.6-6")
+@pytest.mark.spec("A.6-6")
 @given(version=st.integers(0, 255), body=st.binary(min_size=18, max_size=22))
 def test_only_hashes_of_bitcoins_main_network_are_wallets(version: int, body: bytes) -> None:
     address = base58check(bytes([version]) + body)
@@ -265,7 +265,7 @@ def test_only_hashes_of_bitcoins_main_network_are_wallets(version: int, body: by
     assert canonical("wallet", address) == (address if allowed else None)
 
 
-@pytest.mark.spec("4.6-6")
+@pytest.mark.spec("A.6-6")
 @given(address=ETHEREUM_ADDRESS, other=ETHEREUM_ADDRESS, data=st.data())
 def test_an_address_of_ethereum_is_one_in_one_case_or_in_the_right_ones(
     address: str, other: str, data: st.DataObject

@@ -1,4 +1,4 @@
-"""Laws of networks, URLs, clients and watermarks (SPEC 4.7): one thing is one value, two things are two."""
+"""Laws of networks, URLs, clients and watermarks (SPEC A.7): one thing is one value, two things are two."""
 
 import string
 import unicodedata
@@ -104,7 +104,7 @@ def test_any_text_near_a_value_is_canonicalised_or_refused(type_name: str, data:
 # Networks
 
 
-@pytest.mark.spec("4.7-1")
+@pytest.mark.spec("A.7-1")
 @given(address=st.ip_addresses(v=4), other=st.ip_addresses(v=4))
 def test_an_ipv4_address_is_in_its_network_of_24_bits(address: IPv4Address, other: IPv4Address) -> None:
     network = ip_network((address, 24), strict=False)
@@ -113,7 +113,7 @@ def test_an_ipv4_address_is_in_its_network_of_24_bits(address: IPv4Address, othe
     assert (canonical("ipv4-net24", str(other)) == str(network)) == (other in network)
 
 
-@pytest.mark.spec("4.7-1")
+@pytest.mark.spec("A.7-1")
 @given(address=st.ip_addresses(v=6), other=st.ip_addresses(v=6))
 @example(IPv6Address("2001:db8::"), IPv6Address("2001:db8::1"))
 def test_an_ipv6_address_is_in_its_network_of_64_bits(address: IPv6Address, other: IPv6Address) -> None:
@@ -126,7 +126,7 @@ def test_an_ipv6_address_is_in_its_network_of_64_bits(address: IPv6Address, othe
     assert (canonical("ipv6-net64", str(other)) == str(network)) == (other in network)
 
 
-@pytest.mark.spec("4.7-1")
+@pytest.mark.spec("A.7-1")
 @given(length=st.integers(0, 128))
 def test_no_other_length_is_taken(length: int) -> None:
     assert (canonical("ipv4-net24", f"0.0.0.0/{length}") is None) == (length != 24)
@@ -208,7 +208,7 @@ def test_what_a_server_may_tell_apart_stays_apart(other: str) -> None:
     assert canonical("url", other) not in (canonical("url", "https://a.example/b/c?d=1&e=2"), None)
 
 
-@pytest.mark.spec("4.7-3")
+@pytest.mark.spec("A.7-3")
 @given(
     name=st.one_of(
         st.text(st.characters(), min_size=1, max_size=8),
@@ -221,7 +221,7 @@ def test_the_host_of_a_url_is_a_canonical_name_or_address(name: str) -> None:
     assert value in (None, f"http://{canonical('domain', f'{name}.example')}/")
 
 
-@pytest.mark.spec("4.7-3")
+@pytest.mark.spec("A.7-3")
 def test_the_url_standard_maps_no_character_of_a_host_otherwise_than_idna() -> None:
     # Two tables of two Unicode versions meet here: what one does not know is refused, never another name.
     taken = 0
@@ -234,14 +234,14 @@ def test_the_url_standard_maps_no_character_of_a_host_otherwise_than_idna() -> N
     assert taken > 4000
 
 
-@pytest.mark.spec("4.7-2")
+@pytest.mark.spec("A.7-2")
 @given(place=st.integers(0, 24), control=st.sampled_from([*map(chr, range(32)), "\x7f"]))
 def test_a_control_character_within_a_url_is_refused(place: int, control: str) -> None:
     url = "https://a.example/b?c=d#ef"
     assert canonical("url", url[: place + 1] + control + url[place + 1 :]) is None
 
 
-@pytest.mark.spec("4.7-4")
+@pytest.mark.spec("A.7-4")
 @given(length=st.integers(150, 200))
 def test_a_url_is_bounded_as_it_is_written(length: int) -> None:
     start = "https://a.example/"
@@ -252,7 +252,7 @@ def test_a_url_is_bounded_as_it_is_written(length: int) -> None:
 # Clients
 
 
-@pytest.mark.spec("4.7-5")
+@pytest.mark.spec("A.7-5")
 @given(text=st.from_regex(r"[tqd]1[0-3][di][0-9]{4}[a-z0-9]{2}_[0-9a-f]{12}_[0-9a-f]{12}", fullmatch=True))
 def test_a_ja4_is_one_in_any_case_and_nothing_else_in_any_part(text: str) -> None:
     assert canonical("ja4", text) == canonical("ja4", text.upper()) == text
@@ -261,7 +261,7 @@ def test_a_ja4_is_one_in_any_case_and_nothing_else_in_any_part(text: str) -> Non
         assert canonical("ja4", f"{text[:place]}-{text[place + 1 :]}") is None
 
 
-# Names that no table of SPEC 4.7 has.
+# Names that no table of SPEC A.7 has.
 NAME = st.from_regex(r"x[a-zA-Z0-9.+_-]{0,12}", fullmatch=True)
 COMMENT = st.text(st.sampled_from("aB1;:,._ "), max_size=20).map(lambda text: f"({text})")
 VERSION = st.lists(st.integers(0, 99).map(str), max_size=3).map(
@@ -301,7 +301,7 @@ def test_a_product_with_an_edition_has_the_version_behind_it(
     assert canonical("user-agent", f"{name}/{edition} {major}{minor}") == value
 
 
-@pytest.mark.spec("4.7-6")
+@pytest.mark.spec("A.7-6")
 @given(words=st.lists(st.sampled_from(["1.2", "/", "/1", "a/b/c", "[x]", "é", "(x/1)", "(a;b)"]), max_size=4))
 def test_a_user_agent_that_names_no_product_is_refused(words: list[str]) -> None:
     assert canonical("user-agent", " ".join(words)) is None
@@ -310,7 +310,7 @@ def test_a_user_agent_that_names_no_product_is_refused(words: list[str]) -> None
 # Watermarks
 
 
-@pytest.mark.spec("4.7-7")
+@pytest.mark.spec("A.7-7")
 @given(payload=st.text(st.sampled_from(string.hexdigits), max_size=140))
 def test_a_watermarks_payload_has_8_to_128_hexadecimal_digits(payload: str) -> None:
     value = canonical("watermark", f"acme-text:{payload}")
