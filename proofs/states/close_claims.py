@@ -171,7 +171,7 @@ def control_ends() -> int:
 
     def forgetful(state: ClosingState, event: closing.Event) -> Result:
         if isinstance(event, closing.Failed):
-            state = replace(state, stated=None)
+            state = replace(state, phase=Phase.RUNNING if state.open else state.phase)
         return closing.step(state, event)
 
     return check_ends(replace(CLOSE, faults=1, step=forgetful))
@@ -182,7 +182,7 @@ def control_records() -> int:
 
     def racing(state: ClosingState, event: closing.Event) -> Result:
         if isinstance(event, closing.Failed) and state.phase is Phase.RECORDING:
-            state = replace(state, phase=Phase.OPEN)
+            state = replace(state, phase=Phase.STATED)
         return closing.step(state, event)
 
     return check_records(replace(CLOSE, faults=1, step=racing))

@@ -208,8 +208,10 @@ def _serve(setting: Setting, world: World, call: Call) -> Iterator[World]:
             case "close":
                 if lab.half_runs and lab.open:
                     return
-                world = _event(setting, world, who, closing.StatementRequested(_peer_half(lab, who)))
-                yield _answered(world, call, reply=world.labs[who].closing.stated)
+                requested = closing.StatementRequested(_peer_half(lab, who))
+                _, replies = setting.step(lab.closing, requested)
+                (reply,) = (one.statement for one in replies if isinstance(one, closing.ReplyStatement))
+                yield _answered(_event(setting, world, who, requested), call, reply=reply)
             case "statement" if call.statement is not None:
                 received = closing.StatementReceived(call.statement, b"signature", _peer_half(lab, who))
                 world = _event(setting, world, who, received)

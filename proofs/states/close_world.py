@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.session import closing
-from mandorla_protocol.session.closing import ClosingState, End, Phase, RoundState
+from mandorla_protocol.session.closing import ClosingState, End, RoundState
 from mandorla_protocol.session.holder import Chunk
 from mandorla_protocol.session.transcript import (
     CloseStatement,
@@ -175,7 +175,7 @@ class Lab:
     @property
     def open(self) -> bool:
         """Whether the header is agreed, and no end is decided."""
-        return not self.dead and self.closing.phase is Phase.OPEN
+        return not self.dead and self.closing.open
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKi
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Reason, Severity, Tag, Tlp, seal, split_output
 from mandorla_protocol.merkle import Frontier
-from mandorla_protocol.session import holder, querier
+from mandorla_protocol.session import closing, holder, querier
 from mandorla_protocol.session.transcript import (
     CloseStatement,
     Outcome,
@@ -312,6 +312,28 @@ def test_the_holders_table_is_what_step_does() -> None:
         holder.Closed(),
     ]
     assert_table("10.2", *explore(holder, holder.HolderState(terms, EPOCH.holder), events, name))
+
+
+def test_the_table_of_the_close_is_what_step_does() -> None:
+    digest, own, peers = (bytes([n]) * 32 for n in range(3))
+    commits = [CloseStatement(digest, *halves, Outcome.COMMITTED) for halves in ((own, peers), (peers, own))]
+    statements = [
+        *commits,
+        CloseStatement.abort(digest, Code.INTERNAL),
+        CloseStatement.abort(own, Code.INTERNAL),
+    ]
+    events: list[object] = [closing.StatementReceived(one, b"", peers) for one in statements]
+    events += [closing.StatementRequested(half) for half in (peers, None)]
+    events += [closing.HeaderAgreed(), closing.HalfCompleted(own), closing.Failed(Code.BAD_PROOF)]
+    events += [closing.PeerLost(Code.DEADLINE), closing.EndRecorded(), closing.RecordFailed()]
+    accepted: set[Row] = set()
+    refused: set[Row] = set()
+    for initiator in (True, False):
+        start = closing.ClosingState(digest, initiator)
+        more, less = explore(closing, start, events, lambda state: str(state.phase.value))
+        accepted |= more
+        refused |= less
+    assert_table("10.3", accepted, refused)
 
 
 def test_the_message_table_is_the_protobuf() -> None:

@@ -66,7 +66,7 @@ class Closer:
     @property
     def half_complete(self) -> bool:
         """Whether this lab's half as the querier is complete."""
-        return self._state.half is not None
+        return bool(self._state.half)
 
     async def header_agreed(self) -> None:
         """Open the round, both signatures on the header being recorded.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ..errors import Code, RoundError
 from .transcript import CloseStatement, Outcome
@@ -33,16 +33,24 @@ class RoundState(StrEnum):
 class Phase(Enum):
     """How far the close is.
 
-    UNRECORDED means that the end is decided and that the last attempt to record it failed. WITHDRAWN means
-    that the lab gave the round up before both signatures on the header were recorded.
+    PROPOSED: the lab's agreement is not recorded. WITHDRAWN: the lab gave the round up before it was.
+    RUNNING: the lab's half as the querier runs. COMPLETE: that half is complete. STATED: the lab signed a
+    commit. RECORDING: an end is decided, and being recorded. UNRECORDED: the store did not take the decided
+    end. ENDED: the end is recorded.
     """
 
     PROPOSED = "PROPOSED"
     WITHDRAWN = "WITHDRAWN"
-    OPEN = "OPEN"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    STATED = "STATED"
     RECORDING = "RECORDING"
     UNRECORDED = "UNRECORDED"
     ENDED = "ENDED"
+
+
+_OPEN: Final = (Phase.RUNNING, Phase.COMPLETE, Phase.STATED)
+_DECIDED: Final = (Phase.RECORDING, Phase.UNRECORDED, Phase.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +72,20 @@ class End:
 class ClosingState:
     """What a lab remembers of the close.
 
-    `half` is the transcript digest of the lab's own half once that is complete (SPEC 9.6), `stated` the
-    commit that it signed, `end` the end that it decided on.
+    `half` is the transcript digest of the lab's own half from COMPLETE on (SPEC 9.6), `end` the end that the
+    lab decided on.
     """
 
     header_digest: bytes
     initiator: bool
     phase: Phase = Phase.PROPOSED
-    half: bytes | None = None
-    stated: CloseStatement | None = None
+    half: bytes = b""
     end: End | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether the header is agreed, and no end is decided."""
+        return self.phase in _OPEN
 
     @property
     def refusal(self) -> Code:
@@ -208,15 +220,20 @@ def step(state: ClosingState, event: Event) -> tuple[ClosingState, tuple[Effect,
         case HeaderAgreed():
             return _header_agreed(state)
         case HalfCompleted(digest):
-            return replace(state, half=digest), ()
+            _require(state, Phase.RUNNING, *_DECIDED)
+            phase = Phase.COMPLETE if state.phase is Phase.RUNNING else state.phase
+            return replace(state, phase=phase, half=digest), ()
         case StatementRequested(peer_half):
-            return _statement_requested(state, peer_half)
+            if state.initiator:
+                raise RoundError(Code.WRONG_STATE, "only the initiator asks for a statement")
+            commit = _commit(state, peer_half)
+            return replace(state, phase=Phase.STATED), (BarChunks(), ReplyStatement(commit))
         case StatementReceived():
             return _statement_received(state, event)
         case Failed(code):
             return _failed(state, code)
         case PeerLost(code):
-            if state.phase is Phase.OPEN and state.half is not None:
+            if state.phase in (Phase.COMPLETE, Phase.STATED):
                 return _decide(state, End(RoundState.UNCONFIRMED, code))
             return _failed(state, code)
         case EndRecorded():
@@ -227,59 +244,50 @@ def step(state: ClosingState, event: Event) -> tuple[ClosingState, tuple[Effect,
 
 
 def _header_agreed(state: ClosingState) -> tuple[ClosingState, tuple[Effect, ...]]:
-    if state.phase is Phase.WITHDRAWN and state.end is not None:
+    _require(state, Phase.PROPOSED, Phase.WITHDRAWN)
+    if state.end is not None:
         # The agreement was being recorded when the lab gave the round up: the end is recorded behind it.
         return _decide(state, state.end)
-    _require(state, Phase.PROPOSED)
-    return replace(state, phase=Phase.OPEN), ()
-
-
-def _statement_requested(
-    state: ClosingState, peer_half: bytes | None
-) -> tuple[ClosingState, tuple[Effect, ...]]:
-    if state.initiator:
-        raise RoundError(Code.WRONG_STATE, "only the initiator asks for a statement")
-    if state.stated is not None and state.phase is not Phase.ENDED:
-        return state, (ReplyStatement(state.stated),)
-    statement = _commit(state, peer_half)
-    return replace(state, stated=statement), (BarChunks(), ReplyStatement(statement))
+    return replace(state, phase=Phase.RUNNING), ()
 
 
 def _statement_received(
     state: ClosingState, event: StatementReceived
 ) -> tuple[ClosingState, tuple[Effect, ...]]:
+    _require(state, *_OPEN, *_DECIDED)
     statement = event.statement
     if statement.header_digest != state.header_digest:
         raise RoundError(Code.TRANSCRIPT_MISMATCH, "the statement is about another round")
     if statement.outcome is Outcome.ABORTED:
-        if state.phase is not Phase.OPEN:
+        if not state.open:
             return _record_again(state)
         # The peer may hold this lab's signature on a commit: then no abort can undo the commit.
-        reached = RoundState.ABORTED if state.stated is None else RoundState.UNCONFIRMED
+        reached = RoundState.UNCONFIRMED if state.phase is Phase.STATED else RoundState.ABORTED
         end = End(reached, Code[statement.code], statement, peer_signature=event.signature)
         return _decide(state, end)
     if state.end is not None and state.end.state is RoundState.COMMITTED:
-        statement.require_same(_require_statement(state.end))
         # The call is repeated: nothing new is decided.
+        if statement != state.end.statement:
+            raise RoundError(Code.TRANSCRIPT_MISMATCH)
         return _record_again(state)
-    own = _commit(state, event.peer_half)
-    statement.require_same(own)
-    end = End(RoundState.COMMITTED, None, own, own=True, peer_signature=event.signature)
-    reached_state, effects = _decide(replace(state, stated=own), end)
+    commit = _commit(state, event.peer_half)
+    statement.require_same(commit)
+    end = End(RoundState.COMMITTED, None, commit, own=True, peer_signature=event.signature)
+    reached_state, effects = _decide(state, end)
     return reached_state, (BarChunks(), *effects)
 
 
 def _commit(state: ClosingState, peer_half: bytes | None) -> CloseStatement:
     """Return the commit that this lab may sign now.
 
-    Raises RoundError: NOT_READY before the lab's half is complete, TRANSCRIPT_MISMATCH if a chunk of the
-    peer's half is missing or unanswered, ROUND_ABORTED once an abort is decided, and the refusal after any
-    end.
+    Raises RoundError: NOT_READY while the lab's half runs, TRANSCRIPT_MISMATCH if a chunk of the peer's half
+    is missing or unanswered, ROUND_ABORTED once an abort is decided, UNKNOWN_ROUND after another end.
     """
-    if state.phase in (Phase.RECORDING, Phase.UNRECORDED, Phase.WITHDRAWN, Phase.ENDED):
+    _require(state, *_OPEN, *_DECIDED)
+    if not state.open:
         aborted = state.end is not None and state.end.state is RoundState.ABORTED
         raise RoundError(Code.ROUND_ABORTED if aborted else Code.UNKNOWN_ROUND)
-    if state.half is None:
+    if state.phase is Phase.RUNNING:
         raise RoundError(Code.NOT_READY, "this lab's half is not complete")
     if peer_half is None:
         raise RoundError(Code.TRANSCRIPT_MISMATCH, "the half has a gap or an unanswered chunk")
@@ -292,11 +300,11 @@ def _failed(state: ClosingState, code: Code) -> tuple[ClosingState, tuple[Effect
         case Phase.PROPOSED:
             end = End(RoundState.ABORTED, code)
             return replace(state, phase=Phase.WITHDRAWN, end=end), (CloseHalves(),)
-        case Phase.OPEN if state.stated is not None:
-            return _decide(state, End(RoundState.UNCONFIRMED, code))
-        case Phase.OPEN:
+        case Phase.RUNNING | Phase.COMPLETE:
             abort = CloseStatement.abort(state.header_digest, code)
             return _decide(state, End(RoundState.ABORTED, code, abort, own=True))
+        case Phase.STATED:
+            return _decide(state, End(RoundState.UNCONFIRMED, code))
     return _record_again(state)
 
 
@@ -313,23 +321,16 @@ def _decide(state: ClosingState, end: End) -> tuple[ClosingState, tuple[Effect, 
 
 def _recorded(state: ClosingState) -> tuple[ClosingState, tuple[Effect, ...]]:
     _require(state, Phase.RECORDING)
-    end = state.end
     effects: list[Effect] = [CloseHalves()]
+    end = state.end
     # A responder's commit needs no call of its own: the initiator holds it already.
-    tells = end is not None and end.own and (state.initiator or end.state is RoundState.ABORTED)
-    if tells and end is not None and end.statement is not None:
+    if end and end.own and end.statement and (state.initiator or end.state is RoundState.ABORTED):
         effects.append(SendStatement(end.statement))
-    if end is not None and end.state is not RoundState.ABORTED:
+    if end and end.state is not RoundState.ABORTED:
         effects.append(AllowComparison())
     return replace(state, phase=Phase.ENDED), tuple(effects)
 
 
-def _require(state: ClosingState, phase: Phase) -> None:
-    if state.phase is not phase:
-        raise RoundError(Code.WRONG_STATE, f"the close is not {phase.value.lower()}")
-
-
-def _require_statement(end: End) -> CloseStatement:
-    if end.statement is None:
-        raise RoundError(Code.WRONG_STATE, "the end has no statement")
-    return end.statement
+def _require(state: ClosingState, *phases: Phase) -> None:
+    if state.phase not in phases:
+        raise RoundError(Code.WRONG_STATE, f"the close is {state.phase.value.lower()}")

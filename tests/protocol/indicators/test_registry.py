@@ -35,7 +35,7 @@ def test_profiles_are_those_of_a_collection_sorted_by_type(collection: Collectio
 
 
 def examples() -> list[tuple[str, str, str]]:
-    """Return type, text and canonical value, or BAD_INDICATOR, of each example that Annex A of SPEC writes out."""
+    """Return type, text and canonical value, or BAD_INDICATOR, of each example in Annex A of SPEC."""
     section = SPEC[SPEC.index("\n## A. ") :]
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| (`.*`(?: \(.*\))?) \| `(.*)` \|$", section, re.MULTILINE)
     return [
