@@ -24,7 +24,7 @@ DEADLINE = 2.0
 
 
 def indicators(signup: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield the indicators of a sign-up, as type and value; leave out fields that are not valid indicators."""
+    """Yield the indicators of a sign-up, as type and value; leave out values that are not valid."""
     email, ip, device = (str(signup.get(name) or "") for name in ("email", "ip", "device"))
     candidates = [("email", email), ("mailbox", email), ("mail-domain", email.rpartition("@")[2])]
     with suppress(ValueError):
