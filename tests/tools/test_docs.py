@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions, requires
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from mandorla_protocol.errors import Code
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (
@@ -46,6 +52,12 @@ def slugs(text: str) -> set[str]:
     return made
 
 
+@cache
+def modules() -> frozenset[str]:
+    """Return the file names of all modules in Python."""
+    return frozenset(path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
 def missing_paths(page: Path, text: str) -> Iterator[str]:
     """Yield each path of the repository that a page names, in code or as a page, and that does not exist."""
     prose = _COMMENT.sub("", _FENCE.sub("", text))
@@ -54,6 +66,9 @@ def missing_paths(page: Path, text: str) -> Iterator[str]:
     for path in sorted(named - PENDING):
         if not ((ROOT / path).exists() or (page.parent / path).exists()):
             yield path
+    for module in sorted({code for code in _CODE.findall(prose) if re.fullmatch(r"\w+\.py", code)}):
+        if module not in modules():
+            yield module
 
 
 def broken_links(page: Path, text: str) -> Iterator[str]:
@@ -123,6 +138,7 @@ def test_contributing_lists_the_floors_of_the_node() -> None:
     [
         ("See `node/mandorla_node/nothing.py`.", "node/mandorla_node/nothing.py"),
         ("See docs/nothing.md.", "docs/nothing.md"),
+        ("See `nothing.py`.", "nothing.py"),
         ("[there](docs/nothing.md)", "docs/nothing.md"),
         ("[there](README.md#nothing)", "README.md#nothing"),
         ("# One\n\n[there](#two)", "#two"),
@@ -141,3 +157,44 @@ def test_what_does_not_exist_is_found(text: str, fault: str, tmp_path: Path) -> 
 def test_anchors_are_those_of_github() -> None:
     text = "# `mandorla`: run, and stop\n## Same\n## Same\n```\n# not this\n```\n"
     assert slugs(text) == {"mandorla-run-and-stop", "same", "same-1"}
+
+
+_WITHOUT = """
+import runpy, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if {name, name.partition(".")[0]} & missing:
+            raise ModuleNotFoundError(name, name=name)
+
+missing = set(sys.argv[1].split(","))
+sys.meta_path.insert(0, Missing())
+sys.argv = ["audit", sys.argv[2]]
+runpy.run_module("mandorla_protocol.audit", run_name="__main__")
+"""
+
+
+def test_the_packages_that_the_auditors_guide_names_suffice(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/audit.md").read_text("utf-8")
+    named = re.search(r"with the packages ([^.]*)\.", guide)
+    assert named
+    installed: set[str] = set()
+    wanted = set(re.findall(r"[\w-]+", named[1].lower())) - {"and"}
+    while wanted:
+        installed |= wanted
+        needed = (line for package in wanted for line in requires(package) or () if "extra ==" not in line)
+        wanted = {re.split(r"[^\w-]", line)[0].lower() for line in needed} - installed
+        wanted &= {package.lower() for names in packages_distributions().values() for package in names}
+    missing = {
+        module
+        for module, packages in packages_distributions().items()
+        if not module.startswith("mandorla") and not installed & {package.lower() for package in packages}
+    }
+    # Without the extension in Rust, which the protocol alone may lack.
+    missing.add("mandorla_protocol._native")
+    bundle = tmp_path / "text.audit"
+    bundle.write_text("This is no bundle.")
+    arguments = ["-c", _WITHOUT, ",".join(missing), str(bundle)]
+    ran = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError" not in ran.stderr
+    assert ran.returncode == Code.BAD_FILE.info.exit_status, ran.stderr
