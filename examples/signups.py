@@ -2,9 +2,9 @@
 
     python examples/signups.py HOME < signups.jsonl
 
-Each line of standard input is a sign-up, an object with any of `email`, `ip` and `device`. Each line of
-output is a decision: `refuse`, `challenge` or `allow`, and why. What a peer flagged is that peer's claim, so
-no single one refuses anybody: this lab's own evidence does, or that of two peers.
+Each line of standard input is a sign-up: a JSON object with any of `email`, `ip` and `device`. Each line of
+output is a decision (`refuse`, `challenge` or `allow`) and its reason. A match is a peer's claim, so the
+policy refuses nobody on the claim of one peer: it asks for this lab's own flag, or the flags of two peers.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from mandorla_node.client import Client, MandorlaError, Severity, Verdict
 from mandorla_protocol.indicators import Indicator
 
 DEADLINE = 2.0
-"""Seconds that a sign-up waits for an answer, at most."""
+"""The longest time that a sign-up waits for an answer, in seconds."""
 
 
 def indicators(signup: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield what a sign-up shows, by type; what is no indicator is left out."""
+    """Yield the indicators of a sign-up, as type and value; leave out values that are not valid."""
     email, ip, device = (str(signup.get(name) or "") for name in ("email", "ip", "device"))
-    shown = [("email", email), ("mailbox", email), ("mail-domain", email.rpartition("@")[2])]
+    candidates = [("email", email), ("mailbox", email), ("mail-domain", email.rpartition("@")[2])]
     with suppress(ValueError):
-        shown.append((f"ipv{ip_address(ip).version}", ip))
-    for kind, text in (*shown, ("device-id", device)):
+        candidates.append((f"ipv{ip_address(ip).version}", ip))
+    for kind, text in (*candidates, ("device-id", device)):
         try:
             Indicator.parse(kind, text)
         except MandorlaError:
@@ -38,7 +38,7 @@ def indicators(signup: dict[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def decide(verdicts: Sequence[Verdict]) -> tuple[str, str]:
-    """Apply the policy to what is known of a sign-up's indicators; return the decision and the reason."""
+    """Apply the policy to the verdicts on a sign-up's indicators; return the decision and the reason."""
     if any(verdict.flagged_here for verdict in verdicts):
         return "refuse", "this lab flagged it"
     matches = [match for verdict in verdicts for match in verdict.matches]
@@ -46,8 +46,8 @@ def decide(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     if len(labs) >= 2:
         return "refuse", f"{len(labs)} labs flagged it"
     if any(match.label.severity >= Severity.HIGH for match in matches):
-        return "challenge", "one lab says that it is grave"
-    return "allow", "one lab flagged it" if labs else "nothing is known of it"
+        return "challenge", "one lab flagged it with high severity"
+    return "allow", "one lab flagged it" if labs else "no lab flagged it"
 
 
 async def answer(client: Client, line: str) -> tuple[str, str]:
@@ -61,7 +61,7 @@ async def answer(client: Client, line: str) -> tuple[str, str]:
     try:
         return decide(await client.check_many(indicators(signup), deadline=DEADLINE))
     except MandorlaError as error:
-        # Whether sign-ups go on while the node is away is for each lab to say.
+        # Each lab decides whether sign-ups go on while the node is away.
         return "allow", f"no answer: {error.code.name}"
 
 

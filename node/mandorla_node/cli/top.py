@@ -47,7 +47,7 @@ def top(
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError(Code.BAD_INPUT, "top draws on a terminal; `mandorla status` prints the same once")
-    socket = Home.open(home).operator_socket
+    socket = Home.locate(home).operator_socket
 
     async def run() -> None:
         async with Client(socket, patience=0) as client:

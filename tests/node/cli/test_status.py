@@ -172,3 +172,13 @@ def test_top_of_a_stopped_node_says_how_to_start_it(home: Home) -> None:
     with Terminal("top", "--home", str(home.path)) as terminal:
         assert terminal.end() == Code.NODE_NOT_RUNNING.info.exit_status
     assert "mandorla serve --home" in terminal.seen
+
+
+def test_top_needs_no_key(run: Run, folder: Path) -> None:
+    """Only the node opens what is sealed; the terminal of the operator on call may lack the credential."""
+    home, key = folder / "sealed", folder / "sealed.key"
+    where = ("--key-source", "file", "--key-path", key)
+    assert run("init", home, "--lab", "alder", *where).status == 0
+    key.unlink()
+    with Terminal("top", "--home", str(home)) as terminal:
+        assert terminal.end() == Code.NODE_NOT_RUNNING.info.exit_status, terminal.seen

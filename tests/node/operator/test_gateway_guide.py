@@ -107,12 +107,12 @@ def test_the_example_acts_on_a_policy_and_on_no_single_claim(folder: Path, gatew
 
     decided = [json.loads(line) for line in asyncio.run(asyncio.wait_for(journey(), PATIENCE)).splitlines()]
     assert [(one["decision"], one["because"]) for one in decided] == [
-        ("allow", "nothing is known of it"),
+        ("allow", "no lab flagged it"),
         ("refuse", "this lab flagged it"),
         ("refuse", "2 labs flagged it"),
-        ("challenge", "one lab says that it is grave"),
+        ("challenge", "one lab flagged it with high severity"),
         ("allow", "one lab flagged it"),
-        ("allow", "nothing is known of it"),
+        ("allow", "no lab flagged it"),
         ("error", "the line is not an object"),
         ("error", "the line is not JSON"),
     ]
