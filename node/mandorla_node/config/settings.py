@@ -41,7 +41,7 @@ Proxy = Annotated[str, AfterValidator(require_proxy)]
 Argument = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 
 
-class RoundPolicy(BaseModel):
+class RoundSettings(BaseModel):
     """What this lab agrees to in a round. Counts are evaluations; lifetimes are seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,7 +62,7 @@ class RoundPolicy(BaseModel):
     accepted_legal_bases: tuple[Text, ...] = ()
 
 
-class PeerRules(BaseModel):
+class PeerRoundSettings(BaseModel):
     """What differs for a peer, or for a peer and a collection, from the rest of this file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,14 +76,14 @@ class PeerRules(BaseModel):
     take_sightings: bool | None = None
 
 
-class PeerSettings(PeerRules):
+class PeerSettings(PeerRoundSettings):
     """What differs for a peer: over all collections, and over some."""
 
     elements_per_second: Positive | None = None
-    collections: dict[Collection, PeerRules] = {}
+    collections: dict[Collection, PeerRoundSettings] = {}
 
 
-class ActionPolicy(BaseModel):
+class ActionSettings(BaseModel):
     """When this lab's gateway should act on what is known of an indicator (docs/operators.md)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -104,7 +104,7 @@ class ActionPolicy(BaseModel):
         return types
 
 
-class RetentionPolicy(BaseModel):
+class RetentionSettings(BaseModel):
     """How long this lab keeps what it needs no more. Seconds; 0 is for ever."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -115,7 +115,7 @@ class RetentionPolicy(BaseModel):
     """After a match ended."""
 
 
-class WatchPolicy(BaseModel):
+class WatchSettings(BaseModel):
     """Standing rounds, in which peers' flags reach this lab as they are made (docs/operators.md)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -128,7 +128,7 @@ class WatchPolicy(BaseModel):
     """Seconds for which what was observed waits for more, to be asked about together."""
 
 
-class AuditPolicy(BaseModel):
+class AuditSettings(BaseModel):
     """What this lab keeps for auditors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -137,7 +137,7 @@ class AuditPolicy(BaseModel):
     """Seconds for which the blinded and evaluated elements of a closed round are kept; 0 for ever."""
 
 
-class StorePlace(BaseModel):
+class StoreSettings(BaseModel):
     """Where the store is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -146,7 +146,7 @@ class StorePlace(BaseModel):
     """A PostgreSQL database, which belongs to this node alone; empty for an SQLite file in the home."""
 
 
-class SuppressionPolicy(BaseModel):
+class SuppressionSettings(BaseModel):
     """What is kept out of the flagged set because many share it (docs/formats.md)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -158,7 +158,7 @@ class SuppressionPolicy(BaseModel):
     """This lab's own files, or folders of them; relative to the home."""
 
 
-class NotifyPolicy(BaseModel):
+class NotifySettings(BaseModel):
     """Which of the lab's own systems are told of each new match, and how (docs/gateway.md)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -200,7 +200,7 @@ class KeySettings(BaseModel):
         return self
 
 
-class Limits(BaseModel):
+class LimitSettings(BaseModel):
     """What one peer may ask of this node. Sizes are bytes, times are seconds, rates are per second.
 
     `connections` is for all peers together, and for strangers, of whom nothing else is known.
@@ -228,7 +228,7 @@ class Limits(BaseModel):
     retries: Annotated[int, Field(ge=0)] = 4
 
 
-class ObservePolicy(BaseModel):
+class ObserveSettings(BaseModel):
     """Where this node lets itself be watched (docs/observing.md): HOST:PORT, or empty for nowhere.
 
     What it tells has no indicator in it, but volumes, and the names of peers: it stays on this machine unless
@@ -275,18 +275,18 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=0, le=256)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    rounds: RoundPolicy = RoundPolicy()
-    watch: WatchPolicy = WatchPolicy()
+    rounds: RoundSettings = RoundSettings()
+    watch: WatchSettings = WatchSettings()
     peers: dict[str, PeerSettings] = {}
-    action: ActionPolicy = ActionPolicy()
-    retention: RetentionPolicy = RetentionPolicy()
-    audit: AuditPolicy = AuditPolicy()
-    store: StorePlace = StorePlace()
-    suppression: SuppressionPolicy = SuppressionPolicy()
+    action: ActionSettings = ActionSettings()
+    retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
+    store: StoreSettings = StoreSettings()
+    suppression: SuppressionSettings = SuppressionSettings()
     keys: KeySettings = KeySettings()
-    limits: Limits = Limits()
-    observe: ObservePolicy = ObservePolicy()
-    notify: NotifyPolicy = NotifyPolicy()
+    limits: LimitSettings = LimitSettings()
+    observe: ObserveSettings = ObserveSettings()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def settings_customise_sources(
@@ -375,8 +375,8 @@ def _split_at(text: str, table: str) -> tuple[list[str], list[str], list[str], l
 
 def initial_toml(lab: str, listen: str, endpoint: str) -> str:
     """Return the text of a new node's configuration file: what must be said, and what may be changed."""
-    policy, watch, action = RoundPolicy(), WatchPolicy(), ActionPolicy()
-    audit, limits, keys = AuditPolicy(), Limits(), KeySettings()
+    policy, watch, action = RoundSettings(), WatchSettings(), ActionSettings()
+    audit, limits, keys = AuditSettings(), LimitSettings(), KeySettings()
     return f"""\
 # This lab's node. Times are in seconds; what is commented out shows its default.
 lab = "{lab}"
@@ -424,7 +424,7 @@ legal_basis = "{policy.legal_basis}"
 
 [retention]
 # observed = 0               # forget what was not seen for so long; 0: never
-# ended_matches = {RetentionPolicy().ended_matches}
+# ended_matches = {RetentionSettings().ended_matches}
 
 [audit]
 # keep_elements = {audit.keep_elements}   # how long evaluations can be rechecked; 0: always

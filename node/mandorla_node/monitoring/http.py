@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from mandorla_protocol.errors import Code, NodeError
 
-from ..config.settings import ObservePolicy, address_of
+from ..config.settings import ObserveSettings, address_of
 from .health import Pulse
 
 _CONNECTIONS: Final = 16
@@ -37,7 +37,7 @@ class _Answer:
 class ObserveServer:
     """Answers GET of /metrics, /healthz (the node runs) and /readyz (it serves; its store can be written)."""
 
-    def __init__(self, policy: ObservePolicy, pulse: Pulse, page: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, policy: ObserveSettings, pulse: Pulse, page: Callable[[], Awaitable[bytes]]) -> None:
         self._policy = policy
         self._pulse = pulse
         self._page = page
