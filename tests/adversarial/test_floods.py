@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2, operator_pb2_grpc
-from mandorla_node.config.settings import LimitSettings
+from mandorla_node.config.peer_settings import LimitSettings
 from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.header import RoundHeader, RoundKind

@@ -14,7 +14,7 @@ from mandorla_protocol.card import Card, issue_card, require_endpoint, require_n
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.signatures import lab_id
 
-from ..config.settings import Settings, initial_toml, load_settings, with_values
+from ..config.settings import Settings, load_settings
 from ..core import files
 from ..core.clock import Clock, system_clock
 from ..crypto import certificates
@@ -141,9 +141,10 @@ class Home(Place):
             vault = Vault(vault_key)
             own = OwnCard(card, tls_key, tls_certificate)
             own_cards.write(path, own, vault if secret else None)
-            text = initial_toml(lab, listen, endpoint or listen)
-            if secret is not None:
-                text = with_values(text, "keys", source.values())
+            # Only this writes TOML, for which its library loads.
+            from ..config.default_file import initial_toml  # noqa: PLC0415
+
+            text = initial_toml(lab, listen, endpoint or listen, source.values())
             files.write_new(path / CONFIG, text.encode())
         except OSError as error:
             raise NodeError(Code.BAD_HOME, f"{path}: {error.strerror}") from None

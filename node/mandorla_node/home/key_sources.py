@@ -17,7 +17,7 @@ from typing import Final
 
 from mandorla_protocol.errors import Code, InputError, NodeError
 
-from ..config.settings import KeySettings
+from ..config.home_settings import KeySettings
 from ..crypto.vault import KEY_SIZE, new_key
 from .key_kinds import SourceKind
 

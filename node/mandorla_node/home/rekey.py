@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mandorla_protocol.errors import Code, NodeError
 
-from ..config.settings import with_values
+from ..config.file_edit import replace_values
 from ..core import files
 from ..crypto.vault import Vault
 from . import own_cards, sealed_secrets
@@ -38,7 +38,7 @@ def rekey(home: Path, new: KeySource, cost: Cost | None = None) -> None:
         raise NodeError(Code.BAD_HOME, "a node serves this home; stop it first")
     with files.alone(home):
         config = home / CONFIG
-        changed = with_values(config.read_text("utf-8"), "keys", new.values())
+        changed = replace_values(config.read_bytes().decode(), "keys", new.values())
         secrets, slot = sealed_secrets.read(home, place.key_source)
         vault = Vault(secrets.vault)
         if new.kind is SourceKind.HOME:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mandorla_protocol.indicators import Indicator
 
-from ..config.settings import SuppressionSettings
+from ..config.lab_settings import SuppressionSettings
 from . import suppression_lists
 from .suppression_index import Index
 

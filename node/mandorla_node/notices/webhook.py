@@ -18,7 +18,7 @@ from typing import Final
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
-from ..config.settings import NotifySettings
+from ..config.lab_settings import NotifySettings
 from ..config.webhook_address import Address, parse_address
 from ..core.clock import Clock
 from .receiver import NotDeliveredError

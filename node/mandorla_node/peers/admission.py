@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError, Message
 
 from mandorla_protocol.errors import Code, EncodingError, MandorlaError, NodeError, RoundError, TransportError
 
-from ..config.settings import LimitSettings
+from ..config.peer_settings import LimitSettings
 from ..store import Peer, Store
 from ..telemetry.metrics import CANCELLED, OK, UNKNOWN_PEER, Metrics
 from . import messages

@@ -12,7 +12,7 @@ from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
 from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 
-from ..config.settings import LimitSettings
+from ..config.peer_settings import LimitSettings
 from ..core.backoff import back_off
 from ..crypto import certificates
 from ..home.own_cards import OwnCard

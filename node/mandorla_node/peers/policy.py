@@ -10,7 +10,7 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, InputError, RoundError
 from mandorla_protocol.header import RoundKind
 
-from ..config.settings import PeerRoundSettings, PeerSettings, RoundSettings
+from ..config.peer_settings import PeerRoundSettings, PeerSettings, RoundSettings
 from ..store import Peer, Store
 
 _KINDS: Final = {"shared": RoundKind.SHARED, "watch": RoundKind.WATCH}

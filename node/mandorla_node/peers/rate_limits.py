@@ -15,7 +15,7 @@ from typing import TypeVar
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, TransportError
 
-from ..config.settings import LimitSettings
+from ..config.peer_settings import LimitSettings
 
 T = TypeVar("T")
 

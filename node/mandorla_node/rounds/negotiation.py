@@ -10,7 +10,7 @@ from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import ROUND_ID_SIZE, Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.indicators import Collection, profiles
 
-from ..config.settings import RoundSettings
+from ..config.peer_settings import RoundSettings
 from ..store import Peer
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandorla_node.config.settings import SuppressionSettings, load_settings
+from mandorla_node.config.lab_settings import SuppressionSettings
+from mandorla_node.config.settings import load_settings
 from mandorla_node.ingest import suppression_lists
 from mandorla_node.ingest.suppression import Suppressor
 from mandorla_node.ingest.suppression_index import Index

@@ -10,7 +10,7 @@ import pytest
 
 from mandorla.v1 import operator_pb2
 from mandorla_node.app.node import running
-from mandorla_node.config.settings import PeerRoundSettings, PeerSettings, RoundSettings
+from mandorla_node.config.peer_settings import PeerRoundSettings, PeerSettings, RoundSettings
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.home.folder import Home
 from mandorla_node.peers.policy import Policies

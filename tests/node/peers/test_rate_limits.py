@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mandorla_node.config.settings import LimitSettings
+from mandorla_node.config.peer_settings import LimitSettings
 from mandorla_node.peers.rate_limits import PeerLimits
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, TransportError

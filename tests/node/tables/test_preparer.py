@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import operator_pb2
-from mandorla_node.config.settings import RoundSettings
+from mandorla_node.config.peer_settings import RoundSettings
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
