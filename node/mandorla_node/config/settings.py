@@ -11,6 +11,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -89,7 +90,12 @@ def load_settings(path: Path) -> Settings:
             for problem in error.errors(include_input=False, include_url=False)
         )
         raise NodeError(Code.BAD_CONFIG, f"{path.name}: {problems}") from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except SettingsError as error:
+        detail = f"{error}; a variable for a list or a table holds JSON"
+        raise NodeError(Code.BAD_CONFIG, f"the environment: {detail}") from None
+    except UnicodeDecodeError:
+        raise NodeError(Code.BAD_CONFIG, f"{path.name}: not UTF-8") from None
+    except (OSError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise NodeError(Code.BAD_CONFIG, f"{path.name}: {error}") from None
     if not isinstance(settings, Settings):
         raise NodeError(Code.INTERNAL)
