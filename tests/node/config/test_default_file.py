@@ -70,7 +70,7 @@ def test_every_setting_is_in_the_file_with_its_description(path: tuple[str, ...]
 def test_every_table_has_a_docstring_in_the_file() -> None:
     for name, field in Settings.model_fields.items():
         if model_of(field) is not None:
-            header = TEXT[: re.search(rf"^(# )?\[{name}\b", TEXT, re.MULTILINE).start()]  # type: ignore[union-attr]
+            header = TEXT[: re.search(rf"^(# )?\[{name}\b", TEXT, re.MULTILINE).start()]
             assert header.splitlines()[-1].startswith("# ")
 
 

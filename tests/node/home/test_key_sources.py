@@ -20,7 +20,7 @@ from mandorla_node.home.folder import Home
 from mandorla_node.home.key_kinds import SourceKind
 from mandorla_node.home.key_sources import KeySource
 from mandorla_node.home.rekey import rekey
-from mandorla_node.home.sealed_secrets import Cost, leftovers
+from mandorla_node.home.sealed_secrets import PassphraseCost, unfinished_rekey
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 from tests.support.labs import serving
 from tests.support.rekey_crashes import CHEAP
@@ -127,7 +127,7 @@ def test_a_home_changes_its_source_and_keeps_what_was_sealed(
     assert secrets_of(opened) == secrets_of(made)
     assert opened.vault.open(seed) == b"seed"
     assert opened.key_source.kind is new
-    assert leftovers(opened.path, opened.key_source) == []
+    assert unfinished_rekey(opened.path, opened.key_source) == []
     if new is not SourceKind.HOME:
         assert_nothing_plain(opened)
     closing(opened.open_store())
@@ -344,7 +344,7 @@ def test_a_home_that_is_served_is_not_rekeyed(folder: Path) -> None:
 
     async def journey() -> None:
         async with serving(made):
-            with refused(Code.BAD_HOME, "stop it"):
+            with refused(Code.BAD_HOME, "stop the node"):
                 rekey(made.path, source(folder, SourceKind.FILE))
 
     asyncio.run(journey())
@@ -382,4 +382,4 @@ def test_a_file_without_its_path_is_a_wrong_configuration(folder: Path) -> None:
 
 
 def test_the_cost_of_a_passphrase_is_moderate_unless_said() -> None:
-    assert Cost() == Cost(3, 256 << 20)
+    assert PassphraseCost() == PassphraseCost(3, 256 << 20)
