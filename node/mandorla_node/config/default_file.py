@@ -18,7 +18,7 @@ from .settings import Settings
 _WIDTH: Final = 98
 _HEAD: Final = """\
 # The settings of this lab's node, which reads them when it starts. A setting that is commented out
-# has the value that is shown, unless its comment says otherwise.
+# has its default, which is shown as of the version that made this file.
 """
 
 Values: TypeAlias = Mapping[str, object]
@@ -42,7 +42,7 @@ def initial_toml(lab: str, listen: str, endpoint: str, keys: Values | None = Non
 
 def _table(model: type[BaseModel], path: str, assigned: Mapping[str, Values]) -> Iterator[str]:
     """Write the fields of a model; then its tables, which TOML wants last."""
-    # Without its required fields, which are assigned; and as JSON has values, which TOML has, too.
+    # This omits required fields, which have no default. The plain values of JSON are values of TOML.
     defaults = model.model_construct().model_dump(mode="json", warnings=False)
     values = assigned.get(path, {})
     tables = []
