@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from mandorla_node.config.settings import RoundPolicy
+from mandorla_node.config.peer_settings import RoundSettings
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
@@ -132,7 +132,7 @@ def prepare(store: Store, count: int) -> None:
     """Make a table of what a store has flagged."""
     pool = Workers("auto", 0)
     try:
-        tables = TableBuilder(ME, store, pool, Policies(RoundPolicy(), {}, store))
+        tables = TableBuilder(ME, store, pool, Policies(RoundSettings(), {}, store))
         with timed(f"prepare a table of {count:,}", count):
             asyncio.run(tables.prepare(PEER, "infrastructure"))
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2, operator_pb2_grpc
-from mandorla_node.config.settings import Limits
+from mandorla_node.config.peer_settings import LimitSettings
 from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.header import RoundHeader, RoundKind
@@ -100,7 +100,7 @@ def test_a_node_under_floods_serves_its_honest_peers(folder: Path, floods: Seque
         flood.name: set() for flood in floods
     }
     assert all(got[flood.name].total() for flood in floods), got
-    assert max(outcomes["held"] for outcomes in got.values()) <= Limits().calls_at_once
+    assert max(outcomes["held"] for outcomes in got.values()) <= LimitSettings().calls_at_once
     assert spent == charged(victim, (attacker, honest))
     # One round after the other of the smallest class: nobody else's elements are among them.
     rounds = [entry for entry in rounds_of(victim, honest) if entry.kind is RoundKind.WATCH]

@@ -19,10 +19,10 @@ from mandorla_node.home.folder import Home
 from mandorla_node.home.key_kinds import SourceKind
 from mandorla_node.home.key_sources import KeySource
 from mandorla_node.home.rekey import rekey
-from mandorla_node.home.sealed_secrets import Cost
+from mandorla_node.home.sealed_secrets import PassphraseCost
 
 _DEATH = 9
-CHEAP = Cost(1, 8 << 20)
+CHEAP = PassphraseCost(1, 8 << 20)
 
 
 def main(template: Path, folder: Path, new: KeySource) -> None:
@@ -69,7 +69,7 @@ def _die_at(step: int) -> None:
 def _what_is_left(home: Path, new: KeySource) -> str:
     opened = Home.open(home)
     secrets = opened.identity.private_bytes_raw() + opened.tls_key + opened.vault._key
-    state = "new" if opened.key_source.values() == new.values() else "old"
+    state = "new" if opened.key_source.to_settings() == new.to_settings() else "old"
     return f"{state} {hashlib.sha256(secrets).hexdigest()}"
 
 

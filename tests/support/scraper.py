@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from mandorla_node.config.settings import address_of
+from mandorla_node.config.lab_settings import host_and_port
 from mandorla_node.home.folder import Home
 
 from .labs import free_port
@@ -59,7 +59,7 @@ async def get(home: Home, path: str = "/metrics") -> Page:
 async def ask(home: Home, request: bytes) -> Page:
     """Send bytes to a node's HTTP port, and read what comes until it closes."""
     async with asyncio.timeout(PATIENCE):
-        reader, writer = await asyncio.open_connection(*address_of(home.settings.observe.listen))
+        reader, writer = await asyncio.open_connection(*host_and_port(home.settings.observe.listen))
         try:
             writer.write(request)
             await writer.drain()

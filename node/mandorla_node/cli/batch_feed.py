@@ -21,7 +21,7 @@ from ..client import Client, node_answers
 from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
 from ..formats.compression import peek, unpacked
 from ..formats.lines import Source
-from ..home.folder import Home, Place
+from ..home.folder import Home, HomeFolder
 from ..ingest.ingestor import Ingestor
 from ..ingest.report import MAX_REPORTED, IngestReport
 from ..ingest.suppression import Suppressor
@@ -49,7 +49,7 @@ def sniffed(source: Source) -> tuple[Format, Source]:
 
 
 def feed(
-    home: Place,
+    home: HomeFolder,
     target: str,
     strict: bool,
     source: BinaryIO,
@@ -75,7 +75,7 @@ def feed(
 
 
 async def _feed_node(
-    home: Place, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
+    home: HomeFolder, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
 ) -> IngestReport:
     async with Client(home.operator_socket, patience=0) as client:
         return await client.ingest(SETS[target], rows, strict, suppress, unit)

@@ -18,7 +18,7 @@ from .status import EXPIRES_SOON
 if TYPE_CHECKING:
     from mandorla_protocol.card import Card
 
-    from ..home.folder import Place
+    from ..home.folder import HomeFolder
 
 _PACKAGES = ("mandorla", "cryptography", "grpcio", "protobuf", "pynacl", "rbcl", "sqlalchemy")
 
@@ -165,7 +165,7 @@ def _home(path: Path) -> Iterator[Finding]:
         yield Finding("trouble", error.diagnostics(), error.code)
 
 
-def _certificate(home: Place, card: Card) -> Finding:
+def _certificate(home: HomeFolder, card: Card) -> Finding:
     """Say when the certificate of the card ends."""
     from ..core.clock import system_clock
     from ..crypto import certificates
@@ -181,14 +181,14 @@ def _certificate(home: Place, card: Card) -> Finding:
     return Finding("certificate", said)
 
 
-def _keys(home: Place) -> Iterator[Finding]:
+def _keys(home: HomeFolder) -> Iterator[Finding]:
     """Say where the key comes from, and try it where nobody has to be asked."""
     import os
 
     from ..home import own_cards
     from ..home.folder import Home
     from ..home.key_kinds import SourceKind
-    from ..home.sealed_secrets import leftovers
+    from ..home.sealed_secrets import unfinished_rekey
     from .keys import said_of
 
     source = home.key_source
@@ -202,7 +202,7 @@ def _keys(home: Place) -> Iterator[Finding]:
     else:
         Home.open(home.path)
         yield Finding("keys", said)
-    left = leftovers(home.path, source)
+    left = unfinished_rekey(home.path, source)
     if source.kind is not SourceKind.HOME:
         left += own_cards.plain_keys(home.path)
     if left:

@@ -127,7 +127,7 @@ def renew(
     from mandorla_protocol.card import Card, require_endpoint
 
     from ..client import Client, node_answers
-    from ..config.settings import with_values
+    from ..config.file_edit import replace_values
     from ..core import files
     from ..core.clock import system_clock
     from ..home.folder import CONFIG, Home
@@ -138,7 +138,7 @@ def renew(
     config, changed = home / CONFIG, ""
     if endpoint:
         require_endpoint(endpoint)
-        changed = with_values(config.read_text("utf-8"), "", {"endpoint": endpoint})
+        changed = replace_values(config.read_bytes().decode(), "", {"endpoint": endpoint})
 
     async def ask() -> str:
         async with Client(place.operator_socket, patience=0) as client:

@@ -21,7 +21,7 @@ from .options import HomeOption, RoundKindOption
 if TYPE_CHECKING:
     from ..formats.exports import Author
     from ..formats.matches import FoundMatch
-    from ..home.folder import Place
+    from ..home.folder import HomeFolder
 
 _PIPED_TABLE_WIDTH: Final = 400
 _PAGE: Final = 4096
@@ -93,7 +93,7 @@ def matches(
             _export(found, written_as, opened)
 
 
-def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Place) -> None:
+def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: HomeFolder) -> None:
     """Write matches to standard output, and how many could not be to standard error."""
     from ..formats import matches, misp_writer, parquet, parquet_writer, stix_writer
     from ..terminal import console, plural
@@ -122,7 +122,7 @@ def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: Place) -
         console(stderr=True).print(said)
 
 
-def _author(home: Place) -> Author:
+def _author(home: HomeFolder) -> Author:
     from ..core.clock import system_clock
     from ..formats.exports import Author
     from ..home.folder import Home
@@ -171,7 +171,7 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
         )
 
 
-def _found(home: Place, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
+def _found(home: HomeFolder, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
     """Yield the matches, from the node if it runs and from its store if not."""
     from ..client import node_answers
 
@@ -180,7 +180,9 @@ def _found(home: Place, peer: str, kind: RoundKindOption | None) -> Generator[Fo
     )
 
 
-def _from_node(home: Place, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
+def _from_node(
+    home: HomeFolder, peer: str, kind: RoundKindOption | None
+) -> Generator[FoundMatch, None, None]:
     from mandorla.v1 import operator_pb2
 
     from ..client import Client
@@ -212,7 +214,9 @@ async def _page(source: AsyncIterator[FoundMatch]) -> list[FoundMatch]:
     return page
 
 
-def _from_store(home: Place, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
+def _from_store(
+    home: HomeFolder, peer: str, kind: RoundKindOption | None
+) -> Generator[FoundMatch, None, None]:
     from mandorla_protocol.header import RoundKind
 
     from ..formats.matches import FoundMatch

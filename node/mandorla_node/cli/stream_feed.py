@@ -26,7 +26,7 @@ from mandorla_protocol.errors import Code, MandorlaError, NodeError
 from ..client import Client, node_answers
 from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
 from ..formats.lines import Source
-from ..home.folder import Home, Place
+from ..home.folder import Home, HomeFolder
 from ..ingest.ingestor import Ingestor
 from ..ingest.report import IngestReport
 from ..ingest.suppression import Suppressor
@@ -63,7 +63,7 @@ class Streamed:
 
 
 def stream(
-    home: Place,
+    home: HomeFolder,
     target: str,
     source: BinaryIO,
     written_as: Format | None,
@@ -164,7 +164,7 @@ class _Gathering:
 class _Feed:
     """Where the rows go: into the node whenever one runs, into the store of one that does not."""
 
-    def __init__(self, home: Place, target: str, suppress: bool, stopping: threading.Event) -> None:
+    def __init__(self, home: HomeFolder, target: str, suppress: bool, stopping: threading.Event) -> None:
         self._home = home
         self._target = target
         self._suppress = suppress

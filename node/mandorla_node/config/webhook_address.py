@@ -1,4 +1,4 @@
-"""Where a webhook, or the proxy before it, is reached."""
+"""The HTTP addresses of a webhook and of its proxy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PORTS: Final = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address of HTTP. What comes after the host is not shown: it may be a secret."""
+    """An HTTP address. Its representation omits the target, which can hold a secret."""
 
     secure: bool
     host: str
@@ -28,35 +28,45 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """The host and the port, as headers have them."""
+        """The host and the port, as the `Host` header has them."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on this machine."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        """Whether the host is this machine."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or its address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_address(text: str) -> Address:
-    """Read an address; raises ValueError that says what is wrong with it, and does not quote it."""
+    """Parse an address.
+
+    Raises ValueError: the fault, without the address itself, which can hold a secret.
+    """
     if len(text) > _MAX or not _ALLOWED.fullmatch(text):
         raise ValueError(f"an address is at most {_MAX:,} printable ASCII characters without spaces")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError("not an address") from None
+        raise ValueError("this is not an address") from None
     if port == 0:
-        raise ValueError("no port is 0")
+        raise ValueError("a port is not 0")
     if parts.scheme not in _PORTS:
         raise ValueError("the address begins with https:// or http://")
     if not _HOST.fullmatch(host):
         raise ValueError("the address has no host, or none that is ASCII")
     if "@" in parts.netloc:
-        raise ValueError("the address names a user; the signature tells the receiver who calls")
+        raise ValueError(
+            "the address names a user, which a webhook does not need: the signature identifies this lab"
+        )
     if parts.fragment:
         raise ValueError("the address has a fragment, which is never sent")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -64,7 +74,7 @@ def parse_address(text: str) -> Address:
 
 
 def require_webhook(text: str) -> str:
-    """Return the address of a webhook; raises ValueError unless it is https, or this machine's own."""
+    """Return the address of a webhook; raises ValueError unless it is https or on this machine."""
     address = parse_address(text)
     if not (address.secure or address.is_loopback):
         raise ValueError("matches leave this machine by https only")
@@ -72,7 +82,7 @@ def require_webhook(text: str) -> str:
 
 
 def require_proxy(text: str) -> str:
-    """Return the address of a proxy; raises ValueError unless it is http, with a host and a port alone."""
+    """Return the address of a proxy; raises ValueError unless it is http://HOST:PORT."""
     address = parse_address(text)
     if address.secure or address.target != "/":
         raise ValueError("a proxy is http://HOST:PORT")

@@ -1,7 +1,7 @@
-"""Backups of a home: one file that holds it as it was at one moment, and a home made of it again.
+"""Backups of a home: one file that holds the home's state at one moment, and the restoration of a home.
 
-The file is a tar archive in gzip. Its first member says what the others are, with their sizes and hashes, so
-that a reader knows of each what it must be before it takes it in. All are plain files under plain names.
+The file is a tar archive in gzip. Its first member is a manifest with the path, size and hash of each other
+member, so that a reader can refuse a member before it reads its content. All members are regular files.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from mandorla_protocol.errors import Code, InputError, NodeError
 from ..core import files
 from ..core.clock import Clock, system_clock
 from . import own_cards
-from .folder import CONFIG, SOCKET, STORE, Home, Place
+from .folder import CONFIG, SOCKET, STORE, Home, HomeFolder
 from .sealed_secrets import PLAIN
 
 _MANIFEST: Final = "manifest.json"
 _MAX_MANIFEST: Final = 4 << 20
 _MAX_FILES: Final = 10_000
-_BLOCK: Final = 512
+_TAR_BLOCK: Final = 512
 _PIECE: Final = 1 << 20
 _COMPRESSION: Final = 1
-"""Stores are mostly random bytes: more takes longer, and finds nothing."""
+"""The level of gzip. A store is mostly random bytes, which higher levels do not make smaller."""
 
 Name = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", max_length=99)
 ]
-"""A path of plain names, none of which begins with a dot."""
+"""A relative path whose parts begin with no dot."""
 
 
-class BackedUp(BaseModel):
+class FileEntry(BaseModel):
     """A file of the home; its size is in bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,7 +57,7 @@ class BackedUp(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup is of. Times are Unix seconds."""
+    """The description of a backup. Times are Unix seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,12 +66,12 @@ class Manifest(BaseModel):
     identity: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     made: int
     store: Literal["sqlite", "postgresql"]
-    files: Annotated[tuple[BackedUp, ...], Field(max_length=_MAX_FILES)]
+    files: Annotated[tuple[FileEntry, ...], Field(max_length=_MAX_FILES)]
 
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What was written: the manifest, keys that are in the clear, and what was left out by its name."""
+    """The manifest of a backup, its files with plain keys, and the names of files that it omits."""
 
     manifest: Manifest
     plain_keys: tuple[str, ...]
@@ -80,60 +80,61 @@ class BackupReport:
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """What was read, and how many key epochs were ended."""
+    """The manifest of a restored backup, and the number of key epochs that the restoration ended."""
 
     manifest: Manifest
     ended: int
 
 
-def back_up(place: Place, to: Path, clock: Clock = system_clock) -> BackupReport:
-    """Write a home into a file that is not there yet, for its owner only; its node may run meanwhile.
+def back_up(home: HomeFolder, to: Path, clock: Clock = system_clock) -> BackupReport:
+    """Write a home into a new file that only its owner can read. The home's node can run meanwhile.
 
-    A store in PostgreSQL is left to that: the file holds the rest of the home.
+    The file omits a store in PostgreSQL, for which the operator uses the database's own tools.
 
-    Raises InputError(BAD_FILE) if the file is there or cannot be written; NodeError: BAD_HOME, STORE_FAILED.
+    Raises InputError: BAD_FILE if the file exists or cannot be written. Raises NodeError: BAD_HOME,
+    STORE_FAILED.
     """
-    home = place.path
-    in_home = not place.settings.store.url.get_secret_value()
+    folder = home.path
+    in_home = not home.settings.store.url.get_secret_value()
     if to.exists():
-        raise InputError(Code.BAD_FILE, f"{to} is there already")
-    if to.resolve().is_relative_to(home.resolve()):
+        raise InputError(Code.BAD_FILE, f"{to} exists already")
+    if to.resolve().is_relative_to(folder.resolve()):
         raise InputError(Code.BAD_FILE, "a backup inside the home would be lost with it")
-    with _refused(to), tempfile.TemporaryDirectory(prefix=".mandorla-", dir=to.parent) as scratch:
-        whole = Path(scratch) / "whole"
-        with files.alone(home):
-            paths, left_out = _files_of(home)
-            sources = {path: home / path for path in paths}
+    with _as_bad_file(to), tempfile.TemporaryDirectory(prefix=".mandorla-", dir=to.parent) as scratch:
+        complete = Path(scratch) / "complete"
+        with files.alone(folder):
+            paths, left_out = _files_of(folder)
+            sources = {path: folder / path for path in paths}
             if in_home:
-                # It knows the database's driver, which loads for half a second.
+                # The database's modules load for half a second.
                 from ..store.backends.sqlite import copy_file  # noqa: PLC0415
 
                 sources[STORE] = Path(scratch) / STORE
-                copy_file(home / STORE, sources[STORE])
-            card = place.read_card()
+                copy_file(folder / STORE, sources[STORE])
+            card = home.read_card()
             manifest = Manifest(
                 lab=card.name,
                 identity=card.identity.hex(),
                 made=clock(),
                 store="sqlite" if in_home else "postgresql",
-                files=tuple(_described(path, source) for path, source in sources.items()),
+                files=tuple(_entry_of(path, source) for path, source in sources.items()),
             )
-            with _refused(to):
-                _write(whole, manifest, sources)
-            plain = (*(path for path in PLAIN if path in sources), *own_cards.plain_keys(home))
-        whole.rename(to)
+            with _as_bad_file(to):
+                _write(complete, manifest, sources)
+            plain = (*(path for path in PLAIN if path in sources), *own_cards.plain_keys(folder))
+        complete.rename(to)
         files.sync_folder(to.parent)
     return BackupReport(manifest, plain, tuple(left_out))
 
 
 def restore(source: Path, home: Path, clock: Clock = system_clock) -> RestoreReport:
-    """Make a home of a backup, where nothing is yet; it is there as a whole or not at all.
+    """Make a home from a backup, in a new or empty folder. The home appears in one step.
 
-    Its key epochs end, and later ones have numbers that none has had (SPEC 13). A store in PostgreSQL has to
-    be there already, restored by that database's own means, and no node may use it.
+    All key epochs end, and later key epochs get numbers that no earlier one had (SPEC 13). For a store in
+    PostgreSQL, the operator restores the database first, and no node may use it meanwhile.
 
-    Raises InputError(BAD_FILE) for a file that is no whole backup; NodeError: BAD_HOME if something is in the
-    way or the disk refuses, BAD_CONFIG, STORE_FAILED.
+    Raises InputError: BAD_FILE for a file that is no complete backup. Raises NodeError: BAD_HOME if the
+    folder is not empty or the disk refuses a write, BAD_CONFIG, STORE_FAILED.
     """
     try:
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
@@ -143,11 +144,11 @@ def restore(source: Path, home: Path, clock: Clock = system_clock) -> RestoreRep
             made = Path(scratch) / "home"
             made.mkdir(mode=0o700)
             manifest = _extract(source, made)
-            place = Home.locate(made)
-            if place.read_card().identity.hex() != manifest.identity:
+            located = Home.locate(made)
+            if located.read_card().identity.hex() != manifest.identity:
                 raise InputError(Code.BAD_FILE, f"{source} holds the card of another lab")
-            with closing(place.open_store(clock, alone=True)) as store:
-                ended = store.restoration.begin_anew(place.read_card().identity)
+            with closing(located.open_store(clock, alone=True)) as store:
+                ended = store.restoration.begin_anew(located.read_card().identity)
                 store.scrub()
             _sync(made)
             made.rename(home)
@@ -158,32 +159,32 @@ def restore(source: Path, home: Path, clock: Clock = system_clock) -> RestoreRep
 
 
 def _files_of(home: Path) -> tuple[list[str], list[str]]:
-    """Return the paths in a home that belong into a backup, and those that nobody expects there."""
-    taken, left_out = [], []
+    """Return the paths in a home that a backup holds, and unexpected paths, which it omits."""
+    included, left_out = [], []
     for path in sorted(home.rglob("*")):
         name = path.relative_to(home).as_posix()
         if name.startswith((STORE, SOCKET)) or any(part.startswith(".") for part in name.split("/")):
             continue
         mode = path.lstat().st_mode
-        if stat.S_ISREG(mode) and _is_plain(name):
-            taken.append(name)
+        if stat.S_ISREG(mode) and _has_allowed_name(name):
+            included.append(name)
         elif not stat.S_ISDIR(mode):
             left_out.append(name)
-    return taken, left_out
+    return included, left_out
 
 
-def _is_plain(name: str) -> bool:
+def _has_allowed_name(name: str) -> bool:
     try:
-        BackedUp(path=name, size=0, sha256="0" * 64)
+        FileEntry(path=name, size=0, sha256="0" * 64)
     except ValidationError:
         return False
     return True
 
 
-def _described(path: str, source: Path) -> BackedUp:
+def _entry_of(path: str, source: Path) -> FileEntry:
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return BackedUp(path=path, size=file.tell(), sha256=digest)
+        return FileEntry(path=path, size=file.tell(), sha256=digest)
 
 
 def _write(path: Path, manifest: Manifest, sources: dict[str, Path]) -> None:
@@ -207,100 +208,102 @@ def _pack(out: IO[bytes], manifest: Manifest, sources: dict[str, Path]) -> None:
 
         encoded = (manifest.model_dump_json(indent=2) + "\n").encode()
         add(_MANIFEST, len(encoded), io.BytesIO(encoded))
-        for one in manifest.files:
-            with sources[one.path].open("rb") as file:
-                add(one.path, one.size, file)
+        for entry in manifest.files:
+            with sources[entry.path].open("rb") as file:
+                add(entry.path, entry.size, file)
 
 
 def _extract(source: Path, to: Path) -> Manifest:
-    """Write the files of a backup into a folder; raises InputError(BAD_FILE) for what is none."""
-    with _refused(source), source.open("rb") as file, gzip.GzipFile(fileobj=file, mode="rb") as packed:
+    """Write the files of a backup into a folder; raises InputError: BAD_FILE for a malformed backup."""
+    with _as_bad_file(source), source.open("rb") as file, gzip.GzipFile(fileobj=file, mode="rb") as packed:
         name, size = _next_member(packed)
         if name != _MANIFEST or size > _MAX_MANIFEST:
-            raise _bad("its first member is no manifest")
-        manifest = _manifest(b"".join(_content(packed, size)))
-        expected = {one.path: one for one in manifest.files}
+            raise _bad_backup("its first member is not a manifest")
+        manifest = _parse_manifest(b"".join(_content(packed, size)))
+        expected = {entry.path: entry for entry in manifest.files}
         if len(expected) != len(manifest.files):
-            raise _bad("its manifest names a file twice")
-        if sum(one.size for one in manifest.files) > shutil.disk_usage(to).free:
-            raise NodeError(Code.BAD_HOME, f"{to.parent.parent}: what the backup holds does not fit")
+            raise _bad_backup("its manifest names a file twice")
+        if sum(entry.size for entry in manifest.files) > shutil.disk_usage(to).free:
+            raise NodeError(
+                Code.BAD_HOME, f"{to.parent.parent}: the disk has too little space for the backup"
+            )
         while (member := _next_member(packed)) != ("", 0):
-            one = expected.pop(member[0], None)
-            if one is None or one.size != member[1]:
-                raise _bad("it holds what its manifest does not say")
-            _take(one, packed, to / one.path)
+            entry = expected.pop(member[0], None)
+            if entry is None or entry.size != member[1]:
+                raise _bad_backup("it holds a file that its manifest does not list")
+            _extract_file(entry, packed, to / entry.path)
         if expected:
-            raise _bad("a file of its manifest is missing")
-        # To the end, where the checksum is; a writer fills up the last record.
+            raise _bad_backup("a file of its manifest is missing")
+        # Read to the end, where the checksum of gzip is. A writer of tar fills the last record with zeros.
         if any(packed.read(tarfile.RECORDSIZE)) or packed.read(1):
-            raise _bad("something follows its end")
-    if not {CONFIG, own_cards.CARD} <= {one.path for one in manifest.files}:
-        raise _bad("it holds no home")
+            raise _bad_backup("data follows its end")
+    if not {CONFIG, own_cards.CARD} <= {entry.path for entry in manifest.files}:
+        raise _bad_backup("it holds no home")
     return manifest
 
 
-def _manifest(content: bytes) -> Manifest:
+def _parse_manifest(content: bytes) -> Manifest:
     try:
         return Manifest.model_validate(json.loads(content))
     except (ValidationError, ValueError, RecursionError):
         pass
-    raise _bad("its manifest is malformed, or of another version")
+    raise _bad_backup("its manifest is malformed, or of another version")
 
 
-def _take(one: BackedUp, packed: gzip.GzipFile, path: Path) -> None:
+def _extract_file(entry: FileEntry, packed: gzip.GzipFile, path: Path) -> None:
     digest = hashlib.sha256()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
-        for piece in _content(packed, one.size):
+        for piece in _content(packed, entry.size):
             digest.update(piece)
             out.write(piece)
         out.flush()
         os.fsync(descriptor)
-    if digest.hexdigest() != one.sha256:
-        raise _bad("a file in it is not what was backed up")
+    if digest.hexdigest() != entry.sha256:
+        raise _bad_backup("the hash of a file in it differs from the manifest")
 
 
 def _next_member(packed: gzip.GzipFile) -> tuple[str, int]:
-    """Read the head of a member: its name and size; no name at the end.
+    """Read the header of a member, and return its name and size; no name at the end.
 
-    Not by `tarfile`, which reads extended heads of any size into memory.
+    `tarfile` would read extended headers of any size into memory.
     """
-    block = packed.read(_BLOCK)
-    if block == bytes(_BLOCK):
+    block = packed.read(_TAR_BLOCK)
+    if block == bytes(_TAR_BLOCK):
         return "", 0
-    head = tarfile.TarInfo.frombuf(block, "ascii", "strict")
-    if not head.isreg() or not 0 <= head.size < 1 << 50:
-        raise _bad("it holds something else than plain files")
-    return head.name, head.size
+    header = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+    if not header.isreg() or not 0 <= header.size < 1 << 50:
+        raise _bad_backup("it holds a member that is not a regular file")
+    return header.name, header.size
 
 
 def _content(packed: gzip.GzipFile, size: int) -> Iterator[bytes]:
-    left = size
-    while left:
-        piece = packed.read(min(left, _PIECE))
+    remaining = size
+    while remaining:
+        piece = packed.read(min(remaining, _PIECE))
         if not piece:
-            raise _bad("it is cut off")
-        left -= len(piece)
+            raise _bad_backup("it is truncated")
+        remaining -= len(piece)
         yield piece
-    packed.read(-size % _BLOCK)
+    packed.read(-size % _TAR_BLOCK)
 
 
 def _sync(folder: Path) -> None:
-    for path in (*(one for one in folder.rglob("*") if one.is_dir()), folder):
+    for path in (*(inner for inner in folder.rglob("*") if inner.is_dir()), folder):
         files.sync_folder(path)
 
 
-def _bad(what: str) -> InputError:
-    return InputError(Code.BAD_FILE, f"This is no backup that can be used: {what}.")
+def _bad_backup(reason: str) -> InputError:
+    return InputError(Code.BAD_FILE, f"This is not a usable backup: {reason}.")
 
 
 @contextmanager
-def _refused(path: Path) -> Iterator[None]:
-    """Raise InputError(BAD_FILE) for what cannot be read as an archive, or written as one."""
+def _as_bad_file(path: Path) -> Iterator[None]:
+    """Raise InputError: BAD_FILE for an archive that cannot be read or written."""
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
-        raise _bad(f"{type(error).__name__}") from None
+        raise _bad_backup(f"{type(error).__name__}") from None
     except OSError as error:
         raise InputError(Code.BAD_FILE, f"{path}: {os.strerror(error.errno or 0)}") from None

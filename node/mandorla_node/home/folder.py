@@ -1,4 +1,4 @@
-"""A node's home: the folder that holds its keys, cards, configuration, store and socket."""
+"""A node's home: the folder of its keys, cards, configuration, store and operator's socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mandorla_protocol.card import Card, issue_card, require_endpoint, require_n
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.signatures import lab_id
 
-from ..config.settings import Settings, initial_toml, load_settings, with_values
+from ..config.settings import Settings, load_settings
 from ..core import files
 from ..core.clock import Clock, system_clock
 from ..crypto import certificates
@@ -23,7 +23,7 @@ from . import own_cards, sealed_secrets
 from .key_kinds import SourceKind
 from .key_sources import KeySource
 from .own_cards import OwnCard
-from .sealed_secrets import Cost, SealedFile, Secrets
+from .sealed_secrets import PassphraseCost, SealedFile, Secrets
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -36,38 +36,38 @@ _PLAIN_KEYS = KeySource()
 
 
 @dataclass(frozen=True)
-class Place:
-    """A home whose keys stay where they are: enough to ask a running node, and to pin peers."""
+class HomeFolder:
+    """A home whose keys are not read: enough to ask a running node, and to pin peers."""
 
     path: Path
     settings: Settings
 
     @property
     def key_source(self) -> KeySource:
-        """Where the key comes from that seals this home's secrets."""
-        return KeySource.configured(self.settings.keys, self.path)
+        """The source of the key that seals this home's secrets."""
+        return KeySource.from_settings(self.settings.keys, self.path)
 
     @property
     def operator_socket(self) -> Path:
-        """The Unix socket on which the running node answers its operator."""
+        """The running node's Unix socket for its operator; raises NodeError: BAD_HOME for a long path."""
         socket = (self.path / SOCKET).absolute()
         if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
             raise NodeError(Code.BAD_HOME, f"{socket} is too long for a socket; choose a shorter home")
         return socket
 
     def read_card(self) -> Card:
-        """Return the card to give to peers; raises NodeError(BAD_HOME)."""
+        """Return the card to give to peers; raises NodeError: BAD_HOME."""
         return own_cards.newest_card(self.path)
 
     def open_store(self, clock: Clock = system_clock, alone: bool = False) -> Store:
-        """Open the store, and bring its schema up to date; what is sealed in it stays so.
+        """Open the store without the key of its sealed values, and migrate its schema.
 
-        `alone` holds it, where it could be another node's: for one that serves.
+        `alone` locks a PostgreSQL store against other nodes; a node that serves sets it.
         """
         return self._store(LockedVault(), clock, alone)
 
     def _store(self, vault: Vault, clock: Clock, alone: bool = False) -> Store:
-        # The database takes half a second to load, and commands that ask a running node do without.
+        # The database's modules load for half a second, and commands that ask a running node need none.
         from ..store import Store  # noqa: PLC0415
 
         url = self.settings.store.url.get_secret_value()
@@ -75,8 +75,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Home(Place):
-    """An opened home. `cards` are this lab's own, the newest first."""
+class Home(HomeFolder):
+    """An opened home. `cards` are this lab's own, newest first."""
 
     identity: Ed25519PrivateKey
     vault: Vault
@@ -84,17 +84,17 @@ class Home(Place):
 
     @property
     def card(self) -> Card:
-        """The newest card, as it was when the home was opened."""
+        """The newest card at the time when the home was opened."""
         return self.cards[0].card
 
     @property
     def tls_key(self) -> bytes:
-        """The key of that card's certificate, as PEM."""
+        """The key of the certificate in `card`, as PEM."""
         return self.cards[0].tls_key
 
     @property
     def tls_certificate(self) -> bytes:
-        """That card's certificate, as PEM."""
+        """The certificate in `card`, as PEM."""
         return self.cards[0].tls_certificate
 
     @classmethod
@@ -105,14 +105,15 @@ class Home(Place):
         listen: str,
         endpoint: str | None = None,
         source: KeySource = _PLAIN_KEYS,
-        cost: Cost | None = None,
+        cost: PassphraseCost | None = None,
     ) -> Home:
-        """Make a home with new keys, for its owner's eyes only.
+        """Make a home with new keys, which only its owner can read.
 
-        Keys that a source protects are written sealed, and never otherwise. `cost` is that of a passphrase.
+        With a source other than `home`, no key is ever written in the clear. `cost` is the cost of a
+        passphrase.
 
-        Raises InputError: BAD_CARD for a bad name or address, BAD_INPUT for a source or a passphrase that is
-        not fit; NodeError(BAD_HOME) if something is there, or the source has no key.
+        Raises InputError: BAD_CARD for an invalid name or address; BAD_INPUT for an unusable source or
+        passphrase. Raises NodeError: BAD_HOME if the folder is not empty, or the source has no key.
         """
         require_name(lab)
         require_endpoint(listen)
@@ -129,7 +130,9 @@ class Home(Place):
             if secret is None:
                 sealed_secrets.write_plain(path, secrets)
             else:
-                SealedFile(slots=(sealed_secrets.seal(secrets, source, secret, cost or Cost()),)).write(path)
+                SealedFile(
+                    slots=(sealed_secrets.seal(secrets, source, secret, cost or PassphraseCost()),)
+                ).write(path)
             tls_key, tls_certificate = certificates.issue_certificate(lab_id(identity), datetime.now(UTC))
             card = issue_card(
                 identity,
@@ -141,9 +144,10 @@ class Home(Place):
             vault = Vault(vault_key)
             own = OwnCard(card, tls_key, tls_certificate)
             own_cards.write(path, own, vault if secret else None)
-            text = initial_toml(lab, listen, endpoint or listen)
-            if secret is not None:
-                text = with_values(text, "keys", source.values())
+            # Other commands write no TOML, so they need not load its library.
+            from ..config.default_file import initial_toml  # noqa: PLC0415
+
+            text = initial_toml(lab, listen, endpoint or listen, source.to_settings())
             files.write_new(path / CONFIG, text.encode())
         except OSError as error:
             raise NodeError(Code.BAD_HOME, f"{path}: {error.strerror}") from None
@@ -152,32 +156,32 @@ class Home(Place):
         return home
 
     @classmethod
-    def locate(cls, path: Path) -> Place:
-        """Find a home, and leave its keys where they are.
+    def locate(cls, path: Path) -> HomeFolder:
+        """Return the home in a folder without reading its keys.
 
-        Raises NodeError: BAD_HOME if there is none, BAD_CONFIG for a wrong configuration.
+        Raises NodeError: BAD_HOME if the folder is no home; BAD_CONFIG for an invalid configuration.
         """
         if not (path / CONFIG).is_file():
             raise NodeError(
                 Code.BAD_HOME, f"{path} is not a home; `mandorla init {path} --lab NAME` makes one"
             )
-        return Place(path, load_settings(path / CONFIG))
+        return HomeFolder(path, load_settings(path / CONFIG))
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a home, which may ask for its passphrase.
+        """Open a home. This asks for the passphrase at the terminal if the configuration says so.
 
-        Raises NodeError: BAD_HOME if a file is missing or broken or the key is not the home's, BAD_CONFIG for
-        a wrong configuration.
+        Raises NodeError: BAD_HOME if a file is missing or malformed, or the key is not the home's; BAD_CONFIG
+        for an invalid configuration.
         """
-        place = cls.locate(path)
-        secrets, _ = sealed_secrets.read(path, place.key_source)
+        located = cls.locate(path)
+        secrets, _ = sealed_secrets.read(path, located.key_source)
         identity, vault = Ed25519PrivateKey.from_private_bytes(secrets.identity), Vault(secrets.vault)
         cards = tuple(own_cards.read(path, vault))
         if any(own.card.identity != lab_id(identity) for own in cards):
             raise NodeError(Code.BAD_HOME, f"{path} holds a card of another identity")
-        return cls(path, place.settings, identity, vault, cards)
+        return cls(path, located.settings, identity, vault, cards)
 
     def open_store(self, clock: Clock = system_clock, alone: bool = False) -> Store:
-        """Open the store, and bring its schema up to date; `alone` for a node that serves."""
+        """Open the store with the key of its sealed values, and migrate its schema."""
         return self._store(self.vault, clock, alone)

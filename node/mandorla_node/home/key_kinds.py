@@ -1,4 +1,4 @@
-"""The kinds of sources for the key of a home; apart, so that the command line loads nothing else."""
+"""The kinds of key sources, in a module of their own: the command line needs them before it loads more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum, auto
 
 
 class SourceKind(StrEnum):
-    """What kind of source a key has; `home` is none: secrets are plain files in the home."""
+    """Where the key comes from that seals a home. HOME: no key; the secrets are plain files in the home."""
 
     HOME = auto()
     FILE = auto()

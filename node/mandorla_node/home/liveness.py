@@ -1,4 +1,4 @@
-"""Whether a node serves a home, told by the socket in it."""
+"""The check for a running node, by the operator's socket in its home."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def node_answers(path: Path) -> bool:
-    """Say whether a node listens on the Unix socket at `path`."""
+    """Return whether a node listens on the Unix socket at `path`."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

@@ -1,7 +1,7 @@
-"""The names of a home's pinned peers, at a glance: for a shell that completes what a person types.
+"""The names of a home's pinned peers, for the completion of commands in a shell.
 
-The store would take most of a second to load, bring its schema up to date, and wait for whoever writes. This
-reads one column, changes nothing, and gives up at once.
+To open the store takes most of a second, migrates its schema, and waits for writers. A completion reads one
+column instead, changes nothing, and does not wait.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from urllib.parse import quote
 _CONFIG: Final = "mandorla.toml"
 _STORE: Final = "mandorla.db"
 _STATEMENT: Final = "SELECT name FROM peers ORDER BY name"
-_PATIENCE_S: Final = 2
+_TIMEOUT_S: Final = 2
 _SAFE: Final = re.compile(r"[a-z0-9-]+")
-"""What a name is made of. Some shells evaluate what they are given, so nothing else passes."""
+"""The characters of a name. Some shells evaluate a completion, so no other name is returned."""
 
 
 def peer_names(home: Path) -> list[str]:
-    """Return the names of the pinned peers; none where the home or its store cannot be read."""
+    """Return the names of the pinned peers; an empty list if the home or its store cannot be read."""
     try:
         url = _url(home)
         names = _from_postgres(url) if url else _from_sqlite(home / _STORE)
@@ -34,7 +34,7 @@ def peer_names(home: Path) -> list[str]:
 
 
 def _url(home: Path) -> str:
-    """Return the address of the home's database, empty for a file; the environment wins, as always."""
+    """Return the URL of the home's database, empty for SQLite; the environment wins over the file."""
     config = tomllib.loads((home / _CONFIG).read_text("utf-8"))
     store = config.get("store")
     configured = store.get("url") if isinstance(store, dict) else None
@@ -42,10 +42,11 @@ def _url(home: Path) -> str:
 
 
 def _from_sqlite(path: Path) -> list[str]:
-    beside = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
-    # Without both files nobody has it open, and SQLite would make them: then it is read as it lies there.
-    how = "mode=ro" if all(file.exists() for file in beside) else "mode=ro&immutable=1"
-    with closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=0.1)) as connection:
+    companions = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    # Without both files no process has the database open, and SQLite would create them. An immutable database
+    # is read without them.
+    mode = "mode=ro" if all(file.exists() for file in companions) else "mode=ro&immutable=1"
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=0.1)) as connection:
         return [str(name) for (name,) in connection.execute(_STATEMENT)]
 
 
@@ -54,12 +55,12 @@ def _from_postgres(url: str) -> list[str]:
         import psycopg  # noqa: PLC0415 - an extra
     except ImportError:
         return []
-    limits = f"-c default_transaction_read_only=on -c statement_timeout={_PATIENCE_S}s"
+    options = f"-c default_transaction_read_only=on -c statement_timeout={_TIMEOUT_S}s"
     try:
         with psycopg.connect(
             url.replace("postgresql+psycopg:", "postgresql:", 1),
-            connect_timeout=_PATIENCE_S,
-            options=limits,
+            connect_timeout=_TIMEOUT_S,
+            options=options,
         ) as connection:
             return [str(name) for (name,) in connection.execute(_STATEMENT)]
     except psycopg.Error:

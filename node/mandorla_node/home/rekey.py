@@ -1,8 +1,8 @@
-"""Changing where the key of a home comes from: sealing its secrets anew, and nothing that they seal.
+"""The change of a home's key source. It seals the secrets again, but not the data that they seal.
 
-Each file is replaced at once, in such an order that after a crash at any moment the configuration names a
-source that opens the home: the former one until it is rewritten, the new one from then on. Doing it again
-finishes.
+Each file is replaced atomically. The order of the files guarantees that after a crash at any moment the
+configuration names a source that opens the home: the former source until the configuration is replaced, and
+the new source afterwards. A second rekey completes an interrupted one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mandorla_protocol.errors import Code, NodeError
 
-from ..config.settings import with_values
+from ..config.file_edit import replace_values
 from ..core import files
 from ..crypto.vault import Vault
 from . import own_cards, sealed_secrets
@@ -19,37 +19,38 @@ from .folder import CONFIG, Home
 from .key_kinds import SourceKind
 from .key_sources import KeySource
 from .liveness import node_answers
-from .sealed_secrets import PLAIN, SEALED, Cost, SealedFile
+from .sealed_secrets import PLAIN, SEALED, PassphraseCost, SealedFile
 
 
-def rekey(home: Path, new: KeySource, cost: Cost | None = None) -> None:
-    """Seal the secrets of a stopped node's home under what another source gives.
+def rekey(home: Path, new: KeySource, cost: PassphraseCost | None = None) -> None:
+    """Seal the secrets of a stopped node's home under the key of another source.
 
-    Under the source `home` they become plain files. The former key opens the home no more, but still opens
-    what was copied of it before. `cost` is that of a passphrase.
+    Under the source `home` they become plain files. The former key no longer opens the home, but it opens
+    earlier copies of the home. `cost` is the cost of a passphrase.
 
-    Raises NodeError: BAD_HOME if a node runs, or a key is not to be had or is not the home's, BAD_CONFIG if
-    the configuration has to be changed by hand; InputError(BAD_INPUT) for a source or a passphrase that is
-    not fit.
+    Raises NodeError: BAD_HOME if a node runs, or a key is missing or is not the home's; BAD_CONFIG if the
+    operator has to edit the configuration by hand. Raises InputError: BAD_INPUT for an unusable source or
+    passphrase.
     """
     new.require_usable(home)
-    place = Home.locate(home)
-    if node_answers(place.operator_socket):
-        raise NodeError(Code.BAD_HOME, "a node serves this home; stop it first")
+    located = Home.locate(home)
+    if node_answers(located.operator_socket):
+        raise NodeError(Code.BAD_HOME, "a node serves this home; stop the node first")
     with files.alone(home):
         config = home / CONFIG
-        changed = with_values(config.read_text("utf-8"), "keys", new.values())
-        secrets, slot = sealed_secrets.read(home, place.key_source)
+        edited = replace_values(config.read_bytes().decode(), "keys", new.to_settings())
+        secrets, slot = sealed_secrets.read(home, located.key_source)
         vault = Vault(secrets.vault)
         if new.kind is SourceKind.HOME:
             sealed_secrets.write_plain(home, secrets)
-            files.replace(config, changed.encode())
+            files.replace(config, edited.encode())
             files.destroy(home / SEALED)
             return
-        fresh = sealed_secrets.seal(secrets, new, new.new_secret(), cost or Cost())
-        SealedFile(slots=(fresh, slot) if slot else (fresh,)).write(home)
-        files.replace(config, changed.encode())
-        SealedFile(slots=(fresh,)).write(home)
+        new_slot = sealed_secrets.seal(secrets, new, new.new_secret(), cost or PassphraseCost())
+        # Both keys open the home until the configuration names the new source.
+        SealedFile(slots=(new_slot, slot) if slot else (new_slot,)).write(home)
+        files.replace(config, edited.encode())
+        SealedFile(slots=(new_slot,)).write(home)
         own_cards.seal_keys(home, vault)
         for name in PLAIN:
             files.destroy(home / name)

@@ -1,9 +1,9 @@
-"""The secrets of a home, as they lie on its disk: plain, or sealed under a key from elsewhere.
+"""The secrets of a home on its disk: plain, or sealed under the key of a source outside the home.
 
-A home holds an identity key and a vault key; under the vault key, the store's seeds and the keys of TLS are
-sealed. Where the configuration names a source, both are in `keys.json`, in slots: each is sealed under one
-key, raw or from a passphrase by Argon2id. There is one slot, and two for as long as the source is changed.
-Otherwise they are two plain files, as homes were made at first.
+A home has two secrets: the identity key, and the vault key, which seals the store's seeds and the TLS keys.
+With the source `home`, both are plain files. With any other source, both are in `keys.json`, in slots. A slot
+holds both secrets, sealed under one key: 32 random bytes, or a key that Argon2id derives from a passphrase.
+There is one slot, and a second one during a change of the source.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Hex = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2}){1,400}$")]
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What a guess at a passphrase costs: passes of Argon2id, and bytes of memory."""
+class PassphraseCost:
+    """The cost of one guess at a passphrase: passes of Argon2id, and bytes of memory."""
 
     passes: int = pwhash.argon2id.OPSLIMIT_MODERATE
     memory: int = pwhash.argon2id.MEMLIMIT_MODERATE
@@ -46,14 +46,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secrets:
-    """The 32 bytes of the identity key, and those of the vault key."""
+    """The identity key and the vault key, 32 bytes each."""
 
     identity: bytes
     vault: bytes
 
 
 class RawSlot(BaseModel):
-    """The secrets, sealed under 32 random bytes."""
+    """The secrets, sealed under a key of 32 random bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,7 +62,7 @@ class RawSlot(BaseModel):
 
 
 class PassphraseSlot(BaseModel):
-    """The secrets, sealed under a key that Argon2id makes of a passphrase. Memory is in bytes."""
+    """The secrets, sealed under a key that Argon2id derives from a passphrase. `memory` is in bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,7 +77,7 @@ Slot: TypeAlias = Annotated[RawSlot | PassphraseSlot, Field(discriminator="kdf")
 
 
 class SealedFile(BaseModel):
-    """What `keys.json` holds."""
+    """The content of `keys.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,29 +85,31 @@ class SealedFile(BaseModel):
     slots: Annotated[tuple[Slot, ...], Field(min_length=1, max_length=2)]
 
     def write(self, home: Path) -> None:
-        """Put the file in its place."""
+        """Write the file, in place of the former one."""
         files.replace(home / SEALED, (json.dumps(self.model_dump(), indent=2) + "\n").encode())
 
 
-def seal(secrets: Secrets, source: KeySource, secret: bytes, cost: Cost) -> RawSlot | PassphraseSlot:
-    """Seal the secrets under what a source gives."""
-    both = secrets.identity + secrets.vault
+def seal(
+    secrets: Secrets, source: KeySource, secret: bytes, cost: PassphraseCost
+) -> RawSlot | PassphraseSlot:
+    """Seal the secrets under the key or the passphrase of a source."""
+    plaintext = secrets.identity + secrets.vault
     if source.kind is not SourceKind.PASSPHRASE:
-        return RawSlot(sealed=Vault(secret).seal(both).hex())
+        return RawSlot(sealed=Vault(secret).seal(plaintext).hex())
     salt = random(pwhash.argon2id.SALTBYTES)
-    key = _stretch(secret, salt, cost.passes, cost.memory)
+    key = _derive_key(secret, salt, cost.passes, cost.memory)
     return PassphraseSlot(
-        salt=salt.hex(), passes=cost.passes, memory=cost.memory, sealed=Vault(key).seal(both).hex()
+        salt=salt.hex(), passes=cost.passes, memory=cost.memory, sealed=Vault(key).seal(plaintext).hex()
     )
 
 
 def read(home: Path, source: KeySource) -> tuple[Secrets, RawSlot | PassphraseSlot | None]:
-    """Return a home's secrets, and the slot that gave them.
+    """Return a home's secrets, and the slot that they come from; None for plain files.
 
-    Raises NodeError(BAD_HOME): a file is missing or broken, the key is not to be had, or is another one.
+    Raises NodeError: BAD_HOME if a file is missing or malformed, or the key is missing or is another one.
     """
     if source.kind is SourceKind.HOME:
-        identity, vault = (_plain(home / name) for name in PLAIN)
+        identity, vault = (_read_plain(home / name) for name in PLAIN)
         return Secrets(identity, vault), None
     stored = read_file(home)
     secret = source.secret()
@@ -115,60 +117,60 @@ def read(home: Path, source: KeySource) -> tuple[Secrets, RawSlot | PassphraseSl
         if isinstance(slot, PassphraseSlot) != (source.kind is SourceKind.PASSPHRASE):
             continue
         if isinstance(slot, PassphraseSlot):
-            key = _stretch(secret, bytes.fromhex(slot.salt), slot.passes, slot.memory)
+            key = _derive_key(secret, bytes.fromhex(slot.salt), slot.passes, slot.memory)
         else:
             key = secret
         try:
-            both = Vault(key).open(bytes.fromhex(slot.sealed))
+            plaintext = Vault(key).open(bytes.fromhex(slot.sealed))
         except NodeError:
             continue
-        if len(both) == 2 * KEY_SIZE:
-            return Secrets(both[:KEY_SIZE], both[KEY_SIZE:]), slot
-    what = "passphrase" if source.kind is SourceKind.PASSPHRASE else "key"
-    raise NodeError(Code.BAD_HOME, f"this {what} does not open the home's keys")
+        if len(plaintext) == 2 * KEY_SIZE:
+            return Secrets(plaintext[:KEY_SIZE], plaintext[KEY_SIZE:]), slot
+    secret_name = "passphrase" if source.kind is SourceKind.PASSPHRASE else "key"
+    raise NodeError(Code.BAD_HOME, f"this {secret_name} does not open the home's keys")
 
 
 def read_file(home: Path) -> SealedFile:
-    """Return what `keys.json` holds; raises NodeError(BAD_HOME)."""
+    """Return the content of `keys.json`; raises NodeError: BAD_HOME."""
     try:
         with (home / SEALED).open("rb") as file:
             return SealedFile.model_validate_json(file.read(_MAX_FILE), strict=False)
     except OSError as error:
         raise NodeError(Code.BAD_HOME, f"{home / SEALED}: {error.strerror}") from None
     except ValidationError:
-        what = "not a file of keys that this version of mandorla reads"
-        raise NodeError(Code.BAD_HOME, f"{home / SEALED} is {what}") from None
+        reason = "not a file of keys that this version of mandorla reads"
+        raise NodeError(Code.BAD_HOME, f"{home / SEALED} is {reason}") from None
 
 
 def write_plain(home: Path, secrets: Secrets) -> None:
-    """Put the secrets into the home as plain files."""
+    """Write the secrets into the home as plain files."""
     for name, content in zip(PLAIN, (secrets.identity, secrets.vault), strict=True):
         files.replace(home / name, content)
 
 
-def leftovers(home: Path, source: KeySource) -> list[str]:
-    """Name the files that a change of source which did not end has left: the source does not need them."""
+def unfinished_rekey(home: Path, source: KeySource) -> list[str]:
+    """Return the names of what an interrupted rekey left: files and slots that the source does not need."""
     unneeded = (SEALED,) if source.kind is SourceKind.HOME else PLAIN
-    left = [name for name in unneeded if (home / name).exists()]
+    remains = [name for name in unneeded if (home / name).exists()]
     if source.kind is not SourceKind.HOME and len(read_file(home).slots) > 1:
-        left.append(f"the former key's slot in {SEALED}")
-    return left
+        remains.append(f"the former key's slot in {SEALED}")
+    return remains
 
 
-def _plain(path: Path) -> bytes:
+def _read_plain(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(KEY_SIZE + 1)
     except OSError as error:
         raise NodeError(Code.BAD_HOME, f"{path}: {error.strerror}") from None
     if len(content) != KEY_SIZE:
-        raise NodeError(Code.BAD_HOME, f"{path} has not the {KEY_SIZE} bytes of a key")
+        raise NodeError(Code.BAD_HOME, f"{path} is not a key of {KEY_SIZE} bytes")
     return content
 
 
-def _stretch(passphrase: bytes, salt: bytes, passes: int, memory: int) -> bytes:
+def _derive_key(passphrase: bytes, salt: bytes, passes: int, memory: int) -> bytes:
     try:
         return pwhash.argon2id.kdf(KEY_SIZE, passphrase, salt, opslimit=passes, memlimit=memory)
     except (NaclError, MemoryError):
-        what = f"{memory // _MIB} MiB of memory are needed to take a passphrase, and are not there"
-        raise NodeError(Code.BAD_HOME, what) from None
+        reason = f"the passphrase needs {memory // _MIB} MiB of memory, and there is less"
+        raise NodeError(Code.BAD_HOME, reason) from None

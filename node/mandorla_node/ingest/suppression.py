@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mandorla_protocol.indicators import Indicator
 
-from ..config.settings import SuppressionPolicy
+from ..config.lab_settings import SuppressionSettings
 from . import suppression_lists
 from .suppression_index import Index
 
@@ -54,7 +54,7 @@ class Suppression:
 class Suppressor:
     """The lists of a lab's configuration, read when they are first needed and when a file has changed."""
 
-    def __init__(self, home: Path, policy: SuppressionPolicy) -> None:
+    def __init__(self, home: Path, policy: SuppressionSettings) -> None:
         self._home = home
         self._policy = policy
         self._lock = threading.Lock()

@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from mandorla_protocol.errors import Code, NodeError
 
-from ..config.settings import ObservePolicy, address_of
+from ..config.lab_settings import ObserveSettings, host_and_port
 from .health import Pulse
 
 _CONNECTIONS: Final = 16
@@ -37,7 +37,7 @@ class _Answer:
 class ObserveServer:
     """Answers GET of /metrics, /healthz (the node runs) and /readyz (it serves; its store can be written)."""
 
-    def __init__(self, policy: ObservePolicy, pulse: Pulse, page: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, policy: ObserveSettings, pulse: Pulse, page: Callable[[], Awaitable[bytes]]) -> None:
         self._policy = policy
         self._pulse = pulse
         self._page = page
@@ -47,7 +47,7 @@ class ObserveServer:
 
     async def start(self) -> None:
         """Listen; raises NodeError(BAD_CONFIG) if the address cannot be used."""
-        host, port = address_of(self._policy.listen)
+        host, port = host_and_port(self._policy.listen)
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_HEAD)
         except OSError:

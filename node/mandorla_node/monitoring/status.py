@@ -11,7 +11,7 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.header import RoundKind
 
 from ..crypto import certificates
-from ..home.folder import Place
+from ..home.folder import HomeFolder
 from ..store import Backlog, IndicatorSet, RoundRecord, Store, StoreState
 
 SET_VALUES: Final = {
@@ -26,7 +26,7 @@ STOPPED: Final = "stopped"
 _RECENT_ROUNDS: Final = 20
 
 
-def status_of_store(place: Place) -> operator_pb2.StatusResponse:
+def status_of_store(place: HomeFolder) -> operator_pb2.StatusResponse:
     """Say how the store of a node stands that does not run; raises NodeError."""
     with closing(place.open_store()) as store:
         overview = store.overview

@@ -18,7 +18,7 @@ from typing import Final
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
-from ..config.settings import NotifyPolicy
+from ..config.lab_settings import NotifySettings
 from ..config.webhook_address import Address, parse_address
 from ..core.clock import Clock
 from .receiver import NotDeliveredError
@@ -34,14 +34,14 @@ class Webhook:
 
     name = "webhook"
 
-    def __init__(self, policy: NotifyPolicy, address: str, home: Path, clock: Clock) -> None:
+    def __init__(self, policy: NotifySettings, address: str, home: Path, clock: Clock) -> None:
         """Raises NodeError(BAD_CONFIG) if there is no usable secret, or no usable certificates."""
         self._address = parse_address(address)
         self._proxy = parse_address(policy.proxy) if policy.proxy else None
         self._timeout = policy.timeout
         self._clock = clock
         self._secrets = home / policy.secret_file
-        if policy.secret_file == NotifyPolicy().secret_file:
+        if policy.secret_file == NotifySettings().secret_file:
             make_secret(self._secrets)
         load_secrets(self._secrets)
         self._tls: ssl.SSLContext | None = None

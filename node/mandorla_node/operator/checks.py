@@ -21,7 +21,7 @@ from mandorla_protocol.errors import MandorlaError
 from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_protocol.labels import Label
 
-from ..config.settings import ActionPolicy
+from ..config.lab_settings import ActionSettings
 from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
 from ..rounds.comparisons import Comparisons
@@ -67,7 +67,7 @@ class Checker:
         registry: RoundRegistry,
         comparisons: Comparisons,
         changes: ChangeFeed,
-        policy: ActionPolicy,
+        policy: ActionSettings,
         clock: Clock,
     ) -> None:
         self._store = store

@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError, Message
 
 from mandorla_protocol.errors import Code, EncodingError, MandorlaError, NodeError, RoundError, TransportError
 
-from ..config.settings import Limits
+from ..config.peer_settings import LimitSettings
 from ..store import Peer, Store
 from ..telemetry.metrics import CANCELLED, OK, UNKNOWN_PEER, Metrics
 from . import messages
@@ -56,7 +56,9 @@ def caller() -> Peer:
 class Admission(grpc.aio.ServerInterceptor):
     """Admit calls of pinned peers, one by one, before their requests are read."""
 
-    def __init__(self, store: Store, limits: Limits, peer_limits: PeerLimits, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, limits: LimitSettings, peer_limits: PeerLimits, metrics: Metrics
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._limits = limits

@@ -12,7 +12,7 @@ from mandorla.v1 import exchange_pb2, exchange_pb2_grpc
 from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 
-from ..config.settings import Limits
+from ..config.peer_settings import LimitSettings
 from ..core.backoff import back_off
 from ..crypto import certificates
 from ..home.own_cards import OwnCard
@@ -48,7 +48,7 @@ class PeerClient:
     Every call may raise MandorlaError: the peer's code, or the transport's.
     """
 
-    def __init__(self, card: Card, own: OwnCard, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, card: Card, own: OwnCard, limits: LimitSettings, metrics: Metrics) -> None:
         self.own = own.card
         self.traffic = Traffic()
         self._limits = limits

@@ -10,7 +10,7 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, InputError, RoundError
 from mandorla_protocol.header import RoundKind
 
-from ..config.settings import PeerRules, PeerSettings, RoundPolicy
+from ..config.peer_settings import PeerRoundSettings, PeerSettings, RoundSettings
 from ..store import Peer, Store
 
 _KINDS: Final = {"shared": RoundKind.SHARED, "watch": RoundKind.WATCH}
@@ -39,7 +39,7 @@ class PeerPolicy:
 class Policies:
     """The policy of this lab, by peer and collection."""
 
-    def __init__(self, rounds: RoundPolicy, peers: Mapping[str, PeerSettings], store: Store) -> None:
+    def __init__(self, rounds: RoundSettings, peers: Mapping[str, PeerSettings], store: Store) -> None:
         self._store = store
         self._peers = peers
         self._default = PeerPolicy(
@@ -80,7 +80,7 @@ class Policies:
         return policy
 
 
-def _changed(policy: PeerPolicy, rules: PeerRules) -> PeerPolicy:
+def _changed(policy: PeerPolicy, rules: PeerRoundSettings) -> PeerPolicy:
     named = {one.name for one in fields(PeerPolicy)} - {"kinds"}
     changes = {name: getattr(rules, name) for name in named if getattr(rules, name) is not None}
     if rules.kinds is not None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, TransportError
 
-from ..config.settings import Limits
+from ..config.peer_settings import LimitSettings
 
 T = TypeVar("T")
 
@@ -64,7 +64,10 @@ class PeerLimits:
     """
 
     def __init__(
-        self, limits: Limits, turns: int = _FEWEST_TURNS, monotonic: Callable[[], float] = time.monotonic
+        self,
+        limits: LimitSettings,
+        turns: int = _FEWEST_TURNS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         def buckets(rate: float, burst: float) -> Buckets:
             return Buckets(rate, burst, monotonic)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import RoundHeader
 
-from ..config.settings import RoundPolicy, WatchPolicy
+from ..config.peer_settings import RoundSettings, WatchSettings
 from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock, Timer
 from ..crypto.workers import Workers
@@ -27,8 +27,8 @@ class RoundContext:
 
     lab: LabId
     identity: Ed25519PrivateKey
-    settings: RoundPolicy
-    watch: WatchPolicy
+    settings: RoundSettings
+    watch: WatchSettings
     store: Store
     workers: Workers
     tables: TableBuilder

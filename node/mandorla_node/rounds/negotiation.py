@@ -10,7 +10,7 @@ from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import ROUND_ID_SIZE, Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.indicators import Collection, profiles
 
-from ..config.settings import RoundPolicy
+from ..config.peer_settings import RoundSettings
 from ..store import Peer
 
 
@@ -29,7 +29,7 @@ def compose(
     terms: Terms,
     own_offer: Offer,
     peer_offer: Offer,
-    policy: RoundPolicy,
+    policy: RoundSettings,
     lifetime: int,
     now: int,
 ) -> RoundHeader:
@@ -50,7 +50,7 @@ def compose(
 
 
 def require_acceptable(
-    header: RoundHeader, own: Card, proposer: Peer, own_offer: Offer | None, policy: RoundPolicy, now: int
+    header: RoundHeader, own: Card, proposer: Peer, own_offer: Offer | None, policy: RoundSettings, now: int
 ) -> None:
     """Check a proposed header against who proposes it, what this lab offered, and its policy.
 

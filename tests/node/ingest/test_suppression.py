@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandorla_node.config.settings import SuppressionPolicy, load_settings
+from mandorla_node.config.lab_settings import SuppressionSettings
+from mandorla_node.config.settings import load_settings
 from mandorla_node.ingest import suppression_lists
 from mandorla_node.ingest.suppression import Suppressor
 from mandorla_node.ingest.suppression_index import Index
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.indicators import Indicator
 
-BUILTIN = SuppressionPolicy(warning_lists=())
+BUILTIN = SuppressionSettings(warning_lists=())
 
 
 def holds(suppressor: Suppressor, kind: str, value: str) -> dict[str, int]:
@@ -31,7 +32,7 @@ def holds(suppressor: Suppressor, kind: str, value: str) -> dict[str, int]:
 
 def own(folder: Path, content: str, *names: str) -> Suppressor:
     (folder / "own.txt").write_text(content)
-    policy = SuppressionPolicy(builtin=False, warning_lists=(), allow_lists=names or ("own.txt",))
+    policy = SuppressionSettings(builtin=False, warning_lists=(), allow_lists=names or ("own.txt",))
     return Suppressor(folder, policy)
 
 
@@ -126,7 +127,7 @@ class TestBuiltin:
     )
     def test_what_everybody_uses_is_held(self, tmp_path: Path, kind: str, value: str, name: str) -> None:
         assert holds(Suppressor(tmp_path, BUILTIN), kind, value) == {name: 1}
-        off = SuppressionPolicy(builtin=False, warning_lists=())
+        off = SuppressionSettings(builtin=False, warning_lists=())
         assert holds(Suppressor(tmp_path, off), kind, value) == {}
 
     @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ class TestBuiltin:
 
 class TestWarningLists:
     def test_the_lists_of_shared_infrastructure_are_the_default(self, tmp_path: Path) -> None:
-        suppressor = Suppressor(tmp_path, SuppressionPolicy())
+        suppressor = Suppressor(tmp_path, SuppressionSettings())
         assert "microsoft-azure" in holds(suppressor, "ipv4", "20.42.65.90")
         assert "public-dns-v4" in holds(suppressor, "ipv4", "1.0.0.1")
         assert "university_domains" in holds(suppressor, "domain", "mit.edu")
@@ -173,14 +174,14 @@ class TestWarningLists:
 
     @pytest.mark.parametrize("name", ["no-such-list", "../lists/akamai", "disposable-email"])
     def test_a_list_that_cannot_be_used_is_refused(self, tmp_path: Path, name: str) -> None:
-        assert "warning_lists" in refusal(Suppressor(tmp_path, SuppressionPolicy(warning_lists=(name,))))
+        assert "warning_lists" in refusal(Suppressor(tmp_path, SuppressionSettings(warning_lists=(name,))))
 
     def test_without_the_package_the_rest_works_unless_lists_were_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(suppression_lists, "find_spec", lambda name: None)
-        assert holds(Suppressor(tmp_path, SuppressionPolicy()), "ipv4", "8.8.8.8")
-        named = SuppressionPolicy(warning_lists=("akamai",))
+        assert holds(Suppressor(tmp_path, SuppressionSettings()), "ipv4", "8.8.8.8")
+        named = SuppressionSettings(warning_lists=("akamai",))
         assert "mandorla[suppression]" in refusal(Suppressor(tmp_path, named))
 
     def test_entries_that_are_no_names_are_passed_over(self, tmp_path: Path) -> None:
@@ -248,4 +249,4 @@ def test_the_configuration_names_lists(tmp_path: Path) -> None:
     policy = load_settings(path).suppression
     assert (policy.builtin, policy.warning_lists, policy.allow_lists) == (True, ("akamai",), ("allow",))
     path.write_text(head)
-    assert load_settings(path).suppression == SuppressionPolicy()
+    assert load_settings(path).suppression == SuppressionSettings()

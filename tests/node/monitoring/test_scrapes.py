@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from mandorla.v1 import exchange_pb2, operator_pb2, operator_pb2_grpc
-from mandorla_node.config.settings import address_of
+from mandorla_node.config.lab_settings import host_and_port
 from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.errors import MandorlaError
@@ -211,7 +211,8 @@ def test_who_holds_connections_open_keeps_nobody_out(folder: Path) -> None:
     async def journey() -> None:
         async with serving(home):
             held = [
-                await asyncio.open_connection(*address_of(home.settings.observe.listen)) for _ in range(100)
+                await asyncio.open_connection(*host_and_port(home.settings.observe.listen))
+                for _ in range(100)
             ]
             assert (await get(home)).status == 200
             # The oldest were let go for it.

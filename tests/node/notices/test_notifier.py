@@ -22,7 +22,8 @@ import structlog
 from mandorla.v1 import operator_pb2
 from mandorla_node.app.node import running
 from mandorla_node.client import Client, Label, Severity
-from mandorla_node.config.settings import initial_toml, load_settings
+from mandorla_node.config.default_file import initial_toml
+from mandorla_node.config.settings import load_settings
 from mandorla_node.config.webhook_address import parse_address
 from mandorla_node.home.folder import Home
 from mandorla_node.notices.secrets import load_secrets

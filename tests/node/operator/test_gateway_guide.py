@@ -15,7 +15,8 @@ import pytest
 
 from mandorla.v1 import operator_pb2
 from mandorla_node.app.node import running
-from mandorla_node.config.settings import initial_toml, load_settings
+from mandorla_node.config.default_file import initial_toml
+from mandorla_node.config.settings import load_settings
 from mandorla_node.home.folder import Home
 from mandorla_node.notices.secrets import signature
 from mandorla_protocol.errors import Code

@@ -10,7 +10,7 @@ import pytest
 
 from mandorla.v1 import operator_pb2
 from mandorla_node.app.node import running
-from mandorla_node.config.settings import PeerRules, PeerSettings, RoundPolicy
+from mandorla_node.config.peer_settings import PeerRoundSettings, PeerSettings, RoundSettings
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.home.folder import Home
 from mandorla_node.peers.policy import Policies
@@ -51,9 +51,9 @@ def configured(home: Home, text: str) -> Home:
 
 def test_rules_of_a_peer_go_before_the_defaults_and_those_of_a_collection_before_both(folder: Path) -> None:
     store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
-    accounts = PeerRules(budget=7, kinds=())
+    accounts = PeerRoundSettings(budget=7, kinds=())
     peers = {"lab-b": PeerSettings(budget=5, kinds=("watch",), collections={Collection.ACCOUNTS: accounts})}
-    policies = Policies(RoundPolicy(budget=3, cap=2), peers, store)
+    policies = Policies(RoundSettings(budget=3, cap=2), peers, store)
     assert policies.of("lab-c", "accounts").budget == 3
     assert policies.of("lab-b", "prompts").budget == 5
     assert policies.of("lab-b", "prompts").kinds == {RoundKind.WATCH}

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mandorla_node.config.settings import Limits
+from mandorla_node.config.peer_settings import LimitSettings
 from mandorla_node.peers.rate_limits import PeerLimits
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, TransportError
@@ -15,7 +15,7 @@ ONE, OTHER = LabId(bytes(32)), LabId(bytes([1] * 32))
 
 
 def test_a_call_counts_until_it_is_over() -> None:
-    limits = PeerLimits(Limits(calls_at_once=2))
+    limits = PeerLimits(LimitSettings(calls_at_once=2))
     closing = [limits.open_call(ONE) for _ in range(2)]
     with pytest.raises(TransportError) as caught:
         limits.open_call(ONE)
@@ -27,7 +27,9 @@ def test_a_call_counts_until_it_is_over() -> None:
 
 def test_a_refused_call_does_not_count_as_open() -> None:
     now = 0.0
-    limits = PeerLimits(Limits(calls_at_once=9, call_burst=1, calls_per_second=1), monotonic=lambda: now)
+    limits = PeerLimits(
+        LimitSettings(calls_at_once=9, call_burst=1, calls_per_second=1), monotonic=lambda: now
+    )
     for _ in range(20):
         now += 1
         limits.open_call(ONE)()
@@ -40,7 +42,7 @@ def test_what_is_kept_for_ever_has_a_rate(kind: str) -> None:
     now = 0.0
     terms = {"round_burst": 3, "rounds_per_hour": 3600, "checkpoint_burst": 3, "chunk_burst": 3}
     terms |= {"checkpoints_per_second": 1, "chunks_per_second": 1}
-    limits = PeerLimits(Limits(**terms), monotonic=lambda: now)
+    limits = PeerLimits(LimitSettings(**terms), monotonic=lambda: now)
     take = {
         "round": limits.take_round,
         "checkpoint": limits.take_checkpoint,
@@ -57,7 +59,7 @@ def test_what_is_kept_for_ever_has_a_rate(kind: str) -> None:
 
 def test_a_peer_works_in_turns_and_another_does_not_wait_for_it() -> None:
     async def journey() -> None:
-        limits = PeerLimits(Limits(), turns=2)
+        limits = PeerLimits(LimitSettings(), turns=2)
         begun: list[int] = []
         go, other_begun = asyncio.Event(), asyncio.Event()
 
@@ -88,7 +90,7 @@ def test_what_fails_gives_its_turn_back() -> None:
         raise TransportError(Code.DEADLINE)
 
     async def journey() -> None:
-        limits = PeerLimits(Limits(), turns=2)
+        limits = PeerLimits(LimitSettings(), turns=2)
         for _ in range(5):
             with pytest.raises(TransportError):
                 await limits.in_turn(ONE, fail)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mandorla_node.config.settings import RoundPolicy
+from mandorla_node.config.peer_settings import RoundSettings
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
@@ -27,7 +27,7 @@ def test_who_asks_without_end_has_the_table_looked_through_now_and_then(
     now = 1_800_000_000
     store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: now)
     pool = Workers("portable", 1)
-    tables = TableBuilder(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
+    tables = TableBuilder(LabId(bytes(32)), store, pool, Policies(RoundSettings(), {}, store))
     prepared = 0
     honest = tables.prepare
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import operator_pb2
-from mandorla_node.config.settings import RoundPolicy
+from mandorla_node.config.peer_settings import RoundSettings
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
@@ -59,7 +59,7 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
     flagged = [LabelledIndicator(Indicator.parse("ipv4", f"198.18.0.{n}"), Label()) for n in range(9)]
     store.indicators.add(IndicatorSet.FLAGGED, flagged, None)
     pool = Workers("portable", 1)
-    tables = TableBuilder(LabId(bytes(32)), store, pool, Policies(RoundPolicy(), {}, store))
+    tables = TableBuilder(LabId(bytes(32)), store, pool, Policies(RoundSettings(), {}, store))
     publishing, go_on, begun = threading.Event(), threading.Event(), threading.Event()
     publish, discard = store.holder.publish, store.holder.discard_unpublished
 

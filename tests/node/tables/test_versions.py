@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mandorla_node.config.settings import RoundPolicy
+from mandorla_node.config.peer_settings import RoundSettings
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
@@ -42,7 +42,7 @@ class Lab:
         self.now = BEGINNING
         self.store = databases.open(folder, Vault(new_key()), lambda: self.now)
         self.pool = Workers("auto", 1)
-        self.tables = TableBuilder(ME, self.store, self.pool, Policies(RoundPolicy(), {}, self.store))
+        self.tables = TableBuilder(ME, self.store, self.pool, Policies(RoundSettings(), {}, self.store))
 
     def close(self) -> None:
         self.store.close()
