@@ -22,7 +22,7 @@ from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp
 
-from .core.backoff import back_off
+from .core.backoff import Backoff
 from .formats.matches import FoundMatch
 from .formats.rows import IngestRow, RejectedRow
 from .home.liveness import node_answers
@@ -174,21 +174,21 @@ class Client:
         this waits for it, however long, and goes on where it was. Keep the number of the last match that you
         acted upon, and begin there the next time.
         """
-        attempt = 0
+        backoff = Backoff(longest=_LONGEST_WAIT)
         while True:
             call = self._stub.Follow(operator_pb2.FollowRequest(after=after))
             try:
                 async for message in call:
                     yield match_from(message)
-                    after, attempt = message.event, 0
+                    after = message.event
+                    backoff.reset()
             except grpc.aio.AioRpcError as error:
                 failure = self._error_from(error)
                 if failure.code is not Code.NODE_NOT_RUNNING:
                     raise failure from None
             finally:
                 call.cancel()
-            await back_off(attempt, longest=_LONGEST_WAIT)
-            attempt += 1
+            await backoff.wait()
 
     async def matches(
         self, peer: str = "", kind: operator_pb2.Kind.ValueType = operator_pb2.KIND_UNSPECIFIED
@@ -303,15 +303,14 @@ class Client:
     async def _present(self, call: Callable[[], Awaitable[Answer]], deadline: float = _LONG) -> Answer:
         """Repeat a call while the node is away, as long as patience lasts."""
         gives_up = time.monotonic() + min(self._patience, deadline)
-        attempt = 0
+        backoff = Backoff(longest=_LONGEST_WAIT)
         while True:
             try:
                 return await call()
             except MandorlaError as error:
                 if error.code is not Code.NODE_NOT_RUNNING or time.monotonic() >= gives_up:
                     raise
-            await back_off(attempt, longest=_LONGEST_WAIT)
-            attempt += 1
+            await backoff.wait()
 
     def _error_from(self, error: grpc.aio.AioRpcError) -> MandorlaError:
         for key, value in error.trailing_metadata() or ():

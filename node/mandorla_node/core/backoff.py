@@ -1,18 +1,41 @@
-"""Waiting between attempts."""
+"""Waits between the attempts of one task, by tenacity: exponential and random, so that no two callers agree."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Final
 
-_FIRST: Final = 0.1
-_LONGEST: Final = 5.0
-_DOUBLINGS: Final = 30
-"""After so many a wait is as long as it gets, and the numbers stay small."""
+from tenacity import AsyncRetrying, RetryCallState
+from tenacity.wait import wait_exponential, wait_random_exponential
+
+FIRST: Final = 0.1
+LONGEST: Final = 5.0
+
+_RETRYING: Final = AsyncRetrying()
 
 
-async def back_off(attempt: int, first: float = _FIRST, longest: float = _LONGEST) -> None:
-    """Wait before attempt number `attempt + 1`: longer each time, and never as long as somebody else."""
-    wait = min(longest, first * 2.0 ** min(attempt, _DOUBLINGS))
-    await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, no secret
+class Backoff:
+    """The waits of a row of attempts: the first up to `first` seconds, each up to twice the one before it.
+
+    Half of each wait is fixed and half is random, and none is over `longest` seconds.
+    """
+
+    def __init__(self, first: float = FIRST, longest: float = LONGEST) -> None:
+        self._wait = wait_exponential(first / 2, longest / 2) + wait_random_exponential(
+            first / 2, longest / 2
+        )
+        self._state = RetryCallState(_RETRYING, None, (), {})
+
+    def reset(self) -> None:
+        """Begin anew: an attempt succeeded."""
+        self._state.attempt_number = 1
+
+    def next(self) -> float:
+        """Return the seconds of the next wait."""
+        seconds = self._wait(self._state)
+        self._state.attempt_number += 1
+        return seconds
+
+    async def wait(self) -> None:
+        """Wait before the next attempt."""
+        await asyncio.sleep(self.next())

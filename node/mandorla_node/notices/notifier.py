@@ -15,7 +15,7 @@ import structlog
 
 from mandorla_protocol.errors import MandorlaError
 
-from ..core.backoff import back_off
+from ..core.backoff import Backoff
 from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
 from ..formats.matches import FoundMatch
@@ -75,6 +75,7 @@ class Notifier:
 
     async def _keep_telling(self, receiver: Receiver) -> None:
         after: int | None = None
+        backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
             seen = self._changes.matched.count
             try:
@@ -86,9 +87,11 @@ class Notifier:
                     await asyncio.to_thread(self._store.notices.advance, receiver.name, record.event)
                     after = record.event
                     self._went_well(receiver)
+                    backoff.reset()
             except Exception as error:
                 # What waits is read again: by then a match may be over, or have another label.
-                await back_off(self._failed(receiver, _reason(error)), _FIRST_WAIT, _LONGEST_WAIT)
+                self._failed(receiver, _reason(error))
+                await backoff.wait()
                 continue
             if not page:
                 await self._changes.matched.beyond(seen, _LOOK_AGAIN)
@@ -98,8 +101,8 @@ class Notifier:
             self._states[receiver.name] = Delivery(receiver.name)
             _LOG.info("notices are delivered again", receiver=receiver.name)
 
-    def _failed(self, receiver: Receiver, reason: str) -> int:
-        """Note a failure; return how many there were before it."""
+    def _failed(self, receiver: Receiver, reason: str) -> None:
+        """Note a failure."""
         before = self._states[receiver.name]
         if not before.failures:
             _LOG.warning("notice not delivered", receiver=receiver.name, reason=reason)
@@ -109,7 +112,6 @@ class Notifier:
             failing_since=before.failing_since or self._clock(),
             last_error=reason,
         )
-        return before.failures
 
     def _id(self, record: MatchRecord) -> str:
         """Return what stays the same however often a notice is sent, and belongs to no other.

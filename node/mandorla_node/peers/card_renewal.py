@@ -31,7 +31,7 @@ from ..home.key_kinds import SourceKind
 from ..home.own_cards import OwnCard
 from ..store import Peer, Store
 from .client import ClientFactory
-from .rate_limits import TokenBucket
+from .rate_limits import Buckets
 
 _LOG = structlog.get_logger()
 
@@ -141,7 +141,7 @@ class CardRenewal:
         self._wake = asyncio.Event()
         self._renewing = asyncio.Lock()
         self._telling: dict[LabId, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._buckets: dict[LabId, TokenBucket] = {}
+        self._cards = Buckets(_CARDS_RATE, _CARDS_BURST)
         own.receipts = {peer.lab: peer.receipt for peer in store.peers.all() if peer.receipt}
 
     async def run(self) -> None:
@@ -246,7 +246,4 @@ class CardRenewal:
 
     def _take(self, lab: LabId) -> Callable[[], None]:
         """Return what accounts for a card: each that is pinned makes the server load its list anew."""
-        bucket = self._buckets.get(lab)
-        if bucket is None:
-            bucket = self._buckets[lab] = TokenBucket(_CARDS_RATE, _CARDS_BURST)
-        return lambda: bucket.take(1)
+        return lambda: self._cards.take(lab)

@@ -13,7 +13,7 @@ from mandorla_protocol.card import Card
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 
 from ..config.peer_settings import LimitSettings
-from ..core.backoff import back_off
+from ..core.backoff import Backoff
 from ..crypto import certificates
 from ..home.own_cards import OwnCard
 from ..telemetry.metrics import OK, Metrics
@@ -162,13 +162,14 @@ class PeerClient:
         once: Code | None = None,
     ) -> Response:
         """Repeat a call that failed in a way that may pass, other than `once`."""
-        for attempt in range(self._limits.retries):
+        backoff = Backoff()
+        for _ in range(self._limits.retries):
             try:
                 return await self._once(method, request, deadline)
             except MandorlaError as error:
                 if not error.code.info.retryable or error.code is once:
                     raise
-            await back_off(attempt)
+            await backoff.wait()
         return await self._once(method, request, deadline)
 
     async def _until_ready(
@@ -176,7 +177,7 @@ class PeerClient:
     ) -> Response:
         """Repeat a call for as long as the peer says that it is preparing."""
         give_up = time.monotonic() + patience
-        attempt = failures = 0
+        backoff, failures = Backoff(), 0
         while True:
             left = give_up - time.monotonic()
             if left <= 0:
@@ -190,8 +191,7 @@ class PeerClient:
                 if not transient:
                     raise
                 failures = 0 if error.code is Code.NOT_READY else failures + 1
-            await back_off(attempt)
-            attempt += 1
+            await backoff.wait()
 
 
 def _method_of(request: Message) -> str:

@@ -16,36 +16,17 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, TransportError
 
 from ..config.peer_settings import LimitSettings
+from ..core.token_bucket import TokenBucket
 
 T = TypeVar("T")
 
 _FEWEST_TURNS = 2
 
 
-class TokenBucket:
-    """A bucket of `burst` tokens that refills at `rate` a second."""
-
-    def __init__(self, rate: float, burst: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._monotonic = monotonic
-        self._level = burst
-        self._filled_at = monotonic()
-
-    def take(self, tokens: float) -> None:
-        """Take tokens; raises TransportError(RATE_LIMITED), and takes none, if there are too few."""
-        now = self._monotonic()
-        self._level = min(self._burst, self._level + (now - self._filled_at) * self._rate)
-        self._filled_at = now
-        if tokens > self._level:
-            raise TransportError(Code.RATE_LIMITED)
-        self._level -= tokens
-
-
 class Buckets:
     """A bucket for each peer, full when it is first taken from."""
 
-    def __init__(self, rate: float, burst: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, rate: float, burst: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._terms = (rate, burst, monotonic)
         self._buckets: dict[bytes, TokenBucket] = {}
 
@@ -54,7 +35,8 @@ class Buckets:
         bucket = self._buckets.get(peer)
         if bucket is None:
             bucket = self._buckets[peer] = TokenBucket(*self._terms)
-        bucket.take(tokens)
+        if not bucket.take(tokens):
+            raise TransportError(Code.RATE_LIMITED)
 
 
 class PeerLimits:

@@ -8,12 +8,13 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import RoundHeader, RoundMode
 
+from ..core.token_bucket import TokenBucket
 from ..peers.client import PeerClient
 from ..store import Peer
 from ..tables.builder import PreparedEpoch
 from .comparisons import Comparisons
 from .context import RoundContext
-from .pace import Pace, question_pace
+from .pace import question_pace
 from .querier import Progress, Querier
 from .round import Round
 from .standing_querier import StandingQuerier
@@ -29,7 +30,7 @@ class RoundFactory:
         self._turns = turns
         self._comparisons = comparisons
         # A standing round that begins anew continues the budget of the one before it.
-        self._paces: dict[tuple[LabId, str], Pace] = {}
+        self._paces: dict[tuple[LabId, str], TokenBucket] = {}
 
     async def make(
         self, header: RoundHeader, peer: Peer, epoch: PreparedEpoch, client: PeerClient, progress: Progress

@@ -16,7 +16,7 @@ from mandorla_protocol.log.entries import RoundProposed
 from mandorla_protocol.session.closing import RoundState
 from mandorla_protocol.sizes import PAGE_SIZE
 
-from ..core.backoff import back_off
+from ..core.backoff import Backoff
 from ..peers.card_renewal import CardRenewal
 from ..peers.client import ClientFactory, PeerClient
 from ..peers.policy import Policies
@@ -98,7 +98,8 @@ class Initiator:
 
     async def _begin_when_free(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
         key = (peer.lab, terms.collection)
-        for attempt in range(_BUSY_RETRIES):
+        backoff = Backoff()
+        for _ in range(_BUSY_RETRIES):
             try:
                 self._registry.make_way(*key)
                 async with self._turns.lock(key):
@@ -107,7 +108,7 @@ class Initiator:
                 # Both labs may have proposed at once: the lab that waits longer joins the other's round.
                 if error.code is not Code.NOT_READY or self._registry.stopping:
                     raise
-            await back_off(attempt)
+            await backoff.wait()
         raise RoundError(Code.NOT_READY, "the peer is busy with another round")
 
     async def stand(self, peer: Peer, collection: str) -> Round:

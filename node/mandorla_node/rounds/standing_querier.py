@@ -24,11 +24,12 @@ from mandorla_protocol.session.querier import Phase
 from mandorla_protocol.sizes import STANDING_SMALLEST, size_class
 from mandorla_protocol.table import TableEntry, TablePart, TableReader
 
+from ..core.token_bucket import TokenBucket
 from ..peers.client import PeerClient
 from ..store.live_matcher import Found, LiveMatcher
 from ..store.querier import Arrivals
 from .context import RoundContext
-from .pace import NEGLIGIBLE_WAIT, Pace
+from .pace import NEGLIGIBLE_WAIT
 from .querier import Findings, Progress, Querier
 
 SUBSCRIBED: Final = 20.0
@@ -64,7 +65,7 @@ class StandingQuerier(Querier):
         progress: Progress,
         context: RoundContext,
         turn: asyncio.Lock,
-        pace: Pace,
+        pace: TokenBucket,
         report: Callable[[Findings], None],
     ) -> None:
         """Plan nothing yet; `turn` is the lock to compare under, `report` is called from any thread."""
@@ -217,7 +218,7 @@ class StandingQuerier(Querier):
                         # The next round asks, if the budget has as much left.
                         self.leave.set()
                         await asyncio.Event().wait()
-                    self._pace.spend(padded)
+                    self._pace.overdraw(padded)
                     self._seen, self._arrived = until, found
                     return querier.IndicatorsWaiting(len(found.indicator_ids))
                 self._seen = until

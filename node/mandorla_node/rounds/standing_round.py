@@ -101,7 +101,7 @@ class StandingRound(Round):
             if epoch.held.commitment != self.holder.table:
                 self.holder.extend(epoch.held.commitment)
                 self._wake()
-                pace.spend(1)
+                pace.overdraw(1)
             self.published = seen
             changes.kept_up.notify()
             if await changes.flagged.beyond(seen, _EXPIRED):

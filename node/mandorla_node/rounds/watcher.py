@@ -6,7 +6,6 @@ Of two labs, the one with the lower identity proposes; the other one does if tha
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Final
 
 import structlog
@@ -16,6 +15,7 @@ from mandorla_protocol.errors import Code, MandorlaError
 from mandorla_protocol.header import RoundKind
 from mandorla_protocol.session.closing import RoundState
 
+from ..core.backoff import Backoff
 from ..peers.policy import Policies
 from .context import RoundContext
 from .initiator import Initiator
@@ -89,7 +89,7 @@ class Watcher:
     async def _keep(self, lab: LabId, collection: str, name: str) -> None:
         """Propose one standing round after another; wait longer each time that one does not come about."""
         first = self._context.lab < lab
-        wait, patience = _FIRST_WAIT, _PATIENCE_AT_FIRST
+        backoff, patience = Backoff(_FIRST_WAIT, _LONGEST_WAIT), _PATIENCE_AT_FIRST
         while not self._retired:
             if not first:
                 await self._leave_to_the_peer(lab, collection, patience)
@@ -99,10 +99,10 @@ class Watcher:
                 active = await self._initiator.stand(peer, collection)
                 code = active.closer.code
                 if active.closer.state is RoundState.COMMITTED:
-                    wait = _FIRST_WAIT
+                    backoff.reset()
                     continue
                 if (active.closer.seconds or 0.0) >= _STOOD:
-                    wait = _FIRST_WAIT
+                    backoff.reset()
             except MandorlaError as error:
                 code = error.code
             except Exception as error:
@@ -110,9 +110,10 @@ class Watcher:
                 _LOG.exception("watch failed", error=type(error).__name__)
                 code = Code.INTERNAL
             _LOG.info("no watch", peer=name, collection=collection, code=code.name if code else "")
-            await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, no secret
-            # Who is busy with another round is there, and will be free soon.
-            wait = _FIRST_WAIT if code is Code.NOT_READY else min(_LONGEST_WAIT, 2 * wait)
+            await backoff.wait()
+            if code is Code.NOT_READY:
+                # The peer is there and busy with another round, which ends soon.
+                backoff.reset()
 
     async def _leave_to_the_peer(self, lab: LabId, collection: str, patience: float) -> None:
         """Return once there was no standing round with a peer for a while."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from mandorla_node.rounds.pace import NEGLIGIBLE_WAIT, Pace, question_pace
+from mandorla_node.core.token_bucket import TokenBucket
+from mandorla_node.rounds.pace import NEGLIGIBLE_WAIT, question_pace
 from mandorla_protocol.sizes import BATCH_SMALLEST, STANDING_SMALLEST, size_class
 
 from ..scenario.model import Protocol
@@ -43,7 +44,7 @@ class Ledger:
         self._seen_until = -1
         self._flagged = [dict.fromkeys(collections, 0) for _ in self._labs]
         self._now = 0
-        self._paces: dict[Pair, Pace] = {}
+        self._paces: dict[Pair, TokenBucket] = {}
 
     def see(self, lab: int, name: str, count: int = 1) -> None:
         """Count what a lab newly sees; it is asked about once `look` was called."""
@@ -105,7 +106,7 @@ class Ledger:
         before = self._spent[pair]
         if not self._charge(pair, STANDING_SMALLEST, again):
             return False
-        pace.spend(self._spent[pair] - before)
+        pace.overdraw(self._spent[pair] - before)
         return True
 
     def announce(self, labs: Iterable[int]) -> None:

@@ -56,10 +56,12 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The attempts before which clients waited; they do not wait for long."""
     made: list[int] = []
 
-    async def wait(attempt: int) -> None:
-        made.append(attempt)
+    class Counted(backoff.Backoff):
+        async def wait(self) -> None:
+            made.append(self._state.attempt_number - 1)
+            self.next()
 
-    monkeypatch.setattr(client, "back_off", wait)
+    monkeypatch.setattr(client, "Backoff", Counted)
     return made
 
 
@@ -109,17 +111,3 @@ def test_who_prepares_is_asked_again_until_patience_ends(folder: Path, waits: li
         assert len(lab.calls) > 5
 
     asyncio.run(asked())
-
-
-def test_waits_grow_to_a_limit_and_no_two_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    for attempt in [*range(10), 1_000]:
-        asyncio.run(backoff.back_off(attempt))
-    for seconds, longest in zip(slept, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5, 5], strict=True):
-        assert longest / 2 <= seconds <= longest
-    assert len(set(slept)) == len(slept)
