@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from typing import Final
 
 from rich.box import Box
@@ -13,6 +12,8 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from .core.clock import system_clock
 
 PIPED_WIDTH: Final = 100
 
@@ -102,12 +103,12 @@ def lasted(seconds: int) -> str:
 
 def ago(moment: int) -> str:
     """Write how long ago a moment in Unix seconds was; 0 is never."""
-    return f"{lasted(int(time.time()) - moment)} ago" if moment else "never"
+    return f"{lasted(system_clock() - moment)} ago" if moment else "never"
 
 
 def until(moment: int) -> str:
     """Write how long it is until a moment in Unix seconds."""
-    left = moment - int(time.time())
+    left = moment - system_clock()
     return f"in {lasted(left)}" if left > 0 else "now"
 
 

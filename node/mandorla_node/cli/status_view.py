@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from mandorla.v1 import operator_pb2
 
+from ..core.clock import system_clock
 from ..formats.rows import rfc3339
 from ..operator.messages import kind_name
 from ..terminal import ago, count, duration, lasted, pairs, plural, safe, size, table, until
@@ -81,7 +81,7 @@ def warnings(status: operator_pb2.StatusResponse) -> Iterator[Text]:
         yield safe("Keys are plain files in the home: mandorla rekey", "yellow")
     names = [(status.lab, status.card_expires), *((peer.name, peer.card_expires) for peer in status.peers)]
     for name, expires in names:
-        if expires and expires - time.time() < EXPIRES_SOON:
+        if expires and expires - system_clock() < EXPIRES_SOON:
             advice = ": mandorla renew" if name == status.lab else ", and with it its card"
             yield safe(f"The certificate of {name} ends {rfc3339(expires)[:10]}{advice}", "yellow")
     waiting = [peer.name for peer in status.peers if peer.card_pending]

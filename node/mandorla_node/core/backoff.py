@@ -1,4 +1,4 @@
-"""Waits between the attempts of one task, by tenacity: exponential and random, so that no two callers agree."""
+"""Waits between the attempts of one task, by tenacity: exponential and random, so that callers spread."""
 
 from __future__ import annotations
 

@@ -133,7 +133,9 @@ class Home(HomeFolder):
                 SealedFile(
                     slots=(sealed_secrets.seal(secrets, source, secret, cost or PassphraseCost()),)
                 ).write(path)
-            tls_key, tls_certificate = certificates.issue_certificate(lab_id(identity), datetime.now(UTC))
+            tls_key, tls_certificate = certificates.issue_certificate(
+                lab_id(identity), datetime.fromtimestamp(system_clock(), UTC)
+            )
             card = issue_card(
                 identity,
                 lab,

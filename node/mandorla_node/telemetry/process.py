@@ -17,6 +17,8 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ..core.clock import system_clock
+
 _PROC: Final = Path("/proc")
 
 
@@ -56,7 +58,7 @@ class ProcessCollector(Collector):
             files = len(os.listdir(self._proc / "self/fd"))  # noqa: PTH208 - names, and no paths made of them
         except OSError:
             return []
-        booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        booted = system_clock() - time.clock_gettime(time.CLOCK_BOOTTIME)
         most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         gauges = {
             "virtual_memory_bytes": ("Virtual memory size in bytes", usage.virtual),

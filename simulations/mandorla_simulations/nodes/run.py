@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-import time
 from pathlib import Path
 
+from mandorla_node.core.clock import system_clock
 from mandorla_protocol.errors import Code, InputError
 
 from ..attacks import under
@@ -69,7 +69,7 @@ def simulate_with_nodes(scenario: Scenario, cell: Cell, seed: int) -> Record:
     require_small(scenario)
     changed = under(scenario, cell.attack)
     population = make_population(scenario, seed)
-    start = int(time.time())
+    start = system_clock()
     names = [lab.name for lab in scenario.labs]
     watches = cell.sharing.scheme is Scheme.WATCH
     watching: list[WatchChannel] = []
