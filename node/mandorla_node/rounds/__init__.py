@@ -1,1 +1,1 @@
-"""Rounds: the pure state machines of the protocol, given a network, a store and a clock."""
+"""Rounds: the pure state machines of the protocol, driven with a network, a store and a clock."""

@@ -15,7 +15,7 @@ from ..tables.builder import PreparedEpoch
 from .comparisons import Comparisons
 from .context import RoundContext
 from .pace import question_pace
-from .querier import Progress, Querier
+from .querier import Progress, Querier, plan
 from .round import Round
 from .standing_querier import StandingQuerier
 from .standing_round import StandingRound
@@ -38,12 +38,11 @@ class RoundFactory:
         """Make a round of an acceptable header, and plan this lab's half; nothing is stored yet.
 
         Raises RoundError: NOT_READY if a batch round is to begin where this one would stand, or what
-        `Querier.open` raises.
+        `querier.plan` raises.
         """
         context = self._context
         if header.mode is RoundMode.BATCH:
-            querier = Querier(header, client, progress, context)
-            await querier.open()
+            querier = Querier(header, await plan(header, context), client, progress, context)
             return Round(header, peer, epoch, querier, client, context)
         key = (peer.lab, header.collection)
         if self._turns.is_reserved(key):
@@ -51,8 +50,7 @@ class RoundFactory:
         budget = header.other(context.lab).offer.budget
         pace = self._paces.setdefault(key, question_pace(budget, context.timer.now))
         report = partial(self._comparisons.report, header, peer)
-        standing = StandingQuerier(
-            header, client, progress, context, self._comparisons.turn(*key), pace, report
-        )
-        await standing.open()
+        turn = self._comparisons.turn(*key)
+        planned = await plan(header, context)
+        standing = StandingQuerier(header, planned, client, progress, context, turn, pace, report)
         return StandingRound(header, peer, epoch, standing, client, context)

@@ -1,4 +1,4 @@
-"""Agreeing on a round: composing a header, and checking one that a peer proposes (SPEC 9.3, 9.4)."""
+"""The header of a round: composed by the initiator, checked by the responder (SPEC 9.3, 9.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..store import Peer
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a round is about."""
+    """The kind, the collection and the mode of a round that this lab is to propose."""
 
     kind: RoundKind
     collection: str
@@ -29,7 +29,7 @@ def compose(
     terms: Terms,
     own_offer: Offer,
     peer_offer: Offer,
-    policy: RoundSettings,
+    settings: RoundSettings,
     lifetime: int,
     now: int,
 ) -> RoundHeader:
@@ -42,17 +42,17 @@ def compose(
         profiles=profiles(require_collection(terms.collection)),
         initiator=Party(own.identity, own.certificate_hash, own_offer),
         responder=Party(peer.identity, peer.certificate_hash, peer_offer),
-        purpose=policy.purpose,
-        legal_basis=policy.legal_basis,
+        purpose=settings.purpose,
+        legal_basis=settings.legal_basis,
         created=now,
         expires=now + lifetime,
     )
 
 
 def require_acceptable(
-    header: RoundHeader, own: Card, proposer: Peer, own_offer: Offer | None, policy: RoundSettings, now: int
+    header: RoundHeader, own: Card, proposer: Peer, own_offer: Offer | None, settings: RoundSettings, now: int
 ) -> None:
-    """Check a proposed header against who proposes it, what this lab offered, and its policy.
+    """Check a proposed header against the proposer, this lab's offer, and this lab's settings.
 
     Raises RoundError: BAD_HEADER, HEADER_EXPIRED, PROFILE_MISMATCH or POLICY_REFUSED.
     """
@@ -63,14 +63,14 @@ def require_acceptable(
     if header.profiles != profiles(require_collection(header.collection)):
         raise RoundError(Code.PROFILE_MISMATCH)
     if header.responder.offer != own_offer:
-        raise RoundError(Code.BAD_HEADER, "the offer is not the one that was made")
-    if header.expires - header.created > policy.lifetime:
+        raise RoundError(Code.BAD_HEADER, "the offer is not the one that this lab made")
+    if header.expires - header.created > settings.lifetime:
         raise RoundError(Code.POLICY_REFUSED, "the round would stay open for longer than this lab allows")
-    # Nobody reads what is signed here, so nothing is signed that the operator has not read before.
-    if header.purpose not in (policy.purpose, *policy.accepted_purposes):
-        raise RoundError(Code.POLICY_REFUSED, "the purpose is none that this lab accepts")
-    if header.legal_basis not in (policy.legal_basis, *policy.accepted_legal_bases):
-        raise RoundError(Code.POLICY_REFUSED, "the legal basis is none that this lab accepts")
+    # Nobody reads a header before the node signs it: the operator lists beforehand what it may sign.
+    if header.purpose not in (settings.purpose, *settings.accepted_purposes):
+        raise RoundError(Code.POLICY_REFUSED, "this lab does not accept the purpose")
+    if header.legal_basis not in (settings.legal_basis, *settings.accepted_legal_bases):
+        raise RoundError(Code.POLICY_REFUSED, "this lab does not accept the legal basis")
 
 
 def require_collection(name: str) -> Collection:

@@ -1,4 +1,4 @@
-"""The querier's half of a round, driven: `session.querier` says what to do, and this does it."""
+"""The querier's half of a round, driven: `session.querier` decides, this performs its effects (SPEC 10.1)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from ..store import IndicatorSet, PeerEpoch
 from .context import RoundContext
 
 _RECORDED: Final = 16_384
-"""Matches that are recorded at once, or a page more."""
+"""Matches that one transaction records, up to a page more."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with the step's name, and how much of how much is done."""
+"""Called with the name of the step, what is done of it, and how much there is to do."""
 
 
 def no_progress(_step: str, _done: int, _total: int) -> None:
-    """Show nothing: nobody watches."""
+    """Show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a half found: matches that hold, how many are new, and labels that did not open."""
+    """What a comparison found: matches that hold, new matches, and labels that did not open."""
 
     matches: int = 0
     new_matches: int = 0
@@ -52,61 +52,80 @@ class _Blinded:
     blinded: Batch
 
     def __repr__(self) -> str:
-        # Tokens are as good as indicators to whoever can guess, and blinds open what was asked.
+        # Tokens reveal indicators to anybody who can guess them, and blinds reveal what was asked.
         return f"_Blinded(indicators={len(self.indicator_ids)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a half is to do: the peer's key epoch, the last indicator to ask about, and the state to begin in.
+
+    `change` is the last change of the observed set before the plan was made.
+    """
+
+    peer_epoch: PeerEpoch
+    last: int
+    state: QuerierState
+    change: int
+
+
+def _source(header: RoundHeader) -> IndicatorSet:
+    return IndicatorSet.FLAGGED if header.kind is RoundKind.SHARED else IndicatorSet.OBSERVED
+
+
+async def plan(header: RoundHeader, context: RoundContext) -> Plan:
+    """Plan this lab's half, before the header is signed, and store nothing: the round may still be refused.
+
+    Raises RoundError if the peer's key or table does not continue what this lab knows of them, if the table
+    is larger than this lab reads, or if this lab has more to ask than the header allows.
+    """
+    store, holder = context.store.querier, header.other(context.lab)
+    change = await asyncio.to_thread(store.last_observed)
+    offer = holder.offer
+    await context.workers.run(workers.decode_elements, offer.public_key)
+    peer_epoch = await asyncio.to_thread(store.look_up, header.epoch(holder.lab), offer.public_key)
+    if offer.table.size > context.settings.max_table:
+        raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
+    reader = TableReader.resume(peer_epoch.verified, peer_epoch.frontier, offer.table)
+    count, last = await asyncio.to_thread(store.count_untagged, peer_epoch, _source(header))
+    return Plan(peer_epoch, last, querier.open_half(header, context.lab, count, reader), change)
 
 
 class Querier:
     """This lab's half of one round as the querier."""
 
     def __init__(
-        self, header: RoundHeader, client: PeerClient, progress: Progress, context: RoundContext
+        self, header: RoundHeader, plan: Plan, client: PeerClient, progress: Progress, context: RoundContext
     ) -> None:
         self._header = header
-        self._lab = context.lab
+        self._peer_epoch = plan.peer_epoch
+        self._last = plan.last
+        self._state = plan.state
         self._holder = header.other(context.lab)
         self._store = context.store
         self._workers = context.workers
         self._client = client
         self._max_table = context.settings.max_table
         self._progress = progress
-        self._source = IndicatorSet.FLAGGED if header.kind is RoundKind.SHARED else IndicatorSet.OBSERVED
+        self._source = _source(header)
         self._cursor = 0
         self._loading = asyncio.Lock()
         self._pending: dict[int, _Blinded] = {}
-        # The call for the page that comes next, and the leaf that it starts at.
+        # The call that reads the next page ahead, and the leaf that the page starts at.
         self._ahead: tuple[int, asyncio.Task[tuple[TablePart, ...]]] | None = None
-
-    async def open(self) -> None:
-        """Plan the half, before the header is signed, and store nothing: the round may still be refused.
-
-        Raises RoundError if the peer's epoch or table is not a continuation of what was seen, or if this lab
-        has more to compare than the header allows.
-        """
-        offer = self._holder.offer
-        epoch = self._header.epoch(self._holder.lab)
-        await self._workers.run(workers.decode_elements, offer.public_key)
-        self._peer_epoch = await asyncio.to_thread(self._store.querier.look_up, epoch, offer.public_key)
-        if offer.table.size > self._max_table:
-            raise RoundError(Code.POLICY_REFUSED, "the peer's table is larger than this lab reads")
-        reader = TableReader.resume(self._peer_epoch.verified, self._peer_epoch.frontier, offer.table)
-        count, self._last = await asyncio.to_thread(
-            self._store.querier.count_untagged, self._peer_epoch, self._source
-        )
-        self._state = querier.open_half(self._header, self._lab, count, reader)
 
     @property
     def state(self) -> QuerierState:
-        """The state machine's state."""
+        """The state of the state machine."""
         return self._state
 
     @property
     def peer_epoch(self) -> PeerEpoch:
-        """The peer's key epoch in which this half asks; it is stored once the half runs."""
+        """The peer's key epoch, under which this half asks."""
         return self._peer_epoch
 
     async def run(self) -> None:
-        """Have the indicators evaluated, and read the table.
+        """Have the peer evaluate this lab's indicators, and read the peer's table.
 
         Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
         """
@@ -114,7 +133,7 @@ class Querier:
         await self._drive(await self._step(querier.Started()))
 
     async def _drive(self, tasks: set[asyncio.Task[querier.Event]]) -> None:
-        """Feed the state machine what tasks bring, one event after another, until there are none."""
+        """Feed the state machine the events that tasks yield, one after another, until no task is left."""
         try:
             while tasks:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -128,8 +147,8 @@ class Querier:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _step(self, event: querier.Event) -> set[asyncio.Task[querier.Event]]:
-        """Advance the state machine and begin what it asks for."""
-        # Checking a page of the table hashes thousands of entries: off the event loop.
+        """Advance the state machine, and begin its effects."""
+        # A page of the table has thousands of entries to hash: a thread checks it.
         self._state, effects = await asyncio.to_thread(querier.step, self._state, event)
         self._show()
         tasks = set()
@@ -153,7 +172,7 @@ class Querier:
         self._peer_epoch = await asyncio.to_thread(self._store.querier.accept_table, self._peer_epoch, reader)
 
     async def _next(self, count: int) -> tuple[list[int], bytes]:
-        """Return the indicators of the next chunk, at most `count`: ids, and tokens, joined."""
+        """Return the next indicators to ask about, at most `count`: their ids, and their tokens, joined."""
         ids, tokens = await asyncio.to_thread(
             self._store.querier.untagged, self._peer_epoch, self._source, self._cursor, self._last, count
         )
@@ -194,7 +213,7 @@ class Querier:
         return querier.ChunkFinalized(effect.index, effect.evaluated, effect.proof)
 
     async def _read(self, start: int) -> querier.Event:
-        """Read a page, and have the next one on its way while this one is checked and stored."""
+        """Read a page, and request the next one while this page is checked and stored."""
         known, page = self._ahead or (start, None)
         if page is None or known != start:
             self._drop_ahead()
@@ -208,11 +227,11 @@ class Querier:
         return querier.PageReceived(parts)
 
     def _wanted(self, _start: int, parts: tuple[TablePart, ...]) -> tuple[TablePart, ...]:
-        """Return what this half reads of a page: all of it, so that too long a page is refused."""
+        """Return the parts of a page that this half reads: all of them, so that too long a page is refused."""
         return parts
 
     async def _page(self, start: int) -> tuple[TablePart, ...]:
-        # What is unread by now: in a standing round it may be more when the page comes.
+        # Entries that are unread now: in a standing round there may be more when the page arrives.
         left = self._state.reader.committed.size - start
         response = await self._client.list_tags(
             exchange_pb2.ListTagsRequest(round_id=self._header.round_id, start=start)
@@ -225,22 +244,22 @@ class Querier:
             self._ahead = None
 
     def compare(self) -> Findings:
-        """Compare own tags with the verified table, and record what matches.
+        """Compare own tags with the verified table, and record the matches; called in a thread.
 
-        This takes longer the more there is to find, so nothing that the peer can time may wait for it. A
-        label that does not open makes no match, and nobody but this lab's operator learns of it: an error
-        that the peer can see would tell it that this lab holds the indicator (SPEC 6.5).
+        The more entries match, the longer this takes, so no message to the peer may wait for it. A label that
+        does not open makes no match, and only this lab's operator learns of it: an error that the peer sees
+        would reveal that this lab holds the indicator (SPEC 6.5).
         """
         peer, kind, collection = self._holder.lab, self._header.kind, self._header.collection
         matches = new_matches = bad_labels = 0
-        for found, unopened in self._said_of_own():
+        for found, unopened in self._matches():
             alone, new = self._store.matches.record(peer, kind, collection, self._header.round_id, found)
             matches, new_matches, bad_labels = matches + alone, new_matches + new, bad_labels + unopened
         groups, new = self._store.matches.conclude(peer, kind, collection, self._header.round_id)
         return Findings(matches + groups, new_matches + new, bad_labels)
 
-    def _said_of_own(self) -> Iterator[tuple[list[tuple[int, Label]], int]]:
-        """Yield own indicators in the peer's table with their labels, and how many labels do not open."""
+    def _matches(self) -> Iterator[tuple[list[tuple[int, Label]], int]]:
+        """Yield own indicators that the peer's table has, with their labels, and the number of bad labels."""
         found: list[tuple[int, Label]] = []
         unopened = 0
         for page in self._store.matcher.candidates(self._peer_epoch, self._header.kind):
@@ -251,13 +270,13 @@ class Querier:
             found += [(number, label) for number, label in each if label is not None]
             unopened += labels.count(None)
             if len(found) >= _RECORDED:
-                # In the order of the store's index, which matches would otherwise visit at random.
+                # In the order of the store's index: by tag, each insert would visit a random page of it.
                 yield sorted(found, key=itemgetter(0)), unopened
                 found, unopened = [], 0
         yield sorted(found, key=itemgetter(0)), unopened
 
     def progress(self) -> tuple[str, int, int]:
-        """Return the step's name, and how much of how much is done."""
+        """Return the name of the step, how much of it is done, and how much there is to do."""
         state = self._state
         if state.phase is querier.Phase.EVALUATING:
             done = sum(state.counts[index] for index in state.answers)

@@ -1,4 +1,4 @@
-"""The Exchange service: what a pinned peer may ask of this node (SPEC 9)."""
+"""The Exchange service: the calls that a pinned peer may make (SPEC 9)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ELEMENT_SIZE = 32
 
 
 class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
-    """Hand each call to the round that it belongs to. `Admission` has let the caller in."""
+    """Passes each call to its round, after `Admission` has admitted the caller."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
     async def Report(
         self, request: exchange_pb2.ReportRequest, context: Context
     ) -> exchange_pb2.ReportResponse:
-        """Take note of sightings; tags that are not in the table are passed over."""
+        """Record sightings; tags that are not in the table are ignored."""
         peer = caller()
         active = await self._registry.find(peer, request.round_id)
         tags = messages.tags_from(request.tags)

@@ -1,10 +1,10 @@
-"""The querier's half of a standing round: what a batch half does, and then whatever comes, until it leaves.
+"""The querier's half of a standing round: the half of a batch round, and then all that is new.
 
-Three things go on side by side, and nothing that the peer sees waits for what this lab finds:
+Three tasks run side by side, and no message to the peer waits for a comparison:
 
-    listening   the holder's next announcement is read as soon as it comes
-    asking      what was observed lately is asked about, together with what comes within a moment
-    matching    own tags and entries that are new are compared, in the order in which they came
+    listening   reads each announcement of the holder, and the entries that it announces
+    asking      has newly observed indicators evaluated, those together that come within a moment
+    matching    compares new tags and new entries, in the order in which they came
 """
 
 from __future__ import annotations
@@ -30,21 +30,24 @@ from ..store.live_matcher import Found, LiveMatcher
 from ..store.querier import Arrivals
 from .context import RoundContext
 from .pace import NEGLIGIBLE_WAIT
-from .querier import Findings, Progress, Querier
+from .querier import Findings, Plan, Progress, Querier
 
 SUBSCRIBED: Final = 20.0
-"""Seconds for which a holder keeps an answer back while nothing is new."""
+"""Seconds for which a holder holds back the answer to Subscribe while its table does not grow."""
 
 _BREATH: Final = 0.02
-"""Seconds between two calls to listen, at least."""
+"""Least seconds between two calls to Subscribe."""
 
 _BEHIND: Final = 1_000
-"""Steps that matching may be behind; then everything is compared again, which costs as much."""
+"""Steps that matching may be behind. Beyond that, everything is compared again, which costs no more."""
 
 
 @dataclass(slots=True)
 class _Fresh:
-    """What became known since the last acceptance: entries by leaf, indicators with tags, changes seen."""
+    """What is new since the table was accepted last: pages by leaf, indicators with tags, and their extent.
+
+    `until` is a change of the observed set, `version` a version of the peer's table.
+    """
 
     pages: list[tuple[int, Sequence[TablePart]]] = field(default_factory=list)
     indicator_ids: list[int] = field(default_factory=list)
@@ -61,6 +64,7 @@ class StandingQuerier(Querier):
     def __init__(
         self,
         header: RoundHeader,
+        plan: Plan,
         client: PeerClient,
         progress: Progress,
         context: RoundContext,
@@ -68,11 +72,12 @@ class StandingQuerier(Querier):
         pace: TokenBucket,
         report: Callable[[Findings], None],
     ) -> None:
-        """Plan nothing yet; `turn` is the lock to compare under, `report` is called from any thread."""
-        super().__init__(header, client, progress, context)
+        """Make a half that compares while it holds `turn`, and reports what it finds from any thread."""
+        super().__init__(header, plan, client, progress, context)
         self._changes = context.changes
         self._timer = context.timer
         self._delay = context.watch.delay
+        self._max_table = context.settings.max_table
         self._turn = turn
         self._pace = pace
         self._report = report
@@ -80,11 +85,14 @@ class StandingQuerier(Querier):
         self.caught_up = asyncio.Event()
         # The change of the observed set up to which this lab has compared what it observed.
         self.processed = 0
-        # The version of the peer's table up to which it has.
+        # The version of the peer's table up to which it has compared the entries.
         self.compared_version = 0
         self._findings: Findings | None = None
-        self._fresh = _Fresh()
-        # What is being asked about. What the asker has found is not, until that was taken in as an event.
+        # The change of the observed set up to which this lab has asked.
+        self._seen = plan.change
+        self._fresh = _Fresh(until=plan.change)
+        # The indicators that are being asked about; and those that the asker found, until the state machine
+        # has taken them in: other events may come between.
         self._waiting: Arrivals | None = None
         self._arrived: Arrivals | None = None
         self._taken = 0
@@ -92,13 +100,8 @@ class StandingQuerier(Querier):
         self._asker: asyncio.Task[querier.Event] | None = None
         self._queue: asyncio.Queue[_Fresh] = asyncio.Queue()
 
-    async def open(self) -> None:
-        """Plan the half, as in a batch round; what is observed from here on comes later."""
-        self._seen = self._fresh.until = await asyncio.to_thread(self._store.querier.last_observed)
-        await super().open()
-
     async def run(self) -> None:
-        """Catch up with the holder, and go on until told to leave.
+        """Catch up with the holder, and continue until `leave` is set.
 
         Raises MandorlaError if the peer fails, breaks the protocol, or cannot be reached.
         """
@@ -118,7 +121,7 @@ class StandingQuerier(Querier):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _left(self, driving: asyncio.Task[None]) -> None:
-        """End the half when it is told to leave, once what is being asked and read is compared."""
+        """End the half once `leave` is set and everything that is being asked and read is compared."""
         await self.leave.wait()
         self._stop_sources()
         await asyncio.shield(driving)
@@ -127,18 +130,17 @@ class StandingQuerier(Querier):
         await asyncio.to_thread(self._store.querier.leave, self._peer_epoch)
 
     def is_behind(self, until: int) -> bool:
-        """Say whether something that was observed by a change has still to be compared.
+        """Say whether an indicator that was observed up to a change is still to be compared.
 
-        What the pace holds back is not: it is asked about when there is something to spend.
+        Indicators that the pace holds back do not count: the lab asks about them later.
         """
         held_back = self.processed >= self._seen and self._pace.wait > NEGLIGIBLE_WAIT
         return self.processed < until and not held_back
 
     def _sources(self) -> set[asyncio.Task[querier.Event]]:
-        """Begin to listen and to look for what was observed, where nothing is being read or asked.
+        """Begin to listen if nothing is being read, and to look for new indicators if none is being asked.
 
-        One that has found something is not begun again before `_step` has taken that in: other events may
-        come between.
+        A task that has found something begins again only after `_step` has taken in what it found.
         """
         state = self._state
         begun: set[asyncio.Task[querier.Event]] = set()
@@ -171,7 +173,7 @@ class StandingQuerier(Querier):
         return tasks | self._sources()
 
     def _wanted(self, start: int, parts: tuple[TablePart, ...]) -> tuple[TablePart, ...]:
-        """Leave out what was announced since: it is read when this lab has heard of it (SPEC 19.2)."""
+        """Leave out entries that were announced since: they are read after the announcement (SPEC 19.2)."""
         wanted, left = [], self._state.reader.committed.size - start
         for part in parts:
             if left > 0:
@@ -180,10 +182,10 @@ class StandingQuerier(Querier):
         return tuple(wanted)
 
     async def _listen(self) -> querier.Event:
-        """Wait for a table that is further than the one that was read."""
+        """Wait for an announcement of a table that extends the one that was read."""
         known = self._state.reader.committed
         while True:
-            # A holder that answers at once without end would keep both labs at it.
+            # A holder that always answers at once would keep both labs busy.
             await asyncio.sleep(_BREATH)
             request = exchange_pb2.SubscribeRequest(round_id=self._header.round_id, version=known.version)
             response = await self._client.subscribe(request, SUBSCRIBED)
@@ -202,9 +204,9 @@ class StandingQuerier(Querier):
                 return querier.TableAnnounced(table)
 
     async def _look(self) -> querier.Event:
-        """Wait until something was observed that has no tag yet, and for what comes with it."""
+        """Wait for an observed indicator that has no tag yet, and for those that come within a moment."""
         while True:
-            # What is observed while this lab has asked too much already is asked about together.
+            # While the pace forbids a question, new indicators gather, and the next question has them all.
             await self._timer.sleep(self._pace.wait)
             seen = self._changes.observed.count
             until = await asyncio.to_thread(self._store.querier.last_observed)
@@ -215,7 +217,7 @@ class StandingQuerier(Querier):
                 if found.indicator_ids:
                     padded = size_class(len(found.indicator_ids), STANDING_SMALLEST)
                     if sum(self._state.counts) + padded > self._holder.offer.cap:
-                        # The next round asks, if the budget has as much left.
+                        # The cap of this round is spent: the next round asks, if the budget allows it.
                         self.leave.set()
                         await asyncio.Event().wait()
                     self._pace.overdraw(padded)
@@ -246,7 +248,7 @@ class StandingQuerier(Querier):
         self._queue.put_nowait(fresh)
 
     async def _match(self) -> None:
-        """Compare everything once, and then what is new: never in the way of a message."""
+        """Compare everything once, and then what is new; no message waits for this."""
         index: LiveMatcher | None = None
         while True:
             fresh = await self._queue.get()
@@ -264,14 +266,15 @@ class StandingQuerier(Querier):
             self._changes.kept_up.notify()
 
     async def _compare_all(self) -> tuple[LiveMatcher, int, int]:
-        """Compare as after a batch round; return what later steps need, and what this was up to.
+        """Compare as after a batch round.
 
-        That is a change of the observed set, and a version of the peer's table.
+        Return the index that later steps extend, and what was compared: a change of the observed set, and a
+        version of the peer's table.
         """
         until = 0
         async with self._turn:
             while not self._queue.empty():
-                # What was handed over is accepted, and so it is compared with the rest.
+                # These entries and tags are in the store already, and are compared with the rest.
                 until = max(until, self._queue.get_nowait().until)
                 self._queue.task_done()
             asked = self._peer_epoch
@@ -284,12 +287,12 @@ class StandingQuerier(Querier):
         return index, until, asked.verified.version
 
     def _end_revoked(self, index: LiveMatcher) -> None:
-        """End what `shared` rounds found and the table has revoked since."""
+        """End matches that `shared` rounds found and that the table has revoked since."""
         if revoked := index.revoked(self._store.matches.indicators(self._holder.lab, RoundKind.SHARED)):
             self._record(Found([], revoked))
 
     def _take_in(self, index: LiveMatcher, fresh: _Fresh) -> set[int]:
-        """Record what is new; return the indicators of which other things are known now."""
+        """Record the matches of what is new; return the indicators about which something changed."""
         changed = set(fresh.indicator_ids)
         for leaf, parts in fresh.pages:
             changed |= self._record(index.table_grew(leaf, parts))
@@ -317,11 +320,11 @@ class StandingQuerier(Querier):
         return label
 
     def progress(self) -> tuple[str, int, int]:
-        """Return the step's name, and how much of how much is done; one that stands has no end to reach."""
+        """Return the name of the step and how much of it is done; a half that stands has no end to reach."""
         return ("standing", 0, 0) if self._state.phase is Phase.STANDING else super().progress()
 
     def compare(self) -> Findings:
-        """Return what was found when this lab had caught up; what came later is recorded as it came."""
+        """Return what was found when this lab had caught up; later matches were recorded as they came."""
         if self._findings is None:
             self._findings = super().compare()
         return self._findings

@@ -1,7 +1,7 @@
-"""How far the rounds that stand are: waits until what is known by now is published, and compared.
+"""The progress of the watch: waits until all that is known now is published, and until it is compared.
 
-Whoever feeds nodes and wants to know all that comes of it asks each holder what it has published, and then
-each querier to wait until it has compared that.
+A simulation that feeds nodes asks each holder which versions it has published, and then waits until each
+querier has compared them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Watch: TypeAlias = tuple[LabId, str]
 
 
 class WatchProgress:
-    """Waits for rounds that stand, those to come too; how long is up to the caller."""
+    """Waits for standing rounds, and for those that begin later; the caller sets a deadline."""
 
-    def __init__(self, store: Store, rounds: RoundRegistry, changes: ChangeFeed) -> None:
+    def __init__(self, store: Store, registry: RoundRegistry, changes: ChangeFeed) -> None:
         self._store = store
-        self._rounds = rounds
+        self._registry = registry
         self._changes = changes
 
     async def published(self, watches: Iterable[Watch]) -> dict[Watch, int]:
-        """Wait until all that is flagged by now is announced; return the versions of this lab's tables."""
+        """Wait until all that is flagged now is announced; return the versions of this lab's tables."""
         wanted = self._changes.flagged.count
         versions = {}
         for watch in watches:
@@ -39,9 +39,9 @@ class WatchProgress:
         return versions
 
     async def compared(self, versions: Mapping[Watch, int]) -> None:
-        """Wait until peers' tables up to these versions are compared with all that is observed by now.
+        """Wait until peers' tables up to these versions are compared with all that is observed now.
 
-        What the pace of asking holds back is left out (SPEC 19.3).
+        Indicators that the pace of asking holds back are left out (SPEC 19.3).
         """
         observed = await asyncio.to_thread(self._store.querier.last_observed)
         for watch, version in versions.items():
@@ -53,10 +53,10 @@ class WatchProgress:
             await self._until(watch, is_done)
 
     async def _until(self, watch: Watch, is_done: Callable[[StandingRound], bool]) -> StandingRound:
-        """Wait until the round that stands for a watch, and goes on, is so far."""
+        """Wait until the condition holds for the standing round of a watch, and return that round."""
         while True:
             seen = self._changes.kept_up.count
-            for standing in self._rounds.standing():
+            for standing in self._registry.standing():
                 mine = (standing.peer.lab, standing.header.collection) == watch
                 if mine and standing.continues and is_done(standing):
                     return standing

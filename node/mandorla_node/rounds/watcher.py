@@ -1,6 +1,6 @@
 """The watch: a standing round with each peer over each collection, begun again whenever one ends.
 
-Of two labs, the one with the lower identity proposes; the other one does if that does not happen for a while.
+Of two labs, the one with the lower identity proposes. The other proposes if no round begins for a while.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _LOOK_EVERY: Final = 2.0
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 60.0
 _PATIENCE: Final = 15.0
-"""Seconds that the lab with the higher identity leaves to the other one."""
+"""Seconds that the lab with the higher identity waits for a proposal of the other one."""
 
 _PATIENCE_AT_FIRST: Final = 2.0
-"""The same when it has just started: the other one may be waiting long, having missed it."""
+"""The same after a start: the other lab may wait long before its next attempt."""
 
 _STOOD: Final = 10.0
-"""Seconds after which a round that stood, and failed, was no vain attempt."""
+"""Seconds after which a standing round that failed counts as a success: the next attempt comes soon."""
 
 
 class Watcher:
@@ -64,7 +64,7 @@ class Watcher:
                 except MandorlaError as error:
                     _LOG.warning("no look for peers", code=error.code.name)
                 await asyncio.sleep(_LOOK_EVERY)
-            # What stands is closed with the peers, for which it must not be cancelled.
+            # The registry closes the standing rounds with the peers: cancelled tasks could not take part.
             await asyncio.gather(*self._kept.values(), return_exceptions=True)
         finally:
             for task in self._kept.values():
@@ -87,12 +87,12 @@ class Watcher:
             self._kept[key] = asyncio.create_task(self._keep(*key, wanted[key].name))
 
     async def _keep(self, lab: LabId, collection: str, name: str) -> None:
-        """Propose one standing round after another; wait longer each time that one does not come about."""
+        """Propose one standing round after another; wait longer after each attempt that fails."""
         first = self._context.lab < lab
         backoff, patience = Backoff(_FIRST_WAIT, _LONGEST_WAIT), _PATIENCE_AT_FIRST
         while not self._retired:
             if not first:
-                await self._leave_to_the_peer(lab, collection, patience)
+                await self._wait_for_proposal(lab, collection, patience)
                 patience = _PATIENCE
             try:
                 peer = await asyncio.to_thread(self._context.store.peers.get, lab)
@@ -115,12 +115,12 @@ class Watcher:
                 # The peer is there and busy with another round, which ends soon.
                 backoff.reset()
 
-    async def _leave_to_the_peer(self, lab: LabId, collection: str, patience: float) -> None:
-        """Return once there was no standing round with a peer for a while."""
+    async def _wait_for_proposal(self, lab: LabId, collection: str, patience: float) -> None:
+        """Return once there has been no standing round with a peer for `patience` seconds."""
         loop = asyncio.get_running_loop()
-        missed = loop.time()
-        while loop.time() < missed + patience:
+        last = loop.time()
+        while loop.time() < last + patience:
             standing = self._registry.standing()
             if any((one.peer.lab, one.header.collection) == (lab, collection) for one in standing):
-                missed = loop.time()
+                last = loop.time()
             await asyncio.sleep(_FIRST_WAIT)
