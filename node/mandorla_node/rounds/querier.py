@@ -227,7 +227,7 @@ class Querier:
         return querier.PageReceived(parts)
 
     def _wanted(self, _start: int, parts: tuple[TablePart, ...]) -> tuple[TablePart, ...]:
-        """Return the parts of a page that this half reads: all of them, so that too long a page is refused."""
+        """Return the parts of a page that this half reads: all, so that too long a page is refused."""
         return parts
 
     async def _page(self, start: int) -> tuple[TablePart, ...]:
