@@ -98,8 +98,8 @@ def measure(store: Store, count: int) -> None:
     draw = random.Random(1)
     known = [next(rows(n, n + 1))[0].indicator for n in (draw.randrange(count) for _ in range(LOOK_UPS))]
     unknown = [next(rows(n, n + 1))[0].indicator for n in range(count, count + LOOK_UPS)]
-    latency("whereabouts of one that is known", lambda n: indicators.whereabouts([known[n]]))
-    latency("whereabouts of one that is not", lambda n: indicators.whereabouts([unknown[n]]))
+    latency("memberships of one that is known", lambda n: indicators.memberships([known[n]]))
+    latency("memberships of one that is not", lambda n: indicators.memberships([unknown[n]]))
     latency("flag one", lambda n: indicators.add(flagged, [LabelledIndicator(unknown[n], Label())], None))
 
     held = holding.create(Epoch(ME, PEER, "infrastructure", 1), bytes(32), bytes(32), 1 << 30, 3600)
@@ -108,7 +108,7 @@ def measure(store: Store, count: int) -> None:
         last = None
         while (last := holding.additions(held, until, last, BATCH)) is not None:
             pass
-    holding.cover(held, until)
+    holding.record_coverage(held, until)
     held = holding.get(held.epoch)
     indicators.add(flagged, next(rows(count + LOOK_UPS, count + LOOK_UPS + 10)), None)
     state = holding.flag_state()
@@ -125,7 +125,9 @@ def measure(store: Store, count: int) -> None:
             after = ids[-1]
     seen = asking.last_observed()
     indicators.add(observed, next(rows(count + 1000, count + 1010)), None)
-    latency("arrivals since a change of ten", lambda _: asking.arrivals(asked, seen, asking.last_observed()))
+    latency(
+        "arrivals since a change of ten", lambda _: asking.newly_observed(asked, seen, asking.last_observed())
+    )
 
 
 def prepare(store: Store, count: int) -> None:

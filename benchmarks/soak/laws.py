@@ -157,7 +157,7 @@ def recorded(lab: Lab) -> Iterator[str]:
         if left := len(epochs.keys() - ended):
             yield f"{left} rounds have no end"
         for peer in store.peers.all():
-            for collection, number, spent, budget, _ in store.holder.living(peer.lab):
+            for collection, number, spent, budget, _ in store.holder.living_epochs(peer.lab):
                 if spent != charged.pop((peer.lab, collection, number), 0):
                     yield f"{peer.name} was charged otherwise in {collection} than its budget says"
                 if spent > budget:

@@ -189,8 +189,8 @@ def record_matches(home: Home, peer: Home, values: Iterable[str], label: Label |
     store = home.open_store()
     try:
         store.indicators.add(IndicatorSet.OBSERVED, [LabelledIndicator(one, Label()) for one in wanted], None)
-        places = store.indicators.whereabouts(wanted)
-        found = [(places[one].number, label or Label()) for one in wanted]
+        places = store.indicators.memberships(wanted)
+        found = [(places[one].indicator_id, label or Label()) for one in wanted]
         round_id = RoundId(os.urandom(ROUND_ID_SIZE))
         store.matches.record(peer.card.identity, RoundKind.WATCH, "infrastructure", round_id, found)
     finally:

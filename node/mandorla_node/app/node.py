@@ -20,7 +20,7 @@ from ..crypto.workers import Workers
 from ..home.folder import Home
 from ..home.liveness import node_answers
 from ..home.own_cards import OwnCard
-from ..monitoring.health import Health, HealthService, Pulse
+from ..monitoring.health import HealthMonitor, HealthService, HealthState
 from ..monitoring.view import NodeView
 from ..notices.notifier import Notifier
 from ..operator.checks import Checker
@@ -89,8 +89,8 @@ async def running(
         store = home.open_store(clock, alone=True)
         stack.callback(store.close)
         metrics = Metrics(clock)
-        pulse = Pulse(store, metrics)
-        store.observe_writes(pulse)
+        health = HealthMonitor(store, metrics)
+        store.observe_writes(health)
         workers = Workers(settings.engine, settings.workers)
         stack.callback(workers.close)
         store.rounds.interrupt_open()
@@ -103,7 +103,7 @@ async def running(
         _run_until_left(stack, renewal.run())
         policies = Policies(settings.rounds, settings.peers, store)
         tables = TableBuilder(home.card.identity, store, workers, policies)
-        stack.push_async_callback(tables.settled)
+        stack.push_async_callback(tables.wait_until_idle)
         if ahead and (every := settings.rounds.prepare_every):
             _run_beside(stack, TablePreparer(store, tables, every, metrics).run())
         witness = Witness(home, store, clock)
@@ -128,7 +128,7 @@ async def running(
         with_peers = (policies, witness, renewal, clients)
         initiator, responder = Initiator(*rounds, *with_peers), Responder(*rounds, *with_peers, limits)
         view = NodeView(
-            home, store, registry, comparisons, renewal, metrics, pulse, workers.engine.name, clock()
+            home, store, registry, comparisons, renewal, metrics, health, workers.engine.name, clock()
         )
         await stack.enter_async_context(view)
         checker = Checker(store, registry, comparisons, changes, settings.action, clock)
@@ -145,17 +145,17 @@ async def running(
             stack,
             home,
             peer_server(home, store, cards, limits, metrics, exchange),
-            operator_server(home, operator, HealthService(pulse)),
+            operator_server(home, operator, HealthService(health)),
         )
         # Called in the opposite order: the peers hear of the end before anything is gone.
         for end in (operator.leave, comparisons.settled, responder.stop, registry.end_all):
             stack.push_async_callback(end)
         if watch:
             _keep_watch(stack, registry, Watcher(context, registry, initiator, policies))
-        pulse.set(Health.SERVING)
-        _run_beside(stack, pulse.watch_store())
+        health.set(HealthState.SERVING)
+        _run_beside(stack, health.watch_store())
         stack.push_async_callback(registry.stop_opening)
-        stack.callback(pulse.set, Health.STOPPING)
+        stack.callback(health.set, HealthState.STOPPING)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=workers.engine.name)
         yield RunningNode(changes, metrics, WatchProgress(store, registry, changes))
         _LOG.info("stopping", lab=home.card.name)

@@ -25,7 +25,7 @@ from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated, LogEntry
 
 from ..core.clock import Clock, system_clock
 from ..home.folder import Home
-from ..store import Store, Witnessed
+from ..store import CosignedCheckpoint, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _records(home: Home, store: Store, stamp: Callable[[bytes], bytes] | None) -
     for card in (home.card, *(peer.card for peer in store.peers.all())):
         yield CardRecord(card.to_json())
     size, root = store.log.head()
-    checkpoints = groupby(store.log.witnessed(size), key=lambda one: (one.size, one.root))
+    checkpoints = groupby(store.log.cosigned_checkpoints(size), key=lambda one: (one.size, one.root))
     following = next(checkpoints, None)
     for count, (_, encoded) in enumerate(store.log.entries(size), start=1):
         entry = decode_entry(encoded)
@@ -107,6 +107,6 @@ def _elements(store: Store, entry: LogEntry) -> Iterator[ElementsRecord]:
             yield ElementsRecord(entry.round_id, entry.index, *kept)
 
 
-def _checkpoint(home: Home, size: int, root: bytes, witnessed: list[Witnessed]) -> CheckpointRecord:
+def _checkpoint(home: Home, size: int, root: bytes, witnessed: list[CosignedCheckpoint]) -> CheckpointRecord:
     note = sign_checkpoint(home.identity, Checkpoint(home.card.log_origin, size, root))
     return CheckpointRecord(note, tuple((one.cosigner, one.cosignature) for one in witnessed))

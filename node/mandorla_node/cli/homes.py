@@ -151,7 +151,7 @@ def renew(
         else renew_stopped(Home.open(home), endpoint, system_clock())
     )
     if changed:
-        with files.alone(home):
+        with files.locked_home(home):
             files.replace(config, changed.encode())
     if as_json:
         write_json(card_object(made) | {"issued": made.issued})

@@ -56,7 +56,7 @@ def destroy(path: Path) -> None:
 
 
 @contextmanager
-def alone(home: Path) -> Iterator[None]:
+def locked_home(home: Path) -> Iterator[None]:
     """Keep out other commands that change a home's keys and cards, and give what the disk refuses its code.
 
     Raises InputError(BAD_INPUT) if there is one, NodeError(BAD_HOME) for what the disk refuses.

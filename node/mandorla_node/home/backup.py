@@ -102,7 +102,7 @@ def back_up(home: HomeFolder, to: Path, clock: Clock = system_clock) -> BackupRe
         raise InputError(Code.BAD_FILE, "a backup inside the home would be lost with it")
     with _as_bad_file(to), tempfile.TemporaryDirectory(prefix=".mandorla-", dir=to.parent) as scratch:
         complete = Path(scratch) / "complete"
-        with files.alone(folder):
+        with files.locked_home(folder):
             paths, left_out = _files_of(folder)
             sources = {path: folder / path for path in paths}
             if in_home:
@@ -148,7 +148,7 @@ def restore(source: Path, home: Path, clock: Clock = system_clock) -> RestoreRep
             if located.read_card().identity.hex() != manifest.identity:
                 raise InputError(Code.BAD_FILE, f"{source} holds the card of another lab")
             with closing(located.open_store(clock, alone=True)) as store:
-                ended = store.restoration.begin_anew(located.read_card().identity)
+                ended = store.restoration.end_all_epochs(located.read_card().identity)
                 store.scrub()
             _sync(made)
             made.rename(home)

@@ -36,7 +36,7 @@ def rekey(home: Path, new: KeySource, cost: PassphraseCost | None = None) -> Non
     located = Home.locate(home)
     if node_answers(located.operator_socket):
         raise NodeError(Code.BAD_HOME, "a node serves this home; stop the node first")
-    with files.alone(home):
+    with files.locked_home(home):
         config = home / CONFIG
         edited = replace_values(config.read_bytes().decode(), "keys", new.to_settings())
         secrets, slot = sealed_secrets.read(home, located.key_source)

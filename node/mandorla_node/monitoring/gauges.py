@@ -20,11 +20,11 @@ _TABLE = ("peer", "collection")
 
 
 @dataclass(frozen=True, slots=True)
-class GaugeReading:
-    """What was read last: the store, and the rounds that are open by peer, kind, collection and step.
+class GaugeSnapshot:
+    """The last readings of the store and of the open rounds (peer, kind, collection, step).
 
-    Parts that were never read are None, and their metrics absent. Ages are seconds. `heard` says when the
-    node heard of peers since it was started: the store knows of agreements only.
+    A part that was never read is None, and its metrics are absent. Ages are seconds. `last_contact` is the
+    Unix time of each peer's last call since the node started; the store records only agreed rounds.
     """
 
     serving: bool = False
@@ -32,7 +32,7 @@ class GaugeReading:
     state: StoreState | None = None
     backlog: Backlog | None = None
     ages: tuple[tuple[str, float], ...] = ()
-    heard: Mapping[str, int] = field(default_factory=dict)
+    last_contact: Mapping[str, int] = field(default_factory=dict)
     open_rounds: tuple[tuple[str, str, str, str], ...] = ()
     comparing: int = 0
 
@@ -41,11 +41,11 @@ class Gauges(Collector):
     """Tells Prometheus what was read last."""
 
     def __init__(self) -> None:
-        self.reading = GaugeReading()
+        self.snapshot = GaugeSnapshot()
 
     def collect(self) -> Iterator[Metric]:
         """Yield a family for everything that was read."""
-        now = self.reading
+        now = self.snapshot
         yield _one(
             "mandorla_serving", "1 while the node serves and its store can be written", int(now.serving)
         )
@@ -70,17 +70,17 @@ class Gauges(Collector):
         yield _one(
             "mandorla_comparisons", "Comparisons with tables of peers that are under way", now.comparing
         )
-        yield from _of_state(now.state, now.heard) if now.state else ()
+        yield from _of_state(now.state, now.last_contact) if now.state else ()
         yield from _of_backlog(now.backlog) if now.backlog else ()
 
 
-def _of_state(state: StoreState, heard: Mapping[str, int]) -> Iterator[Metric]:
+def _of_state(state: StoreState, last_contact: Mapping[str, int]) -> Iterator[Metric]:
     peers = [(one.peer.name, one) for one in state.peers]
     yield _gauges(
         "mandorla_peer_last_contact_timestamp_seconds",
         "When a peer was heard of last; 0 for never",
         ("peer",),
-        [((name,), max(one.peer.last_contact, heard.get(name, 0))) for name, one in peers],
+        [((name,), max(one.peer.last_contact, last_contact.get(name, 0))) for name, one in peers],
     )
     yield _gauges(
         "mandorla_peer_caught",
@@ -133,7 +133,7 @@ def _of_state(state: StoreState, heard: Mapping[str, int]) -> Iterator[Metric]:
         ),
     ):
         yield _gauges(metric, said, _TABLE, zip((labels for labels, _ in held), values, strict=True))
-    asked = [((name, epoch.collection), epoch) for name, one in peers for epoch in one.asked]
+    asked = [((name, epoch.collection), epoch) for name, one in peers for epoch in one.peer_epochs]
     yield _gauges(
         "mandorla_peer_table_version",
         "Version of a peer's table that was read and verified",

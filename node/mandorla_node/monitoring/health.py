@@ -34,7 +34,7 @@ _UNKNOWN: Final = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 Context = grpc.aio.ServicerContext[Message, Message]
 
 
-class Health(Enum):
+class HealthState(Enum):
     """How the node is, in words."""
 
     STARTING = "starting"
@@ -43,7 +43,7 @@ class Health(Enum):
     STOPPING = "stopping"
 
 
-class Pulse:
+class HealthMonitor:
     """The node's health, and whoever waits for it to change. Made in the event loop that it runs in.
 
     It observes the store's writes: one that fails is a reason to look.
@@ -55,21 +55,21 @@ class Pulse:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._doubt = asyncio.Event()
-        self.health = Health.STARTING
+        self.state = HealthState.STARTING
 
     @property
     def serving(self) -> bool:
         """Whether the node does what it is there for."""
-        return self.health is Health.SERVING
+        return self.state is HealthState.SERVING
 
-    def set(self, health: Health) -> None:
+    def set(self, state: HealthState) -> None:
         """Change the health; a node that stops does nothing else any more."""
-        if health is self.health or self.health is Health.STOPPING:
+        if state is self.state or self.state is HealthState.STOPPING:
             return
-        if Health.STORE_UNWRITABLE in (health, self.health):
-            level = "error" if health is Health.STORE_UNWRITABLE else "info"
-            getattr(_LOG, level)("health changed", health=health.value)
-        self.health = health
+        if HealthState.STORE_UNWRITABLE in (state, self.state):
+            level = "error" if state is HealthState.STORE_UNWRITABLE else "info"
+            getattr(_LOG, level)("health changed", health=state.value)
+        self.state = state
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -98,10 +98,10 @@ class Pulse:
             try:
                 await asyncio.to_thread(self._store.require_writable)
             except MandorlaError:
-                self.set(Health.STORE_UNWRITABLE)
+                self.set(HealthState.STORE_UNWRITABLE)
                 await asyncio.sleep(RETRY_EVERY)
                 continue
-            self.set(Health.SERVING)
+            self.set(HealthState.SERVING)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PROBE_EVERY):
                     await self._doubt.wait()
@@ -110,8 +110,8 @@ class Pulse:
 class HealthService(health_pb2_grpc.HealthServicer):
     """grpc.health.v1 over a node's health. A watch ends when the node stops, so that it holds nothing up."""
 
-    def __init__(self, pulse: Pulse) -> None:
-        self._pulse = pulse
+    def __init__(self, health: HealthMonitor) -> None:
+        self._health = health
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
@@ -129,16 +129,16 @@ class HealthService(health_pb2_grpc.HealthServicer):
         said: bool | None = None
         while True:
             # Taken before the look, so that no change is missed between it and the wait.
-            change = self._pulse.change
+            change = self._health.change
             if not known and said is None:
                 said = False
                 yield health_pb2.HealthCheckResponse(status=_UNKNOWN)
-            elif known and said is not self._pulse.serving:
-                said = self._pulse.serving
+            elif known and said is not self._health.serving:
+                said = self._health.serving
                 yield self._response()
-            if self._pulse.health is Health.STOPPING:
+            if self._health.state is HealthState.STOPPING:
                 return
             await change.wait()
 
     def _response(self) -> health_pb2.HealthCheckResponse:
-        return health_pb2.HealthCheckResponse(status=_SERVING if self._pulse.serving else _NOT_SERVING)
+        return health_pb2.HealthCheckResponse(status=_SERVING if self._health.serving else _NOT_SERVING)

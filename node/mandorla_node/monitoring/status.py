@@ -95,7 +95,7 @@ def store_status(
                         version=asked.table_version,
                         entries=asked.table_entries,
                     )
-                    for asked in one.asked
+                    for asked in one.peer_epochs
                 ],
             )
             for one in state.peers

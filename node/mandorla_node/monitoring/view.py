@@ -25,9 +25,9 @@ from ..store import Store
 from ..telemetry.metrics import Metrics, kind_label, own_version
 from ..telemetry.process import read_usage
 from .cache import CachedValue
-from .gauges import GaugeReading, Gauges
-from .health import HealthService, Pulse
-from .http import ObserveServer
+from .gauges import Gauges, GaugeSnapshot
+from .health import HealthMonitor, HealthService
+from .http_server import MonitoringServer
 from .status import KIND_VALUES, recent_rounds, store_status
 
 _PAGE_AGE: Final = 1.0
@@ -49,7 +49,7 @@ class NodeView:
         comparisons: Comparisons,
         renewal: CardRenewal,
         metrics: Metrics,
-        pulse: Pulse,
+        health: HealthMonitor,
         engine: str,
         started: int,
     ) -> None:
@@ -59,7 +59,7 @@ class NodeView:
         self._comparisons = comparisons
         self._renewal = renewal
         self._metrics = metrics
-        self._pulse = pulse
+        self._health = health
         self._engine = engine
         self._started = started
         self._stack = AsyncExitStack()
@@ -81,17 +81,17 @@ class NodeView:
             stack.callback(lag.cancel)
             policy = self._home.settings.observe
             if policy.listen:
-                server = ObserveServer(policy, self._pulse, self.page)
+                server = MonitoringServer(policy, self._health, self.page)
                 await server.start()
                 stack.push_async_callback(server.stop)
             if policy.health:
-                health = grpc.aio.server(
+                health_server = grpc.aio.server(
                     maximum_concurrent_rpcs=_HEALTH_CALLS, options=[("grpc.so_reuseport", 0)]
                 )
-                health_pb2_grpc.add_HealthServicer_to_server(HealthService(self._pulse), health)
-                _listen(health, policy.health)
-                await health.start()
-                stack.push_async_callback(health.stop, None)
+                health_pb2_grpc.add_HealthServicer_to_server(HealthService(self._health), health_server)
+                _listen(health_server, policy.health)
+                await health_server.start()
+                stack.push_async_callback(health_server.stop, None)
             self._stack = stack.pop_all()
         return self
 
@@ -122,13 +122,13 @@ class NodeView:
             (one.peer.name, kind_label(one.header.kind), one.header.collection, one.progress()[0])
             for one in self._registry.open.values()
         ]
-        self._readings.reading = GaugeReading(
-            serving=self._pulse.serving,
+        self._readings.snapshot = GaugeSnapshot(
+            serving=self._health.serving,
             card_ends=certificates.expires_at(self._renewal.own.newest.card),
             state=state,
             backlog=backlog,
             ages=(("state", self._state.age), ("backlog", self._backlog.age)),
-            heard=dict(self._metrics.heard),
+            last_contact=dict(self._metrics.last_contact),
             open_rounds=tuple(rounds),
             comparing=self._comparisons.running,
         )
@@ -145,13 +145,13 @@ class NodeView:
         state = await asyncio.to_thread(overview.state)
         recent = await asyncio.to_thread(recent_rounds, self._store)
         status = store_status(self._renewal.own.newest.card, state, backlog, recent)
-        status.health, status.key_source = self._pulse.health.value, self._home.key_source.kind.value
+        status.health, status.key_source = self._health.state.value, self._home.key_source.kind.value
         status.engine, status.started, status.version = self._engine, self._started, own_version()
         status.comparing = self._comparisons.running
         if backlog is not None:
             status.counted_before = self._backlog.age if now else 0.0
         for shown, one in zip(status.peers, state.peers, strict=True):
-            shown.last_contact = max(shown.last_contact, self._metrics.heard.get(shown.name, 0))
+            shown.last_contact = max(shown.last_contact, self._metrics.last_contact.get(shown.name, 0))
             shown.card_pending = self._renewal.pending(one.peer)
         for active in self._registry.open.values():
             step, done, total = active.progress()

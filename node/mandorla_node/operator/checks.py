@@ -26,7 +26,7 @@ from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
 from ..rounds.comparisons import Comparisons
 from ..rounds.registry import RoundRegistry
-from ..store import IndicatorSet, LabelledIndicator, MatchRecord, Store, Whereabouts
+from ..store import IndicatorSet, LabelledIndicator, MatchRecord, Membership, Store
 
 _LOG = structlog.get_logger()
 
@@ -93,7 +93,7 @@ class Checker:
         seen, self._seen = self._seen, {}
         if seen:
             try:
-                await asyncio.to_thread(self._store.indicators.touch, seen)
+                await asyncio.to_thread(self._store.indicators.record_last_seen, seen)
             except MandorlaError as error:
                 _LOG.warning("not noted", code=error.code.name)
                 self._seen = seen | self._seen
@@ -123,14 +123,14 @@ class Checker:
 
     async def _look_up(self, missing: Sequence[Indicator]) -> dict[Indicator, Verdict]:
         evictions = self._evictions
-        places = await asyncio.to_thread(self._store.indicators.whereabouts, missing)
+        places = await asyncio.to_thread(self._store.indicators.memberships, missing)
         new = [one for one in missing if not places[one].observed and REGISTRY[one.type].needed == 1]
         if new:
             evictions = self._evictions
             await asyncio.to_thread(self._observe, new)
             self._changes.observed.notify()
             await self._asked_about({REGISTRY[one.type].collection for one in new})
-            places |= await asyncio.to_thread(self._store.indicators.whereabouts, new)
+            places |= await asyncio.to_thread(self._store.indicators.memberships, new)
         read = await asyncio.to_thread(self._read, places)
         now = self._clock()
         for known in read:
@@ -154,17 +154,17 @@ class Checker:
                 while any(one.querier.processed < until and not one.closer.ended.is_set() for one in waiting):
                     await kept_up.beyond(kept_up.count)
 
-    def _read(self, places: dict[Indicator, Whereabouts]) -> list[_Known]:
+    def _read(self, places: dict[Indicator, Membership]) -> list[_Known]:
         names = {peer.lab: peer.name for peer in self._store.peers.all()}
         read = []
         for indicator, place in places.items():
-            matches = tuple(self._store.matches.of(indicator)) if place.number else ()
-            holders = self._store.querier.compared_with(indicator) if place.number else []
+            matches = tuple(self._store.matches.of_indicator(indicator)) if place.indicator_id else ()
+            holders = self._store.querier.peers_compared_with(indicator) if place.indicator_id else []
             compared = tuple(sorted(names[lab] for lab in holders if lab in names))
             ends = [match.label.expires for match in matches] + [place.flagged_until]
             until = min((end for end in ends if end), default=0)
             # What was not observed may be at any time, without a word.
-            number = place.number if place.observed else 0
+            number = place.indicator_id if place.observed else 0
             act = self._is_actionable(indicator, place.flagged, matches)
             read.append(_Known(number, Verdict(indicator, place.flagged, matches, compared, act), until))
         return read

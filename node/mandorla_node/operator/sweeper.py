@@ -14,7 +14,7 @@ from mandorla_protocol.errors import MandorlaError
 from ..config.settings import Settings
 from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock
-from ..store import Forgotten, Store
+from ..store import RetentionStep, Store
 from .checks import Checker
 
 _LOG = structlog.get_logger()
@@ -79,7 +79,7 @@ class Sweeper:
     async def _scrub(self) -> None:
         await asyncio.to_thread(self._store.scrub)
 
-    async def _forget(self, step: Callable[[int, int], Forgotten], before: int) -> None:
+    async def _forget(self, step: Callable[[int, int], RetentionStep], before: int) -> None:
         """Forget in steps, and let whoever remembers what was forgotten know."""
         more = True
         while more:

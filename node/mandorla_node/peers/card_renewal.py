@@ -116,7 +116,7 @@ def renew_stopped(home: Home, endpoint: str, now: int) -> Card:
 
     Raises as `issue` does.
     """
-    with files.alone(home.path):
+    with files.locked_home(home.path):
         return issue(home, home.card, endpoint or home.card.endpoint, now).card
 
 
@@ -213,7 +213,9 @@ class CardRenewal:
                     if failure not in (Code.PEER_UNAVAILABLE, Code.NOT_PINNED):
                         break
                 else:
-                    await asyncio.to_thread(self._store.peers.acknowledged, peer.lab, newest.certificate_hash)
+                    await asyncio.to_thread(
+                        self._store.peers.record_receipt, peer.lab, newest.certificate_hash
+                    )
                     self.own.receipts[peer.lab] = newest.certificate_hash
                     _LOG.info("card taken by peer", peer=peer.name, issued=newest.issued)
                     return Told(peer.name)

@@ -24,7 +24,7 @@ from mandorla_protocol.merkle import EMPTY_ROOT, HASH_SIZE
 
 from ..core.clock import Clock
 from ..home.folder import Home
-from ..store import Peer, Store, Submitted, Witnessed
+from ..store import CosignedCheckpoint, Peer, Store, SubmittedCheckpoint
 from .client import PeerClient
 
 _ATTEMPTS: Final = 3
@@ -97,13 +97,13 @@ class Witness:
             if len(request.proof) > MAX_PROOF or any(len(part) != HASH_SIZE for part in request.proof):
                 raise EncodingError(Code.BAD_CHECKPOINT, "no consistency proof")
             note = by_log_alone(request.checkpoint, log)
-            submitted = Submitted(log, checkpoint, note, request.old_size, tuple(request.proof))
-            cosignature = await asyncio.to_thread(self._store.log.consider, submitted, self._sign)
-        latest = await asyncio.to_thread(self._store.log.latest_of, peer.lab)
+            submitted = SubmittedCheckpoint(log, checkpoint, note, request.old_size, tuple(request.proof))
+            cosignature = await asyncio.to_thread(self._store.log.cosign, submitted, self._sign)
+        latest = await asyncio.to_thread(self._store.log.latest_note_of, peer.lab)
         return exchange_pb2.AddCheckpointResponse(cosignature=cosignature, latest=latest)
 
     async def _require_all_heard(self, peer: Peer) -> None:
-        if waiting := await asyncio.to_thread(self._store.restoration.heard, peer.lab):
+        if waiting := await asyncio.to_thread(self._store.restoration.confirm_log, peer.lab):
             names = ", ".join(waiting)
             what = f"since the restore, {names} did not say what they saw of this log"
             raise TransportError(Code.PEER_UNAVAILABLE, what)
@@ -132,6 +132,6 @@ class Witness:
         except MandorlaError as error:
             raise TransportError(Code.BAD_CHECKPOINT, error.detail) from None
         cosigner = LogKey(peer.card.log_origin, peer.lab)
-        witnessed = Witnessed(checkpoint.size, checkpoint.root, cosigner, cosignature)
-        await asyncio.to_thread(self._store.log.cosigned, witnessed)
+        witnessed = CosignedCheckpoint(checkpoint.size, checkpoint.root, cosigner, cosignature)
+        await asyncio.to_thread(self._store.log.record_cosignature, witnessed)
         self._cosigned[peer.lab] = checkpoint

@@ -156,5 +156,5 @@ class Holder:
     def record_sightings(self, tags: Sequence[Tag]) -> None:
         """Record which flagged indicators the peer reports to have seen; called in a thread."""
         store = self._context.store
-        ids = store.holder.indicators_behind(self._epoch.held, tags)
+        ids = store.holder.indicators_of_tags(self._epoch.held, tags)
         store.matches.record_sightings(self._peer.lab, self._header.round_id, ids)

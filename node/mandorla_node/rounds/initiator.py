@@ -185,7 +185,7 @@ class Initiator:
             peer_signature = signatures.verify(peer.lab, encoded, response.signature)
             if active.closer.ended.is_set():
                 raise RoundError(Code.ROUND_ABORTED, "the node stops")
-            await asyncio.to_thread(context.store.peers.touch, peer.lab)
+            await asyncio.to_thread(context.store.peers.record_contact, peer.lab)
             await self._registry.agree(active, encoded, signature, peer_signature)
         except BaseException:
             self._registry.forget(active)

@@ -90,10 +90,10 @@ class Responder:
             raise RoundError(Code.PROFILE_MISMATCH)
         key = (peer.lab, collection.value)
         self._policies.require_open(peer, collection.value)
-        offer = self._context.tables.offer(await self._offers.ready(key))
+        offer = self._context.tables.offer(await self._offers.prepared_epoch(key))
         self._offered[key] = offer
         if self._context.clock() - peer.last_contact >= _CONTACT:
-            await asyncio.to_thread(self._context.store.peers.touch, peer.lab)
+            await asyncio.to_thread(self._context.store.peers.record_contact, peer.lab)
         return exchange_pb2.HelloResponse(encoded_offer=offer.encode())
 
     async def propose(self, peer: Peer, request: exchange_pb2.ProposeRequest) -> exchange_pb2.ProposeResponse:
@@ -129,7 +129,7 @@ class Responder:
         client = self._clients(peer.card, own)
         try:
             self._limits.take_round(peer.lab)
-            epoch = await context.tables.epoch(*key)
+            epoch = await context.tables.current_epoch(*key)
             if epoch.held.epoch != header.epoch(context.lab):
                 raise RoundError(Code.EPOCH_RETIRED)
             active = await self._factory.make(header, peer, epoch, client, no_progress)

@@ -26,8 +26,8 @@ from mandorla_protocol.table import TableEntry, TablePart, TableReader
 
 from ..core.token_bucket import TokenBucket
 from ..peers.client import PeerClient
-from ..store.live_matcher import Found, LiveMatcher
-from ..store.querier import Arrivals
+from ..store.live_matcher import LiveMatcher, MatchUpdate
+from ..store.querier import NewlyObserved
 from .context import RoundContext
 from .pace import NEGLIGIBLE_WAIT
 from .querier import Findings, Plan, Progress, Querier
@@ -93,8 +93,8 @@ class StandingQuerier(Querier):
         self._fresh = _Fresh(until=plan.change)
         # The indicators that are being asked about; and those that the asker found, until the state machine
         # has taken them in: other events may come between.
-        self._waiting: Arrivals | None = None
-        self._arrived: Arrivals | None = None
+        self._waiting: NewlyObserved | None = None
+        self._arrived: NewlyObserved | None = None
         self._taken = 0
         self._listener: asyncio.Task[querier.Event] | None = None
         self._asker: asyncio.Task[querier.Event] | None = None
@@ -127,7 +127,7 @@ class StandingQuerier(Querier):
         await asyncio.shield(driving)
         await self._queue.join()
         self._state, _ = querier.step(self._state, querier.Leaving())
-        await asyncio.to_thread(self._store.querier.leave, self._peer_epoch)
+        await asyncio.to_thread(self._store.querier.mark_finished, self._peer_epoch)
 
     def is_behind(self, until: int) -> bool:
         """Say whether an indicator that was observed up to a change is still to be compared.
@@ -212,7 +212,7 @@ class StandingQuerier(Querier):
             until = await asyncio.to_thread(self._store.querier.last_observed)
             if until > self._seen:
                 found = await asyncio.to_thread(
-                    self._store.querier.arrivals, self._peer_epoch, self._seen, until
+                    self._store.querier.newly_observed, self._peer_epoch, self._seen, until
                 )
                 if found.indicator_ids:
                     padded = size_class(len(found.indicator_ids), STANDING_SMALLEST)
@@ -288,19 +288,19 @@ class StandingQuerier(Querier):
 
     def _end_revoked(self, index: LiveMatcher) -> None:
         """End matches that `shared` rounds found and that the table has revoked since."""
-        if revoked := index.revoked(self._store.matches.indicators(self._holder.lab, RoundKind.SHARED)):
-            self._record(Found([], revoked))
+        if revoked := index.revoked(self._store.matches.indicator_ids(self._holder.lab, RoundKind.SHARED)):
+            self._record(MatchUpdate([], revoked))
 
     def _take_in(self, index: LiveMatcher, fresh: _Fresh) -> set[int]:
         """Record the matches of what is new; return the indicators about which something changed."""
         changed = set(fresh.indicator_ids)
         for leaf, parts in fresh.pages:
-            changed |= self._record(index.table_grew(leaf, parts))
+            changed |= self._record(index.add_entries(leaf, parts))
         if fresh.indicator_ids:
-            self._record(index.own_grew(fresh.indicator_ids))
+            self._record(index.add_own_indicators(fresh.indicator_ids))
         return changed
 
-    def _record(self, found: Found) -> set[int]:
+    def _record(self, found: MatchUpdate) -> set[int]:
         opened = [
             (number, label)
             for number, key, entry in found.added

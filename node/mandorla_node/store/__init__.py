@@ -13,10 +13,10 @@ from ..core.clock import Clock
 from ..crypto.vault import Vault
 from .database import Database, WriteObserver
 from .holder import Additions, FlagState, HeldEpoch, HolderStore
-from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Whereabouts
+from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Membership
 from .labels import LabelStore
 from .live_matcher import LiveMatcher
-from .log import Log, Submitted, Witnessed
+from .log import CosignedCheckpoint, Log, SubmittedCheckpoint
 from .matcher import Candidates, Matcher
 from .matches import Matches, MatchRecord
 from .notices import Notices
@@ -25,7 +25,7 @@ from .peer_epoch import PeerEpoch
 from .peers import Peer, Peers
 from .querier import QuerierStore
 from .restoration import Restoration
-from .retention import Forgotten, Retention
+from .retention import Retention, RetentionStep
 from .rounds import RoundRecord, Rounds, StoredChunk
 from .version_builder import OwnedPart
 
@@ -33,24 +33,24 @@ __all__ = [
     "Additions",
     "Backlog",
     "Candidates",
+    "CosignedCheckpoint",
     "FlagState",
-    "Forgotten",
     "HeldEpoch",
     "IndicatorSet",
     "IngestCounts",
     "LabelledIndicator",
     "MatchRecord",
+    "Membership",
     "OwnedPart",
     "Peer",
     "PeerEpoch",
+    "RetentionStep",
     "RoundRecord",
     "RoundState",
     "Store",
     "StoreState",
     "StoredChunk",
-    "Submitted",
-    "Whereabouts",
-    "Witnessed",
+    "SubmittedCheckpoint",
     "WriteObserver",
 ]
 

@@ -172,7 +172,7 @@ class HolderStore:
         """Return the epoch's seed."""
         return self._vault.open(held.sealed_seed)
 
-    def living(self, querier: LabId) -> list[tuple[str, int, int, int, int]]:
+    def living_epochs(self, querier: LabId) -> list[tuple[str, int, int, int, int]]:
         """Return collection, epoch, evaluations spent, budget and table version of epochs that still live."""
         with self._database.read() as connection:
             rows = connection.execute(
@@ -284,7 +284,7 @@ class HolderStore:
             ).all()
         return [row[0] for row in rows], tokens_of(row[1:] for row in rows)
 
-    def staging(self, held: HeldEpoch) -> VersionBuilder:
+    def build_version(self, held: HeldEpoch) -> VersionBuilder:
         """Begin the table's next version."""
         return VersionBuilder(self._database.folder, held.commitment.version + 1)
 
@@ -327,7 +327,7 @@ class HolderStore:
                 TableVersionPublished(held.epoch, version, frontier.size, frontier.root, self._clock()),
             )
 
-    def cover(self, held: HeldEpoch, until: FlagState) -> None:
+    def record_coverage(self, held: HeldEpoch, until: FlagState) -> None:
         """Note that the table shows a state of the flagged set as it is: what changed belongs to others."""
         if until.change != held.covered.change:
             with self._database.write() as connection:
@@ -354,7 +354,7 @@ class HolderStore:
         with self._database.read() as connection:
             return read_parts(connection, HELD_PAGES, held.id, start, limit)
 
-    def indicators_behind(self, held: HeldEpoch, tags: Sequence[Tag]) -> list[int]:
+    def indicators_of_tags(self, held: HeldEpoch, tags: Sequence[Tag]) -> list[int]:
         """Return the ids of the indicators behind tags, of those that live in the table; reads all of it."""
         wanted = np.sort(np.frombuffer(b"".join(tags), f"S{TAG_SIZE}"))
         found: set[int] = set()

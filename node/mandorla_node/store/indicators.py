@@ -48,10 +48,14 @@ class IngestCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Where an indicator is: its id, 0 for nowhere; and when its flag expires, 0 for never."""
+class Membership:
+    """The sets of this lab that hold an indicator.
 
-    number: int = 0
+    `indicator_id` is 0 for an indicator that the store does not know; `flagged_until` is 0 for a flag that
+    never expires.
+    """
+
+    indicator_id: int = 0
     observed: bool = False
     flagged: bool = False
     flagged_until: int = 0
@@ -62,10 +66,10 @@ IS_INDICATOR = and_(
     INDICATORS.c.type == bindparam("type"),
     INDICATORS.c.profile == bindparam("profile"),
 )
-"""The condition that a row is that of an indicator, with the parameters of `of_indicator`."""
+"""The condition that a row is that of an indicator, with the parameters of `indicator_parameters`."""
 
 
-def of_indicator(indicator: Indicator) -> dict[str, str | int]:
+def indicator_parameters(indicator: Indicator) -> dict[str, str | int]:
     """Return the parameters of `IS_INDICATOR`."""
     return {"value": indicator.value, "type": indicator.type, "profile": indicator.profile}
 
@@ -203,7 +207,7 @@ class Indicators:
         with self._database.read() as connection:
             return [one.value for one in Collection if connection.scalar(select(member), {"collection": one})]
 
-    def whereabouts(self, indicators: Iterable[Indicator]) -> dict[Indicator, Whereabouts]:
+    def memberships(self, indicators: Iterable[Indicator]) -> dict[Indicator, Membership]:
         """Say of each indicator whether this lab flagged it, with a label that holds, and observed it."""
         one = (
             select(INDICATORS.c.id, OBSERVED.c.indicator_id.label("observed"), FLAGGED.c.expires)
@@ -215,16 +219,16 @@ class Indicators:
         found = {}
         with self._database.read() as connection:
             for indicator in indicators:
-                row = connection.execute(one, of_indicator(indicator)).one_or_none()
+                row = connection.execute(one, indicator_parameters(indicator)).one_or_none()
                 if row is None:
-                    found[indicator] = Whereabouts()
+                    found[indicator] = Membership()
                 else:
                     flagged = row.expires is not None and not 0 < row.expires <= now
                     observed = row.observed is not None
-                    found[indicator] = Whereabouts(row.id, observed, flagged, row.expires if flagged else 0)
+                    found[indicator] = Membership(row.id, observed, flagged, row.expires if flagged else 0)
         return found
 
-    def touch(self, seen: Mapping[int, int]) -> None:
+    def record_last_seen(self, seen: Mapping[int, int]) -> None:
         """Record when observed indicators were seen last, by id."""
         with self._database.write() as connection:
             execute_given(connection, _TOUCH, _SEEN, sorted(seen.items()))

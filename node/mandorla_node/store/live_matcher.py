@@ -64,7 +64,7 @@ class PrefixIndex:
         ]
 
 
-class Found(NamedTuple):
+class MatchUpdate(NamedTuple):
     """What a table says of own indicators: observed ones that it adds, with key and entry, and those revoked.
 
     Revoked are flagged ones as well: what a `shared` round found is over too.
@@ -74,7 +74,7 @@ class Found(NamedTuple):
     revoked: list[int]
 
     def __repr__(self) -> str:
-        return f"Found(added={len(self.added)}, revoked={len(self.revoked)})"
+        return f"MatchUpdate(added={len(self.added)}, revoked={len(self.revoked)})"
 
 
 class LiveMatcher:
@@ -104,7 +104,7 @@ class LiveMatcher:
         """How many own tags and how many entries there are."""
         return len(self._own), len(self._table)
 
-    def table_grew(self, leaf: int, parts: Sequence[TablePart]) -> Found:
+    def add_entries(self, leaf: int, parts: Sequence[TablePart]) -> MatchUpdate:
         """Take in verified entries, from a leaf index on; say what they tell of own indicators."""
         with self._lock, self._database.read() as connection:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
@@ -124,7 +124,7 @@ class LiveMatcher:
             }
         return _found(told)
 
-    def own_grew(self, indicator_ids: Sequence[int]) -> Found:
+    def add_own_indicators(self, indicator_ids: Sequence[int]) -> MatchUpdate:
         """Take in indicators that have a tag now and are observed; say which of them the table holds."""
         with self._lock, self._database.read() as connection:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
@@ -152,9 +152,9 @@ class LiveMatcher:
         return LabelKey(self._said.masked(self._asked, np.array([number], np.int64), masked))
 
 
-def _found(newest: dict[int, tuple[LabelKey, TableEntry]]) -> Found:
+def _found(newest: dict[int, tuple[LabelKey, TableEntry]]) -> MatchUpdate:
     added = [(n, key, entry) for n, (key, entry) in newest.items() if entry.operation is Operation.ADD]
-    return Found(
+    return MatchUpdate(
         sorted(added, key=lambda one: one[0]),
         sorted(n for n, (_, entry) in newest.items() if entry.operation is Operation.REVOKE),
     )

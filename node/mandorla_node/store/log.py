@@ -30,7 +30,7 @@ _PAGE = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
+class SubmittedCheckpoint:
     """A checkpoint of a peer's log, the note that signs it, and the proof that it extends an older one."""
 
     log: LogKey
@@ -41,7 +41,7 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Witnessed:
+class CosignedCheckpoint:
     """A checkpoint of this lab's log that a peer cosigned."""
 
     size: int
@@ -106,7 +106,7 @@ class Log:
             for row in rows:
                 yield row.round_id, row.entry
 
-    def of_round(self, round_id: RoundId) -> list[LogEntry]:
+    def entries_of_round(self, round_id: RoundId) -> list[LogEntry]:
         """Return the entries of a round, oldest first."""
         with self._database.read() as connection:
             found = select(LOG.c.entry).where(LOG.c.round_id == round_id).order_by(LOG.c.position)
@@ -114,7 +114,7 @@ class Log:
 
     # What peers saw of this log.
 
-    def cosigned(self, witnessed: Witnessed) -> None:
+    def record_cosignature(self, witnessed: CosignedCheckpoint) -> None:
         """Keep a peer's cosignature, which was verified."""
         with self._database.write() as connection:
             known = select(COSIGNATURES.c.size).where(
@@ -137,7 +137,7 @@ class Log:
         with self._database.read() as connection:
             return connection.scalar(known) is not None
 
-    def witnessed(self, size: int) -> Iterator[Witnessed]:
+    def cosigned_checkpoints(self, size: int) -> Iterator[CosignedCheckpoint]:
         """Yield the cosignatures on checkpoints of at most a size, smallest first."""
         with self._database.read() as connection:
             rows = connection.execute(
@@ -147,16 +147,16 @@ class Log:
             ).all()
         for row in rows:
             cosigner = LogKey(row.origin, LabId(row.peer))
-            yield Witnessed(row.size, row.root, cosigner, row.cosignature)
+            yield CosignedCheckpoint(row.size, row.root, cosigner, row.cosignature)
 
     # What this lab saw of peers' logs.
 
-    def latest_of(self, peer: LabId) -> bytes:
+    def latest_note_of(self, peer: LabId) -> bytes:
         """Return the note of the largest checkpoint that was cosigned for a peer, if there is one."""
         with self._database.read() as connection:
             return connection.scalar(_latest(peer)) or b""
 
-    def consider(self, submitted: Submitted, cosign: Callable[[Checkpoint], bytes]) -> bytes:
+    def cosign(self, submitted: SubmittedCheckpoint, cosign: Callable[[Checkpoint], bytes]) -> bytes:
         """Cosign a peer's checkpoint if it extends what was seen; the decision is on disk before it is told.
 
         Returns nothing if the proof starts from another checkpoint than the latest.
@@ -205,7 +205,7 @@ class Log:
             row = connection.execute(select(CAUGHT).where(CAUGHT.c.peer == peer)).one_or_none()
         return None if row is None else FraudProof(LogKey(row.origin, peer), row.one, row.other)
 
-    def _catch(self, connection: Connection, submitted: Submitted) -> None:
+    def _catch(self, connection: Connection, submitted: SubmittedCheckpoint) -> None:
         peer = submitted.log.lab
         if connection.scalar(select(CAUGHT.c.peer).where(CAUGHT.c.peer == peer)) is not None:
             return

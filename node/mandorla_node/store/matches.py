@@ -39,7 +39,7 @@ from . import groups
 from .backends import upsert
 from .bulk import insert_rows
 from .database import Database
-from .indicators import IS_INDICATOR, IndicatorSet, of_indicator
+from .indicators import IS_INDICATOR, IndicatorSet, indicator_parameters
 from .labels import LabelStore
 from .match_events import holds, next_event
 from .peer_epoch import PeerEpoch
@@ -194,7 +194,7 @@ class Matches:
             _, new_groups = groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
         return matches, new + new_groups
 
-    def indicators(self, peer: LabId, kind: RoundKind) -> set[int]:
+    def indicator_ids(self, peer: LabId, kind: RoundKind) -> set[int]:
         """Return the ids of indicators that match with a peer in a kind of round, or count in groups."""
         alone, parts = (
             select(table.c.indicator_id).where(table.c.peer == peer, table.c.kind == int(kind))
@@ -249,9 +249,9 @@ class Matches:
                 rows += connection.execute(later)
         return [_record(row, self._said) for row in sorted(rows, key=attrgetter("event"))[:limit]]
 
-    def of(self, indicator: Indicator) -> list[MatchRecord]:
+    def of_indicator(self, indicator: Indicator) -> list[MatchRecord]:
         """Return the matches that hold of one indicator, or of groups that it matches as a part of."""
-        named = {**of_indicator(indicator), "now": self._clock()}
+        named = {**indicator_parameters(indicator), "now": self._clock()}
         with self._database.read() as connection:
             rows = [row for statement in _statements_of() for row in connection.execute(statement, named)]
         return sorted(

@@ -59,16 +59,16 @@ class PeerEpochState:
 
 @dataclass(frozen=True, slots=True)
 class PeerState:
-    """How things stand with a pinned peer.
+    """The store's counts for one pinned peer.
 
-    `held` has every living epoch, by collection and number; `asked` one a collection. `charged` counts what
-    the peer was ever charged, by collection; `matches` what holds, by kind of round; `cosigned` entries of
-    this lab's log.
+    `held` lists the live epochs, by collection and number; `peer_epochs` the newest one of each collection.
+    `charged` counts all evaluations that the peer was ever charged, by collection; `matches` the current
+    matches, by kind of round; `cosigned` the entries of this lab's log that the peer cosigned.
     """
 
     peer: Peer
     held: tuple[HeldState, ...]
-    asked: tuple[PeerEpochState, ...]
+    peer_epochs: tuple[PeerEpochState, ...]
     charged: Mapping[str, int]
     matches: Mapping[RoundKind, int]
     sightings: int
@@ -133,7 +133,7 @@ class Overview:
             PeerState(
                 peer=peer,
                 held=tuple(held[peer.lab]),
-                asked=tuple(asked[peer.lab]),
+                peer_epochs=tuple(asked[peer.lab]),
                 charged=charged[peer.lab],
                 matches=matches[peer.lab],
                 sightings=sightings.get(peer.lab, 0),

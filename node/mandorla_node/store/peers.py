@@ -157,7 +157,7 @@ class Peers:
             former = {"peer": card.identity, "card": pinned.to_json(), "until": until}
             connection.execute(insert(FORMER_CARDS).values(**former))
 
-    def acknowledged(self, lab: LabId, certificate_hash: bytes) -> None:
+    def record_receipt(self, lab: LabId, certificate_hash: bytes) -> None:
         """Record that a peer said that it pinned the card of this certificate of this lab."""
         with self._database.write() as connection:
             connection.execute(delete(CARD_RECEIPTS).where(CARD_RECEIPTS.c.peer == lab))
@@ -198,7 +198,7 @@ class Peers:
             raise InputError(Code.UNKNOWN_PEER)
         return self._peer(row)
 
-    def touch(self, lab: LabId) -> None:
+    def record_contact(self, lab: LabId) -> None:
         """Record that a peer was heard of now."""
         with self._database.write() as connection:
             connection.execute(update(PEERS).where(PEERS.c.lab == lab).values(last_contact=self._clock()))

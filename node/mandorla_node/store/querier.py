@@ -34,7 +34,7 @@ from mandorla_protocol.table import TableCommitment, TablePart, TableReader
 
 from .bulk import insert_rows
 from .database import Database
-from .indicators import IS_INDICATOR, IndicatorSet, of_indicator
+from .indicators import IS_INDICATOR, IndicatorSet, indicator_parameters
 from .labels import LabelStore
 from .peer_epoch import PeerEpoch
 from .schema import ASKED_EPOCHS, FLAGGED, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
@@ -44,7 +44,7 @@ _ROWS: Final = 16_384
 _OWN_TAG = ("epoch_id", "indicator_id", "tag", "label_key", "half")
 
 
-class Arrivals(NamedTuple):
+class NewlyObserved(NamedTuple):
     """Indicators that were observed lately: ids, and tokens, joined, of those without a tag; ids of the rest.
 
     Those with a tag were asked about before they were observed, because they are flagged.
@@ -56,7 +56,7 @@ class Arrivals(NamedTuple):
 
     def __repr__(self) -> str:
         # Tokens are as good as indicators to whoever can guess.
-        return f"Arrivals(indicators={len(self.indicator_ids)})"
+        return f"NewlyObserved(indicators={len(self.indicator_ids)})"
 
 
 # Made once: a gateway waits for it, and making it takes longer than running it.
@@ -177,7 +177,7 @@ class QuerierStore:
         with self._database.read() as connection:
             return int(connection.scalar(select(func.coalesce(func.max(OBSERVED.c.change), 0))) or 0)
 
-    def arrivals(self, asked: PeerEpoch, after: int, until: int) -> Arrivals:
+    def newly_observed(self, asked: PeerEpoch, after: int, until: int) -> NewlyObserved:
         """Return what was observed by the changes after one, up to another."""
         tagged = and_(
             OWN_TAGS.c.epoch_id == asked.id,
@@ -204,7 +204,7 @@ class QuerierStore:
             ).all()
         new = [row for row in rows if row.tag is None]
         tagged_ids = [row.indicator_id for row in rows if row.tag is not None]
-        return Arrivals([row[0] for row in new], tokens_of(row[1:4] for row in new), tagged_ids)
+        return NewlyObserved([row[0] for row in new], tokens_of(row[1:4] for row in new), tagged_ids)
 
     def store_tags(
         self, asked: PeerEpoch, indicator_ids: Sequence[int], tags: bytes, label_keys: bytes
@@ -258,15 +258,18 @@ class QuerierStore:
             )
         return replace(asked, verified=reader.committed, frontier=reader.frontier, halves=asked.halves + 1)
 
-    def leave(self, asked: PeerEpoch) -> None:
+    def mark_finished(self, asked: PeerEpoch) -> None:
         """Note that a standing round left nothing unfinished in an epoch."""
         with self._database.write() as connection:
             connection.execute(update(ASKED_EPOCHS).where(ASKED_EPOCHS.c.id == asked.id).values(begun=0))
 
-    def compared_with(self, indicator: Indicator) -> list[LabId]:
+    def peers_compared_with(self, indicator: Indicator) -> list[LabId]:
         """Return the peers against whose table an indicator was compared."""
         with self._database.read() as connection:
-            return [LabId(holder) for holder in connection.scalars(_COMPARED_WITH, of_indicator(indicator))]
+            return [
+                LabId(holder)
+                for holder in connection.scalars(_COMPARED_WITH, indicator_parameters(indicator))
+            ]
 
     def _members(self, asked: PeerEpoch, source: IndicatorSet) -> Select[int, str, int, str]:
         members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED

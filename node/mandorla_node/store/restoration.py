@@ -30,7 +30,7 @@ class Restoration:
         self._database = database
         self._clock = clock
 
-    def begin_anew(self, holder: LabId) -> int:
+    def end_all_epochs(self, holder: LabId) -> int:
         """End every key epoch, and let later ones have numbers beyond any that was in use; count the ended.
 
         Epochs last an hour or more, so their numbers stay behind the time in seconds, from which they go on;
@@ -54,7 +54,7 @@ class Restoration:
             connection.execute(insert(UNHEARD).from_select(["peer"], select(PEERS.c.lab)))
         return ended
 
-    def heard(self, peer: LabId) -> list[str]:
+    def confirm_log(self, peer: LabId) -> list[str]:
         """Note that a peer saw nothing of the log that the store lacks; name the peers still to be heard."""
         mine = UNHEARD.c.peer == peer
         names = select(PEERS.c.name).join(UNHEARD, UNHEARD.c.peer == PEERS.c.lab).order_by(PEERS.c.name)

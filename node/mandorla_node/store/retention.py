@@ -47,7 +47,7 @@ from .schema import (
 _KINDS = [int(kind) for kind in RoundKind]
 
 
-class Forgotten(NamedTuple):
+class RetentionStep(NamedTuple):
     """What one step forgot: ids of indicators, and whether there may be more."""
 
     indicator_ids: list[int]
@@ -61,7 +61,7 @@ class Retention:
         self._database = database
         self._clock = clock
 
-    def forget_observed(self, before: int, limit: int) -> Forgotten:
+    def forget_observed(self, before: int, limit: int) -> RetentionStep:
         """Forget at most `limit` indicators that were seen last before a time; their matches end.
 
         What this lab has flagged stays flagged, and what is left of a match keeps its indicator.
@@ -82,9 +82,9 @@ class Retention:
                 _end_matches(connection, ids, now)
                 _leave_groups(connection, ids, now)
                 _forget_unneeded(connection, ids)
-        return Forgotten(ids, len(ids) == limit)
+        return RetentionStep(ids, len(ids) == limit)
 
-    def forget_matches(self, before: int, limit: int) -> Forgotten:
+    def forget_matches(self, before: int, limit: int) -> RetentionStep:
         """Forget at most `limit` matches that ended before a time, and as many of groups."""
         with self._database.write() as connection:
             newest = max(
@@ -95,7 +95,7 @@ class Retention:
             grouped = _ended(connection, GROUP_MATCHES, GROUP_MATCHES.c.group_id, before, newest, limit)
             _forget_unneeded(connection, alone)
             _forget_groups(connection, grouped)
-        return Forgotten(alone, limit in (len(alone), len(grouped)))
+        return RetentionStep(alone, limit in (len(alone), len(grouped)))
 
 
 def _ended(

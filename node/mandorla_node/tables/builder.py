@@ -62,13 +62,13 @@ class TableBuilder:
         `smallest` is the least size class of a version that is added to one that there is.
         """
         async with self._locks[querier, collection]:
-            ready = await self.epoch(querier, collection)
+            ready = await self.current_epoch(querier, collection)
             if await self._add_version(ready, smallest):
                 held = await asyncio.to_thread(self._store.holder.get, ready.held.epoch)
                 ready = PreparedEpoch(held, ready.seed, ready.keys)
             return ready
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is being prepared; whoever waits for it was cancelled before."""
         for lock in list(self._locks.values()):
             async with lock:
@@ -88,7 +88,7 @@ class TableBuilder:
             table=held.commitment,
         )
 
-    async def epoch(self, querier: LabId, collection: str) -> PreparedEpoch:
+    async def current_epoch(self, querier: LabId, collection: str) -> PreparedEpoch:
         """Return the epoch in use, or begin one; its table is as it was left.
 
         An epoch whose budget is spent ends before its time, if it has lasted as long as policy asks: the
@@ -112,14 +112,14 @@ class TableBuilder:
         held, holding = ready.held, self._store.holder
         await _to_the_end(holding.discard_unpublished, held)
         until = await asyncio.to_thread(holding.flag_state)
-        with holding.staging(held) as version:
+        with holding.build_version(held) as version:
             await self._stage_additions(ready, until, version)
             await self._stage_revocations(ready, until, version)
             if version.count or not held.commitment.version:
                 least = smallest if held.commitment.version else BATCH_SMALLEST
                 await _to_the_end(self._publish, held, until, version, least)
                 return True
-        await _to_the_end(holding.cover, held, until)
+        await _to_the_end(holding.record_coverage, held, until)
         return False
 
     async def _stage_additions(self, ready: PreparedEpoch, until: FlagState, version: VersionBuilder) -> None:

@@ -43,7 +43,7 @@ class TableOffers:
         self._found: dict[Key, TableCommitment] = {}
         self._rests: dict[Key, _Rest] = {}
 
-    async def ready(self, key: Key) -> PreparedEpoch:
+    async def prepared_epoch(self, key: Key) -> PreparedEpoch:
         """Return an epoch whose table is up to date; raises RoundError(NOT_READY) if that takes long.
 
         To find that nothing is new means to walk over all that is flagged. A peer that asks without end would
@@ -75,7 +75,7 @@ class TableOffers:
             or (await asyncio.to_thread(self._store.holder.flag_state)).change != rest.change
         ):
             return None
-        ready = await self._tables.epoch(*key)
+        ready = await self._tables.current_epoch(*key)
         return ready if ready.held.commitment.version else None
 
     async def _prepare(self, key: Key) -> PreparedEpoch:

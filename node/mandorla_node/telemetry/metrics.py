@@ -53,7 +53,7 @@ class Metrics:
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
         # When each peer was heard of last, in Unix seconds: the store knows of agreements only.
-        self.heard: dict[str, int] = {}
+        self.last_contact: dict[str, int] = {}
         self.registry = registry = CollectorRegistry()
         registry.register(ProcessCollector())
         self._info = Info("mandorla_node", "The node: lab, version and engine", registry=registry)
@@ -182,7 +182,7 @@ class Metrics:
     def call_served(self, peer: str, method: str, code: str, seconds: float) -> None:
         """Count a call of a peer's."""
         if peer != UNKNOWN_PEER:
-            self.heard[peer] = self._clock()
+            self.last_contact[peer] = self._clock()
         self.calls += 1
         self.refused += code != OK
         self._served.labels(peer, method, code).inc()
@@ -191,7 +191,7 @@ class Metrics:
     def call_made(self, peer: str, method: str, code: str, seconds: float) -> None:
         """Count a call to a peer."""
         if code == OK:
-            self.heard[peer] = self._clock()
+            self.last_contact[peer] = self._clock()
         self._made.labels(peer, method, code).inc()
         self._made_seconds.labels(peer, method).observe(seconds)
 

@@ -163,7 +163,7 @@ def test_epochs_of_peers_that_the_backup_does_not_know_of_begin_beyond_too(
     restore(folder / "a.backup", folder / "again", lambda: NOON)
     with closing(Home.open(folder / "again").open_store(lambda: NOON)) as store:
         assert store.holder.next_number(b.card.identity, "infrastructure") == NOON + 1
-        assert store.restoration.begin_anew(a.card.identity) == 0
+        assert store.restoration.end_all_epochs(a.card.identity) == 0
         assert store.holder.next_number(b.card.identity, "infrastructure") == NOON + 2**16 + 1, (
             "a clock that stands still brings no number twice"
         )
@@ -172,7 +172,7 @@ def test_epochs_of_peers_that_the_backup_does_not_know_of_begin_beyond_too(
 def test_numbers_of_epochs_that_are_used_up_are_a_typed_error(labs: list[Home]) -> None:
     with closing(labs[0].open_store(lambda: 2**32)) as store:
         with pytest.raises(NodeError) as caught:
-            store.restoration.begin_anew(labs[0].card.identity)
+            store.restoration.end_all_epochs(labs[0].card.identity)
         assert caught.value.code is Code.STORE_FAILED
 
 

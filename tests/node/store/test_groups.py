@@ -268,7 +268,7 @@ class TestMatch:
         lab.round("a", "b")
 
         def said(name: str) -> list[str]:
-            return [one.value for one in lab.store.matches.of(Indicator.parse(TYPE, value(name)))]
+            return [one.value for one in lab.store.matches.of_indicator(Indicator.parse(TYPE, value(name)))]
 
         assert {name: said(name) for name in "abcd"} == {"a": ["t1"], "b": ["t1"], "c": [], "d": []}
         lab.round("a", "d", peer=1)
@@ -308,7 +308,7 @@ def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
     event.listen(engine, "before_cursor_execute", note)
     lab.matches()
     list(lab.store.matches.all("birch", RoundKind.SHARED))
-    lab.store.matches.of(Indicator.parse(TYPE, value("a")))
+    lab.store.matches.of_indicator(Indicator.parse(TYPE, value("a")))
     lab.store.matches.tags_of(asked, lab.round_id)
     lab.store.matches.count(lab.peers[0])
     event.remove(engine, "before_cursor_execute", note)

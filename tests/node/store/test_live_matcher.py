@@ -125,10 +125,10 @@ def test_step_by_step_is_as_all_at_once(before: list[Step], after: list[Step]) -
                 number = lab.tag(*step)
                 reader = TableReader.resume(lab.asked.verified, lab.asked.frontier, lab.asked.verified)
                 lab.accept(reader)
-                new = index.own_grew([number] if number in lab.observed else [])
+                new = index.add_own_indicators([number] if number in lab.observed else [])
             else:
                 leaf, entries = lab.grow(step)
-                new = index.table_grew(leaf, parts_of(entries))
+                new = index.add_entries(leaf, parts_of(entries))
             found |= {number: entry.sealed for number, _, entry in new.added}
             for number in new.revoked:
                 found.pop(number, None)

@@ -409,8 +409,8 @@ def _holds_what_was_there(old: Old) -> None:
             journal = connection.execute(text("SELECT count(*) FROM journal")) if not logged else None
             assert journal is None or journal.scalar_one() == 1
         assert [peer.name for peer in store.peers.all()] == ["lab-b", "lab-c"]
-        places = store.indicators.whereabouts([Indicator.parse("ipv4", value) for value in FLAGS])
-        assert [(one.number, one.flagged, one.observed) for one in places.values()] == [
+        places = store.indicators.memberships([Indicator.parse("ipv4", value) for value in FLAGS])
+        assert [(one.indicator_id, one.flagged, one.observed) for one in places.values()] == [
             (1, True, True),
             (2, True, False),
             (3, False, False),
@@ -422,10 +422,10 @@ def _holds_what_was_there(old: Old) -> None:
             assert read == old.entries
             assert held.frontier == old.frontier
             assert store.holder.seed(held) == SEED
-            assert store.holder.living(old.querier) == [("infrastructure", 1, 300, 1 << 20, 1)]
-            assert store.holder.indicators_behind(held, [one.tag for one in old.entries]) == [1, 2]
+            assert store.holder.living_epochs(old.querier) == [("infrastructure", 1, 300, 1 << 20, 1)]
+            assert store.holder.indicators_of_tags(held, [one.tag for one in old.entries]) == [1, 2]
         else:
-            assert store.holder.living(old.querier) == [], "no log knows its key"
+            assert store.holder.living_epochs(old.querier) == [], "no log knows its key"
             assert store.holder.next_number(old.querier, "infrastructure") == 2
         asked = store.querier.look_up(old.asked, OTHER_KEY)
         assert (asked.frontier, asked.verified.version) == (old.frontier, 1)
@@ -449,7 +449,7 @@ def _holds_what_was_there(old: Old) -> None:
         assert [entry for _, entry in store.log.entries(store.log.head()[0])] == old.log
         assert store.log.root_at(len(old.log)) == Frontier().extend(map(hash_leaf, old.log)).root
         assert known[old.holder].cosigned == (2 if logged else 0)
-        assert store.log.latest_of(old.holder) == (b"a note" if logged else b"")
+        assert store.log.latest_note_of(old.holder) == (b"a note" if logged else b"")
         assert (store.log.fraud_proof(CAUGHT) is not None) == logged
 
 
@@ -469,5 +469,5 @@ def _goes_on(old: Old, peer: Home) -> None:
 
     asyncio.run(journey())
     with closing(old.home.open_store()) as store:
-        ((_, number, spent, *_),) = store.holder.living(old.querier)
+        ((_, number, spent, *_),) = store.holder.living_epochs(old.querier)
     assert (number, spent) == ((1, 300 + 256) if old.revision >= "0003" else (2, 256))

@@ -33,7 +33,7 @@ def gap(home: Home) -> tuple[int, int, int]:
             added = store.holder.additions(held, until, None, 1000)
             revoked, _ = store.holder.revocations(held, until, 0, 1000)
             assert one.unpublished == (len(added.indicator_ids) if added else 0) + len(revoked)
-        for asked in store.overview.state().peers[0].asked:
+        for asked in store.overview.state().peers[0].peer_epochs:
             epoch = Epoch(peer.lab, home.card.identity, asked.collection, asked.number)
             known = store.querier.look_up(epoch, key_of(home, epoch))
             for source, count in one.uncompared.items():

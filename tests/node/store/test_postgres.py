@@ -114,8 +114,8 @@ def test_what_is_known_uses_up_no_numbers(folder: Path, databases: Databases) ->
         for _ in range(20):
             observe(store, 1, 2)
         observe(store, 3)
-        places = store.indicators.whereabouts([Indicator.parse("ipv4", one) for one in addresses([1, 2, 3])])
-    assert sorted(place.number for place in places.values()) == [1, 2, 3]
+        places = store.indicators.memberships([Indicator.parse("ipv4", one) for one in addresses([1, 2, 3])])
+    assert sorted(place.indicator_id for place in places.values()) == [1, 2, 3]
 
 
 def test_the_number_of_a_peers_epoch_may_be_the_largest(folder: Path, databases: Databases) -> None:

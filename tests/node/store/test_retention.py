@@ -15,7 +15,7 @@ from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.home.folder import Home
 from mandorla_node.ingest.ingestor import Ingestor, IngestRow
 from mandorla_node.operator import sweeper
-from mandorla_node.store import Forgotten, IndicatorSet, MatchRecord, Store
+from mandorla_node.store import IndicatorSet, MatchRecord, RetentionStep, Store
 from mandorla_node.store.schema import GROUPS, INDICATORS, MATCHES, OWN_TAGS, PARTIAL_MATCHES, ROUNDS
 from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import Epoch
@@ -97,13 +97,13 @@ class Lab:
     def later(self, days: float) -> None:
         self.clock.now += int(days * DAY)
 
-    def forget_observed(self, days: float, limit: int = 100) -> list[Forgotten]:
+    def forget_observed(self, days: float, limit: int = 100) -> list[RetentionStep]:
         return self._all(self.store.retention.forget_observed, days, limit)
 
-    def forget_matches(self, days: float, limit: int = 100) -> list[Forgotten]:
+    def forget_matches(self, days: float, limit: int = 100) -> list[RetentionStep]:
         return self._all(self.store.retention.forget_matches, days, limit)
 
-    def _all(self, step: object, days: float, limit: int) -> list[Forgotten]:
+    def _all(self, step: object, days: float, limit: int) -> list[RetentionStep]:
         steps = []
         while True:
             steps.append(step(int(self.clock.now - days * DAY), limit))  # type: ignore[operator]

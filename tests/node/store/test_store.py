@@ -18,13 +18,13 @@ from sqlalchemy.exc import DatabaseError
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.home.folder import Home
 from mandorla_node.store import (
+    CosignedCheckpoint,
     IndicatorSet,
     IngestCounts,
     LabelledIndicator,
     RoundState,
     Store,
     StoredChunk,
-    Witnessed,
 )
 from mandorla_node.store.schema import ASKED_EPOCHS, MATCHES, METADATA, OWN_TAGS, PEER_PAGES
 from mandorla_node.store.version_builder import owned
@@ -101,7 +101,7 @@ def test_the_log_cannot_be_changed(folder: Path, databases: Databases, store: St
     entry = KeyEpochEnded(EPOCH, 1)
     store.log.append(entry, ROUND)
     before = store.log.head()
-    store.log.cosigned(Witnessed(1, bytes(32), LogKey("example", PEER), bytes(72)))
+    store.log.record_cosignature(CosignedCheckpoint(1, bytes(32), LogKey("example", PEER), bytes(72)))
     database = databases.database(folder)
     for statement in (
         "UPDATE log SET entry = round_id",
@@ -116,7 +116,7 @@ def test_the_log_cannot_be_changed(folder: Path, databases: Databases, store: St
         ):
             connection.execute(text(statement))
     database.close()
-    assert store.log.of_round(ROUND) == [entry]
+    assert store.log.entries_of_round(ROUND) == [entry]
     assert store.log.head() == before
 
 
@@ -142,7 +142,7 @@ def test_a_chunk_is_charged_once_and_a_budget_never_passed(store: Store) -> None
         store.holder.charge(held, ROUND, 1, REQUESTS[1], 5)
     assert code(caught) is Code.BUDGET_EXCEEDED
     store.holder.charge(held, ROUND, 1, REQUESTS[1], 4)
-    assert store.holder.living(PEER) == [("infrastructure", 1, 10, 10, 0)]
+    assert store.holder.living_epochs(PEER) == [("infrastructure", 1, 10, 10, 0)]
 
 
 def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> None:
@@ -160,7 +160,7 @@ def test_nothing_is_charged_or_kept_in_a_round_that_has_ended(store: Store) -> N
     with pytest.raises(RoundError) as caught:
         store.holder.charge(held, ROUND, 1, REQUESTS[1], 1)
     assert code(caught) is Code.UNKNOWN_ROUND
-    assert store.holder.living(PEER) == [("infrastructure", 1, 6, 10, 0)]
+    assert store.holder.living_epochs(PEER) == [("infrastructure", 1, 6, 10, 0)]
 
 
 @pytest.mark.spec("5.2-3")
@@ -169,11 +169,11 @@ def test_no_answer_is_kept_once_its_key_epoch_has_ended(store: Store) -> None:
     _open_round(store)
     store.holder.charge(held, ROUND, 0, REQUESTS[0], 6)
     store.holder.create(replace(EPOCH, number=2), SEED, KEY, 10, 3600)
-    logged = store.log.of_round(ROUND)
+    logged = store.log.entries_of_round(ROUND)
     with pytest.raises(RoundError) as caught:
         store.rounds.store_answer(held.id, ROUND, 0, StoredChunk(REQUESTS[0], b"evaluated", bytes(64)))
     assert code(caught) is Code.EPOCH_RETIRED
-    assert store.log.of_round(ROUND) == logged
+    assert store.log.entries_of_round(ROUND) == logged
 
 
 ROUND = RoundId(b"r" * 16)

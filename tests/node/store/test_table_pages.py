@@ -118,7 +118,7 @@ def test_any_range_of_a_table_is_read_as_it_was_published(
     for version, size in enumerate(sizes, 1):
         entries = [(os.urandom(16), os.urandom(SEALED_LABEL_SIZE)) for _ in range(size)]
         tags, labels = map(b"".join, zip(*entries, strict=True))
-        with store.holder.staging(held) as staged:
+        with store.holder.build_version(held) as staged:
             staged.keep(owned(version, b"\x01" * size, tags, labels, range(1, size + 1)))
             pages = list(staged.pages(4))
         frontier = held.frontier

@@ -47,16 +47,18 @@ def test_who_asks_without_end_has_the_table_looked_through_now_and_then(
         offers = TableOffers(tables, store, lambda: now)
         flag(1)
         for _ in range(50):
-            first = await offers.ready(KEY)
+            first = await offers.prepared_epoch(KEY)
         assert first.held.commitment.version == 1
         looked = prepared
         assert looked < 50
         flag(2)
-        assert (await offers.ready(KEY)).held.commitment.version == 2, "an ingest is looked at at once"
-        await offers.ready(KEY)
+        assert (await offers.prepared_epoch(KEY)).held.commitment.version == 2, (
+            "an ingest is looked at at once"
+        )
+        await offers.prepared_epoch(KEY)
         looked = prepared
         now += 3600
-        await offers.ready(KEY)
+        await offers.prepared_epoch(KEY)
         assert prepared == looked + 1, "the rest has an end"
 
     try:

@@ -72,7 +72,7 @@ class Lab:
         held = self.prepare().held
         newest = {entry.tag: entry for entry in self.entries(held)}
         tags = [entry.tag for entry in newest.values() if entry.operation is Operation.ADD]
-        return set(self.store.holder.indicators_behind(held, tags))
+        return set(self.store.holder.indicators_of_tags(held, tags))
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_what_is_flagged_while_a_version_is_made_comes_in_the_next(
     assert held.commitment.version == 2
     # Not with a label of later, though it was flagged before.
     assert {
-        entry.version for entry in lab.entries(held) if lab.store.holder.indicators_behind(held, [entry.tag])
+        entry.version for entry in lab.entries(held) if lab.store.holder.indicators_of_tags(held, [entry.tag])
     } == {2}
 
 

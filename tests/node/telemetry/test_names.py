@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import Metric
 
 from mandorla_node.ingest.ingestor import IngestReport
-from mandorla_node.monitoring.gauges import GaugeReading, Gauges
+from mandorla_node.monitoring.gauges import Gauges, GaugeSnapshot
 from mandorla_node.store import Backlog, IndicatorSet, Peer, StoreState
 from mandorla_node.store.overview import Gap, HeldState, PeerEpochState, PeerState
 from mandorla_node.telemetry.metrics import Metrics
@@ -65,7 +65,7 @@ def filled() -> Metrics:
     peer = PeerState(
         peer=Peer(card, 1, 1),
         held=(HeldState(1, "prompts", 1, 1, 1, 1, 1, 1),),
-        asked=(PeerEpochState(1, "prompts", 1, 1, 1),),
+        peer_epochs=(PeerEpochState(1, "prompts", 1, 1, 1),),
         charged={"prompts": 1},
         matches=dict.fromkeys(RoundKind, 1),
         sightings=1,
@@ -73,7 +73,7 @@ def filled() -> Metrics:
     )
     readings = Gauges()
     metrics.registry.register(readings)
-    readings.reading = GaugeReading(
+    readings.snapshot = GaugeSnapshot(
         serving=True,
         state=StoreState((peer,), 1, 1),
         backlog=Backlog(

@@ -19,7 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from mandorla_protocol.errors import Code, NodeError
 
 from ..config.lab_settings import ObserveSettings, host_and_port
-from .health import Pulse
+from .health import HealthMonitor
 
 _CONNECTIONS: Final = 16
 _PATIENCE: Final = 10.0
@@ -34,12 +34,14 @@ class _Answer:
     kind: str = _TEXT
 
 
-class ObserveServer:
+class MonitoringServer:
     """Answers GET of /metrics, /healthz (the node runs) and /readyz (it serves; its store can be written)."""
 
-    def __init__(self, policy: ObserveSettings, pulse: Pulse, page: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(
+        self, policy: ObserveSettings, health: HealthMonitor, page: Callable[[], Awaitable[bytes]]
+    ) -> None:
         self._policy = policy
-        self._pulse = pulse
+        self._health = health
         self._page = page
         # Oldest first.
         self._open: dict[asyncio.Task[None], None] = {}
@@ -112,8 +114,8 @@ class ObserveServer:
             case "/healthz":
                 return _Answer(HTTPStatus.OK, b"ok\n")
             case "/readyz":
-                ready = HTTPStatus.OK if self._pulse.serving else HTTPStatus.SERVICE_UNAVAILABLE
-                return _Answer(ready, f"{self._pulse.health.value}\n".encode())
+                ready = HTTPStatus.OK if self._health.serving else HTTPStatus.SERVICE_UNAVAILABLE
+                return _Answer(ready, f"{self._health.state.value}\n".encode())
             case _:
                 return _Answer(HTTPStatus.NOT_FOUND, b"/metrics, /healthz or /readyz.\n")
 
