@@ -19,7 +19,7 @@ from mandorla_protocol.errors import Code, InputError
 
 from ..client import Client, node_answers
 from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
-from ..formats.compression import peek, unpacked
+from ..formats.compression import decompressed, peek
 from ..formats.lines import Source
 from ..home.folder import Home, HomeFolder
 from ..ingest.ingestor import Ingestor
@@ -44,7 +44,7 @@ def opened(name: str) -> Iterator[BinaryIO]:
 
 def sniffed(source: Source) -> tuple[Format, Source]:
     """Tell plain lines from JSON Lines by the first byte, and return the whole source with it."""
-    first, whole = peek(unpacked(source), 1)
+    first, whole = peek(decompressed(source), 1)
     return Format.JSONL if first == b"{" else Format.PLAIN, whole
 
 

@@ -19,7 +19,7 @@ from .help import manual
 from .options import HomeOption, RoundKindOption
 
 if TYPE_CHECKING:
-    from ..formats.exports import Author
+    from ..formats.export_author import Author
     from ..formats.matches import FoundMatch
     from ..home.folder import HomeFolder
 
@@ -95,23 +95,23 @@ def matches(
 
 def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: HomeFolder) -> None:
     """Write matches to standard output, and how many could not be to standard error."""
-    from ..formats import matches, misp_writer, parquet, parquet_writer, stix_writer
+    from ..formats import csv_writer, json_writer, misp_writer, parquet_reader, parquet_writer, stix_writer
     from ..terminal import console, plural
 
     left_out = 0
     match written_as:
         case MatchFormat.JSON:
-            matches.write_json(found, sys.stdout)
+            json_writer.write_json(found, sys.stdout)
         case MatchFormat.CSV:
-            matches.write_csv(found, sys.stdout)
+            csv_writer.write_csv(found, sys.stdout)
         case MatchFormat.JSONL:
-            matches.write_json_lines(found, sys.stdout)
+            json_writer.write_json_lines(found, sys.stdout)
         case MatchFormat.STIX:
             left_out = stix_writer.write_stix(found, sys.stdout, _author(home))
         case MatchFormat.MISP:
             left_out = misp_writer.write_misp(found, sys.stdout, _author(home))
         case _:
-            parquet.require_pyarrow()
+            parquet_reader.require_pyarrow()
             if sys.stdout.isatty():
                 raise InputError(Code.BAD_INPUT, "Parquet is not for a terminal: send it to a file")
             parquet_writer.write_parquet(found, sys.stdout.buffer)
@@ -124,7 +124,7 @@ def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: HomeFold
 
 def _author(home: HomeFolder) -> Author:
     from ..core.clock import system_clock
-    from ..formats.exports import Author
+    from ..formats.export_author import Author
     from ..home.folder import Home
 
     if not isinstance(home, Home):

@@ -41,7 +41,7 @@ def peek(source: Source, size: int) -> tuple[bytes, Prefixed]:
     return prefix, Prefixed(prefix, source)
 
 
-def unpacked(source: Source) -> Source:
+def decompressed(source: Source) -> Source:
     """Return the content of a source: decompressed if it is gzip, which no text can be taken for."""
     prefix, whole = peek(source, len(_MAGIC))
     return _Gunzip(whole) if prefix == _MAGIC else whole

@@ -1,16 +1,12 @@
-"""Matches as files: JSON for programs, and rows that `ingest` reads back: CSV, JSON Lines, Parquet."""
+"""A match as an export shows it: as a JSON object, or as the columns of a row."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 from mandorla_protocol.labels import Label
 
-from .csv_rows import guarded
 from .rows import LABEL_FIELDS, MATCHED, name_of, rfc3339
 
 if TYPE_CHECKING:
@@ -97,31 +93,3 @@ def label_object(label: Label) -> dict[str, str | int | None]:
         "expires": rfc3339(label.expires) if label.expires else None,
         "tlp": name_of(label.tlp),
     }
-
-
-def write_json(matches: Iterable[FoundMatch], target: TextIO) -> None:
-    """Write a list of objects, one a line, without holding them all."""
-    separator = "["
-    for match in matches:
-        target.write(f"{separator}\n  {json.dumps(match.as_object(), ensure_ascii=False)}")
-        separator = ","
-    target.write("[]\n" if separator == "[" else "\n]\n")
-
-
-def write_json_lines(matches: Iterable[FoundMatch], target: TextIO) -> None:
-    """Write an object a line, with the columns of CSV."""
-    for match in matches:
-        target.write(json.dumps(match.as_row(), ensure_ascii=False) + "\n")
-
-
-def write_csv(matches: Iterable[FoundMatch], target: TextIO) -> None:
-    """Write RFC 4180 CSV with a header.
-
-    A field that a spreadsheet would take for a formula gets an apostrophe in front, which `ingest` takes off.
-    """
-    writer = csv.writer(target)
-    writer.writerow(COLUMNS)
-    for match in matches:
-        writer.writerow(
-            [guarded(cell) if isinstance(cell, str) else cell for cell in match.as_row().values()]
-        )

@@ -8,7 +8,7 @@ from typing import Final, TextIO
 
 from mandorla_protocol.labels import Tlp
 
-from .exports import Author
+from .export_author import Author
 from .json_stream import Json
 from .matches import FoundMatch
 from .misp_types import OTHER, TYPE_TAG, read_attribute, written_as

@@ -1,6 +1,6 @@
 """The process that turns a Parquet file on its standard input into JSON Lines on its standard output.
 
-It prints nothing else, and exits with a status of `parquet`: what pyarrow says may quote the file.
+It prints nothing else, and exits with a status of `parquet_reader`: what pyarrow says may quote the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .lines import MAX_LINE
-from .parquet import BAD_COLUMNS, NOT_PARQUET, TOO_MANY_ROWS
+from .parquet_reader import BAD_COLUMNS, NOT_PARQUET, TOO_MANY_ROWS
 from .rows import FIELDS, MATCHED
 
 _BATCH: Final = 4_096

@@ -13,12 +13,12 @@ from typing import Final, TextIO
 
 from mandorla_protocol.labels import Reason
 
-from .exports import Author
+from .export_author import Author
 from .json_stream import Json
 from .matches import FoundMatch
 from .rows import LAST_SECOND, name_of, rfc3339
-from .stix import LABEL_EXTENSION
 from .stix_patterns import PatternError, read_pattern, write_pattern
+from .stix_reader import LABEL_EXTENSION
 from .tlp import STIX_MARKINGS, marking_definition
 
 _MAKER: Final = "identity--2f1b7f4e-3c5a-4b0e-8f55-5a0c7d1e9b42"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mandorla_node.formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
-from mandorla_node.formats.compression import MAX_RATIO, unpacked
+from mandorla_node.formats.compression import MAX_RATIO, decompressed
 from mandorla_node.formats.json_stream import MAX_DEPTH, MAX_TEXT, End, Path, Piece, stream
 from mandorla_protocol.errors import Code, InputError
 from tests.node.formats.readers import named, read, rejected
@@ -200,7 +200,7 @@ class TestCompressed:
     @given(st.lists(st.binary(), max_size=4), st.integers(1, 70_000))
     def test_members_are_joined(self, members: list[bytes], size: int) -> None:
         packed = b"".join(map(gzip.compress, members))
-        source = unpacked(io.BytesIO(packed))
+        source = decompressed(io.BytesIO(packed))
         content = b""
         while chunk := source.read(size):
             assert len(chunk) <= size

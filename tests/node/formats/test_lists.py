@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandorla_node.formats import Format, IngestRow, RejectedRow, RowDefaults, format_of, read_rows
-from mandorla_node.formats.csv_rows import MAX_RECORD_LINES
+from mandorla_node.formats.csv_reader import MAX_RECORD_LINES
 from mandorla_node.formats.lines import MAX_LINE
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.labels import Label, Reason, Severity, Tlp

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pymisp import MISPEvent
 
-from mandorla_node.formats import Format, IngestRow, RowDefaults, misp
-from mandorla_node.formats.exports import Author
+from mandorla_node.formats import Format, IngestRow, RowDefaults, misp_reader
+from mandorla_node.formats.export_author import Author
 from mandorla_node.formats.matches import FoundMatch
 from mandorla_node.formats.misp_writer import write_misp
 from mandorla_protocol.errors import Code, InputError
@@ -144,7 +144,7 @@ class TestReading:
         assert caught.value.code is Code.BAD_FILE
 
     def test_an_event_has_a_largest_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(misp, "MAX_HELD", 3)
+        monkeypatch.setattr(misp_reader, "MAX_HELD", 3)
         with pytest.raises(InputError) as caught:
             read(event(*[attribute("domain", "a.example")] * 4), Format.MISP)
         assert caught.value.code is Code.BAD_FILE

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mandorla_node.formats import Format, IngestRow, RowDefaults, parquet, read_rows
+from mandorla_node.formats import Format, IngestRow, RowDefaults, parquet_reader, read_rows
 from mandorla_node.formats.parquet_child import StopError, columns_of
 from mandorla_node.formats.parquet_writer import write_parquet
 from mandorla_protocol.errors import Code, InputError
@@ -89,7 +89,7 @@ def test_a_text_that_is_not_utf8_costs_its_row() -> None:
 def test_columns_of_other_types_are_refused(columns: dict[str, object]) -> None:
     with pytest.raises(StopError) as caught:
         columns_of(pa.table(columns).schema)
-    assert caught.value.args == (parquet.BAD_COLUMNS,)
+    assert caught.value.args == (parquet_reader.BAD_COLUMNS,)
 
 
 def test_the_reader_says_which_columns_it_wants() -> None:
@@ -113,7 +113,7 @@ class TestHostileFiles:
         refused(bytes(content))
 
     def test_a_page_that_expands_without_end_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(parquet, "MEMORY", 768 << 20)
+        monkeypatch.setattr(parquet_reader, "MEMORY", 768 << 20)
         assert named(read(packed({"value": ["a.example"]}), Format.PARQUET, DOMAINS))
         content = packed({"value": ["x" * (256 << 20)]}, "zstd", plain=True)
         assert len(content) < 50_000
@@ -131,7 +131,7 @@ class TestHostileFiles:
         assert "rows" in refused(target.getvalue())
 
     def test_a_file_has_a_largest_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(parquet, "MAX_FILE", 100)
+        monkeypatch.setattr(parquet_reader, "MAX_FILE", 100)
         assert "larger" in refused(packed({"value": ["a.example"] * 1_000}))
 
     def test_a_reader_that_stops_leaves_no_child(self) -> None:
@@ -143,7 +143,7 @@ class TestHostileFiles:
 
 
 def test_without_pyarrow_it_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "find_spec", lambda name: None)
+    monkeypatch.setattr(parquet_reader, "find_spec", lambda name: None)
     with pytest.raises(InputError) as caught:
         read(b"", Format.PARQUET, DOMAINS)
     assert caught.value.code is Code.BAD_CONFIG

@@ -15,11 +15,13 @@ from pymisp import MISPEvent
 from stix2validator import ValidationOptions, validate_instance
 
 from mandorla_node.formats import Format, IngestRow, RowDefaults
-from mandorla_node.formats.exports import Author
-from mandorla_node.formats.matches import FoundMatch, write_csv, write_json_lines
+from mandorla_node.formats.csv_writer import write_csv
+from mandorla_node.formats.export_author import Author
+from mandorla_node.formats.json_writer import write_json_lines
+from mandorla_node.formats.matches import FoundMatch
 from mandorla_node.formats.misp_writer import write_misp
 from mandorla_node.formats.parquet_writer import write_parquet
-from mandorla_node.formats.stix import LABEL_EXTENSION
+from mandorla_node.formats.stix_reader import LABEL_EXTENSION
 from mandorla_node.formats.stix_writer import write_stix
 from mandorla_protocol.indicators import REGISTRY, Indicator
 from tests.node.formats.readers import Row, match, named, read, rejected

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from stix2validator import ValidationOptions, validate_instance
 
 from mandorla_node.formats import Format, IngestRow, RowDefaults
-from mandorla_node.formats.exports import Author
+from mandorla_node.formats.export_author import Author
 from mandorla_node.formats.matches import FoundMatch
-from mandorla_node.formats.stix import LABEL_EXTENSION
 from mandorla_node.formats.stix_patterns import PatternError, read_pattern, write_pattern
+from mandorla_node.formats.stix_reader import LABEL_EXTENSION
 from mandorla_node.formats.stix_writer import write_stix
 from mandorla_node.formats.tlp import STIX_MARKINGS
 from mandorla_protocol.errors import Code, InputError

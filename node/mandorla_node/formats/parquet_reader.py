@@ -18,7 +18,7 @@ from typing import IO, Final, cast
 
 from mandorla_protocol.errors import Code, InputError
 
-from . import json_lines
+from .json_lines_reader import read_json_lines
 from .lines import Source
 from .rows import IngestRow, RejectedRow, RowDefaults
 
@@ -42,7 +42,7 @@ _FAILURES: Final = {
 _CHUNK: Final = 1 << 20
 
 
-def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+def read_parquet(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read Parquet with the columns of `FIELDS`; others are ignored.
 
     Raises InputError: BAD_FILE if it is no Parquet, has no such columns or is too large to read;
@@ -57,7 +57,7 @@ def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | Rejected
             stderr=subprocess.DEVNULL,
         )
         try:
-            yield from json_lines.read(cast("Source", child.stdout), defaults)
+            yield from read_json_lines(cast("Source", child.stdout), defaults)
             status = child.wait()
         finally:
             child.kill()

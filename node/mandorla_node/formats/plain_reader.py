@@ -10,7 +10,7 @@ from .lines import Line, Source, read_lines
 from .rows import IngestRow, RejectedRow, RowDefaults
 
 
-def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+def read_plain(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read a plain list, whose values are all of the default type and group.
 
     Raises InputError(BAD_INPUT) if there is no default type.

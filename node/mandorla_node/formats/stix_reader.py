@@ -71,7 +71,7 @@ _REASONS: Final = {"anonymization": "proxy-infrastructure"}
 _NO_TYPE: Final = "It is of no type of the registry."
 
 
-def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+def read_stix(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read a bundle; an object that cannot be used is a `RejectedRow` under its number.
 
     Raises InputError(BAD_FILE) if it is no bundle.

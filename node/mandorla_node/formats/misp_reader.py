@@ -72,7 +72,7 @@ class _Event:
         return IngestRow(row.number, row.type, row.value, marked, fields.get("group") or defaults.group)
 
 
-def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+def read_misp(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read an event, or the answer to a search for events; each event's rows come at its end.
 
     Raises InputError(BAD_FILE) if there is none in it, or if one has more than `MAX_HELD` attributes.

@@ -16,7 +16,7 @@ class _RefusedError(ValueError):
     """A line is not an object of the kind that is read."""
 
 
-def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+def read_json_lines(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read JSON Lines; a line that cannot be used is a `RejectedRow`."""
     for line in read_lines(source):
         if not isinstance(line, Line):

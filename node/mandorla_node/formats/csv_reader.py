@@ -9,6 +9,7 @@ from typing import Final
 
 from mandorla_protocol.errors import Code, InputError
 
+from .formulas import unguard_formula
 from .lines import MAX_LINE, Line, Source, read_lines
 from .rows import FIELDS, IngestRow, RejectedRow, RowDefaults, make_row
 
@@ -19,14 +20,13 @@ _QUOTED: Final = r'"(?:[^"]|"")*+"'
 _FIELD: Final = rf'(?:{_QUOTED}|[^",]*+)'
 _RECORD: Final = re.compile(rf"{_FIELD}(?:,{_FIELD})*+")
 _UNCLOSED: Final = re.compile(rf'(?:{_FIELD},)*+"(?:[^"]|"")*+')
-_FORMULA: Final = re.compile(r"'*+[=+\-@\t\r\n]")
 _NEXT: Final = re.compile(rf"({_FIELD})(?:,|\Z)")
 
 Record = tuple[int, list[str]]
 """The number of a record's first line, and its fields."""
 
 
-def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+def read_csv(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read CSV; a record that cannot be used is a `RejectedRow` under the number of its first line.
 
     Raises InputError(BAD_FILE) unless it begins with a header that names `value`, and no known column twice.
@@ -43,18 +43,8 @@ def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | Rejected
                 reason = f"The record has {len(fields)} fields, the header {len(columns)}."
                 yield RejectedRow(line, Code.BAD_INPUT, reason)
             else:
-                texts = (unguarded(field) for field in fields)
+                texts = (unguard_formula(field) for field in fields)
                 yield make_row(line, dict(zip(columns, texts, strict=True)), defaults)
-
-
-def guarded(field: str) -> str:
-    """Return a field that no spreadsheet takes for a formula: with an apostrophe before what would be one."""
-    return f"'{field}" if _FORMULA.match(field) else field
-
-
-def unguarded(field: str) -> str:
-    """Return the field that `guarded` was given."""
-    return field[1:] if field.startswith("'") and _FORMULA.match(field) else field
 
 
 def _header(record: Record | RejectedRow) -> list[str]:

@@ -7,22 +7,23 @@ from typing import Final
 
 from mandorla_protocol.errors import Code, InputError
 
-from . import misp, stix
 from .compression import peek
 from .json_stream import Path, Piece, stream
 from .lines import Source
+from .misp_reader import read_misp
 from .rows import IngestRow, RejectedRow, RowDefaults
+from .stix_reader import read_stix
 
 _LOOKED_AT: Final = 1 << 16
 
 
-def read(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+def read_json(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read a STIX bundle or a MISP event.
 
     Raises InputError(BAD_FILE) if it is neither, as far as its first 64 KiB tell.
     """
     prefix, whole = peek(source, _LOOKED_AT)
-    reader = {"bundle": stix.read, "event": misp.read}.get(_kind(prefix))
+    reader = {"bundle": read_stix, "event": read_misp}.get(_kind(prefix))
     if reader is None:
         raise InputError(
             Code.BAD_FILE, "the file is neither a STIX bundle nor a MISP event; say the format with --format"
