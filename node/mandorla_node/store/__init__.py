@@ -12,7 +12,8 @@ from mandorla_protocol.session.closing import RoundState
 from ..core.clock import Clock
 from ..crypto.vault import Vault
 from .database import Database, WriteObserver
-from .holder import Additions, FlagState, HeldEpoch, HolderStore
+from .held_epoch import FlagState, HeldEpoch
+from .holder import HolderStore
 from .indicators import Indicators, IndicatorSet, IngestCounts, LabelledIndicator, Membership
 from .labels import LabelStore
 from .live_matcher import LiveMatcher
@@ -27,6 +28,7 @@ from .querier import QuerierStore
 from .restoration import Restoration
 from .retention import Retention, RetentionStep
 from .rounds import RoundRecord, Rounds, StoredChunk
+from .unpublished import Additions
 from .version_builder import OwnedPart
 
 __all__ = [

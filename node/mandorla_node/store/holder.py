@@ -1,95 +1,32 @@
-"""What this lab holds for its queriers: key epochs, their budgets, and their tag tables."""
+"""The key epochs that this lab holds for its queriers: their budgets, and their tag tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import (
-    Connection,
-    Row,
-    Select,
-    and_,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import and_, delete, exists, func, insert, select, update
 
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, NodeError, RoundError
 from mandorla_protocol.header import RoundId
-from mandorla_protocol.indicators import tokens_of
-from mandorla_protocol.labels import TAG_SIZE, Label, Reason, Severity, Tag, Tlp
-from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, KeyEpochEnded, TableVersionPublished
+from mandorla_protocol.labels import TAG_SIZE, Tag
+from mandorla_protocol.log.entries import ChunkCharged, KeyEpochBegun, TableVersionPublished
 from mandorla_protocol.merkle import Frontier
 from mandorla_protocol.session.closing import RoundState
 from mandorla_protocol.sizes import BATCH_SMALLEST
-from mandorla_protocol.table import Operation, TableCommitment, TablePart
+from mandorla_protocol.table import Operation, TablePart
 
 from ..core.clock import Clock
 from ..crypto.vault import Vault
+from . import unpublished
 from .database import Database
+from .held_epoch import FlagState, HeldEpoch, destroy_epochs
 from .log import append
-from .schema import CHUNKS, FLAGGED, HELD_EPOCHS, HELD_PAGES, INDICATORS, RESTORES, ROUNDS
+from .schema import CHUNKS, HELD_EPOCHS, HELD_PAGES, RESTORES, ROUNDS
 from .table_pages import entries_from_leaf, insert_owned, read_parts
+from .unpublished import Additions
 from .version_builder import OWNER_SIZE, OwnedPart, VersionBuilder
-
-_INDICATOR = (INDICATORS.c.type, INDICATORS.c.profile, INDICATORS.c.value)
-_LABEL = (
-    FLAGGED.c.reason,
-    FLAGGED.c.severity,
-    FLAGGED.c.confidence,
-    FLAGGED.c.first_seen,
-    FLAGGED.c.expires,
-    FLAGGED.c.tlp,
-)
-
-
-class FlagState(NamedTuple):
-    """A state of the flagged set: the number of its last change, and the time at which labels expired."""
-
-    change: int
-    time: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeldEpoch:
-    """A key epoch that this lab holds. `spent` and `budget` count evaluations."""
-
-    id: int
-    epoch: Epoch
-    sealed_seed: bytes
-    budget: int
-    spent: int
-    created_at: int
-    expires_at: int
-    commitment: TableCommitment
-    frontier: Frontier
-    covered: FlagState
-
-
-class Additions(NamedTuple):
-    """Flagged indicators that a table lacks or holds with an old label: ids, tokens, joined, and labels.
-
-    `change` is the number of the last one's. A tuple of columns, because a table is made of millions.
-    """
-
-    change: int
-    indicator_ids: list[int]
-    tokens: bytes
-    labels: list[Label]
-
-    def __repr__(self) -> str:
-        # Tokens are as good as indicators to whoever can guess.
-        return f"Additions(indicators={len(self.indicator_ids)})"
 
 
 class HolderStore:
@@ -114,7 +51,7 @@ class HolderStore:
                 .order_by(HELD_EPOCHS.c.number.desc())
                 .limit(1)
             ).one_or_none()
-        return None if row is None else _held_epoch(row, holder)
+        return None if row is None else HeldEpoch.from_row(row, holder)
 
     def get(self, epoch: Epoch) -> HeldEpoch:
         """Return an epoch; raises RoundError(EPOCH_RETIRED) if it is over or unknown."""
@@ -221,68 +158,26 @@ class HolderStore:
     # The tag table.
 
     def flag_state(self) -> FlagState:
-        """Return the state of the flagged set now: a version shows one, whatever is flagged meanwhile."""
+        """Return the current state of the flagged set, which the next version of a table shows."""
         with self._database.read() as connection:
-            change = connection.scalar(select(func.coalesce(func.max(FLAGGED.c.change), 0)))
-        return FlagState(int(change or 0), self._clock())
+            return unpublished.flag_state(connection, self._clock())
 
     def additions(
         self, held: HeldEpoch, until: FlagState, after: Additions | None, limit: int
     ) -> Additions | None:
-        """Return flagged indicators that the table lacks in a state, or holds with an old label, in order."""
-        last = (held.covered.change, 0) if after is None else (after.change, after.indicator_ids[-1])
-        beyond = FLAGGED.c.change > last[0] if after is None else FLAGGED.c.change >= last[0]
+        """Return the next page of entries that the table's next version adds; None after the last page."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(FLAGGED.c.change, FLAGGED.c.indicator_id, *_INDICATOR, *_LABEL)
-                .join_from(FLAGGED, INDICATORS)
-                .where(
-                    # The first of these is what an index can look up, and the second what is meant.
-                    beyond,
-                    tuple_(FLAGGED.c.change, FLAGGED.c.indicator_id) > last,
-                    FLAGGED.c.change <= until.change,
-                    INDICATORS.c.collection == held.epoch.collection,
-                    or_(FLAGGED.c.expires == 0, FLAGGED.c.expires > until.time),
-                )
-                .order_by(FLAGGED.c.change, FLAGGED.c.indicator_id)
-                .limit(limit)
-            ).all()
-        if not rows:
-            return None
-        tokens = tokens_of(row[2:5] for row in rows)
-        return Additions(rows[-1][0], [row[1] for row in rows], tokens, [_label(*row[5:]) for row in rows])
+            return unpublished.read_additions(connection, held, until, after, limit)
 
     def revocations(
         self, held: HeldEpoch, until: FlagState, after: int, limit: int
     ) -> tuple[list[int], bytes]:
-        """Return indicators that the table holds and whose flag has expired: by id, and tokens, joined.
+        """Return the next indicators, by id above `after`, that the table's next version revokes.
 
-        One that was flagged again since, with a label that has expired too, may have been revoked before.
+        They come as ids, and as joined tokens.
         """
-        covered = held.covered
-        was_there = or_(
-            and_(FLAGGED.c.change <= covered.change, FLAGGED.c.expires > covered.time),
-            and_(
-                FLAGGED.c.change > covered.change,
-                FLAGGED.c.change <= until.change,
-                FLAGGED.c.first_change <= covered.change,
-            ),
-        )
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(FLAGGED.c.indicator_id, *_INDICATOR)
-                .join_from(FLAGGED, INDICATORS)
-                .where(
-                    FLAGGED.c.expires > 0,
-                    FLAGGED.c.expires <= until.time,
-                    was_there,
-                    FLAGGED.c.indicator_id > after,
-                    INDICATORS.c.collection == held.epoch.collection,
-                )
-                .order_by(FLAGGED.c.indicator_id)
-                .limit(limit)
-            ).all()
-        return [row[0] for row in rows], tokens_of(row[1:] for row in rows)
+            return unpublished.read_revocations(connection, held, until, after, limit)
 
     def build_version(self, held: HeldEpoch) -> VersionBuilder:
         """Begin the table's next version."""
@@ -343,11 +238,12 @@ class HolderStore:
         with self._database.read() as connection:
             # Not what `held` says, which may be older than what was published.
             size = Frontier.decode(connection.execute(frontier).scalar_one()).size
-            unpublished = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)
-            if not connection.scalar(select(exists().where(unpublished))):
+            leftover = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)
+            # A write waits its turn and syncs the disk; most calls find nothing to delete.
+            if not connection.scalar(select(exists().where(leftover))):
                 return
         with self._database.write() as connection:
-            connection.execute(delete(HELD_PAGES).where(unpublished))
+            connection.execute(delete(HELD_PAGES).where(leftover))
 
     def entries(self, held: HeldEpoch, start: int, limit: int) -> tuple[TablePart, ...]:
         """Return at most `limit` of the table's entries from a leaf index on."""
@@ -379,37 +275,3 @@ class HolderStore:
         over = select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= now)
         with self._database.write() as connection:
             destroy_epochs(connection, holder, over, now)
-
-
-def destroy_epochs(connection: Connection, holder: LabId, over: Select[int], now: int) -> int:
-    """Destroy the seeds and tables of epochs, as a part of the caller's transaction; count the seeds."""
-    kept = and_(HELD_EPOCHS.c.id.in_(over), HELD_EPOCHS.c.sealed_seed.is_not(None))
-    rows = connection.execute(select(HELD_EPOCHS).where(kept).order_by(HELD_EPOCHS.c.id)).all()
-    for row in rows:
-        epoch = Epoch(holder, LabId(row.querier), row.collection, row.number)
-        append(connection, KeyEpochEnded(epoch, now))
-    connection.execute(update(HELD_EPOCHS).where(kept).values(sealed_seed=None))
-    connection.execute(delete(HELD_PAGES).where(HELD_PAGES.c.epoch_id.in_(over)))
-    return len(rows)
-
-
-def _held_epoch(row: Row[tuple[object, ...]], holder: LabId) -> HeldEpoch:
-    frontier = Frontier.decode(row.frontier)
-    return HeldEpoch(
-        id=row.id,
-        epoch=Epoch(holder, LabId(row.querier), row.collection, row.number),
-        sealed_seed=row.sealed_seed,
-        budget=row.budget,
-        spent=row.spent,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        commitment=TableCommitment(row.table_version, frontier.size, frontier.root),
-        frontier=frontier,
-        covered=FlagState(row.covered_change, row.covered_time),
-    )
-
-
-# A lab says the same of many indicators.
-@lru_cache(maxsize=4096)
-def _label(reason: int, severity: int, confidence: int, first_seen: int, expires: int, tlp: int) -> Label:
-    return Label(Reason(reason), Severity(severity), confidence, first_seen, expires, Tlp(tlp))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import RoundKind
@@ -15,6 +15,7 @@ from mandorla_protocol.merkle import Frontier
 
 from ..core.clock import Clock
 from .database import Database
+from .held_epoch import FlagState
 from .indicators import Indicators, IndicatorSet
 from .match_events import holds
 from .peers import Peer, Peers
@@ -30,6 +31,7 @@ from .schema import (
     OWN_TAGS,
     SIGHTINGS,
 )
+from .unpublished import count_unpublished, flag_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,31 +190,11 @@ class Overview:
         return states
 
     def _unpublished(self, connection: Connection, epoch_id: int, collection: str) -> int:
-        """Count the entries that the next version would add and revoke, as `HolderStore` reads them."""
-        covered = connection.execute(
-            select(HELD_EPOCHS.c.covered_change, HELD_EPOCHS.c.covered_time).where(
-                HELD_EPOCHS.c.id == epoch_id
-            )
-        ).one_or_none()
-        change, time = covered or (0, 0)
-        now = self._clock()
-        flags = FLAGGED.c
-        lacking = and_(flags.change > change, or_(flags.expires == 0, flags.expires > now))
-        held_before = or_(
-            and_(flags.change <= change, flags.expires > time),
-            and_(flags.change > change, flags.first_change <= change),
-        )
-        expired = and_(flags.expires > 0, flags.expires <= now, held_before)
-        return sum(
-            _count(
-                connection,
-                select(func.count())
-                .select_from(FLAGGED)
-                .join(INDICATORS, INDICATORS.c.id == flags.indicator_id)
-                .where(INDICATORS.c.collection == collection, one),
-            )
-            for one in (lacking, expired)
-        )
+        """Count the entries of the version that would follow the published table, without padding."""
+        columns = select(HELD_EPOCHS.c.covered_change, HELD_EPOCHS.c.covered_time)
+        row = connection.execute(columns.where(HELD_EPOCHS.c.id == epoch_id)).one_or_none()
+        covered = FlagState(*row) if row is not None else FlagState(0, 0)
+        return count_unpublished(connection, covered, flag_state(connection, self._clock()), collection)
 
 
 def _asked(connection: Connection) -> dict[LabId, list[PeerEpochState]]:

@@ -16,7 +16,7 @@ from mandorla_protocol.errors import Code, NodeError
 
 from ..core.clock import Clock
 from .database import Database
-from .holder import destroy_epochs
+from .held_epoch import destroy_epochs
 from .schema import HELD_EPOCHS, PEERS, RESTORES, UNHEARD
 
 _STEP: Final = 1 << 16

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -17,21 +21,37 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import select
 
 from mandorla_node.config.peer_settings import RoundSettings
+from mandorla_node.crypto import certificates
 from mandorla_node.crypto.vault import Vault, new_key
 from mandorla_node.crypto.workers import Workers
 from mandorla_node.peers.policy import Policies
 from mandorla_node.store import FlagState, HeldEpoch, IndicatorSet, LabelledIndicator
+from mandorla_node.store.schema import HELD_PAGES
 from mandorla_node.tables.builder import PreparedEpoch, TableBuilder
+from mandorla_protocol.card import Card, issue_card
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.merkle import Frontier
+from mandorla_protocol.signatures import lab_id
 from mandorla_protocol.table import Operation, TableEntry
 from tests.support.databases import BACKENDS, Databases, server
 
-ME, PEER = LabId(bytes(32)), LabId(b"p" * 32)
+
+def _issued_card() -> Card:
+    identity = Ed25519PrivateKey.generate()
+    lab = lab_id(identity)
+    _, certificate = certificates.issue_certificate(lab, datetime.now(UTC))
+    return issue_card(
+        identity, "lab-b", certificates.der_from_pem(certificate), "127.0.0.1:1", f"example/{lab.hex()}"
+    )
+
+
+CARD = _issued_card()
+ME, PEER = LabId(bytes(32)), CARD.identity
 BEGINNING = 1_800_000_000
 
 
@@ -40,7 +60,9 @@ class Lab:
 
     def __init__(self, folder: Path, databases: Databases) -> None:
         self.now = BEGINNING
+        self.folder, self.databases = folder, databases
         self.store = databases.open(folder, Vault(new_key()), lambda: self.now)
+        self.store.peers.add(CARD)
         self.pool = Workers("auto", 1)
         self.tables = TableBuilder(ME, self.store, self.pool, Policies(RoundSettings(), {}, self.store))
 
@@ -66,6 +88,20 @@ class Lab:
             frontier = part.append_to(frontier)
         assert frontier == held.frontier
         return [entry for part in parts for entry in part.entries()]
+
+    def unpublished(self) -> int:
+        """Return what status counts as unpublished in the collection."""
+        gaps = self.store.overview.backlog().gaps
+        return sum(gap.unpublished for gap in gaps if gap.collection == "infrastructure")
+
+    def content_of(self, held: HeldEpoch) -> int:
+        """Count the entries of the newest version that are no padding, by the owners that the store keeps."""
+        newest = HELD_PAGES.c.version == held.commitment.version
+        with closing(self.databases.database(self.folder)) as database, database.read() as connection:
+            columns = connection.scalars(
+                select(HELD_PAGES.c.owners).where(HELD_PAGES.c.epoch_id == held.id, newest)
+            )
+            return sum(int(np.count_nonzero(np.frombuffer(owners, ">u8"))) for owners in columns)
 
     def living(self) -> set[int]:
         """Prepare a version, and return whose tags live in the table."""
@@ -183,7 +219,12 @@ class Flagging(RuleBasedStateMachine):
     @precondition(lambda self: self.versions < 6)
     @rule()
     def prepare(self) -> None:
-        self.versions = self.lab.prepare().held.commitment.version
+        unpublished = self.lab.unpublished()
+        held = self.lab.prepare().held
+        is_new = held.commitment.version > self.versions
+        assert unpublished == (self.lab.content_of(held) if is_new else 0), "status counts the next version"
+        assert self.lab.unpublished() == 0
+        self.versions = held.commitment.version
         assert len(self.lab.living()) == sum(
             not expires or expires > self.lab.now for expires in self.expires.values()
         )
