@@ -62,7 +62,7 @@ class Store:
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database = database
-        self._said = said = LabelStore(vault)
+        self._labels = said = LabelStore(vault)
         self.peers = Peers(database, clock)
         self.indicators = Indicators(database, clock)
         self.holder = HolderStore(database, vault, clock)
@@ -87,9 +87,9 @@ class Store:
         """
         return cls(Database(path, url, alone), vault, clock)
 
-    def live_matcher(self, asked: PeerEpoch) -> LiveMatcher:
+    def live_matcher(self, peer_epoch: PeerEpoch) -> LiveMatcher:
         """Bring an epoch's own tags and the peer's table into memory, for a round that stands."""
-        return LiveMatcher(self._database, asked, self._said)
+        return LiveMatcher(self._database, peer_epoch, self._labels)
 
     def observe_writes(self, observer: WriteObserver) -> None:
         """Tell somebody how every write goes, from now on."""

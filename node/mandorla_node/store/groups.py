@@ -1,7 +1,7 @@
-"""Groups of fingerprints (SPEC A.5): what belongs to them, and which of them match.
+"""Groups of fingerprints (SPEC A.5): their members, and the groups that match.
 
-An indicator of a group is no match by itself: it is kept as a part, and at the end of a round the groups of
-which enough parts were found are matches. What is here works within the transactions of its callers.
+A member of a group does not match by itself: it is stored as a part. At the end of a round, the groups with
+enough parts match. The functions run within the transactions of their callers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _JOIN = text("""
 
 
 def join(connection: Connection, target: str, members: Sequence[tuple[Indicator, str]]) -> None:
-    """Put indicators of a set into groups, by name; those that they are in already stay as they are."""
+    """Add indicators of a set to groups, by the groups' names; memberships that exist stay as they are."""
     if not members:
         return
     names = {(indicator.type, name) for indicator, name in members}
@@ -76,7 +76,7 @@ def join(connection: Connection, target: str, members: Sequence[tuple[Indicator,
 
 
 def parts(connection: Connection, target: str, collection: str, indicator_ids: Sequence[int]) -> set[int]:
-    """Return those of some indicators that match with others of their group only."""
+    """Return the ids, among these, of indicators that match only together with others of their group."""
     if not _grouped_types(collection):
         return set()
     grouped = exists().where(
@@ -95,18 +95,18 @@ def parts(connection: Connection, target: str, collection: str, indicator_ids: S
 
 def record_parts(
     connection: Connection,
-    said: LabelStore,
+    labels: LabelStore,
     peer: LabId,
     kind: RoundKind,
     round_id: RoundId,
     found: Sequence[tuple[int, Label]],
 ) -> None:
-    """Keep what a round found of groups, and what the peer says of it."""
+    """Store the parts of groups that a round found, with the peer's labels."""
     if not found:
         return
-    by = (peer, int(kind), round_id)
+    common = (peer, int(kind), round_id)
     rows = [
-        (number, int(label.severity), label.confidence, said.sealed(label), label.expires, *by)
+        (number, int(label.severity), label.confidence, labels.seal(label), label.expires, *common)
         for number, label in found
     ]
     insert_rows(connection, _part_again(connection.dialect.name), _PART, rows)
@@ -121,28 +121,28 @@ def settle(
     round_id: RoundId,
     now: int,
 ) -> tuple[int, int]:
-    """Match the groups of which a round found enough, and end the other matches of the collection.
+    """Record the groups of which a round found enough parts, and end the collection's other group matches.
 
-    Return how many groups match, and how many of them did not before.
+    Return the number of groups that match, and the number of new ones among them.
     """
     types = _grouped_types(collection)
     if not types:
         return 0, 0
-    standing = and_(
+    current = and_(
         GROUP_MATCHES.c.peer == peer,
         GROUP_MATCHES.c.kind == int(kind),
         GROUP_MATCHES.c.ended_at == 0,
         exists().where(GROUPS.c.id == GROUP_MATCHES.c.group_id, GROUPS.c.type.in_(types)),
     )
-    count = select(func.count()).select_from(GROUP_MATCHES).where(standing)
+    count = select(func.count()).select_from(GROUP_MATCHES).where(current)
     before = int(connection.scalar(count) or 0)
     event, dialect = next_event(connection), connection.dialect.name
     connection.execute(_match_groups(peer, kind, target, round_id, now, event, dialect))
     held = int(connection.scalar(count) or 0)
     ended = connection.execute(
-        update(GROUP_MATCHES).where(standing, GROUP_MATCHES.c.round_id != round_id).values(ended_at=now)
+        update(GROUP_MATCHES).where(current, GROUP_MATCHES.c.round_id != round_id).values(ended_at=now)
     ).rowcount
-    ended += lapse(connection, now, standing)
+    ended += end_incomplete(connection, now, current)
     connection.execute(
         delete(PARTIAL_MATCHES).where(
             PARTIAL_MATCHES.c.peer == peer,
@@ -154,12 +154,12 @@ def settle(
     return held - ended, held - before
 
 
-def lapse(connection: Connection, now: int, of: ColumnElement[bool]) -> int:
-    """End those of some groups' matches that have fewer parts left than their type needs; count them.
+def end_incomplete(connection: Connection, now: int, among: ColumnElement[bool]) -> int:
+    """End the group matches, among those of a condition, with fewer parts than their type needs; count them.
 
-    A round that stands takes parts away, and so does whoever forgets what was observed.
+    Standing rounds and retention delete parts.
     """
-    left = (
+    parts_left = (
         select(func.count())
         .select_from(GROUP_MEMBERS)
         .join(PARTIAL_MATCHES, PARTIAL_MATCHES.c.indicator_id == GROUP_MEMBERS.c.indicator_id)
@@ -172,13 +172,13 @@ def lapse(connection: Connection, now: int, of: ColumnElement[bool]) -> int:
         .scalar_subquery()
     )
     its_type = select(GROUPS.c.type).where(GROUPS.c.id == GROUP_MATCHES.c.group_id).scalar_subquery()
-    short = and_(of, GROUP_MATCHES.c.ended_at == 0, left < case(_NEEDED, value=its_type))
-    return connection.execute(update(GROUP_MATCHES).where(short).values(ended_at=now)).rowcount
+    incomplete = and_(among, GROUP_MATCHES.c.ended_at == 0, parts_left < case(_NEEDED, value=its_type))
+    return connection.execute(update(GROUP_MATCHES).where(incomplete).values(ended_at=now)).rowcount
 
 
 @lru_cache
 def _part_again(dialect: str) -> Insert:
-    """Return the insert of parts, of which some are there."""
+    """Return the insert of parts, which updates those that exist. Cached: it is compiled once."""
     statement = upsert(PARTIAL_MATCHES, dialect)
     return statement.on_conflict_do_update(
         index_elements=["peer", "kind", "indicator_id"],
@@ -196,12 +196,14 @@ def _grouped_types(collection: str) -> list[str]:
 def _match_groups(
     peer: LabId, kind: RoundKind, target: str, round_id: RoundId, now: int, event: int, dialect: str
 ) -> Insert:
-    """Say that the groups match of which the round found as many parts as their type needs.
+    """Return the insert of the groups of which a round found as many parts as their type needs.
 
-    A match that held before keeps its time; one that ended begins anew under its old time, like any other.
+    A current match keeps its number. A match that had ended begins anew, with a new number; `first_matched`
+    stays, as for indicators.
     """
     found = PARTIAL_MATCHES.alias()
-    # The gravest label speaks for the group. Labels are long, so they are fetched once it is known which.
+    # The gravest label is the group's. Labels are long, so the query ranks by number columns first, and then
+    # joins the one label that each group needs.
     gravest = (found.c.severity.desc(), found.c.confidence.desc(), found.c.indicator_id)
     counted = (
         select(

@@ -1,13 +1,13 @@
-"""Comparing while a round stands: a few tags at a time, found among millions in memory.
+"""The comparison during a standing round: a few new tags at a time, against millions in memory.
 
-The indexes hold the first eight bytes of each tag. What they find is looked up in the store, where the whole
-tag decides.
+The indexes hold the first eight bytes of each tag. The store then confirms each hit by the whole tag.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence, Set
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ _PREFIX: Final = np.dtype(">u8")
 
 
 class PrefixIndex:
-    """Find numbers by the first eight bytes of tags: a sorted column, and a dictionary of what came since."""
+    """Numbers by the first eight bytes of tags: a sorted column, and a dictionary of later additions."""
 
     def __init__(self, prefixes: NDArray[np.uint64], numbers: NDArray[np.int64]) -> None:
         order = np.argsort(prefixes, kind="stable")
@@ -40,7 +40,7 @@ class PrefixIndex:
         return len(self._prefixes) + self._count
 
     def add(self, prefixes: NDArray[np.uint64], numbers: Iterable[int]) -> None:
-        """Take in more; what is added last is found last."""
+        """Add numbers; `find` returns the last added ones last."""
         for prefix, number in zip(prefixes.tolist(), numbers, strict=True):
             self._recent.setdefault(prefix, []).append(number)
             self._count += 1
@@ -65,9 +65,9 @@ class PrefixIndex:
 
 
 class MatchUpdate(NamedTuple):
-    """What a table says of own indicators: observed ones that it adds, with key and entry, and those revoked.
+    """Own indicators whose matches change: observed ones that the table adds, with label key and entry.
 
-    Revoked are flagged ones as well: what a `shared` round found is over too.
+    `revoked` lists observed and flagged indicators: a revocation also ends the matches of `shared` rounds.
     """
 
     added: list[tuple[int, LabelKey, TableEntry]]
@@ -78,34 +78,35 @@ class MatchUpdate(NamedTuple):
 
 
 class LiveMatcher:
-    """An epoch's own tags and the peer's table, in memory, for as long as a `watch` stands.
+    """An epoch's own tags and the peer's table, in memory, for the length of a standing round.
 
-    They take 16 bytes for each own tag and each entry. Threads may call this side by side.
+    Memory: 16 bytes for each own tag and each entry. Thread-safe.
     """
 
-    def __init__(self, database: Database, asked: PeerEpoch, said: LabelStore) -> None:
+    def __init__(self, database: Database, peer_epoch: PeerEpoch, labels: LabelStore) -> None:
         self._database = database
-        self._asked = asked
-        self._said = said
+        self._peer_epoch = peer_epoch
+        self._labels = labels
         self._lock = threading.Lock()
         with database.read() as connection:
-            self._own = _own_index(connection, asked)
-            self._table, revocations = _table_index(connection, asked)
-        self._doubtful = {number for some in self._own.find(np.unique(revocations)) for number in some}
+            self._own = _own_index(connection, peer_epoch)
+            self._table, revocations = _table_index(connection, peer_epoch)
+        # An own indicator whose prefix some revocation has: only these can be revoked.
+        self._maybe_revoked = {number for some in self._own.find(np.unique(revocations)) for number in some}
 
     def revoked(self, among: Set[int]) -> list[int]:
-        """Return which of these own indicators were revoked by their newest entries when this was made."""
+        """Return the own indicators among these whose newest entries, at construction, revoke them."""
         with self._lock, self._database.read() as connection:
-            newest = {number: self._newest(connection, number) for number in self._doubtful & among}
-        return _found({number: said for number, said in newest.items() if said is not None}).revoked
+            newest = {number: self._newest(connection, number) for number in self._maybe_revoked & among}
+        return _update_of({number: entry for number, entry in newest.items() if entry is not None}).revoked
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """How many own tags and how many entries there are."""
+        """The number of own tags, and the number of table entries."""
         return len(self._own), len(self._table)
 
     def add_entries(self, leaf: int, parts: Sequence[TablePart]) -> MatchUpdate:
-        """Take in verified entries, from a leaf index on; say what they tell of own indicators."""
+        """Add verified entries, from a leaf index on; return the changes to matches."""
         with self._lock, self._database.read() as connection:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
             for part in parts:
@@ -114,48 +115,48 @@ class LiveMatcher:
                 for index, numbers in enumerate(self._own.find(prefixes)):
                     if numbers:
                         entry = part.entry(index)
-                        for number, key in _owners(connection, self._asked.id, numbers, entry.tag):
+                        for number, key in _owners(connection, self._peer_epoch.id, numbers, entry.tag):
                             newest[number] = (self._key(number, key), entry)
                 leaf += len(part)
-            told = {
+            changed = {
                 number: (key, entry)
                 for number, (key, entry) in newest.items()
                 if entry.operation is Operation.REVOKE or _is_observed(connection, number)
             }
-        return _found(told)
+        return _update_of(changed)
 
     def add_own_indicators(self, indicator_ids: Sequence[int]) -> MatchUpdate:
-        """Take in indicators that have a tag now and are observed; say which of them the table holds."""
+        """Add observed indicators that have a tag now; return those that the table adds or revokes."""
         with self._lock, self._database.read() as connection:
             newest: dict[int, tuple[LabelKey, TableEntry]] = {}
             for number in indicator_ids:
-                if (said := self._newest(connection, number)) is not None:
-                    newest[number] = said
-        return _found(newest)
+                if (entry := self._newest(connection, number)) is not None:
+                    newest[number] = entry
+        return _update_of(newest)
 
     def _newest(self, connection: Connection, number: int) -> tuple[LabelKey, TableEntry] | None:
-        """Find an own indicator's newest entry, and let the index have its tag; None if there is no entry."""
-        mine = (OWN_TAGS.c.epoch_id == self._asked.id, OWN_TAGS.c.indicator_id == number)
-        row = connection.execute(select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*mine)).one_or_none()
+        """Find an own indicator's newest entry, and index its tag; None if the table has no entry for it."""
+        own_tag = (OWN_TAGS.c.epoch_id == self._peer_epoch.id, OWN_TAGS.c.indicator_id == number)
+        row = connection.execute(select(OWN_TAGS.c.tag, OWN_TAGS.c.label_key).where(*own_tag)).one_or_none()
         if row is None:
-            return None  # it was forgotten meanwhile
+            return None  # retention deleted it meanwhile
         prefixes = _prefixes(row.tag)
         if number not in self._own.find(prefixes)[0]:
             self._own.add(prefixes, [number])
         for leaf in reversed(self._table.find(prefixes)[0]):
-            entry = _entry(connection, self._asked.id, leaf)
+            entry = _entry(connection, self._peer_epoch.id, leaf)
             if entry.tag == row.tag:
                 return self._key(number, row.label_key), entry
         return None
 
     def _key(self, number: int, masked: bytes) -> LabelKey:
-        return LabelKey(self._said.masked(self._asked, np.array([number], np.int64), masked))
+        return LabelKey(self._labels.mask(self._peer_epoch, np.array([number], np.int64), masked))
 
 
-def _found(newest: dict[int, tuple[LabelKey, TableEntry]]) -> MatchUpdate:
+def _update_of(newest: dict[int, tuple[LabelKey, TableEntry]]) -> MatchUpdate:
     added = [(n, key, entry) for n, (key, entry) in newest.items() if entry.operation is Operation.ADD]
     return MatchUpdate(
-        sorted(added, key=lambda one: one[0]),
+        sorted(added, key=itemgetter(0)),
         sorted(n for n, (_, entry) in newest.items() if entry.operation is Operation.REVOKE),
     )
 
@@ -165,25 +166,25 @@ def _prefixes(tags: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(tags, _PREFIX)[:: TAG_SIZE // 8].astype(np.uint64)
 
 
-def _own_index(connection: Connection, asked: PeerEpoch) -> PrefixIndex:
+def _own_index(connection: Connection, peer_epoch: PeerEpoch) -> PrefixIndex:
     result = connection.execution_options(yield_per=_ROWS).execute(
         select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag).where(
-            OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= asked.halves
+            OWN_TAGS.c.epoch_id == peer_epoch.id, OWN_TAGS.c.half <= peer_epoch.halves
         )
     )
     numbers, prefixes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
     for rows in result.partitions():
-        some, tags = zip(*rows, strict=True)
-        numbers.append(np.array(some, np.int64))
+        ids, tags = zip(*rows, strict=True)
+        numbers.append(np.array(ids, np.int64))
         prefixes.append(_prefixes(b"".join(tags)))
     return PrefixIndex(np.concatenate(prefixes), np.concatenate(numbers))
 
 
-def _table_index(connection: Connection, asked: PeerEpoch) -> tuple[PrefixIndex, NDArray[np.uint64]]:
+def _table_index(connection: Connection, peer_epoch: PeerEpoch) -> tuple[PrefixIndex, NDArray[np.uint64]]:
     """Return the index of a verified table, and the prefixes of its revocations."""
     pages = connection.execution_options(yield_per=1).execute(
         select(PEER_PAGES.c.leaf, PEER_PAGES.c.operations, PEER_PAGES.c.tags)
-        .where(PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf < asked.frontier.size)
+        .where(PEER_PAGES.c.epoch_id == peer_epoch.id, PEER_PAGES.c.leaf < peer_epoch.frontier.size)
         .order_by(PEER_PAGES.c.leaf)
     )
     leaves, prefixes, revocations = (
@@ -214,10 +215,10 @@ def _is_observed(connection: Connection, number: int) -> bool:
 
 
 def _entry(connection: Connection, epoch_id: int, leaf: int) -> TableEntry:
-    mine = PEER_PAGES.c.epoch_id == epoch_id
-    page = select(func.max(PEER_PAGES.c.leaf)).where(mine, PEER_PAGES.c.leaf <= leaf).scalar_subquery()
+    of_epoch = PEER_PAGES.c.epoch_id == epoch_id
+    page = select(func.max(PEER_PAGES.c.leaf)).where(of_epoch, PEER_PAGES.c.leaf <= leaf).scalar_subquery()
     columns = (PEER_PAGES.c.leaf, PEER_PAGES.c.version, PEER_PAGES.c.operations)
     row = connection.execute(
-        select(*columns, PEER_PAGES.c.tags, PEER_PAGES.c.sealed).where(mine, PEER_PAGES.c.leaf == page)
+        select(*columns, PEER_PAGES.c.tags, PEER_PAGES.c.sealed).where(of_epoch, PEER_PAGES.c.leaf == page)
     ).one()
     return TablePart(row.version, row.operations, row.tags, row.sealed).entry(leaf - row.leaf)

@@ -1,4 +1,4 @@
-"""Own tags against the tables of peers: a merge of sorted columns, so that millions take seconds."""
+"""The comparison of own tags with a peer's table, on sorted columns: seconds for millions of tags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROWS = 16_384
 
 
 class Candidates(NamedTuple):
-    """Additions of one page of a verified table whose tags are those of own indicators, in columns."""
+    """The entries of one page of a verified table that add tags of own indicators, in columns."""
 
     version: int
     indicator_ids: list[int]
@@ -32,12 +32,12 @@ class Candidates(NamedTuple):
     sealed: bytes
 
     def __repr__(self) -> str:
-        # The keys open what the peer says of the indicators.
+        # The keys decrypt the peer's labels of the indicators.
         return f"Candidates(indicators={len(self.indicator_ids)})"
 
 
 class _Own(NamedTuple):
-    """Own tags in the order of their values, and where in the other columns each belongs."""
+    """Own tags, sorted; `order` gives the position of each in the columns `indicators` and `label_keys`."""
 
     tags: NDArray[np.bytes_]
     order: NDArray[np.int64]
@@ -49,38 +49,38 @@ class _Own(NamedTuple):
 
 
 class Matcher:
-    """What the verified tables of peers say of this lab's indicators."""
+    """Compare this lab's indicators with the verified tables of peers."""
 
-    def __init__(self, database: Database, said: LabelStore) -> None:
+    def __init__(self, database: Database, labels: LabelStore) -> None:
         self._database = database
-        self._said = said
+        self._labels = labels
 
-    def candidates(self, asked: PeerEpoch, kind: RoundKind) -> Iterator[Candidates]:
-        """Yield what a peer's verified table says of this lab's flagged or observed indicators.
+    def candidates(self, peer_epoch: PeerEpoch, kind: RoundKind) -> Iterator[Candidates]:
+        """Yield the entries of a peer's verified table for this lab's flagged or observed indicators.
 
-        Each comes once, with its newest entry; one that was revoked is left out. Memory holds 100 bytes or so
-        for each own tag, and one page of the table.
+        Each indicator appears once, with its newest entry, unless that entry revokes it. Memory: about 100
+        bytes for each own tag, and one page of the table.
         """
         with self._database.read() as connection:
-            own = _own_tags(connection, asked, kind, self._said)
-            leaves, places = _newest_entries(connection, asked, own)
+            own = _own_tags(connection, peer_epoch, kind, self._labels)
+            leaves, places = _newest_entries(connection, peer_epoch, own)
             found = np.nonzero(leaves >= 0)[0]
             found = found[np.argsort(leaves[found], kind="stable")]
             if not len(found):
                 return
             on_page = np.nonzero(np.diff(leaves[found]))[0] + 1
             for positions in np.split(found, on_page):
-                part = _page(connection, asked, int(leaves[positions[0]]))
+                part = _page(connection, peer_epoch, int(leaves[positions[0]]))
                 yield _found_on(part, own, positions, places[positions])
 
 
-def _own_tags(connection: Connection, asked: PeerEpoch, kind: RoundKind, said: LabelStore) -> _Own:
+def _own_tags(connection: Connection, peer_epoch: PeerEpoch, kind: RoundKind, labels: LabelStore) -> _Own:
     members = FLAGGED if kind is RoundKind.SHARED else OBSERVED
-    halves = select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == asked.id).scalar_subquery()
+    halves = select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == peer_epoch.id).scalar_subquery()
     result = connection.execution_options(yield_per=_ROWS).execute(
         select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.tag, OWN_TAGS.c.label_key)
         .join(members, members.c.indicator_id == OWN_TAGS.c.indicator_id)
-        .where(OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.half <= halves)
+        .where(OWN_TAGS.c.epoch_id == peer_epoch.id, OWN_TAGS.c.half <= halves)
         .order_by(OWN_TAGS.c.indicator_id)
     )
     indicators, tags, keys = [np.empty(0, np.int64)], bytearray(), bytearray()
@@ -88,29 +88,35 @@ def _own_tags(connection: Connection, asked: PeerEpoch, kind: RoundKind, said: L
         numbers, some_tags, some_keys = zip(*rows, strict=True)
         indicators.append(np.array(numbers, np.int64))
         tags += b"".join(some_tags)
-        keys += said.masked(asked, indicators[-1], b"".join(some_keys))
+        keys += labels.mask(peer_epoch, indicators[-1], b"".join(some_keys))
     column = np.frombuffer(bytes(tags), f"S{TAG_SIZE}")
     order = np.argsort(column, kind="stable")
     return _Own(column[order], order, np.concatenate(indicators), bytes(keys))
 
 
 def _newest_entries(
-    connection: Connection, asked: PeerEpoch, own: _Own
+    connection: Connection, peer_epoch: PeerEpoch, own: _Own
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find, for each own tag, the page of its newest entry, and the place there; -1 if none adds it."""
+    """Find the page (its first leaf) and the place on it of each own tag's newest entry.
+
+    The page is -1 for a tag that has no entry, or whose newest entry revokes it.
+    """
     leaves, places = np.full(len(own.tags), -1, np.int64), np.zeros(len(own.tags), np.int64)
     if not len(own.tags):
         return leaves, places
-    # Entries beyond it were read, and are not verified.
-    frontier = connection.scalars(select(ASKED_EPOCHS.c.frontier).where(ASKED_EPOCHS.c.id == asked.id)).one()
+    # The pages beyond the frontier are stored but not verified yet.
+    frontier = connection.scalars(
+        select(ASKED_EPOCHS.c.frontier).where(ASKED_EPOCHS.c.id == peer_epoch.id)
+    ).one()
     verified = PEER_PAGES.c.leaf < Frontier.decode(frontier).size
     pages = connection.execution_options(yield_per=1).execute(
         select(PEER_PAGES.c.leaf, PEER_PAGES.c.operations, PEER_PAGES.c.tags)
-        .where(PEER_PAGES.c.epoch_id == asked.id, verified)
+        .where(PEER_PAGES.c.epoch_id == peer_epoch.id, verified)
         .order_by(PEER_PAGES.c.leaf)
     )
     for leaf, operations, tags in pages:
-        # A page is of one version, and so has each tag once.
+        # A page holds entries of one version, so a tag occurs on it once. Later pages overwrite earlier ones:
+        # the newest entry of a tag wins.
         theirs = np.frombuffer(tags, own.tags.dtype)
         positions = np.minimum(np.searchsorted(own.tags, theirs), len(own.tags) - 1)
         common = np.nonzero(own.tags[positions] == theirs)[0]
@@ -120,9 +126,9 @@ def _newest_entries(
     return leaves, places
 
 
-def _page(connection: Connection, asked: PeerEpoch, leaf: int) -> TablePart:
+def _page(connection: Connection, peer_epoch: PeerEpoch, leaf: int) -> TablePart:
     columns = (PEER_PAGES.c.version, PEER_PAGES.c.operations, PEER_PAGES.c.tags, PEER_PAGES.c.sealed)
-    page = select(*columns).where(PEER_PAGES.c.epoch_id == asked.id, PEER_PAGES.c.leaf == leaf)
+    page = select(*columns).where(PEER_PAGES.c.epoch_id == peer_epoch.id, PEER_PAGES.c.leaf == leaf)
     return TablePart(*connection.execute(page).one())
 
 
@@ -131,7 +137,7 @@ def _found_on(
 ) -> Candidates:
     columns = own.order[positions]
     keys = np.frombuffer(own.label_keys, f"V{LABEL_KEY_SIZE}")[columns]
-    # Revocations have no sealed label.
+    # Only additions have a sealed label: an entry's label is at its rank among the additions.
     additions = np.cumsum(np.frombuffer(part.operations, np.uint8) == Operation.ADD) - 1
     sealed = np.frombuffer(part.sealed, f"V{SEALED_LABEL_SIZE}")[additions[places]]
     return Candidates(

@@ -72,10 +72,10 @@ _MATCH = (
 
 @dataclass(frozen=True, slots=True)
 class MatchRecord:
-    """What a peer flagged too, with what the peer says of it. Times are Unix seconds.
+    """A match of this lab's with a peer, and the peer's label. Times are Unix seconds.
 
-    It is one indicator, or a group of which `tokens` indicators match (SPEC A.5): then `group` is its name,
-    and the value too.
+    It is a match of one indicator, or of a group of which `tokens` indicators match (SPEC A.5). `group` and
+    `value` are then the group's name.
     """
 
     type: str
@@ -89,15 +89,15 @@ class MatchRecord:
     group: str = field(repr=False)
     tokens: int
     event: int = 0
-    """Its number, in the order in which matches begin."""
+    """The match's number: matches are numbered as they begin."""
 
 
 class Matches:
-    """What matched whom."""
+    """The matches with each peer, and the sightings that each peer reported."""
 
-    def __init__(self, database: Database, said: LabelStore, clock: Clock) -> None:
+    def __init__(self, database: Database, labels: LabelStore, clock: Clock) -> None:
         self._database = database
-        self._said = said
+        self._labels = labels
         self._clock = clock
 
     def record(
@@ -108,9 +108,11 @@ class Matches:
         round_id: RoundId,
         found: Sequence[tuple[int, Label]],
     ) -> tuple[int, int]:
-        """Record that indicators match, or match again; those that only count in groups wait for `conclude`.
+        """Record that indicators match, or match again.
 
-        Return how many match by themselves, and how many of them did not before.
+        Indicators that count only as members of a group are stored as parts until `conclude`.
+
+        Return the number of indicators that match by themselves, and the number of new ones among them.
         """
         if not found:
             return 0, 0
@@ -119,29 +121,28 @@ class Matches:
             ids = [indicator_id for indicator_id, _ in found]
             parts = groups.parts(connection, _target(kind), collection, ids)
             groups.record_parts(
-                connection, self._said, peer, kind, round_id, [one for one in found if one[0] in parts]
+                connection, self._labels, peer, kind, round_id, [pair for pair in found if pair[0] in parts]
             )
-            alone = [one for one in found if one[0] not in parts]
+            alone = [pair for pair in found if pair[0] not in parts]
             if not alone:
                 return 0, 0
             first = next_event(connection)
-            said = (peer, int(kind), round_id, now, 0)
-            numbered = enumerate(alone, first)
+            common = (peer, int(kind), round_id, now, 0)
             rows = [
-                (event, number, self._said.sealed(label), label.expires, *said)
-                for event, (number, label) in numbered
+                (event, indicator_id, self._labels.seal(label), label.expires, *common)
+                for event, (indicator_id, label) in enumerate(alone, first)
             ]
             insert_rows(connection, _match_again(connection.dialect.name), _MATCH, rows)
             began = select(func.count()).select_from(MATCHES).where(MATCHES.c.event >= first)
             return len(alone), int(connection.scalar(began) or 0)
 
     def conclude(self, peer: LabId, kind: RoundKind, collection: str, round_id: RoundId) -> tuple[int, int]:
-        """Match groups, and end the matches of a collection that a round did not find again.
+        """Record the groups that match, and end the matches of a collection that a round did not find again.
 
-        Return how many groups match, and how many of them did not before.
+        Return the number of groups that match, and the number of new ones among them.
         """
         now = self._clock()
-        ours = exists().where(
+        in_collection = exists().where(
             INDICATORS.c.id == MATCHES.c.indicator_id, INDICATORS.c.collection == collection
         )
         with self._database.write() as connection:
@@ -152,7 +153,7 @@ class Matches:
                     MATCHES.c.kind == int(kind),
                     MATCHES.c.round_id != round_id,
                     MATCHES.c.ended_at == 0,
-                    ours,
+                    in_collection,
                 )
                 .values(ended_at=now)
             )
@@ -167,18 +168,19 @@ class Matches:
         found: Sequence[tuple[int, Label]],
         gone: Sequence[int] = (),
     ) -> tuple[int, int]:
-        """Take in what a standing round found since it was concluded, and which indicators match no more.
+        """Record what a standing round found after `conclude`, and end the matches of indicators in `gone`.
 
-        These match no more whatever kind of round found them: they are in one table of the peer's.
+        Their matches of every kind of round end: all kinds compare with the same table of the peer's.
 
-        Return how many of the indicators match by themselves, and how many matches are new, of groups too.
+        Return the number of found indicators that match by themselves, and the number of new matches, those
+        of groups included.
         """
         matches, new = self.record(peer, kind, collection, round_id, found)
         now = self._clock()
         with self._database.write() as connection:
             if gone:
-                # Not by IN, whose parameters cannot be of many rows at once.
-                mine, part = (
+                # One execution for each id: the number of ids is not bounded, and the parameters of IN are.
+                match, part = (
                     and_(
                         table.c.peer == peer,
                         or_(*(table.c.kind == kind for kind in _KINDS)),
@@ -187,15 +189,15 @@ class Matches:
                     for table in (MATCHES, PARTIAL_MATCHES)
                 )
                 ids = [{"gone": number} for number in gone]
-                over = update(MATCHES).where(mine, MATCHES.c.ended_at == 0).values(ended_at=now)
+                over = update(MATCHES).where(match, MATCHES.c.ended_at == 0).values(ended_at=now)
                 connection.execute(over, ids)
                 connection.execute(delete(PARTIAL_MATCHES).where(part), ids)
-                groups.lapse(connection, now, GROUP_MATCHES.c.peer == peer)
+                groups.end_incomplete(connection, now, GROUP_MATCHES.c.peer == peer)
             _, new_groups = groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
         return matches, new + new_groups
 
     def indicator_ids(self, peer: LabId, kind: RoundKind) -> set[int]:
-        """Return the ids of indicators that match with a peer in a kind of round, or count in groups."""
+        """Return the ids of indicators that match with a peer by a kind of round, alone or in groups."""
         alone, parts = (
             select(table.c.indicator_id).where(table.c.peer == peer, table.c.kind == int(kind))
             for table in (MATCHES, PARTIAL_MATCHES)
@@ -204,7 +206,7 @@ class Matches:
             return set(connection.scalars(union(alone.where(MATCHES.c.ended_at == 0), parts)))
 
     def count(self, peer: LabId) -> int:
-        """Count the matches with a peer that hold."""
+        """Count the current matches with a peer."""
         total = 0
         with self._database.read() as connection:
             for table in (MATCHES, GROUP_MATCHES):
@@ -214,7 +216,7 @@ class Matches:
         return total
 
     def all(self, peer: str | None = None, kind: RoundKind | None = None) -> Iterator[list[MatchRecord]]:
-        """Yield the matches with pinned peers that hold, by page, in the order in which they began."""
+        """Yield the current matches with pinned peers, in pages, in the order in which they began."""
         streams = [
             self._stream(records, table)
             for records, table in ((_alone(self._clock()), MATCHES), (_grouped(self._clock()), GROUP_MATCHES))
@@ -222,11 +224,11 @@ class Matches:
         rows = (
             row
             for row in heapq.merge(*streams, key=attrgetter("event"))
-            # Not a condition of the query: by the index that has the peer, it would sort all of the peer's.
+            # Not in the query: the database would use the index on the peer, and sort all rows of the peer.
             if (peer is None or row.peer_name == peer) and (kind is None or row.kind == kind)
         )
         while page := list(islice(rows, _PAGE)):
-            yield [_record(row, self._said) for row in page]
+            yield [_record(row, self._labels) for row in page]
 
     def _stream(self, records: Select[tuple[object, ...]], table: Table) -> Iterator[Row[tuple[object, ...]]]:
         statement = records.order_by(table.c.event).limit(_PAGE)
@@ -240,28 +242,35 @@ class Matches:
             after = rows[-1].event
 
     def since(self, event: int, limit: int) -> list[MatchRecord]:
-        """Return the matches that hold and began after one, by its number: at most `limit`, in order."""
+        """Return the current matches that began after the match of a number: at most `limit`, in order."""
         rows: list[Row[tuple[object, ...]]] = []
         with self._database.read() as connection:
             now = self._clock()
             for records, table in ((_alone(now), MATCHES), (_grouped(now), GROUP_MATCHES)):
                 later = records.where(table.c.event > event).order_by(table.c.event).limit(limit)
                 rows += connection.execute(later)
-        return [_record(row, self._said) for row in sorted(rows, key=attrgetter("event"))[:limit]]
+        return [_record(row, self._labels) for row in sorted(rows, key=attrgetter("event"))[:limit]]
 
     def of_indicator(self, indicator: Indicator) -> list[MatchRecord]:
-        """Return the matches that hold of one indicator, or of groups that it matches as a part of."""
-        named = {**indicator_parameters(indicator), "now": self._clock()}
+        """Return the current matches of an indicator, and of the groups in which it matches."""
+        parameters = {**indicator_parameters(indicator), "now": self._clock()}
         with self._database.read() as connection:
-            rows = [row for statement in _statements_of() for row in connection.execute(statement, named)]
+            rows = [
+                row for statement in _statements_of() for row in connection.execute(statement, parameters)
+            ]
         return sorted(
-            (_record(row, self._said) for row in rows), key=lambda one: (one.peer_name, one.kind, one.group)
+            (_record(row, self._labels) for row in rows),
+            key=lambda record: (record.peer_name, record.kind, record.group),
         )
 
-    def tags_of(self, asked: PeerEpoch, round_id: RoundId) -> list[Tag]:
-        """Return the tags that a round matched, those of groups that match included, by their values."""
+    def tags_of(self, peer_epoch: PeerEpoch, round_id: RoundId) -> list[Tag]:
+        """Return the tags that a round matched, those of matching groups included, in order."""
         alone, parts, matching = (
-            and_(table.c.peer == asked.epoch.holder, table.c.kind.in_(_KINDS), table.c.round_id == round_id)
+            and_(
+                table.c.peer == peer_epoch.epoch.holder,
+                table.c.kind.in_(_KINDS),
+                table.c.round_id == round_id,
+            )
             for table in (MATCHES, PARTIAL_MATCHES, GROUP_MATCHES)
         )
         counted = (
@@ -271,13 +280,13 @@ class Matches:
         )
         found = union(select(MATCHES.c.indicator_id).where(alone), counted)
         own = select(OWN_TAGS.c.tag).where(
-            OWN_TAGS.c.epoch_id == asked.id, OWN_TAGS.c.indicator_id.in_(found)
+            OWN_TAGS.c.epoch_id == peer_epoch.id, OWN_TAGS.c.indicator_id.in_(found)
         )
         with self._database.read() as connection:
             return sorted(Tag(tag) for tag in connection.scalars(own))
 
     def record_sightings(self, peer: LabId, round_id: RoundId, indicator_ids: Sequence[int]) -> None:
-        """Record that a peer reported to have met indicators that this lab flagged."""
+        """Record that a peer reported sightings of indicators that this lab flagged."""
         if indicator_ids:
             now = self._clock()
             with self._database.write() as connection:
@@ -292,13 +301,13 @@ class Matches:
 
 @lru_cache
 def _match_again(dialect: str) -> Insert:
-    """Return the insert of matches, of which some are there."""
+    """Return the insert of matches, which updates those that exist. Cached: it is compiled once."""
     statement = upsert(MATCHES, dialect)
     return statement.on_conflict_do_update(
         index_elements=["peer", "kind", "indicator_id"],
         set_={
             **{name: statement.excluded[name] for name in ("label", "expires", "round_id", "ended_at")},
-            # One that holds, now, is the match that it was.
+            # A match that is current keeps its number; one that ended begins anew under the new number.
             "event": case(
                 (holds(MATCHES, statement.excluded.first_matched), MATCHES.c.event),
                 else_=statement.excluded.event,
@@ -314,7 +323,7 @@ def _target(kind: RoundKind) -> str:
 
 @lru_cache(maxsize=1)
 def _statements_of() -> tuple[Select[tuple[object, ...]], ...]:
-    """Return what selects the matches of an indicator; made once, which takes longer than running it."""
+    """Return the selects of an indicator's matches. Cached: building them takes longer than running them."""
     this = select(INDICATORS.c.id).where(IS_INDICATOR).scalar_subquery()
     part_of = exists().where(
         PARTIAL_MATCHES.c.peer == GROUP_MATCHES.c.peer,
@@ -363,18 +372,18 @@ def _grouped(now: ColumnElement[int] | int) -> Select[tuple[object, ...]]:
 
 
 def _of_anyone(records: Select[tuple[object, ...]], table: Table) -> Select[tuple[object, ...]]:
-    """Name all peers and kinds, so that a look-up by the third column of the unique index uses it."""
+    """Add all peers and kinds as conditions: they come first in the unique index that the look-up uses."""
     return records.where(table.c.peer.in_(select(PEERS.c.lab)), table.c.kind.in_(_KINDS))
 
 
-def _record(row: Row[tuple[object, ...]], said: LabelStore) -> MatchRecord:
+def _record(row: Row[tuple[object, ...]], labels: LabelStore) -> MatchRecord:
     return MatchRecord(
         type=row.type,
         value=row.value,
         peer=LabId(row.peer),
         peer_name=row.peer_name,
         kind=RoundKind(row.kind),
-        label=said.opened(row.label),
+        label=labels.open(row.label),
         round_id=RoundId(row.round_id),
         first_matched=row.first_matched,
         group=row.group_name,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import RoundKind
@@ -22,16 +22,13 @@ from .peers import Peer, Peers
 from .schema import (
     ASKED_EPOCHS,
     COSIGNATURES,
-    FLAGGED,
     GROUP_MATCHES,
     HELD_EPOCHS,
-    INDICATORS,
     MATCHES,
-    OBSERVED,
-    OWN_TAGS,
     SIGHTINGS,
 )
 from .unpublished import count_unpublished, flag_state
+from .untagged import count_untagged
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,22 +208,10 @@ def _asked(connection: Connection) -> dict[LabId, list[PeerEpochState]]:
 
 
 def _uncompared(connection: Connection, epoch_id: int, collection: str, source: IndicatorSet) -> int:
-    """Count what a round would ask for, in the peer's newest epoch."""
-    members = FLAGGED if source is IndicatorSet.FLAGGED else OBSERVED
-    tagged = and_(
-        OWN_TAGS.c.epoch_id == epoch_id,
-        OWN_TAGS.c.indicator_id == members.c.indicator_id,
-        OWN_TAGS.c.half
-        <= select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == epoch_id).scalar_subquery(),
-    )
-    return _count(
-        connection,
-        select(func.count())
-        .select_from(members)
-        .join(INDICATORS, INDICATORS.c.id == members.c.indicator_id)
-        .outerjoin(OWN_TAGS, tagged)
-        .where(INDICATORS.c.collection == collection, OWN_TAGS.c.indicator_id.is_(None)),
-    )
+    """Count the indicators that a round would evaluate in the peer's newest epoch."""
+    halves = connection.scalar(select(ASKED_EPOCHS.c.halves).where(ASKED_EPOCHS.c.id == epoch_id)) or 0
+    uncompared, _ = count_untagged(connection, epoch_id, halves, collection, source)
+    return uncompared
 
 
 def _charged(connection: Connection) -> dict[LabId, dict[str, int]]:

@@ -132,7 +132,7 @@ def _leave_groups(connection: Connection, ids: Sequence[int], now: int) -> None:
     left = list(connection.scalars(select(GROUP_MEMBERS.c.group_id).where(mine).distinct()))
     if left:
         connection.execute(delete(GROUP_MEMBERS).where(mine))
-        groups.lapse(connection, now, GROUP_MATCHES.c.group_id.in_(left))
+        groups.end_incomplete(connection, now, GROUP_MATCHES.c.group_id.in_(left))
         _forget_groups(connection, left)
 
 
