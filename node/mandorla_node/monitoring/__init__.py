@@ -1,1 +1,1 @@
-"""Views of a running node: status, gauges, health, and HTTP for collectors."""
+"""The monitoring of a running node: status, gauges, health, and an HTTP server for collectors."""

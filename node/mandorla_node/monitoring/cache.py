@@ -1,4 +1,4 @@
-"""Values that take long to read, read seldom and by one thread, whoever asks how often."""
+"""Cached values whose reading is slow: read by one thread at a time, with a bound on the total work."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mandorla_protocol.errors import MandorlaError
 
 T = TypeVar("T")
 
-_SHARE: Final = 20
-"""A value is read again no sooner than after this many times as long as the reading took."""
+_REST_FACTOR: Final = 20
+"""A value is read again after this many times the duration of its last reading, at the earliest."""
 
 
 class CachedValue(Generic[T]):
-    """A value that `read` returns, with the time at which it was read.
+    """The last value that `read` returned, and the time of the reading.
 
-    However often it is asked for, reading costs a twentieth of a core at most. Who asks while a reading is
-    under way waits for that one.
+    Readings take at most a twentieth of a core, however often `get` is called. A call during a reading waits
+    for that reading.
     """
 
     def __init__(
@@ -31,24 +31,24 @@ class CachedValue(Generic[T]):
         self._executor = executor
         self._value: T | None = None
         self._read_at = float("-inf")
-        self._took = 0.0
+        self._duration = 0.0
         self._reading: asyncio.Task[None] | None = None
 
-    async def get(self, patience: float | None, older: float = 0.0) -> T | None:
-        """Return the value, read again if it is older than `older` seconds, after `patience` seconds at most.
+    async def get(self, max_wait: float | None, max_age: float = 0.0) -> T | None:
+        """Return the value, read again if it is older than `max_age` seconds, within `max_wait` seconds.
 
-        When those have passed, it is the last value, or None if there was never one. Age and errors are the
-        caller's to look at: a store that cannot be read leaves the last value too.
+        After that wait, or if the store cannot be read, this returns the last value, or None if there is
+        none. The caller judges the value by its `age`.
         """
-        if self._reading is None and self.age >= max(older, self._took * _SHARE):
+        if self._reading is None and self.age >= max(max_age, self._duration * _REST_FACTOR):
             self._reading = asyncio.create_task(self._refresh())
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=patience)
+            await asyncio.wait({self._reading}, timeout=max_wait)
         return self._value
 
     @property
     def age(self) -> float:
-        """Seconds since the value was read; infinite before the first time."""
+        """Seconds since the last successful reading began; infinite before the first."""
         return self._monotonic() - self._read_at
 
     async def _refresh(self) -> None:
@@ -56,9 +56,9 @@ class CachedValue(Generic[T]):
         try:
             value = await asyncio.get_running_loop().run_in_executor(self._executor, self._read)
         except MandorlaError:
-            # The age of what is there says that nothing newer could be read.
+            # The last value stays, and its growing age shows the failure.
             return
         finally:
-            self._took = self._monotonic() - started
+            self._duration = self._monotonic() - started
             self._reading = None
         self._value, self._read_at = value, started

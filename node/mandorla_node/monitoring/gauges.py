@@ -1,4 +1,4 @@
-"""What metrics tell of the store and of open rounds: read when they are asked for, not counted as they go."""
+"""Gauges of the store and of open rounds: read at each scrape, not counted as events occur."""
 
 from __future__ import annotations
 
@@ -38,77 +38,86 @@ class GaugeSnapshot:
 
 
 class Gauges(Collector):
-    """Tells Prometheus what was read last."""
+    """Export the last snapshot to Prometheus."""
 
     def __init__(self) -> None:
         self.snapshot = GaugeSnapshot()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield a family for everything that was read."""
-        now = self.snapshot
-        yield _one(
-            "mandorla_serving", "1 while the node serves and its store can be written", int(now.serving)
+        """Yield a metric family for each part of the snapshot."""
+        snapshot = self.snapshot
+        yield _single_gauge(
+            "mandorla_serving", "1 while the node serves and its store can be written", int(snapshot.serving)
         )
-        yield _one(
+        yield _single_gauge(
             "mandorla_certificate_end_timestamp_seconds",
             "When the certificate of this lab's newest card ends",
-            now.card_ends,
+            snapshot.card_ends,
         )
         yield _gauges(
             "mandorla_reading_age_seconds",
             "Age of what the store's metrics say: of peers (state), and of sets and gaps (backlog)",
             ("part",),
-            [((part,), age) for part, age in now.ages],
+            [((part,), age) for part, age in snapshot.ages],
         )
-        counted = Counter(now.open_rounds)
+        counted = Counter(snapshot.open_rounds)
         yield _gauges(
             "mandorla_open_rounds",
             "Rounds that are open, by what they do now",
             ("peer", "kind", "collection", "step"),
             [(labels, count) for labels, count in sorted(counted.items())],
         )
-        yield _one(
-            "mandorla_comparisons", "Comparisons with tables of peers that are under way", now.comparing
+        yield _single_gauge(
+            "mandorla_comparisons", "Comparisons with tables of peers that are under way", snapshot.comparing
         )
-        yield from _of_state(now.state, now.last_contact) if now.state else ()
-        yield from _of_backlog(now.backlog) if now.backlog else ()
+        if snapshot.state is not None:
+            yield from _state_families(snapshot.state, snapshot.last_contact)
+        if snapshot.backlog is not None:
+            yield from _backlog_families(snapshot.backlog)
 
 
-def _of_state(state: StoreState, last_contact: Mapping[str, int]) -> Iterator[Metric]:
-    peers = [(one.peer.name, one) for one in state.peers]
+def _state_families(state: StoreState, last_contact: Mapping[str, int]) -> Iterator[Metric]:
+    peers = [(peer_state.peer.name, peer_state) for peer_state in state.peers]
     yield _gauges(
         "mandorla_peer_last_contact_timestamp_seconds",
         "When a peer was heard of last; 0 for never",
         ("peer",),
-        [((name,), max(one.peer.last_contact, last_contact.get(name, 0))) for name, one in peers],
+        [
+            ((name,), max(peer_state.peer.last_contact, last_contact.get(name, 0)))
+            for name, peer_state in peers
+        ],
     )
     yield _gauges(
         "mandorla_peer_caught",
         "1 for a peer that showed its log in two ways, and is refused",
         ("peer",),
-        [((name,), int(one.peer.caught)) for name, one in peers],
+        [((name,), int(peer_state.peer.caught)) for name, peer_state in peers],
     )
     yield _gauges(
         "mandorla_peer_paused",
         "1 for a peer that the operator paused",
         ("peer",),
-        [((name,), int(one.peer.paused_at > 0)) for name, one in peers],
+        [((name,), int(peer_state.peer.paused_at > 0)) for name, peer_state in peers],
     )
     yield _gauges(
         "mandorla_peer_certificate_end_timestamp_seconds",
         "When the certificate of a peer's card ends",
         ("peer",),
-        [((name,), certificates.expires_at(one.peer.card)) for name, one in peers],
+        [((name,), certificates.expires_at(peer_state.peer.card)) for name, peer_state in peers],
     )
     charged = CounterMetricFamily(
         "mandorla_evaluations_charged", "Evaluations that a peer was charged, padding included", labels=_TABLE
     )
-    for name, one in peers:
-        for collection, count in one.charged.items():
+    for name, peer_state in peers:
+        for collection, count in peer_state.charged.items():
             charged.add_metric((name, collection), count)
     yield charged
-    held = [((name, collection), epoch) for name, one in peers for collection, epoch in one.current.items()]
-    for metric, said, values in (
+    held = [
+        ((name, collection), epoch)
+        for name, peer_state in peers
+        for collection, epoch in peer_state.current.items()
+    ]
+    for metric, help_text, values in (
         ("mandorla_key_epoch", "Number of the key epoch that a peer asks in", [e.number for _, e in held]),
         (
             "mandorla_key_epoch_end_timestamp_seconds",
@@ -132,37 +141,43 @@ def _of_state(state: StoreState, last_contact: Mapping[str, int]) -> Iterator[Me
             [e.table_entries for _, e in held],
         ),
     ):
-        yield _gauges(metric, said, _TABLE, zip((labels for labels, _ in held), values, strict=True))
-    asked = [((name, epoch.collection), epoch) for name, one in peers for epoch in one.peer_epochs]
+        yield _gauges(metric, help_text, _TABLE, zip((labels for labels, _ in held), values, strict=True))
+    peer_epochs = [
+        ((name, epoch.collection), epoch) for name, peer_state in peers for epoch in peer_state.peer_epochs
+    ]
     yield _gauges(
         "mandorla_peer_table_version",
         "Version of a peer's table that was read and verified",
         _TABLE,
-        [(labels, epoch.table_version) for labels, epoch in asked],
+        [(labels, epoch.table_version) for labels, epoch in peer_epochs],
     )
     yield _gauges(
         "mandorla_peer_table_entries",
         "Entries of a peer's table that were read and verified, padding included",
         _TABLE,
-        [(labels, epoch.table_entries) for labels, epoch in asked],
+        [(labels, epoch.table_entries) for labels, epoch in peer_epochs],
     )
     yield _gauges(
         "mandorla_matches",
         "Matches that hold",
         ("peer", "kind"),
-        [((name, kind_label(kind)), count) for name, one in peers for kind, count in one.matches.items()],
+        [
+            ((name, kind_label(kind)), count)
+            for name, peer_state in peers
+            for kind, count in peer_state.matches.items()
+        ],
     )
     yield _gauges(
         "mandorla_sightings",
         "Indicators that a peer reported to have met",
         ("peer",),
-        [((name,), one.sightings) for name, one in peers],
+        [((name,), peer_state.sightings) for name, peer_state in peers],
     )
     yield _gauges(
         "mandorla_log_cosigned_entries",
         "Entries of this lab's log that a peer cosigned",
         ("peer",),
-        [((name,), one.cosigned) for name, one in peers],
+        [((name,), peer_state.cosigned) for name, peer_state in peers],
     )
     yield _gauges(
         "mandorla_store_bytes",
@@ -172,7 +187,7 @@ def _of_state(state: StoreState, last_contact: Mapping[str, int]) -> Iterator[Me
     )
 
 
-def _of_backlog(backlog: Backlog) -> Iterator[Metric]:
+def _backlog_families(backlog: Backlog) -> Iterator[Metric]:
     sizes: Counter[tuple[str, str]] = Counter()
     for name, target, count in backlog.sizes:
         sizes[target.value, REGISTRY[name].collection.value] += count
@@ -197,14 +212,14 @@ def _of_backlog(backlog: Backlog) -> Iterator[Metric]:
     )
 
 
-def _one(name: str, said: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, said, value=value)
+def _single_gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=value)
 
 
 def _gauges(
-    name: str, said: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+    name: str, help_text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
 ) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, said, labels=labels)
+    family = GaugeMetricFamily(name, help_text, labels=labels)
     for names, value in values:
         family.add_metric(names, value)
     return family

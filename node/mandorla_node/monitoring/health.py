@@ -1,4 +1,4 @@
-"""Whether the node serves, for probes: grpc.health.v1, and the words that status shows."""
+"""The health of the node: for probes as grpc.health.v1, and in words for status."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..telemetry.metrics import Metrics
 
 _LOG = structlog.get_logger()
 
-PROBE_EVERY: Final = 10.0
-"""Seconds between two proofs that the store can be written."""
+PROBE_INTERVAL: Final = 10.0
+"""Seconds between two test writes to the store."""
 
-RETRY_EVERY: Final = 1.0
-"""Seconds between them while it cannot."""
+RETRY_INTERVAL: Final = 1.0
+"""Seconds between two test writes while the store refuses them."""
 
 _SERVICES: Final = ("", "mandorla.v1.Exchange", "mandorla.v1.Operator")
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
@@ -35,7 +35,7 @@ Context = grpc.aio.ServicerContext[Message, Message]
 
 
 class HealthState(Enum):
-    """How the node is, in words."""
+    """The states of a node; the values are the words that status shows."""
 
     STARTING = "starting"
     SERVING = "serving"
@@ -44,9 +44,9 @@ class HealthState(Enum):
 
 
 class HealthMonitor:
-    """The node's health, and whoever waits for it to change. Made in the event loop that it runs in.
+    """The node's state of health. Construct it in the node's event loop.
 
-    It observes the store's writes: one that fails is a reason to look.
+    It observes the store's writes: a failed write starts a test write at once.
     """
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
@@ -54,16 +54,16 @@ class HealthMonitor:
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
-        self._doubt = asyncio.Event()
+        self._test_due = asyncio.Event()
         self.state = HealthState.STARTING
 
     @property
     def serving(self) -> bool:
-        """Whether the node does what it is there for."""
+        """Whether the node serves and its store accepts writes."""
         return self.state is HealthState.SERVING
 
     def set(self, state: HealthState) -> None:
-        """Change the health; a node that stops does nothing else any more."""
+        """Change the state. STOPPING is final."""
         if state is self.state or self.state is HealthState.STOPPING:
             return
         if HealthState.STORE_UNWRITABLE in (state, self.state):
@@ -75,7 +75,7 @@ class HealthMonitor:
 
     @property
     def change(self) -> asyncio.Event:
-        """Is set when the health becomes another one than it is now."""
+        """The event that is set at the next change of the state."""
         return self._changed
 
     def wrote(self, seconds: float) -> None:
@@ -83,32 +83,32 @@ class HealthMonitor:
         self._metrics.wrote(seconds)
 
     def write_failed(self) -> None:
-        """Count a transaction that the store refused, and look whether it refuses others; from any thread."""
+        """Count a transaction that the store refused, and start a test write. Thread-safe."""
         self._metrics.write_failed()
-        with suppress(RuntimeError):  # a thread that outlives the loop has nobody to tell
-            self._loop.call_soon_threadsafe(self._doubt.set)
+        with suppress(RuntimeError):  # the thread may outlive the event loop
+            self._loop.call_soon_threadsafe(self._test_due.set)
 
     async def watch_store(self) -> None:
-        """Write to the store now and then, until cancelled: only a write shows that the disk takes one.
+        """Make test writes to the store at intervals, until cancelled: only a write shows that writes work.
 
-        A write that waits for its turn, behind a long one of this node's own, changes nothing meanwhile.
+        While a test write waits for a long write of the node's own, the state stays as it is.
         """
         while True:
-            self._doubt.clear()
+            self._test_due.clear()
             try:
                 await asyncio.to_thread(self._store.require_writable)
             except MandorlaError:
                 self.set(HealthState.STORE_UNWRITABLE)
-                await asyncio.sleep(RETRY_EVERY)
+                await asyncio.sleep(RETRY_INTERVAL)
                 continue
             self.set(HealthState.SERVING)
             with suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_EVERY):
-                    await self._doubt.wait()
+                async with asyncio.timeout(PROBE_INTERVAL):
+                    await self._test_due.wait()
 
 
 class HealthService(health_pb2_grpc.HealthServicer):
-    """grpc.health.v1 over a node's health. A watch ends when the node stops, so that it holds nothing up."""
+    """grpc.health.v1. A watch ends when the node stops: an open one would delay the stop."""
 
     def __init__(self, health: HealthMonitor) -> None:
         self._health = health
@@ -116,7 +116,7 @@ class HealthService(health_pb2_grpc.HealthServicer):
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
-        """Say whether a service, or with no name the whole node, serves."""
+        """Return whether a service serves; the empty name means the node."""
         if request.service not in _SERVICES:
             await context.abort(grpc.StatusCode.NOT_FOUND, "No such service.")
         return self._response()
@@ -124,17 +124,17 @@ class HealthService(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Say it now, and each time that it changes; of an unknown service only that it is none."""
+        """Send the status now and at each change; for an unknown service, SERVICE_UNKNOWN once."""
         known = request.service in _SERVICES
-        said: bool | None = None
+        sent: bool | None = None
         while True:
-            # Taken before the look, so that no change is missed between it and the wait.
+            # Taken before the state is read: a change between the two is not missed.
             change = self._health.change
-            if not known and said is None:
-                said = False
+            if not known and sent is None:
+                sent = False
                 yield health_pb2.HealthCheckResponse(status=_UNKNOWN)
-            elif known and said is not self._health.serving:
-                said = self._health.serving
+            elif known and sent is not self._health.serving:
+                sent = self._health.serving
                 yield self._response()
             if self._health.state is HealthState.STOPPING:
                 return

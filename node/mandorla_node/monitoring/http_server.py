@@ -1,7 +1,7 @@
 """Metrics and health over plain HTTP, for collectors and probes on this machine.
 
-One request a connection, a few connections at a time, and a page that is made once a second at most: whoever
-asks too often, too slowly or for too long costs nothing but his own connection.
+The server reads one request from a connection, keeps few connections open, and shares a page that is made at
+most once a second: a client with too many, too slow or too long requests hurts only its own connection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..config.lab_settings import ObserveSettings, host_and_port
 from .health import HealthMonitor
 
 _CONNECTIONS: Final = 16
-_PATIENCE: Final = 10.0
+_TIMEOUT: Final = 10.0
 _MAX_HEAD: Final = 8192
 _TEXT: Final = "text/plain; charset=utf-8"
 
@@ -43,7 +43,7 @@ class MonitoringServer:
         self._policy = policy
         self._health = health
         self._page = page
-        # Oldest first.
+        # The oldest first: a dict keeps the order of insertion.
         self._open: dict[asyncio.Task[None], None] = {}
         self._server: asyncio.Server | None = None
 
@@ -57,7 +57,7 @@ class MonitoringServer:
             raise NodeError(Code.BAD_CONFIG, what) from None
 
     async def stop(self) -> None:
-        """Stop listening, and drop what is open."""
+        """Stop listening, and close all connections."""
         if self._server is not None:
             self._server.close()
             for task in self._open:
@@ -71,17 +71,17 @@ class MonitoringServer:
             self._open[task] = None
             task.add_done_callback(self._open.pop)
         if len(self._open) > _CONNECTIONS:
-            # Whoever came first had the most time, and who keeps connections open keeps nobody else out.
+            # Close the oldest: idle connections must not keep new clients out.
             next(iter(self._open)).cancel()
         try:
-            # Whoever goes away, or takes too long, is let go; there is nobody to tell.
+            # The client is gone or too slow, so no answer can reach it.
             with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
-                    await self._converse(reader, writer)
+                async with asyncio.timeout(_TIMEOUT):
+                    await self._handle_request(reader, writer)
         finally:
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
@@ -103,7 +103,8 @@ class MonitoringServer:
         method, _, rest = first.partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
         hosts = [field[5:].strip() for field in fields if field.lower().startswith("host:")]
-        # A page in a browser on this machine can have a name of its own point here, and read what it gets.
+        # DNS rebinding: a web page in a browser on this machine could resolve its own name to this address
+        # and read the answer. So the Host must be an address, unless the operator exposes the server.
         if len(hosts) != 1 or not (self._policy.expose or _names_an_address(hosts[0])):
             return _Answer(HTTPStatus.MISDIRECTED_REQUEST, b"Ask by address.\n")
         if method != "GET":

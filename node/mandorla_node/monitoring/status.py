@@ -1,4 +1,4 @@
-"""What `mandorla status` shows, of a running node or of a store alone, as a message."""
+"""The message that `mandorla status` shows, for a running node or for the store of a stopped one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SET_VALUES: Final = {
 KIND_VALUES: Final = {RoundKind.SHARED: operator_pb2.KIND_SHARED, RoundKind.WATCH: operator_pb2.KIND_WATCH}
 
 STOPPED: Final = "stopped"
-"""The health of a node that does not run."""
+"""The health that status shows for a node that does not run."""
 
 _RECENT_ROUNDS: Final = 20
 
 
 def status_of_store(place: HomeFolder) -> operator_pb2.StatusResponse:
-    """Say how the store of a node stands that does not run; raises NodeError."""
+    """Return the status of a node that does not run, from its store; raises NodeError."""
     with closing(place.open_store()) as store:
         overview = store.overview
         status = store_status(place.read_card(), overview.state(), overview.backlog(), recent_rounds(store))
@@ -43,8 +43,8 @@ def recent_rounds(store: Store) -> list[RoundRecord]:
 def store_status(
     card: Card, state: StoreState, backlog: Backlog | None, rounds: Iterable[RoundRecord]
 ) -> operator_pb2.StatusResponse:
-    """Say how the store stands. A node that runs has more to say."""
-    names = {one.peer.lab: one.peer.name for one in state.peers}
+    """Return the part of a status that comes from the store; a running node adds the rest."""
+    names = {peer_state.peer.lab: peer_state.peer.name for peer_state in state.peers}
     return operator_pb2.StatusResponse(
         lab=card.name,
         endpoint=card.endpoint,
@@ -67,15 +67,15 @@ def store_status(
         ],
         peers=[
             operator_pb2.PeerStatus(
-                name=one.peer.name,
-                endpoint=one.peer.card.endpoint,
-                last_contact=one.peer.last_contact,
-                matches=sum(one.matches.values()),
-                sightings=one.sightings,
-                cosigned=one.cosigned,
-                caught=one.peer.caught,
-                paused_at=one.peer.paused_at,
-                card_expires=certificates.expires_at(one.peer.card),
+                name=peer_state.peer.name,
+                endpoint=peer_state.peer.card.endpoint,
+                last_contact=peer_state.peer.last_contact,
+                matches=sum(peer_state.matches.values()),
+                sightings=peer_state.sightings,
+                cosigned=peer_state.cosigned,
+                caught=peer_state.peer.caught,
+                paused_at=peer_state.peer.paused_at,
+                card_expires=certificates.expires_at(peer_state.peer.card),
                 budgets=[
                     operator_pb2.BudgetStatus(
                         collection=epoch.collection,
@@ -86,19 +86,19 @@ def store_status(
                         table_entries=epoch.table_entries,
                         ends=epoch.ends,
                     )
-                    for epoch in one.held
+                    for epoch in peer_state.held
                 ],
                 tables=[
                     operator_pb2.PeerTable(
-                        collection=asked.collection,
-                        epoch=asked.number,
-                        version=asked.table_version,
-                        entries=asked.table_entries,
+                        collection=peer_epoch.collection,
+                        epoch=peer_epoch.number,
+                        version=peer_epoch.table_version,
+                        entries=peer_epoch.table_entries,
                     )
-                    for asked in one.peer_epochs
+                    for peer_epoch in peer_state.peer_epochs
                 ],
             )
-            for one in state.peers
+            for peer_state in state.peers
         ],
         rounds=[
             operator_pb2.RoundStatus(

@@ -1,4 +1,4 @@
-"""A running node as it is watched: one place that reads store and rounds, for metrics and for status."""
+"""The view of a running node: one reader of its store and its rounds, for metrics and status."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from .status import KIND_VALUES, recent_rounds, store_status
 _PAGE_AGE: Final = 1.0
 _STATE_AGE: Final = 1.0
 _BACKLOG_AGE: Final = 15.0
-_PATIENCE: Final = 2.0
-_LAG_EVERY: Final = 1.0
+_READ_TIMEOUT: Final = 2.0
+_LAG_INTERVAL: Final = 1.0
 _HEALTH_CALLS: Final = 64
 
 
 class NodeView:
-    """Reads what there is to see of a node, and serves it where the operator wants, while it is entered."""
+    """Reads the state of a node; while the context is open, serves it at the configured addresses."""
 
     def __init__(
         self,
@@ -63,18 +63,19 @@ class NodeView:
         self._engine = engine
         self._started = started
         self._stack = AsyncExitStack()
-        # Threads of its own: those of the node may all wait for the store. One for each thing that is read.
+        # Own threads, since the node's threads may all wait for the store: one each for the state, the
+        # backlog and the page.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="view")
         self._state = CachedValue(store.overview.state, self._threads)
         self._backlog = CachedValue(store.overview.backlog, self._threads)
-        self._readings = Gauges()
+        self._gauges = Gauges()
         self._page: asyncio.Task[bytes] | None = None
         self._page_at = -math.inf
-        metrics.registry.register(self._readings)
+        metrics.registry.register(self._gauges)
         metrics.describe(home.card.name, engine)
 
     async def __aenter__(self) -> Self:
-        """Listen where the configuration says; raises NodeError(BAD_CONFIG) if that cannot be done."""
+        """Listen on the configured addresses; raises NodeError(BAD_CONFIG) if one cannot be used."""
         async with AsyncExitStack() as stack:
             stack.callback(self._threads.shutdown, wait=True, cancel_futures=True)
             lag = asyncio.create_task(self._sample_lag())
@@ -102,27 +103,27 @@ class NodeView:
         await self._stack.aclose()
 
     async def page(self) -> bytes:
-        """Return the metrics in Prometheus' text format, made anew once a second at most.
+        """Return the metrics in Prometheus' text format, made at most once a second.
 
-        A store that does not answer in time leaves what was read of it before, and its age says so.
+        If the store does not answer in time, the page has its last values, and their age.
         """
         now = time.monotonic()
         if self._page is None or (self._page.done() and now >= self._page_at + _PAGE_AGE):
             self._page, self._page_at = asyncio.create_task(self._make_page()), now
-        # Others wait for the same page, so none of them may cancel it.
+        # Several callers wait for the same page; one that is cancelled must not cancel it for the others.
         return await asyncio.shield(self._page)
 
     async def _make_page(self) -> bytes:
         state, backlog = await asyncio.gather(
-            self._state.get(_PATIENCE, _STATE_AGE), self._backlog.get(_PATIENCE, _BACKLOG_AGE)
+            self._state.get(_READ_TIMEOUT, _STATE_AGE), self._backlog.get(_READ_TIMEOUT, _BACKLOG_AGE)
         )
         if state is not None:
-            self._metrics.expect(one.peer.name for one in state.peers)
+            self._metrics.start_counts(peer_state.peer.name for peer_state in state.peers)
         rounds = [
-            (one.peer.name, kind_label(one.header.kind), one.header.collection, one.progress()[0])
-            for one in self._registry.open.values()
+            (active.peer.name, kind_label(active.header.kind), active.header.collection, active.progress()[0])
+            for active in self._registry.open.values()
         ]
-        self._readings.snapshot = GaugeSnapshot(
+        self._gauges.snapshot = GaugeSnapshot(
             serving=self._health.serving,
             card_ends=certificates.expires_at(self._renewal.own.newest.card),
             state=state,
@@ -136,12 +137,12 @@ class NodeView:
         return await loop.run_in_executor(self._threads, self._metrics.page)
 
     async def status(self, now: bool) -> operator_pb2.StatusResponse:
-        """Say how the node is; `now` takes sets and gaps as they were counted last, if counting takes long.
+        """Return the node's status; `now` accepts older counts of sets and gaps if counting takes long.
 
         Raises NodeError(STORE_FAILED) if the store cannot be read.
         """
         overview = self._store.overview
-        backlog = await (self._backlog.get(_PATIENCE) if now else asyncio.to_thread(overview.backlog))
+        backlog = await (self._backlog.get(_READ_TIMEOUT) if now else asyncio.to_thread(overview.backlog))
         state = await asyncio.to_thread(overview.state)
         recent = await asyncio.to_thread(recent_rounds, self._store)
         status = store_status(self._renewal.own.newest.card, state, backlog, recent)
@@ -150,9 +151,9 @@ class NodeView:
         status.comparing = self._comparisons.running
         if backlog is not None:
             status.counted_before = self._backlog.age if now else 0.0
-        for shown, one in zip(status.peers, state.peers, strict=True):
+        for shown, peer_state in zip(status.peers, state.peers, strict=True):
             shown.last_contact = max(shown.last_contact, self._metrics.last_contact.get(shown.name, 0))
-            shown.card_pending = self._renewal.pending(one.peer)
+            shown.card_pending = self._renewal.pending(peer_state.peer)
         for active in self._registry.open.values():
             step, done, total = active.progress()
             header = active.header
@@ -180,11 +181,11 @@ class NodeView:
         load.calls, load.refused_calls, load.checks = metrics.calls, metrics.refused, metrics.checks
 
     async def _sample_lag(self) -> None:
-        """Look how late the event loop wakes who sleeps, until cancelled."""
+        """Measure how late the event loop resumes a sleeping task, until cancelled."""
         while True:
-            due = time.perf_counter() + _LAG_EVERY
-            await asyncio.sleep(_LAG_EVERY)
-            self._metrics.lagged(max(0.0, time.perf_counter() - due))
+            due = time.perf_counter() + _LAG_INTERVAL
+            await asyncio.sleep(_LAG_INTERVAL)
+            self._metrics.loop_lagged(max(0.0, time.perf_counter() - due))
 
 
 def _listen(server: grpc.aio.Server, address: str) -> None:

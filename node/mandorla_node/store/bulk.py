@@ -1,4 +1,4 @@
-"""Many rows at a time, as plain tuples: SQLAlchemy's work for each parameter costs more than the store."""
+"""Statements for many rows, given as tuples: SQLAlchemy's work on each value would cost the most."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sqlalchemy import Connection, Dialect, Insert, Table, insert
 from sqlalchemy.sql.type_api import TypeEngine
 
 _TOGETHER: Final = 256
-"""Rows in one statement: for each that it steps, Python gives its lock up and takes it again."""
+"""Rows in one statement. Python releases the GIL and takes it again for each statement."""
 
 
 def insert_rows(
     connection: Connection, into: Table | Insert, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
 ) -> None:
-    """Insert rows whose values stand in the order of `columns`, two or more: numbers, texts and bytes.
+    """Insert rows whose values are in the order of `columns`, two or more: numbers, texts and bytes.
 
-    `into` may be a statement that says what to do with rows that are there: one for all calls, since it is
-    compiled once. Rows are taken one after the other: the same may come twice.
+    `into` is a table, or an insert that resolves conflicts: pass the same object each time, since the
+    compiled statement is cached by it. With a resolving insert, `rows` may hold the same key twice.
     """
     if not rows:
         return
@@ -47,9 +47,9 @@ def insert_rows(
 def _statements(
     into: Table | Insert, columns: tuple[str, ...], dialect: Dialect
 ) -> tuple[str, str, tuple[int, ...]]:
-    """Return statements for one row and for several, and where in a row each parameter stands.
+    """Return the statements for one row and for several rows, and the column of each parameter, in order.
 
-    The second has its meaning where parameters are told by their places.
+    The second statement works for drivers with positional parameters only.
     """
     statement = insert(into) if isinstance(into, Table) else into
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
@@ -84,17 +84,15 @@ def execute_given(
     rows: Sequence[tuple[object, ...]],
     common: tuple[int, ...] = (),
 ) -> int:
-    """Execute a statement on rows, which it calls `given`, once or for some of them at a time.
+    """Execute a statement that reads rows from `given`, for all rows at once or for a part at a time.
 
-    Return how many rows it inserted or changed.
-
-    `columns` names the rows' columns and their types. `common` are the values of the statement's own
-    parameters, each of which is a `?`.
+    `columns` has the names and SQL types of the columns of `given`. `common` has the values of the
+    statement's own parameters, each a `?`. Returns the number of rows that the statement inserted or changed.
     """
     names = ", ".join(name for name, _ in columns)
     if connection.dialect.name == "postgresql":
         arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
-        # Names and types are the caller's own, and values are parameters.
+        # The caller's code has the names and types; the data are parameters.
         given = f"WITH given({names}) AS (SELECT * FROM unnest({arrays})) "  # noqa: S608
         values = tuple(map(list, zip(*rows, strict=True)))
         return connection.exec_driver_sql(given + statement.replace("?", "%s"), (*values, *common)).rowcount
@@ -104,6 +102,6 @@ def execute_given(
         some = rows[start : start + _TOGETHER]
         given = f"WITH given({names}) AS (VALUES {', '.join([row] * len(some))}) "
         connection.exec_driver_sql(given + statement, (*chain.from_iterable(some), *common))
-        # The driver counts nothing of a statement that begins with another word than INSERT.
+        # The driver's row count covers only statements that begin with INSERT, UPDATE, DELETE or REPLACE.
         changed += int(connection.exec_driver_sql("SELECT changes()").scalar_one())
     return changed

@@ -1,4 +1,4 @@
-"""Transactions and migrations of a store."""
+"""The transactions and the schema version of a store."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from .schema import VERSION, newest_version
 
 
 class WriteObserver(Protocol):
-    """Whoever wants to know how writing goes."""
+    """Receives the result of each write transaction, from any thread."""
 
     def wrote(self, seconds: float) -> None:
-        """Take note of a transaction that is on disk, and of its seconds, the wait for its turn included."""
+        """Handle a transaction that is durable; `seconds` includes its wait for other writers."""
 
     def write_failed(self) -> None:
-        """Take note of a transaction that the database refused."""
+        """Handle a transaction that the database refused."""
 
 
 class Database:
-    """A database that is brought to the newest schema when it is opened."""
+    """A database; opening it brings its schema to the newest version."""
 
     observer: WriteObserver | None = None
 
-    def __init__(self, path: Path, url: str = "", alone: bool = False) -> None:
-        """Open the SQLite file at a path, or the PostgreSQL database of a URL if there is one.
+    def __init__(self, path: Path, url: str = "", exclusive: bool = False) -> None:
+        """Open the PostgreSQL database of `url`, or the SQLite file at `path` if `url` is empty.
 
-        `alone` holds a PostgreSQL database for this node; SQLite's homes have a socket for that.
+        `exclusive` keeps other nodes out of a PostgreSQL database; a home's socket does that for SQLite.
 
-        Raises NodeError: BAD_CONFIG for a wrong URL, STORE_FAILED if the database refuses, is another node's,
-        or was written by a newer version.
+        Raises NodeError: BAD_CONFIG for a wrong URL, STORE_FAILED if the database refuses, belongs to another
+        node, or was written by a newer version.
         """
-        self._backend: Backend = _postgres(url, alone) if url else Sqlite(path)
+        self._backend: Backend = _postgres(url, exclusive) if url else Sqlite(path)
         self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, *self._backend.errors)
         self.folder = path.parent
         try:
@@ -59,13 +59,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state of the store."""
+        """Open a read transaction, which sees one state of the store."""
         with self._translated(), self._backend.reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that may write; when it ends well, its changes are on disk."""
+        """Open a write transaction; its changes are durable when the context ends without an error."""
         with (
             self._observed(),
             self._translated(),
@@ -75,7 +75,7 @@ class Database:
             yield connection
 
     def require_writable(self) -> None:
-        """Write durably what changes nothing; raises NodeError(STORE_FAILED) if that cannot be done."""
+        """Commit a write that changes no data; raises NodeError(STORE_FAILED) if the database refuses it."""
         with self.write() as connection:
             self._backend.write_nothing(connection)
 
@@ -85,13 +85,13 @@ class Database:
             return self._backend.sizes()
 
     def scrub(self) -> bool:
-        """Leave nothing of what was destroyed in the database's files; return whether that could be done."""
+        """Erase destroyed secrets from the files; return False if another transaction prevents it."""
         with self._translated():
             return self._backend.scrub()
 
     @property
     def engine(self) -> Engine:
-        """SQLAlchemy's engine, for the tests of migrations and of statements."""
+        """The SQLAlchemy engine, for tests of migrations and statements."""
         return self._backend.engine
 
     @contextmanager
@@ -108,38 +108,36 @@ class Database:
 
     def _migrate(self) -> None:
         newest = newest_version()
-        # One transaction: a schema is the old one or the new one, and two processes take turns.
+        # One transaction: a crash leaves the old schema or the new one, and two processes take turns.
         with self._backend.writer.begin() as connection:
             if not inspect(connection).has_table(VERSION.name):
                 self._backend.create(connection)
                 VERSION.create(connection)
                 connection.execute(VERSION.insert().values(version_num=newest))
             elif connection.scalar(select(VERSION.c.version_num)) != newest:
-                # Alembic takes a tenth of a second to load, and a store is seldom an old one.
-                from .migrator import upgrade  # noqa: PLC0415
+                from .migrator import upgrade  # noqa: PLC0415 - Alembic loads in 0.1 s, and is seldom needed
 
                 upgrade(connection)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            with refused():
+            with file_errors_translated():
                 yield
         except self._errors as error:
             reason = type(getattr(error, "orig", None) or error).__name__
             raise NodeError(Code.STORE_FAILED, f"the database refused: {reason}") from None
 
 
-def _postgres(url: str, alone: bool) -> Backend:
-    # Its dialect is slow to load, and most stores are files.
-    from .backends.postgres import Postgres  # noqa: PLC0415
+def _postgres(url: str, exclusive: bool) -> Backend:
+    from .backends.postgres import Postgres  # noqa: PLC0415 - an extra, and its dialect is slow to load
 
-    return Postgres(url, alone)
+    return Postgres(url, exclusive)
 
 
 @contextmanager
-def refused() -> Iterator[None]:
-    """Raise NodeError(STORE_FAILED) for what the file system refuses."""
+def file_errors_translated() -> Iterator[None]:
+    """Raise NodeError(STORE_FAILED) in place of OSError."""
     try:
         yield
     except OSError as error:

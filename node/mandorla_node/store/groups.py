@@ -34,7 +34,8 @@ from mandorla_protocol.labels import Label
 from .backends import upsert
 from .bulk import insert_rows
 from .labels import LabelStore
-from .match_events import holds, next_event
+from .match_events import is_current, next_event
+from .queries import count
 from .schema import GROUP_MATCHES, GROUP_MEMBERS, GROUPS, INDICATORS, PARTIAL_MATCHES
 
 _NEEDED: Final = {kind.name: kind.needed for kind in REGISTRY.values() if kind.grouped}
@@ -134,11 +135,11 @@ def settle(
         GROUP_MATCHES.c.ended_at == 0,
         exists().where(GROUPS.c.id == GROUP_MATCHES.c.group_id, GROUPS.c.type.in_(types)),
     )
-    count = select(func.count()).select_from(GROUP_MATCHES).where(current)
-    before = int(connection.scalar(count) or 0)
+    matching = select(func.count()).select_from(GROUP_MATCHES).where(current)
+    before = count(connection, matching)
     event, dialect = next_event(connection), connection.dialect.name
     connection.execute(_match_groups(peer, kind, target, round_id, now, event, dialect))
-    held = int(connection.scalar(count) or 0)
+    after = count(connection, matching)
     ended = connection.execute(
         update(GROUP_MATCHES).where(current, GROUP_MATCHES.c.round_id != round_id).values(ended_at=now)
     ).rowcount
@@ -151,7 +152,7 @@ def settle(
             exists().where(INDICATORS.c.id == PARTIAL_MATCHES.c.indicator_id, INDICATORS.c.type.in_(types)),
         )
     )
-    return held - ended, held - before
+    return after - ended, after - before
 
 
 def end_incomplete(connection: Connection, now: int, among: ColumnElement[bool]) -> int:
@@ -258,7 +259,7 @@ def _match_groups(
         "ended_at",
     ]
     statement = upsert(GROUP_MATCHES, dialect).from_select(columns, matching)
-    held = holds(GROUP_MATCHES, now)
+    held = is_current(GROUP_MATCHES, now)
     changed = {
         **{name: statement.excluded[name] for name in ("round_id", "label", "expires", "tokens", "ended_at")},
         "event": case((held, GROUP_MATCHES.c.event), else_=statement.excluded.event),

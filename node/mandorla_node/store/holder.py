@@ -38,7 +38,7 @@ class HolderStore:
         self._clock = clock
 
     def current(self, holder: LabId, querier: LabId, collection: str) -> HeldEpoch | None:
-        """Return the epoch that is in use now, if there is one."""
+        """Return the current epoch of a querier and a collection, if there is one."""
         with self._database.read() as connection:
             row = connection.execute(
                 select(HELD_EPOCHS)
@@ -54,14 +54,14 @@ class HolderStore:
         return None if row is None else HeldEpoch.from_row(row, holder)
 
     def get(self, epoch: Epoch) -> HeldEpoch:
-        """Return an epoch; raises RoundError(EPOCH_RETIRED) if it is over or unknown."""
+        """Return an epoch; raises RoundError(EPOCH_RETIRED) if it has ended or is unknown."""
         held = self.current(epoch.holder, epoch.querier, epoch.collection)
         if held is None or held.epoch != epoch:
             raise RoundError(Code.EPOCH_RETIRED)
         return held
 
     def create(self, epoch: Epoch, seed: bytes, public_key: bytes, budget: int, lifetime: int) -> HeldEpoch:
-        """Begin an epoch, and destroy the seeds and tables of those before it."""
+        """Begin an epoch, and destroy the seeds and tables of the earlier ones."""
         now = self._clock()
         with self._database.write() as connection:
             earlier = select(HELD_EPOCHS.c.id).where(
@@ -90,19 +90,19 @@ class HolderStore:
         return self.get(epoch)
 
     def next_number(self, querier: LabId, collection: str) -> int:
-        """Return a number that no epoch had yet."""
+        """Return a number above that of every epoch there was."""
         with self._database.read() as connection:
             last = connection.scalar(
                 select(func.max(HELD_EPOCHS.c.number)).where(
                     HELD_EPOCHS.c.querier == querier, HELD_EPOCHS.c.collection == collection
                 )
             )
-            # What the store does not know of, because it was set back, is below this.
+            # A restored store does not know the epochs since its backup; their numbers are below this one.
             beyond = connection.scalar(select(func.max(RESTORES.c.epochs_beyond)))
         return max(last or 0, beyond or 0) + 1
 
     def is_spent(self, held: HeldEpoch, shortest: int) -> bool:
-        """Say whether no question fits the epoch's budget any more, and it has lasted `shortest` seconds."""
+        """Return whether the budget is spent, and the epoch has lasted `shortest` seconds or more."""
         return held.budget - held.spent < BATCH_SMALLEST and self._clock() >= held.created_at + shortest
 
     def seed(self, held: HeldEpoch) -> bytes:
@@ -110,7 +110,7 @@ class HolderStore:
         return self._vault.open(held.sealed_seed)
 
     def living_epochs(self, querier: LabId) -> list[tuple[str, int, int, int, int]]:
-        """Return collection, epoch, evaluations spent, budget and table version of epochs that still live."""
+        """Return collection, number, evaluations spent, budget and table version of the live epochs."""
         with self._database.read() as connection:
             rows = connection.execute(
                 select(HELD_EPOCHS)
@@ -133,7 +133,7 @@ class HolderStore:
                 if known != request:
                     raise RoundError(Code.CHUNK_REUSED)
                 return
-            # The thread that charges may come after the one that ends the round, and the log has an order.
+            # This thread may run after the one that ended the round; the log has no charge after the end.
             state = connection.scalar(select(ROUNDS.c.state).where(ROUNDS.c.id == round_id))
             if state not in (None, RoundState.OPEN.value):
                 raise RoundError(Code.UNKNOWN_ROUND, "the round has ended")
@@ -180,33 +180,34 @@ class HolderStore:
             return unpublished.read_revocations(connection, held, until, after, limit)
 
     def build_version(self, held: HeldEpoch) -> VersionBuilder:
-        """Begin the table's next version."""
+        """Return a builder of the table's next version."""
         return VersionBuilder(self._database.folder, held.commitment.version + 1)
 
     def add_page(self, held: HeldEpoch, leaf: int, page: OwnedPart) -> None:
-        """Keep a page of the version that is being prepared; it is in the table once that is published."""
+        """Store a page of the version that is being prepared; `publish` makes it a part of the table."""
         with self._database.write() as connection:
             insert_owned(connection, held.id, leaf, [page])
 
     def publish(
         self, held: HeldEpoch, frontier: Frontier, until: FlagState, last: Sequence[OwnedPart] = ()
     ) -> None:
-        """Let the pages that were added, and the `last` ones, be the table's next version.
+        """Publish the added pages, and the `last` ones, as the table's next version.
 
-        It shows the flagged set as it was in a state. Raises RoundError(EPOCH_RETIRED), and
-        NodeError(STORE_FAILED) if the pages are not those of the frontier, or another version was published
-        since `held` was read.
+        `until` is the state of the flagged set that the version shows.
+
+        Raises RoundError(EPOCH_RETIRED), and NodeError(STORE_FAILED) if the stored pages do not add up to the
+        frontier, or another version was published since `held` was read.
         """
         version = held.commitment.version + 1
         with self._database.write() as connection:
-            now = select(HELD_EPOCHS.c.sealed_seed, HELD_EPOCHS.c.table_version)
-            row = connection.execute(now.where(HELD_EPOCHS.c.id == held.id)).one()
+            columns = select(HELD_EPOCHS.c.sealed_seed, HELD_EPOCHS.c.table_version)
+            row = connection.execute(columns.where(HELD_EPOCHS.c.id == held.id)).one()
             if row.sealed_seed is None:
                 raise RoundError(Code.EPOCH_RETIRED)
             insert_owned(connection, held.id, frontier.size - sum(len(page.part) for page in last), last)
             added = entries_from_leaf(connection, HELD_PAGES, held.id, held.frontier.size)
             if (row.table_version, added) != (held.commitment.version, frontier.size - held.frontier.size):
-                raise NodeError(Code.STORE_FAILED, "a version was prepared beside another")
+                raise NodeError(Code.STORE_FAILED, "two versions of a table were prepared at once")
             connection.execute(
                 update(HELD_EPOCHS)
                 .where(HELD_EPOCHS.c.id == held.id)
@@ -223,7 +224,7 @@ class HolderStore:
             )
 
     def record_coverage(self, held: HeldEpoch, until: FlagState) -> None:
-        """Note that the table shows a state of the flagged set as it is: what changed belongs to others."""
+        """Record that the table shows a state of the flagged set already: no change was in its collection."""
         if until.change != held.covered.change:
             with self._database.write() as connection:
                 connection.execute(
@@ -233,10 +234,10 @@ class HolderStore:
                 )
 
     def discard_unpublished(self, held: HeldEpoch) -> None:
-        """Forget the pages of a version whose preparation did not end."""
+        """Delete the pages of a version whose preparation was interrupted."""
         frontier = select(HELD_EPOCHS.c.frontier).where(HELD_EPOCHS.c.id == held.id)
         with self._database.read() as connection:
-            # Not what `held` says, which may be older than what was published.
+            # `held` may be older than the last publication, so its frontier does not count.
             size = Frontier.decode(connection.execute(frontier).scalar_one()).size
             leftover = and_(HELD_PAGES.c.epoch_id == held.id, HELD_PAGES.c.leaf >= size)
             # A write waits its turn and syncs the disk; most calls find nothing to delete.
@@ -251,7 +252,7 @@ class HolderStore:
             return read_parts(connection, HELD_PAGES, held.id, start, limit)
 
     def indicators_of_tags(self, held: HeldEpoch, tags: Sequence[Tag]) -> list[int]:
-        """Return the ids of the indicators behind tags, of those that live in the table; reads all of it."""
+        """Return the ids of the indicators whose tags are live in the table. Reads the whole table."""
         wanted = np.sort(np.frombuffer(b"".join(tags), f"S{TAG_SIZE}"))
         found: set[int] = set()
         if not len(wanted):
@@ -263,6 +264,7 @@ class HolderStore:
         )
         with self._database.read() as connection:
             for operations, column, owners in connection.execution_options(yield_per=1).execute(pages):
+                # Pages are in the order of their versions, so the last operation on a tag decides.
                 places = np.nonzero(np.isin(np.frombuffer(column, wanted.dtype), wanted))[0]
                 numbers = np.frombuffer(owners, f">u{OWNER_SIZE}")[places].tolist()
                 for place, number in zip(places.tolist(), numbers, strict=True):
@@ -270,8 +272,8 @@ class HolderStore:
         return sorted(found - {0})
 
     def destroy_expired(self, holder: LabId) -> None:
-        """Destroy the seeds and tables of this lab's epochs that are over."""
+        """Destroy the seeds and tables of this lab's expired epochs."""
         now = self._clock()
-        over = select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= now)
+        expired = select(HELD_EPOCHS.c.id).where(HELD_EPOCHS.c.expires_at <= now)
         with self._database.write() as connection:
-            destroy_epochs(connection, holder, over, now)
+            destroy_epochs(connection, holder, expired, now)

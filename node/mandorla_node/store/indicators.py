@@ -16,11 +16,12 @@ from ..core.clock import Clock
 from . import groups
 from .bulk import execute_given
 from .database import Database
+from .queries import count, highest
 from .schema import FLAGGED, INDICATORS, INGESTS, OBSERVED
 
 
 class IndicatorSet(StrEnum):
-    """What a lab judged malicious, or merely saw."""
+    """The two sets of a lab: indicators that it judged malicious, and indicators that it saw."""
 
     FLAGGED = "flagged"
     OBSERVED = "observed"
@@ -28,9 +29,9 @@ class IndicatorSet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelledIndicator:
-    """An indicator and what this lab says about it; observed indicators ignore the label.
+    """An indicator and this lab's label, which the observed set ignores.
 
-    `group` names the group that it is a fingerprint of, if any (SPEC A.5).
+    `group` names the group that the indicator is a fingerprint of, if any (SPEC A.5).
     """
 
     indicator: Indicator
@@ -40,7 +41,7 @@ class LabelledIndicator:
 
 @dataclass(frozen=True, slots=True)
 class IngestCounts:
-    """Distinct indicators that rows of an ingest brought first: new to the set, and known to it."""
+    """Distinct indicators of an ingest's rows: `added` are new to the set, `known` were in it before."""
 
     ingest_id: int
     added: int
@@ -66,7 +67,7 @@ IS_INDICATOR = and_(
     INDICATORS.c.type == bindparam("type"),
     INDICATORS.c.profile == bindparam("profile"),
 )
-"""The condition that a row is that of an indicator, with the parameters of `indicator_parameters`."""
+"""The condition that selects the row of an indicator; `indicator_parameters` returns its parameters."""
 
 
 def indicator_parameters(indicator: Indicator) -> dict[str, str | int]:
@@ -76,8 +77,8 @@ def indicator_parameters(indicator: Indicator) -> dict[str, str | int]:
 
 _INDICATOR: Final = (("value", "text"), ("type", "text"), ("profile", "smallint"))
 
-# Not by a conflict: PostgreSQL would use up a number for each that is known.
-_KNOW: Final = """
+# NOT EXISTS, not ON CONFLICT: for a conflict, PostgreSQL would use up an id for each known indicator.
+_ADD_INDICATORS: Final = """
     INSERT INTO indicators (value, type, profile, collection)
     SELECT value, type, profile, collection FROM given
     WHERE NOT EXISTS (
@@ -147,24 +148,23 @@ class Indicators:
     def add(
         self, target: IndicatorSet, rows: Sequence[LabelledIndicator], ingest_id: int | None
     ) -> IngestCounts:
-        """Take rows into a set, as part of an ingest or as a new one.
+        """Add rows to a set, as a part of an ingest, or as a new one if `ingest_id` is None.
 
-        A row that the same ingest already brought changes nothing, but that a group of its own is added:
-        an indicator belongs to every group that a row named for it.
+        The first row of an indicator in an ingest counts; later ones only add their groups: an indicator
+        belongs to every group that a row names for it.
         """
         now = self._clock()
         with self._database.write() as connection:
             if ingest_id is None:
                 created = insert(INGESTS).values(at=now, target=target.value).returning(INGESTS.c.id)
                 ingest_id = int(connection.execute(created).scalar_one())
-            # The first row of an indicator counts, as the first of an ingest does.
+            # In reverse order, so that the first row of an indicator overwrites the later ones.
             first = {_key(row): row for row in reversed(rows)}
             members = [*reversed(first.items())]
             known = [(*key, REGISTRY[row.indicator.type].collection.value) for key, row in members]
-            execute_given(connection, _KNOW, (*_INDICATOR, ("collection", "text")), known)
+            execute_given(connection, _ADD_INDICATORS, (*_INDICATOR, ("collection", "text")), known)
             table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
-            last = connection.scalar(select(func.coalesce(func.max(table.c.change), 0)))
-            change = int(last or 0) + 1
+            change = highest(connection, table.c.change) + 1
             new = table.c.change == change
             if target is IndicatorSet.FLAGGED:
                 flags = [(*key, *_label(row.label, now)) for key, row in members]
@@ -177,7 +177,7 @@ class Indicators:
                     connection, _OBSERVE, _INDICATOR, seen, (now, now, change, ingest_id, ingest_id)
                 )
             groups.join(connection, target.value, [(row.indicator, row.group) for row in rows if row.group])
-            added = int(connection.scalar(select(func.count()).select_from(table).where(new)) or 0)
+            added = count(connection, select(func.count()).select_from(table).where(new))
         return IngestCounts(ingest_id, added, touched - added)
 
     def sizes(self) -> list[tuple[str, IndicatorSet, int]]:
@@ -197,19 +197,21 @@ class Indicators:
     def last_ingest(self) -> int:
         """Return the id of the last ingest, 0 before the first."""
         with self._database.read() as connection:
-            return int(connection.scalar(select(func.coalesce(func.max(INGESTS.c.id), 0))) or 0)
+            return highest(connection, INGESTS.c.id)
 
     def flagged_collections(self) -> list[str]:
-        """Return the collections in which something is flagged."""
+        """Return the collections that have flagged indicators."""
         member = exists().where(
             FLAGGED.c.indicator_id == INDICATORS.c.id, INDICATORS.c.collection == bindparam("collection")
         )
         with self._database.read() as connection:
-            return [one.value for one in Collection if connection.scalar(select(member), {"collection": one})]
+            return [
+                name.value for name in Collection if connection.scalar(select(member), {"collection": name})
+            ]
 
     def memberships(self, indicators: Iterable[Indicator]) -> dict[Indicator, Membership]:
-        """Say of each indicator whether this lab flagged it, with a label that holds, and observed it."""
-        one = (
+        """Return the sets that hold each indicator; a flag whose label has expired does not count."""
+        lookup = (
             select(INDICATORS.c.id, OBSERVED.c.indicator_id.label("observed"), FLAGGED.c.expires)
             .outerjoin_from(INDICATORS, OBSERVED)
             .outerjoin(FLAGGED, FLAGGED.c.indicator_id == INDICATORS.c.id)
@@ -219,7 +221,7 @@ class Indicators:
         found = {}
         with self._database.read() as connection:
             for indicator in indicators:
-                row = connection.execute(one, indicator_parameters(indicator)).one_or_none()
+                row = connection.execute(lookup, indicator_parameters(indicator)).one_or_none()
                 if row is None:
                     found[indicator] = Membership()
                 else:
@@ -229,7 +231,7 @@ class Indicators:
         return found
 
     def record_last_seen(self, seen: Mapping[int, int]) -> None:
-        """Record when observed indicators were seen last, by id."""
+        """Record the times at which observed indicators were last seen, by indicator id."""
         with self._database.write() as connection:
             execute_given(connection, _TOUCH, _SEEN, sorted(seen.items()))
 

@@ -1,6 +1,6 @@
-"""This lab's log: its entries, the tree over them, and who cosigned it; and the logs of peers as it saw them.
+"""This lab's log: its entries, the tree over them, and peers' cosignatures; and peers' checkpoints.
 
-An entry is appended in the transaction that does what it says, so that no crash can part the two.
+An entry is appended in the transaction of the change that it records: a crash cannot separate the two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PAGE = 1_024
 
 @dataclass(frozen=True, slots=True)
 class SubmittedCheckpoint:
-    """A checkpoint of a peer's log, the note that signs it, and the proof that it extends an older one."""
+    """A checkpoint of a peer's log, its note, and the proof that it extends the first `old` entries."""
 
     log: LogKey
     checkpoint: Checkpoint
@@ -51,11 +51,12 @@ class CosignedCheckpoint:
 
 
 def append(connection: Connection, entry: LogEntry, round_id: bytes = b"") -> None:
-    """Append an entry, as a part of the caller's transaction."""
+    """Append an entry within the caller's transaction."""
     encoded = entry.encode()
     position = _size(connection)
     connection.execute(insert(LOG).values(position=position, round_id=round_id, entry=encoded))
     node, level = hash_leaf(encoded), 0
+    # A leaf completes a subtree for each trailing 1 bit of its position: store the hashes of all of them.
     while True:
         connection.execute(insert(LOG_NODES).values(level=level, position=position, hash=node))
         if position % 2 == 0:
@@ -65,14 +66,14 @@ def append(connection: Connection, entry: LogEntry, round_id: bytes = b"") -> No
 
 
 class Log:
-    """The log, and what is known of peers' logs."""
+    """This lab's log, and the checkpoints of peers' logs."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def append(self, entry: LogEntry, round_id: bytes = b"") -> None:
-        """Append an entry that goes with no other change."""
+        """Append an entry in a transaction of its own."""
         with self._database.write() as connection:
             append(connection, entry, round_id)
 
@@ -90,12 +91,12 @@ class Log:
             return root_of(0, size, _node(connection))
 
     def consistency(self, old: int, size: int) -> list[bytes]:
-        """Prove that the tree of one size begins with that of another."""
+        """Return the proof that the tree of `size` entries extends that of `old`."""
         with self._database.read() as connection:
             return prove_consistency(old, size, _node(connection))
 
     def entries(self, size: int) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the round id and the encoding of the first entries, some at a time."""
+        """Yield the round id and the encoding of each of the first entries; memory holds one page."""
         for start in range(0, size, _PAGE):
             with self._database.read() as connection:
                 rows = connection.execute(
@@ -112,10 +113,10 @@ class Log:
             found = select(LOG.c.entry).where(LOG.c.round_id == round_id).order_by(LOG.c.position)
             return [decode_entry(entry) for entry in connection.scalars(found)]
 
-    # What peers saw of this log.
+    # Peers' cosignatures on this log.
 
     def record_cosignature(self, witnessed: CosignedCheckpoint) -> None:
-        """Keep a peer's cosignature, which was verified."""
+        """Store a peer's cosignature, which the caller has verified."""
         with self._database.write() as connection:
             known = select(COSIGNATURES.c.size).where(
                 COSIGNATURES.c.size == witnessed.size, COSIGNATURES.c.peer == witnessed.cosigner.lab
@@ -132,7 +133,7 @@ class Log:
                 )
 
     def is_cosigned(self, size: int, peer: LabId) -> bool:
-        """Say whether a peer cosigned the checkpoint of a size."""
+        """Return whether a peer cosigned the checkpoint of a size."""
         known = select(COSIGNATURES.c.size).where(COSIGNATURES.c.size == size, COSIGNATURES.c.peer == peer)
         with self._database.read() as connection:
             return connection.scalar(known) is not None
@@ -149,20 +150,21 @@ class Log:
             cosigner = LogKey(row.origin, LabId(row.peer))
             yield CosignedCheckpoint(row.size, row.root, cosigner, row.cosignature)
 
-    # What this lab saw of peers' logs.
+    # Checkpoints of peers' logs.
 
     def latest_note_of(self, peer: LabId) -> bytes:
-        """Return the note of the largest checkpoint that was cosigned for a peer, if there is one."""
+        """Return the note of the largest checkpoint that this lab cosigned for a peer, empty for none."""
         with self._database.read() as connection:
             return connection.scalar(_latest(peer)) or b""
 
-    def cosign(self, submitted: SubmittedCheckpoint, cosign: Callable[[Checkpoint], bytes]) -> bytes:
-        """Cosign a peer's checkpoint if it extends what was seen; the decision is on disk before it is told.
+    def cosign(self, submitted: SubmittedCheckpoint, sign: Callable[[Checkpoint], bytes]) -> bytes:
+        """Cosign a peer's checkpoint if it extends the latest one.
 
-        Returns nothing if the proof starts from another checkpoint than the latest.
+        The decision is durable before this returns. Returns the cosignature, empty if the proof does not
+        start from the latest checkpoint.
 
         Raises CryptoError(BAD_CHECKPOINT) if the proof does not hold, and NodeError(EQUIVOCATION) once the
-        peer has shown its log in two ways.
+        peer has signed two checkpoints that no one log can have.
         """
         peer = submitted.log.lab
         with self._database.write() as connection:
@@ -183,7 +185,7 @@ class Log:
                 case Known():
                     return _cosignature(connection, peer, submitted.checkpoint.size)
                 case Cosign():
-                    cosignature = cosign(submitted.checkpoint)
+                    cosignature = sign(submitted.checkpoint)
                     connection.execute(
                         insert(PEER_CHECKPOINTS).values(
                             peer=peer,
@@ -200,7 +202,7 @@ class Log:
         raise NodeError(Code.EQUIVOCATION)
 
     def fraud_proof(self, peer: LabId) -> FraudProof | None:
-        """Return the proof that a peer showed its log in two ways, if it did."""
+        """Return the proof that a peer forked its log, if it did."""
         with self._database.read() as connection:
             row = connection.execute(select(CAUGHT).where(CAUGHT.c.peer == peer)).one_or_none()
         return None if row is None else FraudProof(LogKey(row.origin, peer), row.one, row.other)

@@ -41,8 +41,9 @@ from .bulk import insert_rows
 from .database import Database
 from .indicators import IS_INDICATOR, IndicatorSet, indicator_parameters
 from .labels import LabelStore
-from .match_events import holds, next_event
+from .match_events import is_current, next_event
 from .peer_epoch import PeerEpoch
+from .queries import count
 from .schema import (
     GROUP_MATCHES,
     GROUP_MEMBERS,
@@ -134,7 +135,7 @@ class Matches:
             ]
             insert_rows(connection, _match_again(connection.dialect.name), _MATCH, rows)
             began = select(func.count()).select_from(MATCHES).where(MATCHES.c.event >= first)
-            return len(alone), int(connection.scalar(began) or 0)
+            return len(alone), count(connection, began)
 
     def conclude(self, peer: LabId, kind: RoundKind, collection: str, round_id: RoundId) -> tuple[int, int]:
         """Record the groups that match, and end the matches of a collection that a round did not find again.
@@ -210,9 +211,8 @@ class Matches:
         total = 0
         with self._database.read() as connection:
             for table in (MATCHES, GROUP_MATCHES):
-                mine = and_(table.c.peer == peer, holds(table, self._clock()))
-                statement = select(func.count()).select_from(table).where(mine)
-                total += int(connection.scalar(statement) or 0)
+                mine = and_(table.c.peer == peer, is_current(table, self._clock()))
+                total += count(connection, select(func.count()).select_from(table).where(mine))
         return total
 
     def all(self, peer: str | None = None, kind: RoundKind | None = None) -> Iterator[list[MatchRecord]]:
@@ -309,7 +309,7 @@ def _match_again(dialect: str) -> Insert:
             **{name: statement.excluded[name] for name in ("label", "expires", "round_id", "ended_at")},
             # A match that is current keeps its number; one that ended begins anew under the new number.
             "event": case(
-                (holds(MATCHES, statement.excluded.first_matched), MATCHES.c.event),
+                (is_current(MATCHES, statement.excluded.first_matched), MATCHES.c.event),
                 else_=statement.excluded.event,
             ),
         },
@@ -351,7 +351,7 @@ def _alone(now: ColumnElement[int] | int) -> Select[tuple[object, ...]]:
         )
         .join_from(MATCHES, INDICATORS, INDICATORS.c.id == MATCHES.c.indicator_id)
         .join(PEERS, PEERS.c.lab == MATCHES.c.peer)
-        .where(holds(MATCHES, now))
+        .where(is_current(MATCHES, now))
     )
 
 
@@ -367,7 +367,7 @@ def _grouped(now: ColumnElement[int] | int) -> Select[tuple[object, ...]]:
         )
         .join_from(GROUP_MATCHES, GROUPS)
         .join(PEERS, PEERS.c.lab == GROUP_MATCHES.c.peer)
-        .where(holds(GROUP_MATCHES, now))
+        .where(is_current(GROUP_MATCHES, now))
     )
 
 

@@ -1,4 +1,4 @@
-"""Bring the schema of an older version to the newest."""
+"""Bring an older schema to the newest version."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .schema import MIGRATIONS
 
 
 def upgrade(connection: Connection) -> None:
-    """Run the migrations that a store lacks, within a transaction.
+    """Run the migrations that a store lacks, within the caller's transaction.
 
-    Raises NodeError(STORE_FAILED) if it was written by a newer version, or names none.
+    Raises NodeError(STORE_FAILED) if a newer version of the node wrote the store, or its version is unknown.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

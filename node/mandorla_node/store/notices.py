@@ -1,4 +1,4 @@
-"""How far the lab's own systems have been told of matches."""
+"""The last match that each receiver of notices has acknowledged."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from sqlalchemy import func, insert, select, update
 
 from ..core.clock import Clock
 from .database import Database
-from .match_events import holds, next_event
+from .match_events import is_current, next_event
+from .queries import count
 from .schema import GROUP_MATCHES, MATCHES, NOTICES, PEERS
 
 
 class Notices:
-    """For each receiver, by name: the number of the last match that it has acknowledged."""
+    """Receivers of notices, by name, and the number of the last match that each has acknowledged."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def begin(self, receiver: str) -> int:
-        """Return where a receiver stands; one that is new begins with the next match."""
+        """Return a receiver's last acknowledged match; a new receiver starts after the newest match."""
         with self._database.write() as connection:
             known = select(NOTICES.c.event).where(NOTICES.c.receiver == receiver)
             event = connection.scalar(known)
@@ -28,13 +29,13 @@ class Notices:
             return int(event)
 
     def advance(self, receiver: str, event: int) -> None:
-        """Record that a receiver has acknowledged all matches up to one."""
+        """Record that a receiver has acknowledged all matches up to a number."""
         with self._database.write() as connection:
             mine = update(NOTICES).where(NOTICES.c.receiver == receiver)
             connection.execute(mine.values(event=event))
 
     def waiting(self, receiver: str) -> int:
-        """Count the matches that hold and that a receiver has not acknowledged."""
+        """Count the current matches that a receiver has not acknowledged."""
         total = 0
         last = select(NOTICES.c.event).where(NOTICES.c.receiver == receiver).scalar_subquery()
         with self._database.read() as connection:
@@ -42,7 +43,7 @@ class Notices:
                 later = (
                     select(func.count())
                     .select_from(table.join(PEERS, PEERS.c.lab == table.c.peer))
-                    .where(table.c.event > last, holds(table, self._clock()))
+                    .where(table.c.event > last, is_current(table, self._clock()))
                 )
-                total += int(connection.scalar(later) or 0)
+                total += count(connection, later)
         return total

@@ -1,4 +1,4 @@
-"""How the store stands: what status shows and metrics tell, in counts; no indicator, no key."""
+"""Counts over the store, for status and metrics; they hold no indicator and no key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..core.clock import Clock
 from .database import Database
 from .held_epoch import FlagState
 from .indicators import Indicators, IndicatorSet
-from .match_events import holds
+from .match_events import is_current
 from .peers import Peer, Peers
 from .schema import (
     ASKED_EPOCHS,
@@ -33,7 +33,7 @@ from .untagged import count_untagged
 
 @dataclass(frozen=True, slots=True)
 class HeldState:
-    """A living key epoch that this lab holds for a peer. Counts are evaluations; `ends` is Unix seconds."""
+    """A live key epoch that this lab holds for a peer. Counts are evaluations; `ends` is Unix seconds."""
 
     id: int
     collection: str
@@ -47,7 +47,7 @@ class HeldState:
 
 @dataclass(frozen=True, slots=True)
 class PeerEpochState:
-    """The newest key epoch of a peer's in which this lab asks, and how far its table was read."""
+    """The newest key epoch of a peer as this lab knows it, and the verified part of its table."""
 
     id: int
     collection: str
@@ -75,13 +75,13 @@ class PeerState:
 
     @property
     def current(self) -> dict[str, HeldState]:
-        """The newest living epoch of each collection."""
+        """The newest live epoch of each collection."""
         return {held.collection: held for held in self.held}
 
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """How things stand with every pinned peer, by name; and the bytes of the database, and of its log."""
+    """The state of every pinned peer, by name; and the bytes of the database and of its write-ahead log."""
 
     peers: tuple[PeerState, ...]
     main_bytes: int
@@ -90,10 +90,11 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What has still to be done between this lab and a peer, in indicators of a collection.
+    """The indicators of a collection that this lab and a peer have not exchanged yet, in counts.
 
-    `unpublished` are flagged and not yet in the peer's table as they are now. `uncompared` are in a set of
-    this lab, and not yet compared with the peer's table.
+    `unpublished` counts flagged indicators that the table for the peer lacks, or has with an old label, or
+    still has after their expiry. `uncompared` counts those of a set that were not compared with the peer's
+    table.
     """
 
     peer: str
@@ -104,14 +105,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The sizes of the sets by type, and the gaps by peer and collection, empty ones included."""
+    """The sizes of the sets by type, and the gap of each peer and collection, empty gaps included."""
 
     sizes: tuple[tuple[str, IndicatorSet, int], ...]
     gaps: tuple[Gap, ...]
 
 
 class Overview:
-    """Counts over the whole store. `backlog` walks over every indicator; ask for it with measure."""
+    """Counts over the whole store. `backlog` reads every indicator, so it is slow: call it seldom."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -120,10 +121,10 @@ class Overview:
         self._clock = clock
 
     def state(self) -> StoreState:
-        """Return how things stand with each peer."""
+        """Return the state of each peer."""
         peers = self._peers.all()
         with self._database.read() as connection:
-            held, asked = self._held(connection), _asked(connection)
+            held, peer_epochs = self._held_epochs(connection), _peer_epochs(connection)
             charged = _charged(connection)
             matches = _matches(connection, self._clock())
             sightings = _by_peer(connection, SIGHTINGS.c.peer, func.count())
@@ -132,7 +133,7 @@ class Overview:
             PeerState(
                 peer=peer,
                 held=tuple(held[peer.lab]),
-                peer_epochs=tuple(asked[peer.lab]),
+                peer_epochs=tuple(peer_epochs[peer.lab]),
                 charged=charged[peer.lab],
                 matches=matches[peer.lab],
                 sightings=sightings.get(peer.lab, 0),
@@ -143,20 +144,22 @@ class Overview:
         return StoreState(states, *self._database.sizes())
 
     def backlog(self) -> Backlog:
-        """Count the sets, and what is neither published to each peer nor compared with its table."""
+        """Count the sets, and the gaps between this lab and each peer."""
         peers = [peer for peer in self._peers.all() if not peer.caught]
         sizes = tuple(self._indicators.sizes())
         with self._database.read() as connection:
             collections = sorted({REGISTRY[name].collection.value for name, _, _ in sizes})
-            held, asked = self._held(connection), _asked(connection)
+            held, peer_epochs = self._held_epochs(connection), _peer_epochs(connection)
             gaps = tuple(
                 Gap(
                     peer.name,
                     collection,
                     self._unpublished(connection, _id_of(held[peer.lab], collection), collection),
                     {
-                        one: _uncompared(connection, _id_of(asked[peer.lab], collection), collection, one)
-                        for one in IndicatorSet
+                        source: _uncompared(
+                            connection, _id_of(peer_epochs[peer.lab], collection), collection, source
+                        )
+                        for source in IndicatorSet
                     },
                 )
                 for peer in peers
@@ -164,7 +167,7 @@ class Overview:
             )
         return Backlog(sizes, gaps)
 
-    def _held(self, connection: Connection) -> dict[LabId, list[HeldState]]:
+    def _held_epochs(self, connection: Connection) -> dict[LabId, list[HeldState]]:
         states: dict[LabId, list[HeldState]] = defaultdict(list)
         rows = connection.execute(
             select(HELD_EPOCHS)
@@ -194,7 +197,7 @@ class Overview:
         return count_unpublished(connection, covered, flag_state(connection, self._clock()), collection)
 
 
-def _asked(connection: Connection) -> dict[LabId, list[PeerEpochState]]:
+def _peer_epochs(connection: Connection) -> dict[LabId, list[PeerEpochState]]:
     newest: dict[tuple[LabId, str], PeerEpochState] = {}
     for row in connection.execute(select(ASKED_EPOCHS).order_by(ASKED_EPOCHS.c.number)):
         size = Frontier.decode(row.frontier).size
@@ -226,8 +229,10 @@ def _charged(connection: Connection) -> dict[LabId, dict[str, int]]:
 def _matches(connection: Connection, now: int) -> dict[LabId, dict[RoundKind, int]]:
     matches: dict[LabId, dict[RoundKind, int]] = defaultdict(lambda: dict.fromkeys(RoundKind, 0))
     for table in (MATCHES, GROUP_MATCHES):
-        holding = select(table.c.peer, table.c.kind, func.count().label("members")).where(holds(table, now))
-        for row in connection.execute(holding.group_by(table.c.peer, table.c.kind)):
+        current = select(table.c.peer, table.c.kind, func.count().label("members")).where(
+            is_current(table, now)
+        )
+        for row in connection.execute(current.group_by(table.c.peer, table.c.kind)):
             matches[LabId(row.peer)][RoundKind(row.kind)] += row.members
     return matches
 

@@ -12,9 +12,9 @@ from mandorla_protocol.table import TableCommitment
 
 @dataclass(frozen=True, slots=True)
 class PeerEpoch:
-    """A peer's key epoch, and how far its table was read and verified. `id` is 0 until it is stored.
+    """A peer's key epoch, and the verified part of its table. `id` is 0 until the epoch is stored.
 
-    `halves` counts those that are done; what the one that runs brings does not count until it is.
+    `halves` counts the halves that are done. The tags of a running half are pending until it is done.
     """
 
     id: int

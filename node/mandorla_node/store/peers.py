@@ -1,4 +1,4 @@
-"""Pinned peers, their cards, and what they have of this lab's."""
+"""Pinned peers, their cards, and their receipts for this lab's card."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _PEERS = (
 class Peer:
     """A lab whose card the operator pinned. `last_contact` is Unix seconds, 0 for never.
 
-    `former` is the card before this one, while both are taken. `receipt` is the hash of the certificate that
-    the peer last said it pinned for this lab, empty if it has said nothing. A peer that was caught showing
-    its log in two ways stays so, whoever pins it again. `paused_at` is 0 unless the operator paused it.
+    `former` is the previous card, while this lab accepts both. `receipt` is the hash of the certificate of
+    this lab's that the peer last acknowledged, empty before the first. `caught` marks a peer that forked its
+    log; pinning it again does not clear the mark. `paused_at` is 0 unless the operator paused the peer.
     """
 
     card: Card
@@ -61,11 +61,11 @@ class Peer:
 
     @property
     def cards(self) -> tuple[Card, ...]:
-        """The cards that are taken now, the newest first."""
+        """The cards that this lab accepts now, the newest first."""
         return (self.card, self.former) if self.former else (self.card,)
 
     def by(self, certificate_hash: bytes) -> Peer | None:
-        """Return the peer under the card of a certificate, which is the card for what comes by it."""
+        """Return the peer with the card of a certificate as its card, None if no accepted card has it."""
         for card in self.cards:
             if card.certificate_hash == certificate_hash:
                 return replace(self, card=card)
@@ -73,21 +73,21 @@ class Peer:
 
 
 class Peers:
-    """The peers that this lab pinned, by name and by identity."""
+    """The pinned peers, by name and by identity."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def add(self, card: Card, overlap: int = 0) -> None:
-        """Pin a card, on the operator's word. A name belongs to one identity.
+        """Pin a card that the operator vouches for. A name belongs to one identity.
 
-        The same identity may come again with a newer card: then the card before it is taken too, for
-        `overlap` seconds or until its certificate expires.
+        If an older card of the identity is pinned, this lab accepts that card too, for `overlap` seconds or
+        until its certificate expires.
 
-        Raises InputError(BAD_CARD) if another lab has the name, the pinned card of this lab is newer, or the
-        certificate is not this card's own: it must carry the identity's name and the card's time of issue, so
-        that no two cards can share one.
+        Raises InputError(BAD_CARD) if another lab has the name, a newer card of this lab is pinned, or the
+        certificate is not the card's own: it must carry the identity's name and the card's time of issue, so
+        that two cards cannot share a certificate.
         """
         certificates.require_certificate_of(card)
         with self._database.write() as connection:
@@ -103,20 +103,20 @@ class Peers:
             if pinned.issued and card.issued <= pinned.issued and card != pinned:
                 raise InputError(
                     Code.BAD_CARD,
-                    f"a newer card of {pinned.name} is pinned; to go back, remove the peer before",
+                    f"a newer card of {pinned.name} is pinned; to pin an older one, remove the peer first",
                 )
             self._follow(connection, pinned, card, overlap)
 
     def renew(self, card: Card, overlap: int, allow: Callable[[], None]) -> bool:
-        """Pin the next card of a peer, on its own word; return whether it was not pinned already.
+        """Pin the next card of a peer, which the peer itself sent; return whether it was new.
 
-        The card before it is taken too, for `overlap` seconds or until its certificate expires. `allow` is
-        called before anything is changed, and may raise.
+        This lab accepts the previous card too, for `overlap` seconds or until its certificate expires.
+        `allow` is called before the store changes, and may raise.
 
         Raises TransportError: NOT_PINNED if the peer is not pinned, CARD_REFUSED if the card is not newer,
         has another name or log origin, or a certificate that is not its own or not valid now.
         """
-        # Most of what comes changes nothing, and needs not wait for those who write.
+        # Most calls repeat a card that is pinned: a read does not wait for other writers.
         with self._database.read() as connection:
             if not self._follows(card, _pinned(connection, card.identity)):
                 return False
@@ -129,7 +129,7 @@ class Peers:
         return True
 
     def _follows(self, card: Card, pinned: Card | None) -> bool:
-        """Say whether a card follows the pinned one, and is not the same; raises TransportError otherwise."""
+        """Return False for the pinned card itself, True for one that may follow it; raises TransportError."""
         if pinned is None:
             raise TransportError(Code.NOT_PINNED)
         if card == pinned:
@@ -146,7 +146,7 @@ class Peers:
         return True
 
     def _follow(self, connection: Connection, pinned: Card, card: Card, overlap: int) -> None:
-        """Put a card in the place of the pinned one; if it is newer, go on to take that one for a while."""
+        """Replace the pinned card; accept the old one too for the overlap, if the new one is newer."""
         mine = PEERS.c.lab == card.identity
         connection.execute(update(PEERS).where(mine).values(name=card.name, card=card.to_json()))
         if card == pinned:
@@ -158,14 +158,14 @@ class Peers:
             connection.execute(insert(FORMER_CARDS).values(**former))
 
     def record_receipt(self, lab: LabId, certificate_hash: bytes) -> None:
-        """Record that a peer said that it pinned the card of this certificate of this lab."""
+        """Record that a peer acknowledged this lab's card with this certificate."""
         with self._database.write() as connection:
             connection.execute(delete(CARD_RECEIPTS).where(CARD_RECEIPTS.c.peer == lab))
             receipt = {"peer": lab, "certificate_hash": certificate_hash, "at": self._clock()}
             connection.execute(insert(CARD_RECEIPTS).values(**receipt))
 
     def pause(self, name: str, paused: bool) -> Peer:
-        """Let no round with a peer be, or let them be again; raises InputError(UNKNOWN_PEER)."""
+        """Pause a peer, so that no round with it begins, or resume it; raises InputError(UNKNOWN_PEER)."""
         at = self._clock() if paused else 0
         with self._database.write() as connection:
             changed = connection.execute(update(PEERS).where(PEERS.c.name == name).values(paused_at=at))
@@ -174,7 +174,7 @@ class Peers:
         return self.get(name)
 
     def remove(self, name: str) -> None:
-        """Unpin a peer, whatever cards it has; raises InputError(UNKNOWN_PEER)."""
+        """Unpin a peer and all its cards; raises InputError(UNKNOWN_PEER)."""
         with self._database.write() as connection:
             lab = connection.scalar(select(PEERS.c.lab).where(PEERS.c.name == name))
             if lab is None:
@@ -199,18 +199,18 @@ class Peers:
         return self._peer(row)
 
     def record_contact(self, lab: LabId) -> None:
-        """Record that a peer was heard of now."""
+        """Record that this lab and a peer have just been in contact."""
         with self._database.write() as connection:
             connection.execute(update(PEERS).where(PEERS.c.lab == lab).values(last_contact=self._clock()))
 
     def _peer(self, row: Row[Any]) -> Peer:
-        both = row.former is not None and self._clock() < row.until
+        accepts_former = row.former is not None and self._clock() < row.until
         return Peer(
             _card(row.card),
             row.added_at,
             row.last_contact,
             row.caught is not None,
-            _card(row.former) if both else None,
+            _card(row.former) if accepts_former else None,
             row.receipt or b"",
             row.paused_at,
         )
@@ -221,5 +221,5 @@ def _pinned(connection: Connection, lab: LabId) -> Card | None:
     return None if text is None else _card(text)
 
 
-# Reading a card verifies its signature, and every call looks for its caller among all of them.
+# Cached: decoding a card verifies its signature, and each incoming call compares its caller with all cards.
 _card = lru_cache(maxsize=1024)(Card.from_json)

@@ -1,8 +1,8 @@
-"""A store that came from a backup: what it must not do again, because the node that it was has done it since.
+"""A store that was restored from a backup: the node must not repeat what it did after the backup.
 
-Budgets that were spent would be whole again, and labels be sealed under nonces that were used: so every key
-epoch ends, and the next ones have numbers that none can have had. The log may be behind what peers cosigned:
-so each of them is asked before it is shown to any.
+The restored budgets would be unspent again, and labels would be sealed under used nonces. So every key epoch
+ends, and the next ones get numbers that no epoch can have had. The restored log may be behind a checkpoint
+that a peer cosigned. So the node asks every peer for its latest checkpoint before it shows the log to any.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ _LAST_NUMBER: Final = (1 << 32) - 1
 
 
 class Restoration:
-    """What follows from a restore, and from none: nothing."""
+    """The steps after a restore. Without a restore, they change nothing."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def end_all_epochs(self, holder: LabId) -> int:
-        """End every key epoch, and let later ones have numbers beyond any that was in use; count the ended.
+        """End every key epoch, and give later ones numbers above any that was in use; count the ended epochs.
 
-        Epochs last an hour or more, so their numbers stay behind the time in seconds, from which they go on;
-        and should this machine's clock be behind, beyond what the backup knows by more than years of them.
+        The numbers go on from the time in Unix seconds: an epoch lasts an hour or more, so no node can have
+        used so many. In case this machine's clock is behind, they also go on at least 2**16 above the numbers
+        in the backup: more than seven years of epochs.
 
-        Raises NodeError(STORE_FAILED) where the numbers of 4 bytes are used up.
+        Raises NodeError(STORE_FAILED) if no numbers of 4 bytes are left.
         """
         now = self._clock()
         with self._database.write() as connection:
@@ -55,14 +56,14 @@ class Restoration:
         return ended
 
     def confirm_log(self, peer: LabId) -> list[str]:
-        """Note that a peer saw nothing of the log that the store lacks; name the peers still to be heard."""
-        mine = UNHEARD.c.peer == peer
+        """Record that a peer saw no log entry that the store lacks; return the unconfirmed peers' names."""
+        of_peer = UNHEARD.c.peer == peer
         names = select(PEERS.c.name).join(UNHEARD, UNHEARD.c.peer == PEERS.c.lab).order_by(PEERS.c.name)
         with self._database.read() as connection:
-            waiting = list(connection.scalars(names))
-            known = connection.scalar(select(UNHEARD.c.peer).where(mine))
+            unconfirmed = list(connection.scalars(names))
+            known = connection.scalar(select(UNHEARD.c.peer).where(of_peer))
         if known is None:
-            return waiting
+            return unconfirmed
         with self._database.write() as connection:
-            connection.execute(delete(UNHEARD).where(mine))
+            connection.execute(delete(UNHEARD).where(of_peer))
             return list(connection.scalars(names))

@@ -1,7 +1,7 @@
-"""Forgetting what this lab keeps no longer: what it saw long ago, and matches that ended long ago.
+"""The deletion of old data: indicators last seen long ago, and matches that ended long ago.
 
-Numbers are not given out again, so that whoever remembers one never finds another thing behind it: the newest
-of each kind stays, since a database may take up where its highest number is.
+Ids and numbers are not reused: a reader that remembers one must not find another row under it. A database may
+continue from its highest number, so the newest row of each kind stays.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ..core.clock import Clock
 from . import groups
 from .database import Database
 from .indicators import IndicatorSet
+from .match_events import next_event
 from .schema import (
     ASKED_EPOCHS,
     FLAGGED,
@@ -48,28 +49,28 @@ _KINDS = [int(kind) for kind in RoundKind]
 
 
 class RetentionStep(NamedTuple):
-    """What one step forgot: ids of indicators, and whether there may be more."""
+    """The result of one step: ids of indicators that it deleted, and whether there may be more to delete."""
 
     indicator_ids: list[int]
     more: bool
 
 
 class Retention:
-    """What is kept, and for how long."""
+    """Delete old data, a bounded number of rows at a step."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def forget_observed(self, before: int, limit: int) -> RetentionStep:
-        """Forget at most `limit` indicators that were seen last before a time; their matches end.
+        """Delete at most `limit` indicators last seen before a time from the observed set; end their matches.
 
-        What this lab has flagged stays flagged, and what is left of a match keeps its indicator.
+        They stay in the flagged set, and an indicator with rows in other tables stays known.
         """
         newest = select(func.max(OBSERVED.c.change)).scalar_subquery()
         old = (
             select(OBSERVED.c.indicator_id)
-            # The next change's number is one more than the highest: it must not fall back.
+            # The next change gets the highest number plus one, so the row with the highest number stays.
             .where(OBSERVED.c.last_seen < before, OBSERVED.c.change < newest)
             .order_by(OBSERVED.c.indicator_id)
             .limit(limit)
@@ -81,30 +82,29 @@ class Retention:
                 connection.execute(delete(OBSERVED).where(OBSERVED.c.indicator_id.in_(ids)))
                 _end_matches(connection, ids, now)
                 _leave_groups(connection, ids, now)
-                _forget_unneeded(connection, ids)
+                _delete_unreferenced(connection, ids)
         return RetentionStep(ids, len(ids) == limit)
 
     def forget_matches(self, before: int, limit: int) -> RetentionStep:
-        """Forget at most `limit` matches that ended before a time, and as many of groups."""
+        """Delete at most `limit` matches that ended before a time, and as many of groups."""
         with self._database.write() as connection:
-            newest = max(
-                int(connection.scalar(select(func.coalesce(func.max(table.c.event), 0))) or 0)
-                for table in (MATCHES, GROUP_MATCHES)
+            newest = next_event(connection) - 1
+            alone = _delete_ended(connection, MATCHES, MATCHES.c.indicator_id, before, newest, limit)
+            grouped = _delete_ended(
+                connection, GROUP_MATCHES, GROUP_MATCHES.c.group_id, before, newest, limit
             )
-            alone = _ended(connection, MATCHES, MATCHES.c.indicator_id, before, newest, limit)
-            grouped = _ended(connection, GROUP_MATCHES, GROUP_MATCHES.c.group_id, before, newest, limit)
-            _forget_unneeded(connection, alone)
-            _forget_groups(connection, grouped)
+            _delete_unreferenced(connection, alone)
+            _delete_empty_groups(connection, grouped)
         return RetentionStep(alone, limit in (len(alone), len(grouped)))
 
 
-def _ended(
+def _delete_ended(
     connection: Connection, table: Table, of: ColumnElement[int], before: int, newest: int, limit: int
 ) -> list[int]:
-    """Delete matches that ended before a time; return of which indicators or groups they were."""
+    """Delete matches that ended before a time; return the ids of their indicators or groups (`of`)."""
     ended = or_(
         and_(table.c.ended_at > 0, table.c.ended_at < before),
-        # A label that has expired ends a match without a word.
+        # An expired label ends a match, and nothing sets `ended_at` then.
         and_(table.c.ended_at == 0, table.c.expires > 0, table.c.expires < before),
     )
     some = select(table.c.event, of).where(ended, table.c.event < newest).order_by(table.c.event).limit(limit)
@@ -116,8 +116,8 @@ def _ended(
 
 def _end_matches(connection: Connection, ids: Sequence[int], now: int) -> None:
     watched = int(RoundKind.WATCH)
-    mine = and_(_of_anyone(MATCHES), MATCHES.c.kind == watched, MATCHES.c.indicator_id.in_(ids))
-    connection.execute(update(MATCHES).where(mine, MATCHES.c.ended_at == 0).values(ended_at=now))
+    matches = and_(_of_anyone(MATCHES), MATCHES.c.kind == watched, MATCHES.c.indicator_id.in_(ids))
+    connection.execute(update(MATCHES).where(matches, MATCHES.c.ended_at == 0).values(ended_at=now))
     connection.execute(
         delete(PARTIAL_MATCHES).where(
             PARTIAL_MATCHES.c.kind == watched, PARTIAL_MATCHES.c.indicator_id.in_(ids)
@@ -126,18 +126,18 @@ def _end_matches(connection: Connection, ids: Sequence[int], now: int) -> None:
 
 
 def _leave_groups(connection: Connection, ids: Sequence[int], now: int) -> None:
-    """Take indicators out of the groups of what was observed; groups that match no more do not."""
+    """Remove indicators from groups of the observed set, and end the matches that become incomplete."""
     observed = select(GROUPS.c.id).where(GROUPS.c.target == IndicatorSet.OBSERVED.value)
-    mine = and_(GROUP_MEMBERS.c.indicator_id.in_(ids), GROUP_MEMBERS.c.group_id.in_(observed))
-    left = list(connection.scalars(select(GROUP_MEMBERS.c.group_id).where(mine).distinct()))
-    if left:
-        connection.execute(delete(GROUP_MEMBERS).where(mine))
-        groups.end_incomplete(connection, now, GROUP_MATCHES.c.group_id.in_(left))
-        _forget_groups(connection, left)
+    members = and_(GROUP_MEMBERS.c.indicator_id.in_(ids), GROUP_MEMBERS.c.group_id.in_(observed))
+    group_ids = list(connection.scalars(select(GROUP_MEMBERS.c.group_id).where(members).distinct()))
+    if group_ids:
+        connection.execute(delete(GROUP_MEMBERS).where(members))
+        groups.end_incomplete(connection, now, GROUP_MATCHES.c.group_id.in_(group_ids))
+        _delete_empty_groups(connection, group_ids)
 
 
-def _forget_groups(connection: Connection, ids: Sequence[int]) -> None:
-    """Forget those of some groups that have no members and no matches: their names are this lab's own."""
+def _delete_empty_groups(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete the groups, among these, without members and matches: a group's name is data of this lab's."""
     connection.execute(
         delete(GROUPS).where(
             GROUPS.c.id.in_(ids),
@@ -148,8 +148,8 @@ def _forget_groups(connection: Connection, ids: Sequence[int]) -> None:
     )
 
 
-def _forget_unneeded(connection: Connection, ids: Sequence[int]) -> None:
-    """Forget those of some indicators that nothing is about any more: what they are, and their tags."""
+def _delete_unreferenced(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete the indicators, among these, that no set, group or match refers to, and their tags."""
     if not ids:
         return
     needed = union(
@@ -162,15 +162,15 @@ def _forget_unneeded(connection: Connection, ids: Sequence[int]) -> None:
         ),
         select(func.max(INDICATORS.c.id)),
     )
-    gone = list(set(ids) - set(connection.scalars(needed)))
-    if gone:
+    unreferenced = list(set(ids) - set(connection.scalars(needed)))
+    if unreferenced:
         epochs = select(ASKED_EPOCHS.c.id)
         connection.execute(
-            delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id.in_(epochs), OWN_TAGS.c.indicator_id.in_(gone))
+            delete(OWN_TAGS).where(OWN_TAGS.c.epoch_id.in_(epochs), OWN_TAGS.c.indicator_id.in_(unreferenced))
         )
-        connection.execute(delete(INDICATORS).where(INDICATORS.c.id.in_(gone)))
+        connection.execute(delete(INDICATORS).where(INDICATORS.c.id.in_(unreferenced)))
 
 
 def _of_anyone(table: Table) -> ColumnElement[bool]:
-    """Name all who may have flagged, unpinned ones too, so that a look-up uses the index that they begin."""
+    """Add all peers as a condition, unpinned ones too: the peer is the first column of the index in use."""
     return table.c.peer.in_(union(select(PEERS.c.lab), select(ASKED_EPOCHS.c.holder)))

@@ -22,7 +22,7 @@ from .schema import CHUNKS, HELD_EPOCHS, ROUNDS
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """A round as the store remembers it."""
+    """A round in the store. Times are Unix seconds; `closed_at` is 0 while the round is open."""
 
     round_id: RoundId
     peer: LabId
@@ -36,7 +36,7 @@ class RoundRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk that this lab answered."""
+    """A chunk that this lab evaluated for a peer."""
 
     request: bytes
     evaluated: bytes
@@ -54,20 +54,20 @@ class Rounds:
     def finish(
         self, round_id: RoundId, state: RoundState, code: str = "", closed: RoundClosed | None = None
     ) -> None:
-        """Record how an open round ended, once, with the statement that was signed, if there is one."""
+        """Record the end of an open round, once, with the signed statement of the close, if there is one."""
         with self._database.write() as connection:
             if closed is not None:
                 append(connection, closed, round_id)
             self._finish(connection, round_id, state, code)
 
     def interrupt_open(self) -> int:
-        """Close the rounds that a stopped node left open; return their number."""
+        """Close the rounds that the last run of the node left open; return their number."""
         with self._database.write() as connection:
             found = select(ROUNDS.c.id).where(ROUNDS.c.state == RoundState.OPEN.value)
-            left = list(connection.scalars(found.order_by(ROUNDS.c.created_at, ROUNDS.c.id)))
-            for round_id in left:
+            open_rounds = list(connection.scalars(found.order_by(ROUNDS.c.created_at, ROUNDS.c.id)))
+            for round_id in open_rounds:
                 self._finish(connection, round_id, RoundState.UNCONFIRMED, Code.ROUND_ABORTED.name)
-        return len(left)
+        return len(open_rounds)
 
     def _finish(self, connection: Connection, round_id: RoundId, state: RoundState, code: str) -> None:
         now = self._clock()
@@ -88,7 +88,7 @@ class Rounds:
         return [_record(row) for row in rows]
 
     def elements(self, round_id: RoundId, index: int) -> tuple[bytes, bytes] | None:
-        """Return the blinded and evaluated elements of a chunk; nothing if they are not kept any more."""
+        """Return the blinded and evaluated elements of a chunk, None if the store has deleted them."""
         with self._database.read() as connection:
             row = connection.execute(
                 select(CHUNKS.c.blinded, CHUNKS.c.evaluated).where(
@@ -98,22 +98,24 @@ class Rounds:
         return None if row is None or not row.blinded else (row.blinded, row.evaluated)
 
     def forget_elements(self, before: int) -> int:
-        """Forget the elements of rounds that were closed before a time; return how many chunks they were.
+        """Delete the elements of rounds that were closed before a time; return the number of chunks.
 
-        Digests and proofs stay, in the log.
+        The log keeps their digests and proofs.
         """
-        over = select(ROUNDS.c.id).where(ROUNDS.c.state != RoundState.OPEN.value, ROUNDS.c.closed_at < before)
+        closed = select(ROUNDS.c.id).where(
+            ROUNDS.c.state != RoundState.OPEN.value, ROUNDS.c.closed_at < before
+        )
         with self._database.write() as connection:
             return connection.execute(
                 update(CHUNKS)
-                .where(CHUNKS.c.round_id.in_(over), CHUNKS.c.blinded.is_not(None))
+                .where(CHUNKS.c.round_id.in_(closed), CHUNKS.c.blinded.is_not(None))
                 .values(blinded=None, evaluated=None)
             ).rowcount
 
     def agree(
         self, header: RoundHeader, peer: LabId, encoded: bytes, own_signature: bytes, peer_signature: bytes
     ) -> None:
-        """Record a round that both labs signed; raises RoundError(WRONG_STATE) if its id was used before."""
+        """Record a round that both labs signed; raises RoundError(WRONG_STATE) if its id is in use."""
         now = self._clock()
         with self._database.write() as connection:
             if connection.scalar(select(ROUNDS.c.id).where(ROUNDS.c.id == header.round_id)) is not None:
@@ -134,10 +136,10 @@ class Rounds:
             append(connection, entry, header.round_id)
 
     def store_answer(self, epoch_id: int, round_id: RoundId, index: int, chunk: StoredChunk) -> None:
-        """Keep the answer to a chunk that was charged, once.
+        """Store the answer to a charged chunk, once.
 
-        Raises RoundError: UNKNOWN_ROUND if the round has ended, EPOCH_RETIRED if the key epoch has. The log
-        has an order, and no answer comes after its round or its key in it.
+        Raises RoundError: UNKNOWN_ROUND if the round has ended, EPOCH_RETIRED if the key epoch has: the log
+        must not have an answer after the end of its round or its epoch.
         """
         digest = answer_digest(chunk.request, chunk.evaluated, chunk.proof)
         with self._database.write() as connection:
@@ -147,7 +149,7 @@ class Rounds:
             seed = select(HELD_EPOCHS.c.sealed_seed).where(HELD_EPOCHS.c.id == epoch_id)
             if connection.scalar(seed) is None:
                 raise RoundError(Code.EPOCH_RETIRED)
-            kept = connection.execute(
+            stored = connection.execute(
                 update(CHUNKS)
                 .where(
                     CHUNKS.c.round_id == round_id,
@@ -157,7 +159,7 @@ class Rounds:
                 )
                 .values(evaluated=chunk.evaluated, proof=chunk.proof, blinded=chunk.blinded)
             )
-            if kept.rowcount:
+            if stored.rowcount:
                 entry = ChunkEvaluated(round_id, index, digest, chunk.proof, self._clock())
                 append(connection, entry, round_id)
 

@@ -25,10 +25,10 @@ from sqlalchemy import (
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
-"""A number of up to eight bytes: one that grows for as long as the node lives, or that a peer chose."""
+"""A number of up to eight bytes: one that grows as long as the node lives, or that a peer chooses."""
 
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text that is compared by its bytes: what a machine's language says may change under an index."""
+"""Text that is compared byte by byte: a locale's order may change and break an index."""
 
 METADATA = MetaData(
     naming_convention={
@@ -79,8 +79,8 @@ FLAGGED = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     Column("tlp", SmallInteger, nullable=False),
-    # The number of the change that made the label what it is, and of the one that flagged the indicator: a
-    # table covers all changes up to one, and what comes later is found by its number.
+    # `change` numbers the change that set the label, `first_change` the one that flagged the indicator. A
+    # published table covers all changes up to a number; its next version reads those above it.
     Column("change", BigInteger, nullable=False, index=True),
     Column("first_change", BigInteger, nullable=False),
     Column("added_by", ForeignKey("ingests.id"), nullable=False),
@@ -95,13 +95,13 @@ OBSERVED = Table(
     Column("indicator_id", ForeignKey("indicators.id"), primary_key=True),
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
-    # The number of the change that brought it: what was observed since one is found by it.
+    # The number of the change that added it: a standing round reads the changes above a number.
     Column("change", BigInteger, nullable=False, index=True),
     Column("added_by", ForeignKey("ingests.id"), nullable=False),
     Column("touched_by", ForeignKey("ingests.id"), nullable=False),
 )
 
-# Groups of fingerprints, by the set that their members are in and the lab's own name for them.
+# Groups of fingerprints, by the set of their members and by the lab's own names.
 GROUPS = Table(
     "groups",
     METADATA,
@@ -120,7 +120,7 @@ GROUP_MEMBERS = Table(
     sqlite_with_rowid=False,
 )
 
-# The card that a peer's newest one follows, for as long as its certificate is taken beside the new one.
+# The previous card of a peer, while this lab accepts it beside the newest one.
 FORMER_CARDS = Table(
     "former_cards",
     METADATA,
@@ -129,7 +129,7 @@ FORMER_CARDS = Table(
     Column("until", BigInteger, nullable=False),
 )
 
-# The certificate of the last card of this lab that each peer said it pinned.
+# The certificate of this lab's card that each peer acknowledged last.
 CARD_RECEIPTS = Table(
     "card_receipts",
     METADATA,
@@ -152,13 +152,14 @@ HELD_EPOCHS = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("table_version", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
-    # The state of the flagged set that the table shows: its last change, and when labels expired.
+    # The state of the flagged set that the table shows: its last change, and the time at which labels
+    # expired.
     Column("covered_change", BigInteger, nullable=False),
     Column("covered_time", BigInteger, nullable=False),
     UniqueConstraint("querier", "collection", "number"),
 )
 
-# Tables, in the columns in which they travel (SPEC 9): a row holds entries of one version, up to a page.
+# Own tables, in the columns of their messages (SPEC 9): a row holds up to a page of entries of one version.
 HELD_PAGES = Table(
     "held_pages",
     METADATA,
@@ -168,7 +169,7 @@ HELD_PAGES = Table(
     Column("operations", LargeBinary, nullable=False),
     Column("tags", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
-    # Whose each tag is: eight bytes for the indicator's id, 0 for padding.
+    # The id of each tag's indicator, in eight bytes; 0 for padding.
     Column("owners", LargeBinary, nullable=False),
 )
 
@@ -183,8 +184,8 @@ ASKED_EPOCHS = Table(
     Column("table_version", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
     Column("halves", _NUMBER, nullable=False),  # done in this epoch
-    Column("begun", SmallInteger, nullable=False),  # 1 while there may be tags of a half that is not done
-    Column("masked", SmallInteger, nullable=False),  # 1 unless an older version kept its label keys
+    Column("begun", SmallInteger, nullable=False),  # 1 while there may be pending tags
+    Column("masked", SmallInteger, nullable=False),  # 0 if an older version stored unmasked label keys
     UniqueConstraint("holder", "collection", "number"),
 )
 
@@ -192,12 +193,12 @@ OWN_TAGS = Table(
     "own_tags",
     METADATA,
     Column("epoch_id", ForeignKey("asked_epochs.id"), primary_key=True),
-    # No foreign key: looking each up costs as much as keeping it. Whoever forgets indicators looks in here.
+    # No foreign key: its look-up would double the cost of an insert. Retention reads this table instead.
     Column("indicator_id", _NUMBER, primary_key=True),
     Column("tag", LargeBinary, nullable=False),
     Column("label_key", LargeBinary, nullable=False),
-    # The number of the half that brought it. It counts once that is done as a whole: a peer that fails on
-    # purpose must not learn how far this lab came.
+    # The number of its half. The tag is pending until the whole half is done: a peer that makes a half fail
+    # on purpose must not learn from the next one how far this lab came.
     Column("half", _NUMBER, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -236,21 +237,21 @@ CHUNKS = Table(
     Column("count", Integer, nullable=False),
     Column("evaluated", LargeBinary, nullable=True),
     Column("proof", LargeBinary, nullable=True),
-    # What an auditor needs to verify the proof; null once it was kept for as long as the lab keeps it.
+    # The auditor needs it to verify the proof; null after the lab's retention period.
     Column("blinded", LargeBinary, nullable=True),
 )
 
-# What this lab signed, saw signed, asked and answered. Append-only: triggers refuse changes.
+# This lab's log of statements, requests and answers. Append-only: triggers refuse changes.
 LOG = Table(
     "log",
     METADATA,
     Column("position", _NUMBER, primary_key=True, autoincrement=False),  # of the leaf, from 0
-    Column("round_id", LargeBinary, nullable=False),  # empty for what belongs to no round
+    Column("round_id", LargeBinary, nullable=False),  # empty for an entry outside rounds
     Column("entry", LargeBinary, nullable=False),
 )
 Index(None, LOG.c.round_id)
 
-# The roots of the log's complete subtrees, which proofs are made of.
+# The roots of the log's complete subtrees; proofs consist of them.
 LOG_NODES = Table(
     "log_nodes",
     METADATA,
@@ -267,7 +268,7 @@ COSIGNATURES = Table(
     Column("size", BigInteger, primary_key=True),
     Column("peer", LargeBinary, primary_key=True),
     Column("root", LargeBinary, nullable=False),
-    Column("origin", _TEXT, nullable=False),  # of the peer's log, which names its key
+    Column("origin", _TEXT, nullable=False),  # of the peer's log; part of its key's name
     Column("cosignature", LargeBinary, nullable=False),
 )
 
@@ -282,7 +283,7 @@ PEER_CHECKPOINTS = Table(
     Column("cosignature", LargeBinary, nullable=False),
 )
 
-# Peers that showed their log in two ways, and the two notes that prove it.
+# Peers that forked their logs, and the two notes that prove it.
 CAUGHT = Table(
     "caught",
     METADATA,
@@ -293,25 +294,25 @@ CAUGHT = Table(
     Column("at", BigInteger, nullable=False),
 )
 
-# Events number the beginnings of matches, those of groups too: one that ended and holds again is new.
+# `event` numbers the beginnings of matches, of groups too: a match that ended and begins anew gets a new one.
 MATCHES = Table(
     "matches",
     METADATA,
     Column("event", _NUMBER, primary_key=True, autoincrement=False),
     Column("peer", LargeBinary, nullable=False),
     Column("kind", SmallInteger, nullable=False),
-    # No foreign keys: looking each up costs as much as keeping it. Rounds are never deleted, and whoever
-    # forgets indicators looks in here.
+    # No foreign keys: their look-ups would double the cost of an insert. Rounds are never deleted, and
+    # retention reads this table.
     Column("indicator_id", _NUMBER, nullable=False),
     Column("round_id", LargeBinary, nullable=False),
     Column("label", LargeBinary, nullable=False),
-    Column("expires", BigInteger, nullable=False),  # as the label says; 0 for never
+    Column("expires", BigInteger, nullable=False),  # of the label; 0 for never
     Column("first_matched", BigInteger, nullable=False),
-    Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
+    Column("ended_at", BigInteger, nullable=False),  # 0 while the match is current
     UniqueConstraint("peer", "kind", "indicator_id"),
 )
 
-# Indicators that the last round found and that count with others of their group only.
+# Indicators that the last round found and that match only together with others of their group.
 PARTIAL_MATCHES = Table(
     "partial_matches",
     METADATA,
@@ -319,7 +320,7 @@ PARTIAL_MATCHES = Table(
     Column("kind", SmallInteger, primary_key=True),
     Column("indicator_id", ForeignKey("indicators.id"), primary_key=True, index=True),
     Column("round_id", ForeignKey("rounds.id"), nullable=False),
-    Column("severity", SmallInteger, nullable=False),  # of the label, to find the gravest of a group
+    Column("severity", SmallInteger, nullable=False),  # of the label; the group takes the gravest label
     Column("confidence", SmallInteger, nullable=False),
     Column("label", LargeBinary, nullable=False),
     Column("expires", BigInteger, nullable=False),
@@ -337,7 +338,7 @@ GROUP_MATCHES = Table(
     Column("expires", BigInteger, nullable=False),
     Column("tokens", Integer, nullable=False),  # members of the group that match
     Column("first_matched", BigInteger, nullable=False),
-    Column("ended_at", BigInteger, nullable=False),  # 0 while it holds
+    Column("ended_at", BigInteger, nullable=False),  # 0 while the match is current
     UniqueConstraint("peer", "kind", "group_id"),
 )
 
@@ -358,7 +359,7 @@ NOTICES = Table(
     Column("event", BigInteger, nullable=False),
 )
 
-# Times at which the store was restored from a backup: no epoch that began before one has a higher number.
+# Restores from a backup: no epoch that began before the restore has a number above `epochs_beyond`.
 RESTORES = Table(
     "restores",
     METADATA,
@@ -367,13 +368,13 @@ RESTORES = Table(
     Column("epochs_beyond", BigInteger, nullable=False),
 )
 
-# Peers that have not said since the last of these what they saw of this lab's log.
+# Peers that have not confirmed, since the last restore, what they saw of this lab's log.
 UNHEARD = Table("unheard", METADATA, Column("peer", LargeBinary, primary_key=True))
 
 APPEND_ONLY = (LOG, LOG_NODES, COSIGNATURES, PEER_CHECKPOINTS, CAUGHT)
-"""Tables whose rows are never changed nor deleted: triggers refuse it."""
+"""Tables whose rows triggers protect from changes and deletion."""
 
-# Alembic's own table: one row, the version that the schema has.
+# Alembic's own table: one row with the version of the schema.
 VERSION = Table(
     "alembic_version",
     MetaData(),

@@ -1,4 +1,4 @@
-"""Tag tables at rest: rows of columns, each row a part of one version (SPEC 7.1)."""
+"""Tag tables at rest: each row is a page, which holds entries of one version in columns (SPEC 7.1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, func, select
 from mandorla_protocol.table import TablePart
 
 from .bulk import insert_rows
+from .queries import count
 from .schema import HELD_PAGES, PEER_PAGES
 from .version_builder import OwnedPart
 
@@ -18,7 +19,7 @@ _COLUMNS = ("epoch_id", "leaf", "version", "operations", "tags", "sealed")
 
 
 def insert_owned(connection: Connection, epoch_id: int, leaf: int, pages: Sequence[OwnedPart]) -> None:
-    """Keep pages of an own table that follow each other from a leaf index on."""
+    """Store consecutive pages of an own table, from a leaf index on."""
     rows = []
     for part, owners in pages:
         rows.append((epoch_id, leaf, part.version, part.operations, part.tags, part.sealed, owners))
@@ -27,9 +28,9 @@ def insert_owned(connection: Connection, epoch_id: int, leaf: int, pages: Sequen
 
 
 def insert_parts(connection: Connection, epoch_id: int, leaf: int, parts: Sequence[TablePart]) -> None:
-    """Keep entries of a peer's table that follow each other from a leaf index on: a row for each version.
+    """Store consecutive entries of a peer's table, from a leaf index on: a row for each version among them.
 
-    A peer may send parts of one entry each, and every later comparison would pay for them.
+    A peer may send parts of one entry each. Stored as rows, they would slow every later comparison.
     """
     rows = []
     for version, run in groupby(parts, key=attrgetter("version")):
@@ -44,13 +45,14 @@ def read_parts(
     connection: Connection, table: Table, epoch_id: int, start: int, limit: int
 ) -> tuple[TablePart, ...]:
     """Return at most `limit` entries from a leaf index on."""
-    mine = table.c.epoch_id == epoch_id
-    first = connection.scalar(select(func.max(table.c.leaf)).where(mine, table.c.leaf <= start))
+    of_epoch = table.c.epoch_id == epoch_id
+    # `start` may be in the middle of a page: read from the page that contains it, and cut.
+    first = connection.scalar(select(func.max(table.c.leaf)).where(of_epoch, table.c.leaf <= start))
     if first is None:
         return ()
     rows = connection.execute(
         select(table.c.leaf, table.c.version, table.c.operations, table.c.tags, table.c.sealed)
-        .where(mine, table.c.leaf >= first, table.c.leaf < start + limit)
+        .where(of_epoch, table.c.leaf >= first, table.c.leaf < start + limit)
         .order_by(table.c.leaf)
     )
     parts = (TablePart(*columns).cut(start - leaf, start + limit - leaf) for leaf, *columns in rows)
@@ -59,7 +61,5 @@ def read_parts(
 
 def entries_from_leaf(connection: Connection, table: Table, epoch_id: int, leaf: int) -> int:
     """Count the entries of the pages that begin at a leaf index or after it."""
-    count = select(func.coalesce(func.sum(func.length(table.c.operations)), 0))
-    return int(
-        connection.execute(count.where(table.c.epoch_id == epoch_id, table.c.leaf >= leaf)).scalar_one()
-    )
+    entries = select(func.sum(func.length(table.c.operations)))
+    return count(connection, entries.where(table.c.epoch_id == epoch_id, table.c.leaf >= leaf))

@@ -1,7 +1,7 @@
-"""A version of a tag table while it is prepared: entries go into buckets by tag, which are then sorted.
+"""A version of a tag table in preparation: entries go into buckets by tag, and each bucket is sorted alone.
 
-So a version of any size is sorted in the memory of one bucket. What is staged is worth nothing once the node
-stops, so it is in no database: small versions are in memory, large ones in a file that has no name.
+So the sort of a version of any size needs the memory of one bucket. A restarted node begins the version anew,
+so the staged entries are not in the database: a small version is in memory, a large one in an unnamed file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mandorla_protocol.labels import SEALED_LABEL_SIZE, TAG_SIZE
 from mandorla_protocol.sizes import PAGE_SIZE
 from mandorla_protocol.table import Operation, TablePart
 
-from .database import refused
+from .database import file_errors_translated
 
 BUCKETS: Final = 64
 OWNER_SIZE: Final = 8
@@ -34,13 +34,13 @@ _RECORD: Final = np.dtype([("tag", _TAG), ("operation", "u1"), ("sealed", _SEALE
 
 
 class OwnedPart(NamedTuple):
-    """Entries of one version, and behind each the id of its indicator in eight bytes; 0 for padding."""
+    """Entries of one version, and the id of each entry's indicator in eight bytes; 0 for padding."""
 
     part: TablePart
     owners: bytes
 
     def __repr__(self) -> str:
-        # Which tag is whose stays out of logs and tracebacks.
+        # Logs and tracebacks must not show which tag belongs to which indicator.
         return f"OwnedPart(entries={len(self.part)})"
 
 
@@ -51,10 +51,10 @@ def owned(version: int, operations: bytes, tags: bytes, sealed: bytes, owners: I
 
 
 class VersionBuilder:
-    """The entries of one version, in any order; threads may add some side by side."""
+    """The entries of one version, added in any order. `add` is thread-safe."""
 
     def __init__(self, folder: Path, version: int) -> None:
-        """Begin a version; a large one is kept in a file in `folder`."""
+        """Begin a version. A large one goes to a file in `folder`; leaving the context closes the file."""
         self.version = version
         self.count = 0
         self._folder = folder
@@ -70,13 +70,13 @@ class VersionBuilder:
         if self._file is not None:
             self._file.close()
 
-    def keep(self, entries: OwnedPart) -> None:
-        """Take entries in; raises NodeError(STORE_FAILED) if the disk refuses them."""
+    def add(self, entries: OwnedPart) -> None:
+        """Add entries; raises NodeError(STORE_FAILED) if the disk refuses them."""
         with self._lock:
             self.count += len(entries.part)
             self._small.append(entries)
             if self.count > PAGE_SIZE:
-                with refused():
+                with file_errors_translated():
                     self._write()
 
     def _write(self) -> None:
@@ -84,6 +84,7 @@ class VersionBuilder:
             self._file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - `__exit__` closes it
         for staged in self._small:
             records = _records(staged)
+            # The bucket is the tag's first byte, scaled: buckets are in the order of tags.
             buckets = np.frombuffer(staged.part.tags, np.uint8)[::TAG_SIZE].astype(np.int64) * BUCKETS >> 8
             records = records[np.argsort(buckets, kind="stable")]
             counts = np.bincount(buckets, minlength=BUCKETS).tolist()
@@ -95,29 +96,29 @@ class VersionBuilder:
         self._small = []
 
     def pages(self, page: int = PAGE_SIZE) -> Iterator[OwnedPart]:
-        """Yield all entries in the order of their tags, as parts of at most `page`.
+        """Yield all entries in the order of their tags, as parts of at most `page` entries.
 
         Raises NodeError(STORE_FAILED) if a tag was staged twice, or the disk refuses.
         """
-        left = np.empty(0, _RECORD)
+        rest = np.empty(0, _RECORD)
         for bucket in self._buckets():
-            left = _joined([left, _sorted(bucket)])
-            full = len(left) - len(left) % page
+            rest = _joined([rest, _sorted(bucket)])
+            full = len(rest) - len(rest) % page
             for start in range(0, full, page):
-                yield _part(self.version, left[start : start + page])
-            left = left[full:]
-        if len(left):
-            yield _part(self.version, left)
+                yield _part(self.version, rest[start : start + page])
+            rest = rest[full:]
+        if len(rest):
+            yield _part(self.version, rest)
 
     def _buckets(self) -> Iterator[NDArray[np.void]]:
         if self._file is None:
             yield _joined([np.empty(0, _RECORD), *map(_records, self._small)])
             return
         for places in self._places:
-            with refused():
+            with file_errors_translated():
                 self._file.flush()
-                found = [os.pread(self._file.fileno(), size, place) for place, size in places]
-            yield np.frombuffer(b"".join(found), _RECORD)
+                chunks = [os.pread(self._file.fileno(), size, place) for place, size in places]
+            yield np.frombuffer(b"".join(chunks), _RECORD)
 
 
 def _records(staged: OwnedPart) -> NDArray[np.void]:
@@ -131,7 +132,7 @@ def _records(staged: OwnedPart) -> NDArray[np.void]:
 
 
 def _joined(records: list[NDArray[np.void]]) -> NDArray[np.void]:
-    # Without the type, numpy would turn the owners' bytes around.
+    # Without the type, numpy would convert the owners to the machine's byte order.
     return np.concatenate(records, dtype=_RECORD)
 
 

@@ -1,1 +1,1 @@
-"""This lab's tag tables as a holder: built, kept up to date and offered."""
+"""This lab's tag tables as a holder: their construction, their updates, and the offers to peers."""

@@ -1,4 +1,4 @@
-"""Key epochs and tag tables of this lab as a holder, made ready before a peer is told of them."""
+"""The key epochs and tag tables of this lab as a holder, prepared before the lab offers them to a peer."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class PreparedEpoch:
-    """An epoch whose table holds everything that is flagged now."""
+    """A key epoch with its seed and keys. `prepare` returns one whose table shows the current flagged set."""
 
     held: HeldEpoch
     seed: bytes
     keys: KeyPair
 
     def __repr__(self) -> str:
-        """Show the epoch's id only, so that no log or traceback holds a secret."""
-        return f"Ready(epoch_id={self.held.id})"
+        """Show the id only: logs and tracebacks must not hold the seed or the keys."""
+        return f"PreparedEpoch(epoch_id={self.held.id})"
 
 
 class TableBuilder:
-    """Prepare epochs and tables, one at a time for each peer and collection."""
+    """Prepare epochs and tables: for each querier and collection, one preparation at a time."""
 
     def __init__(self, lab: LabId, store: Store, pool: Workers, policies: Policies) -> None:
         self._lab = lab
@@ -57,141 +57,145 @@ class TableBuilder:
         self._locks: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def prepare(self, querier: LabId, collection: str, smallest: int = BATCH_SMALLEST) -> PreparedEpoch:
-        """Bring the table for a querier up to date, in a new epoch if there is none.
+        """Bring the table for a querier up to date, in a new epoch if the querier has none.
 
-        `smallest` is the least size class of a version that is added to one that there is.
+        `smallest` is the smallest size class of a version after the first.
         """
         async with self._locks[querier, collection]:
-            ready = await self.current_epoch(querier, collection)
-            if await self._add_version(ready, smallest):
-                held = await asyncio.to_thread(self._store.holder.get, ready.held.epoch)
-                ready = PreparedEpoch(held, ready.seed, ready.keys)
-            return ready
+            prepared = await self.current_epoch(querier, collection)
+            if await self._add_version(prepared, smallest):
+                held = await asyncio.to_thread(self._store.holder.get, prepared.held.epoch)
+                prepared = PreparedEpoch(held, prepared.seed, prepared.keys)
+            return prepared
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is being prepared; whoever waits for it was cancelled before."""
+        """Wait until no preparation runs. The caller has cancelled the tasks that wait for one."""
         for lock in list(self._locks.values()):
             async with lock:
                 pass
 
-    def offer(self, ready: PreparedEpoch) -> Offer:
-        """Say what a prepared epoch offers; raises RoundError(BUDGET_EXCEEDED) if nothing is left."""
-        held = ready.held
-        left = held.budget - held.spent
-        if left <= 0:
+    def offer(self, prepared: PreparedEpoch) -> Offer:
+        """Return the offer of an epoch; raises RoundError(BUDGET_EXCEEDED) if its budget is spent."""
+        held = prepared.held
+        remaining = held.budget - held.spent
+        if remaining <= 0:
             raise RoundError(Code.BUDGET_EXCEEDED)
         return Offer(
             epoch_number=held.epoch.number,
-            public_key=ready.keys.public,
+            public_key=prepared.keys.public,
             budget=held.budget,
-            cap=min(self._policies.of_lab(held.epoch.querier, held.epoch.collection).cap, left),
+            cap=min(self._policies.of_lab(held.epoch.querier, held.epoch.collection).cap, remaining),
             table=held.commitment,
         )
 
     async def current_epoch(self, querier: LabId, collection: str) -> PreparedEpoch:
-        """Return the epoch in use, or begin one; its table is as it was left.
+        """Return the current epoch, or begin a new one; do not update its table.
 
-        An epoch whose budget is spent ends before its time, if it has lasted as long as policy asks: the
-        budget bounds what a peer learns in a time, and not only under a key.
+        An epoch whose budget is spent ends early, but not before the policy's shortest lifetime: the budget
+        must bound what a peer learns in a time, not only under one key.
         """
-        holding = self._store.holder
-        held = await asyncio.to_thread(holding.current, self._lab, querier, collection)
+        holder = self._store.holder
+        held = await asyncio.to_thread(holder.current, self._lab, querier, collection)
         policy = await asyncio.to_thread(self._policies.of_lab, querier, collection)
-        if held is None or holding.is_spent(held, policy.epoch_shortest):
-            number = await asyncio.to_thread(holding.next_number, querier, collection)
+        if held is None or holder.is_spent(held, policy.epoch_shortest):
+            number = await asyncio.to_thread(holder.next_number, querier, collection)
             epoch, seed = Epoch(self._lab, querier, collection, number), os.urandom(_SEED_SIZE)
             keys = await self._pool.run(workers.derive_keys, seed, epoch)
             terms = (policy.budget, policy.epoch_lifetime)
-            held = await _to_the_end(holding.create, epoch, seed, keys.public, *terms)
+            held = await _to_thread_uncancelled(holder.create, epoch, seed, keys.public, *terms)
             return PreparedEpoch(held, seed, keys)
-        seed = holding.seed(held)
+        seed = holder.seed(held)
         return PreparedEpoch(held, seed, await self._pool.run(workers.derive_keys, seed, held.epoch))
 
-    async def _add_version(self, ready: PreparedEpoch, smallest: int) -> bool:
-        """Append what was flagged or expired since the last version; say whether there was anything."""
-        held, holding = ready.held, self._store.holder
-        await _to_the_end(holding.discard_unpublished, held)
-        until = await asyncio.to_thread(holding.flag_state)
-        with holding.build_version(held) as version:
-            await self._stage_additions(ready, until, version)
-            await self._stage_revocations(ready, until, version)
-            if version.count or not held.commitment.version:
+    async def _add_version(self, prepared: PreparedEpoch, smallest: int) -> bool:
+        """Publish a version with the changes since the last one; return False if there are none."""
+        held, holder = prepared.held, self._store.holder
+        await _to_thread_uncancelled(holder.discard_unpublished, held)
+        until = await asyncio.to_thread(holder.flag_state)
+        with holder.build_version(held) as builder:
+            await self._stage_additions(prepared, until, builder)
+            await self._stage_revocations(prepared, until, builder)
+            # An empty first version is published too: its padding hides that it is empty.
+            if builder.count or not held.commitment.version:
                 least = smallest if held.commitment.version else BATCH_SMALLEST
-                await _to_the_end(self._publish, held, until, version, least)
+                await _to_thread_uncancelled(self._publish, held, until, builder, least)
                 return True
-        await _to_the_end(holding.record_coverage, held, until)
+        await _to_thread_uncancelled(holder.record_coverage, held, until)
         return False
 
-    async def _stage_additions(self, ready: PreparedEpoch, until: FlagState, version: VersionBuilder) -> None:
+    async def _stage_additions(
+        self, prepared: PreparedEpoch, until: FlagState, builder: VersionBuilder
+    ) -> None:
         additions = self._store.holder.additions
         last: Additions | None = None
 
-        async def following() -> Awaitable[None] | None:
+        async def next_batch() -> Awaitable[None] | None:
             nonlocal last
-            last = await asyncio.to_thread(additions, ready.held, until, last, _BATCH)
-            return None if last is None else self._add(ready, version, last)
+            last = await asyncio.to_thread(additions, prepared.held, until, last, _BATCH)
+            return None if last is None else self._add(prepared, builder, last)
 
-        await self._side_by_side(following)
+        await self._run_batches(next_batch)
 
-    async def _add(self, ready: PreparedEpoch, version: VersionBuilder, batch: Additions) -> None:
+    async def _add(self, prepared: PreparedEpoch, builder: VersionBuilder, batch: Additions) -> None:
         tags, sealed = await self._pool.run(
-            workers.hold, ready.keys, ready.held.epoch, version.version, batch.tokens, batch.labels
+            workers.hold, prepared.keys, prepared.held.epoch, builder.version, batch.tokens, batch.labels
         )
         owners = batch.indicator_ids
-        entries = owned(version.version, _ADDS * len(owners), tags, sealed, owners)
-        await _to_the_end(version.keep, entries)
+        entries = owned(builder.version, _ADDS * len(owners), tags, sealed, owners)
+        await _to_thread_uncancelled(builder.add, entries)
 
     async def _stage_revocations(
-        self, ready: PreparedEpoch, until: FlagState, version: VersionBuilder
+        self, prepared: PreparedEpoch, until: FlagState, builder: VersionBuilder
     ) -> None:
         revocations = self._store.holder.revocations
         after = 0
 
-        async def following() -> Awaitable[None] | None:
+        async def next_batch() -> Awaitable[None] | None:
             nonlocal after
-            owners, tokens = await asyncio.to_thread(revocations, ready.held, until, after, _BATCH)
+            owners, tokens = await asyncio.to_thread(revocations, prepared.held, until, after, _BATCH)
             if not owners:
                 return None
             after = owners[-1]
-            return self._revoke(ready, version, owners, tokens)
+            return self._revoke(prepared, builder, owners, tokens)
 
-        await self._side_by_side(following)
+        await self._run_batches(next_batch)
 
     async def _revoke(
-        self, ready: PreparedEpoch, version: VersionBuilder, owners: list[int], tokens: bytes
+        self, prepared: PreparedEpoch, builder: VersionBuilder, owners: list[int], tokens: bytes
     ) -> None:
-        tags = await self._pool.run(workers.own_tags, ready.keys, tokens)
-        entries = owned(version.version, _REVOKES * len(owners), tags, b"", owners)
-        await _to_the_end(version.keep, entries)
+        tags = await self._pool.run(workers.own_tags, prepared.keys, tokens)
+        entries = owned(builder.version, _REVOKES * len(owners), tags, b"", owners)
+        await _to_thread_uncancelled(builder.add, entries)
 
-    def _publish(self, held: HeldEpoch, until: FlagState, version: VersionBuilder, smallest: int) -> None:
-        """Pad a version to its size class, and let it be part of the table."""
-        holding = self._store.holder
-        random_entries = padding(version.count, os.urandom, smallest)
+    def _publish(self, held: HeldEpoch, until: FlagState, builder: VersionBuilder, smallest: int) -> None:
+        """Pad a version to its size class, and make it a part of the table."""
+        holder = self._store.holder
+        random_entries = padding(builder.count, os.urandom, smallest)
         while page := list(islice(random_entries, PAGE_SIZE)):
             tags, sealed = map(b"".join, zip(*page, strict=True))
-            version.keep(owned(version.version, _ADDS * len(page), tags, sealed, [0] * len(page)))
+            builder.add(owned(builder.version, _ADDS * len(page), tags, sealed, [0] * len(page)))
         frontier = held.frontier
-        pages = version.pages()
+        pages = builder.pages()
+        # The last page is stored by the transaction that publishes: a small version is one write.
         last = next(pages)
-        for following in pages:
-            holding.add_page(held, frontier.size, last)
+        for page_after in pages:
+            holder.add_page(held, frontier.size, last)
             frontier = last.part.append_to(frontier)
-            last = following
-        holding.publish(held, last.part.append_to(frontier), until, [last])
+            last = page_after
+        holder.publish(held, last.part.append_to(frontier), until, [last])
 
-    async def _side_by_side(self, following: Callable[[], Awaitable[Awaitable[None] | None]]) -> None:
-        """Run what follows, until nothing does: a batch for each worker, and one that waits."""
+    async def _run_batches(self, next_batch: Callable[[], Awaitable[Awaitable[None] | None]]) -> None:
+        """Run batches until `next_batch` returns None, at most one for each worker and one more."""
         tasks: set[asyncio.Task[None]] = set()
         failed: MandorlaError | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                while (batch := await following()) is not None:
+                while (batch := await next_batch()) is not None:
                     tasks.add(group.create_task(_awaited(batch)))
                     if len(tasks) > self._pool.count:
                         _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except* MandorlaError as errors:
-            # One of them, as everybody expects who calls this: a group would be an unknown failure to all.
+            # Raise one of them: callers handle a MandorlaError, not a group.
             failed = next(_single(errors))
         if failed is not None:
             raise failed
@@ -201,10 +205,10 @@ async def _awaited(batch: Awaitable[None]) -> None:
     await batch
 
 
-async def _to_the_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run what writes in a thread; who is cancelled meanwhile waits for it, and keeps the lock so long.
+async def _to_thread_uncancelled(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function that writes in a thread; a cancelled caller waits for the thread, and keeps its lock.
 
-    A thread cannot be stopped, and beside one that finishes a version no other may be begun.
+    A thread cannot be stopped, and no version may begin while a thread finishes another.
     """
     running = asyncio.create_task(asyncio.to_thread(function, *args, **kwargs))
     try:

@@ -1,4 +1,4 @@
-"""What peers are offered: their tables, brought up to date when they ask, as often as that is worth it."""
+"""The tables that peers are offered: updated when a peer asks, with a bound on the work for it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from ..core.clock import Clock
 from ..store import Store
 from .builder import PreparedEpoch, TableBuilder
 
-_READY_WAIT: Final = 20.0
+_PREPARATION_TIMEOUT: Final = 20.0
 _REST: Final = 4
-"""How many times as long as it took to find nothing new a peer has to wait until it is looked for again."""
+"""A search that found no change is not repeated for this many times its own duration."""
 _LONGEST_REST: Final = 60
+"""Seconds: the upper bound of that rest."""
 
 Key = tuple[LabId, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """A table that was found up to date: after which change, and until when by both clocks."""
+    """A table that was up to date at `change`; it counts as current until `until`, by both clocks."""
 
     change: int
     until: int
@@ -33,7 +34,7 @@ class _Rest:
 
 
 class TableOffers:
-    """Tables for peers that ask, by peer and collection."""
+    """Offer each peer that asks its table, by peer and collection."""
 
     def __init__(self, tables: TableBuilder, store: Store, clock: Clock) -> None:
         self._tables = tables
@@ -44,29 +45,29 @@ class TableOffers:
         self._rests: dict[Key, _Rest] = {}
 
     async def prepared_epoch(self, key: Key) -> PreparedEpoch:
-        """Return an epoch whose table is up to date; raises RoundError(NOT_READY) if that takes long.
+        """Return an epoch whose table is up to date; raises RoundError(NOT_READY) after 20 seconds.
 
-        To find that nothing is new means to walk over all that is flagged. A peer that asks without end would
-        keep this lab at it, so the table stands for a while, unless something is flagged.
+        A search for changes reads the whole flagged set, and a peer may ask without end. So after a search
+        without a result the table counts as current for a while, unless this lab flags something.
         """
-        if (standing := await self._standing(key)) is not None:
-            return standing
+        if (current := await self._current(key)) is not None:
+            return current
         task = self._preparing.get(key)
-        # What was ready before this call may miss what was flagged since.
+        # A task that is done may have missed what this lab flagged since.
         if task is None or task.done():
             task = self._preparing[key] = asyncio.create_task(self._prepare(key))
-        done, _ = await asyncio.wait({task}, timeout=_READY_WAIT)
+        done, _ = await asyncio.wait({task}, timeout=_PREPARATION_TIMEOUT)
         if not done:
             raise RoundError(Code.NOT_READY)
         return task.result()
 
     async def stop(self) -> None:
-        """Prepare nothing more."""
+        """Cancel all preparations."""
         for task in self._preparing.values():
             task.cancel()
         await asyncio.gather(*self._preparing.values(), return_exceptions=True)
 
-    async def _standing(self, key: Key) -> PreparedEpoch | None:
+    async def _current(self, key: Key) -> PreparedEpoch | None:
         rest = self._rests.get(key)
         if (
             rest is None
@@ -75,17 +76,17 @@ class TableOffers:
             or (await asyncio.to_thread(self._store.holder.flag_state)).change != rest.change
         ):
             return None
-        ready = await self._tables.current_epoch(*key)
-        return ready if ready.held.commitment.version else None
+        prepared = await self._tables.current_epoch(*key)
+        return prepared if prepared.held.commitment.version else None
 
     async def _prepare(self, key: Key) -> PreparedEpoch:
         loop = asyncio.get_running_loop()
         change = (await asyncio.to_thread(self._store.holder.flag_state)).change
         began = loop.time()
-        ready = await self._tables.prepare(*key)
+        prepared = await self._tables.prepare(*key)
         took = loop.time() - began
-        found, self._found[key] = self._found.get(key), ready.held.commitment
-        if found == ready.held.commitment:
+        found, self._found[key] = self._found.get(key), prepared.held.commitment
+        if found == prepared.held.commitment:
             rest = min(_REST * took, _LONGEST_REST)
             self._rests[key] = _Rest(change, self._clock() + math.ceil(rest), loop.time() + rest)
-        return ready
+        return prepared

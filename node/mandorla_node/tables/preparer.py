@@ -1,7 +1,7 @@
-"""Tables brought up to date before anybody asks for them.
+"""The update of tables in the background, before a peer asks for them.
 
-So a round does not wait until a table is made, and a peer that says Hello cannot time how much there was to
-make (SPEC 12.8).
+So a round does not wait for its table, and a peer cannot measure by the time of a Hello how many indicators
+this lab flagged (SPEC 12.8).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .builder import TableBuilder
 
 _LOG = structlog.get_logger()
 
-_LOOK_EVERY: Final = 5.0
-"""Seconds between two looks for peers, and for collections, that have no table yet."""
+_SCAN_INTERVAL: Final = 5.0
+"""Seconds between two scans for peers and collections that have no table yet."""
 
 
 class TablePreparer:
@@ -34,13 +34,13 @@ class TablePreparer:
         self._metrics = metrics
         self._due: dict[tuple[LabId, str], float] = {}
         self._last_ingest = -1
-        self._looked_at = 0.0
+        self._scanned_at = 0.0
         self._collections: list[str] = []
 
     async def run(self) -> None:
-        """Prepare what is due, until cancelled: a table that is new at once, and each again after a while.
+        """Prepare new tables at once, and each table again every `every` seconds, until cancelled.
 
-        Each version is padded, so that one for every new flag would be mostly padding.
+        A version is padded to its size class. A version for every new flag would be mostly padding.
         """
         clock = asyncio.get_running_loop().time
         while True:
@@ -53,14 +53,15 @@ class TablePreparer:
                 if clock() >= self._due.get((peer.lab, collection), 0.0):
                     await self._prepare(peer, collection)
                     self._due[peer.lab, collection] = clock() + self._every
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_SCAN_INTERVAL)
 
     def _wanted(self, now: float) -> list[tuple[Peer, str]]:
-        # The look walks over what is flagged, so it waits for an ingest; but a long one goes on meanwhile.
+        # The query reads the flagged set, so it runs after a new ingest only. A long ingest keeps its id
+        # while it adds rows, so the query also runs after a while.
         indicators = self._store.indicators
         last = indicators.last_ingest()
-        if last != self._last_ingest or now >= self._looked_at + self._every:
-            self._last_ingest, self._looked_at = last, now
+        if last != self._last_ingest or now >= self._scanned_at + self._every:
+            self._last_ingest, self._scanned_at = last, now
             self._collections = indicators.flagged_collections()
         peers = [peer for peer in self._store.peers.all() if not peer.caught]
         return [(peer, collection) for peer in peers for collection in self._collections]
@@ -69,8 +70,8 @@ class TablePreparer:
         try:
             await self._tables.prepare(peer.lab, collection)
         except MandorlaError as error:
-            self._metrics.prepared(peer.name, collection, error.code.name)
+            self._metrics.table_prepared(peer.name, collection, error.code.name)
             _LOG.warning("no table", peer=peer.name, collection=collection, code=error.code.name)
         else:
-            self._metrics.prepared(peer.name, collection)
+            self._metrics.table_prepared(peer.name, collection)
             _LOG.info("table ready", peer=peer.name, collection=collection)

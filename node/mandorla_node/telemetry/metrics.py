@@ -1,7 +1,7 @@
-"""What a node counts as it works, for Prometheus.
+"""The counters and histograms of a node, for Prometheus.
 
-Labels are closed sets, or the names of pinned peers: no indicator, tag, token or text of a peer's is one. A
-registry of its own belongs to each node, so that several run in one process.
+The values of labels are closed sets or the names of pinned peers; an indicator, a tag, a token or a text from
+a peer is never one. Each node has its own registry, so that several nodes can run in one process.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from ..store import IndicatorSet
 from .process import ProcessCollector
 
 UNKNOWN_PEER: Final = "unknown"
-"""The label of calls that are refused before it is known whose they are."""
+"""The label of a call that is refused before its caller is identified."""
 
 OK: Final = "OK"
-"""The code of what went well, beside those of the catalogue."""
+"""The code of a success, beside the codes of the catalogue."""
 
 CANCELLED: Final = "CANCELLED"
-"""The code of a call that nobody waits for any more."""
+"""The code of a call that its caller has cancelled."""
 
 _CALL_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _WRITE_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 60)
@@ -48,18 +48,18 @@ _LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 
 
 class Metrics:
-    """Counters and histograms of one node. Times are seconds."""
+    """Counters and histograms of one node; most methods count the event of their name. Times are seconds."""
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
-        # When each peer was heard of last, in Unix seconds: the store knows of agreements only.
+        # The Unix time of each peer's last call: the store records only agreed rounds.
         self.last_contact: dict[str, int] = {}
         self.registry = registry = CollectorRegistry()
         registry.register(ProcessCollector())
         self._info = Info("mandorla_node", "The node: lab, version and engine", registry=registry)
-        call = ("peer", "method", "code")
+        call_labels = ("peer", "method", "code")
         self._served = Counter(
-            "mandorla_calls_served", "Calls of peers, by how they ended", call, registry=registry
+            "mandorla_calls_served", "Calls of peers, by how they ended", call_labels, registry=registry
         )
         self._served_seconds = Histogram(
             "mandorla_call_served_seconds",
@@ -69,7 +69,7 @@ class Metrics:
             registry=registry,
         )
         self._made = Counter(
-            "mandorla_calls_made", "Calls to peers, retries included", call, registry=registry
+            "mandorla_calls_made", "Calls to peers, retries included", call_labels, registry=registry
         )
         self._made_seconds = Histogram(
             "mandorla_call_made_seconds",
@@ -84,17 +84,17 @@ class Metrics:
             ("peer", "method", "direction"),
             registry=registry,
         )
-        what = ("peer", "kind", "collection")
+        round_labels = ("peer", "kind", "collection")
         self._rounds = Counter(
             "mandorla_rounds",
             "Rounds that ended, or did not come about",
-            (*what, "outcome", "code"),
+            (*round_labels, "outcome", "code"),
             registry=registry,
         )
         self._round_seconds = Histogram(
             "mandorla_round_seconds",
             "How long batch rounds took, from the agreement to the end",
-            what,
+            round_labels,
             buckets=_ROUND_BUCKETS,
             registry=registry,
         )
@@ -105,10 +105,10 @@ class Metrics:
             registry=registry,
         )
         self._new_matches = Counter(
-            "mandorla_new_matches", "Matches that did not hold before", what, registry=registry
+            "mandorla_new_matches", "Matches that did not hold before", round_labels, registry=registry
         )
         self._bad_labels = Counter(
-            "mandorla_bad_labels", "Labels of a peer that did not open", what, registry=registry
+            "mandorla_bad_labels", "Labels of a peer that did not open", round_labels, registry=registry
         )
         self._checks = Histogram(
             "mandorla_check_seconds",
@@ -138,17 +138,17 @@ class Metrics:
         self._write_errors = Counter(
             "mandorla_store_write_errors", "Transactions that the store refused", registry=registry
         )
-        table = ("peer", "collection")
+        table_labels = ("peer", "collection")
         self._prepared = Counter(
             "mandorla_tables_prepared",
             "Tables brought up to date in the background",
-            (*table, "code"),
+            (*table_labels, "code"),
             registry=registry,
         )
         self._prepared_at = Gauge(
             "mandorla_table_prepared_timestamp_seconds",
             "When a table was last brought up to date in the background",
-            table,
+            table_labels,
             registry=registry,
         )
         self._lag = Histogram(
@@ -163,11 +163,11 @@ class Metrics:
         self.last_lag = 0.0
 
     def page(self) -> bytes:
-        """Return everything in Prometheus' text format."""
-        return generate_latest(_Plain(self.registry))
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(_WithoutCreated(self.registry))
 
-    def expect(self, peers: Iterable[str]) -> None:
-        """Begin the counts of peers at 0: a collector misses the first step of one that begins with it."""
+    def start_counts(self, peers: Iterable[str]) -> None:
+        """Start the series of peers at 0: a collector misses the first increase of a new series."""
         for peer in peers:
             self._asked.labels(peer)
             for kind in RoundKind:
@@ -176,11 +176,11 @@ class Metrics:
                     self._bad_labels.labels(peer, kind_label(kind), collection.value)
 
     def describe(self, lab: str, engine: str) -> None:
-        """Say which node this is."""
+        """Set the labels that identify the node."""
         self._info.info({"lab": lab, "engine": engine, "version": own_version()})
 
     def call_served(self, peer: str, method: str, code: str, seconds: float) -> None:
-        """Count a call of a peer's."""
+        """Count a call from a peer."""
         if peer != UNKNOWN_PEER:
             self.last_contact[peer] = self._clock()
         self.calls += 1
@@ -207,7 +207,7 @@ class Metrics:
     def round_ended(
         self, peer: str, kind: RoundKind, collection: str, outcome: str, code: str, seconds: float | None
     ) -> None:
-        """Count a round that ended; one that did not come about took no time."""
+        """Count a round that ended; `seconds` is None for one that the labs did not agree on."""
         self._rounds.labels(peer, kind_label(kind), collection, outcome, code or OK).inc()
         if seconds is not None:
             self._round_seconds.labels(peer, kind_label(kind), collection).observe(seconds)
@@ -215,14 +215,14 @@ class Metrics:
     def compared(
         self, peer: str, kind: RoundKind, collection: str, new_matches: int, bad_labels: int
     ) -> None:
-        """Count what a comparison found."""
+        """Count the results of a comparison."""
         labels = (peer, kind_label(kind), collection)
         self._new_matches.labels(*labels).inc(new_matches)
         self._bad_labels.labels(*labels).inc(bad_labels)
 
     @contextmanager
     def check(self) -> Iterator[None]:
-        """Time a Check."""
+        """Time a Check, and count it by its code."""
         started, code = time.perf_counter(), Code.INTERNAL.name
         try:
             yield
@@ -235,7 +235,7 @@ class Metrics:
             self._checks.labels(code).observe(time.perf_counter() - started)
 
     def checked(self, matched: int, flagged: int, unknown: int) -> None:
-        """Count indicators that were checked: that match, that are only flagged here, and others."""
+        """Count checked indicators: those that match, those that only this lab flagged, and the others."""
         for answer, count in (("matched", matched), ("flagged", flagged), ("unknown", unknown)):
             self._checked.labels(answer).inc(count)
 
@@ -252,27 +252,27 @@ class Metrics:
             self._ingested.labels(target.value, outcome).inc(count)
 
     def wrote(self, seconds: float) -> None:
-        """Count a transaction that is on disk."""
+        """Count a transaction that is durable."""
         self._writes.observe(seconds)
 
     def write_failed(self) -> None:
         """Count a transaction that the store refused."""
         self._write_errors.inc()
 
-    def prepared(self, peer: str, collection: str, code: str = OK) -> None:
-        """Count a table that was brought up to date in the background, or was not."""
+    def table_prepared(self, peer: str, collection: str, code: str = OK) -> None:
+        """Count the preparation of a table in the background, by its code."""
         self._prepared.labels(peer, collection, code).inc()
         if code == OK:
             self._prepared_at.labels(peer, collection).set(self._clock())
 
-    def lagged(self, seconds: float) -> None:
-        """Take note of how late the event loop is."""
+    def loop_lagged(self, seconds: float) -> None:
+        """Record a delay of the event loop."""
         self.last_lag = seconds
         self._lag.observe(seconds)
 
 
-class _Plain(Collector):
-    """A registry without the times at which its series began: as many lines again, which tell little."""
+class _WithoutCreated(Collector):
+    """A registry without its `_created` samples, which would double the page and are of little use."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -284,7 +284,7 @@ class _Plain(Collector):
 
 
 def kind_label(kind: RoundKind) -> str:
-    """Write a kind of round as the command line does."""
+    """Return the name of a kind of round, as on the command line."""
     return kind.name.lower()
 
 

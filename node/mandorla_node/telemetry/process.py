@@ -1,7 +1,7 @@
-"""What the system counts for this process, under the names that Prometheus' libraries give it.
+"""CPU time, memory and files of this process, under the names that Prometheus' libraries use.
 
-The collector of prometheus_client says nothing at all where /proc shows processes alone, as systemd's
-ProcSubset=pid has it: it asks /proc/stat when the machine started.
+The collector of prometheus_client reads the time of boot from /proc/stat, and returns nothing where /proc has
+only processes, as under systemd's ProcSubset=pid. This one does not need that file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PROC: Final = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process has used since it started, or holds. Times are seconds."""
+    """The CPU time and memory of a process. Times are seconds, memory is bytes."""
 
     cpu: float
     resident: int
@@ -33,8 +33,8 @@ class Usage:
 
 
 def read_usage(proc: Path = _PROC) -> Usage:
-    """Return what this process uses. Raises OSError where the system does not tell."""
-    # The program's name, in parentheses, may hold anything; what comes after it holds no parenthesis.
+    """Return the usage of this process; raises OSError if /proc cannot be read."""
+    # The program's name, in parentheses, may contain any character; no parenthesis follows it.
     fields = (proc / "self/stat").read_bytes().rpartition(b")")[2].split()
     ticks = os.sysconf("SC_CLK_TCK")
     return Usage(
@@ -46,16 +46,16 @@ def read_usage(proc: Path = _PROC) -> Usage:
 
 
 class ProcessCollector(Collector):
-    """CPU time, memory and files of this process; nothing where the system does not tell."""
+    """Export the usage of this process; nothing if /proc cannot be read."""
 
     def __init__(self, proc: Path = _PROC) -> None:
         self._proc = proc
 
     def collect(self) -> Iterable[Metric]:
-        """Return what is so now."""
+        """Return the current values."""
         try:
             usage = read_usage(self._proc)
-            files = len(os.listdir(self._proc / "self/fd"))  # noqa: PTH208 - names, and no paths made of them
+            files = len(os.listdir(self._proc / "self/fd"))  # noqa: PTH208 - only their number counts
         except OSError:
             return []
         booted = system_clock() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -71,6 +71,6 @@ class ProcessCollector(Collector):
             "max_fds": ("How many file descriptors may be open", most_files),
         }
         return [
-            *(GaugeMetricFamily(f"process_{name}", said, value) for name, (said, value) in gauges.items()),
+            *(GaugeMetricFamily(f"process_{name}", text, value) for name, (text, value) in gauges.items()),
             CounterMetricFamily("process_cpu_seconds", "CPU time spent, in seconds", usage.cpu),
         ]

@@ -82,7 +82,7 @@ def test_a_version_is_its_entries_in_the_order_of_their_tags(
         VersionBuilder(Path(tempfile.gettempdir()), 7) as version,
     ):
         for one in staged:
-            version.keep(one)
+            version.add(one)
         assert version.count == len(entries)
         pages = list(version.pages(page))
     parts = [part for part, _ in pages]
@@ -101,7 +101,7 @@ def test_a_version_is_its_entries_in_the_order_of_their_tags(
 def test_a_tag_that_is_staged_twice_is_refused() -> None:
     twice = owned(1, b"\x01" * 2, bytes(32), bytes(2 * SEALED_LABEL_SIZE), [1, 2])
     with VersionBuilder(Path(tempfile.gettempdir()), 1) as version:
-        version.keep(twice)
+        version.add(twice)
         with pytest.raises(NodeError) as caught:
             list(version.pages(8))
     assert caught.value.code is Code.STORE_FAILED
@@ -119,7 +119,7 @@ def test_any_range_of_a_table_is_read_as_it_was_published(
         entries = [(os.urandom(16), os.urandom(SEALED_LABEL_SIZE)) for _ in range(size)]
         tags, labels = map(b"".join, zip(*entries, strict=True))
         with store.holder.build_version(held) as staged:
-            staged.keep(owned(version, b"\x01" * size, tags, labels, range(1, size + 1)))
+            staged.add(owned(version, b"\x01" * size, tags, labels, range(1, size + 1)))
             pages = list(staged.pages(4))
         frontier = held.frontier
         for page in pages[:-1]:

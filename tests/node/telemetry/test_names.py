@@ -59,8 +59,8 @@ def filled() -> Metrics:
     metrics.ingested(IndicatorSet.FLAGGED, IngestReport(1, 1, 1, (), 1, 1))
     metrics.wrote(0.1)
     metrics.write_failed()
-    metrics.prepared("lab-b", "prompts")
-    metrics.lagged(0.1)
+    metrics.table_prepared("lab-b", "prompts")
+    metrics.loop_lagged(0.1)
     card = Card("lab-b", LabId(bytes(32)), b"", "127.0.0.1:1", "origin", Signature(b""))
     peer = PeerState(
         peer=Peer(card, 1, 1),

@@ -1,6 +1,6 @@
 """The databases that can hold a store: an SQLite file in the home, or a PostgreSQL database.
 
-What differs between the two is in here, and in `bulk` for many rows at a time.
+All differences between the two are here, and in `bulk` for statements of many rows.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """A database, and what a store needs of it beyond SQL."""
+    """A database, with the operations that SQL has no common form for."""
 
     errors: tuple[type[Exception], ...]
-    """What its driver raises where SQLAlchemy is passed over."""
+    """The driver's own errors, which calls that bypass SQLAlchemy raise."""
 
     @property
     def engine(self) -> Engine:
-        """Connections that may do anything."""
+        """Connections without restrictions."""
 
     @property
     def reader(self) -> Engine:
-        """Connections whose transactions see one state of the store."""
+        """Connections whose transactions read one state of the store."""
 
     @property
     def writer(self) -> Engine:
-        """Connections whose transactions may write: one at a time, over all processes."""
+        """Connections whose transactions write: one at a time, over all processes."""
 
     def prepare(self) -> None:
-        """Make ready what the database is in; raises OSError."""
+        """Prepare the place of the database, such as its file; raises OSError."""
 
     def create(self, connection: Connection) -> None:
         """Create the newest schema in an empty database."""
 
     def write_nothing(self, connection: Connection) -> None:
-        """Have a transaction write what changes nothing, so that its end shows whether the disk takes it."""
+        """Write without changing data: the commit shows whether the disk accepts writes."""
 
     def sizes(self) -> tuple[int, int]:
-        """Return the bytes of the database, and of a write-ahead log that is its own; raises OSError."""
+        """Return the bytes of the database, and of its own write-ahead log, if any; raises OSError."""
 
     def scrub(self) -> bool:
-        """Leave nothing of what was destroyed in the database's files, as far as it can be told to.
+        """Erase destroyed secrets from the database's files, as far as the database can.
 
-        Returns whether nobody was in the way: it does not wait, since others would wait for it.
+        Returns False if another transaction prevents it: this does not wait, since writers would wait too.
         """
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class Backend(Protocol):
 
 
 def upsert(table: Table, dialect: str) -> SqliteInsert | PostgresInsert:
-    """Return an insert into a table that can say what to do with rows that are there."""
+    """Return an insert into a table that supports ON CONFLICT clauses."""
     if dialect != "postgresql":
         return SqliteInsert(table)
     from sqlalchemy.dialects.postgresql import Insert  # noqa: PLC0415 - slow to load

@@ -1,4 +1,4 @@
-"""A store in an SQLite file in WAL mode, for its owner's eyes only."""
+"""A store in an SQLite file in WAL mode, which only its owner can read."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from mandorla_protocol.errors import Code, NodeError
 
 SCHEMA: Final = Path(__file__).with_name("sqlite.sql")
-"""What the migrations make of an empty file, a statement to each `;` that ends a line.
+"""The schema that the migrations create: statements, each ending with `;` at the end of a line.
 
-`python -m tests.support.schemas` writes it, and a test compares."""
+`python -m tests.support.schemas` writes the file, and a test compares it with the migrations."""
 
 _BUSY_TIMEOUT_MS: Final = 60_000
 
 
 class Sqlite:
-    """A file; one writer at a time, and readers beside it."""
+    """An SQLite file: one writer at a time, and concurrent readers."""
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
@@ -37,17 +37,17 @@ class Sqlite:
         self.writer: Engine = self.engine.execution_options(mandorla_write=True)
 
     def prepare(self) -> None:
-        """Make the file, for its owner only; raises OSError."""
+        """Create the file, readable by its owner only; raises OSError."""
         self._path.touch(mode=0o600)
         self._path.chmod(0o600)
 
     def create(self, connection: Connection) -> None:
-        """Create in an empty file what the migrations, one after another, would leave in it."""
+        """Create the newest schema in an empty file, as the migrations would."""
         for statement in SCHEMA.read_text().split(";\n")[:-1]:
             connection.exec_driver_sql(statement)
 
     def write_nothing(self, connection: Connection) -> None:
-        """Write the number that is there: SQLite writes its page all the same, and nothing else uses it."""
+        """Write `user_version` unchanged: SQLite writes its page even so, and nothing uses the number."""
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
 
@@ -57,7 +57,7 @@ class Sqlite:
         return self._path.stat().st_size, log.stat().st_size if log.exists() else 0
 
     def scrub(self) -> bool:
-        """Move what was written into the main file, and empty the write-ahead log, which keeps old pages."""
+        """Copy the write-ahead log, which keeps old pages, into the main file, and empty the log."""
         with self.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout = 0")
             try:
@@ -72,9 +72,9 @@ class Sqlite:
 
 
 def copy_file(path: Path, to: Path) -> None:
-    """Copy a store as it is at one moment, whoever writes to it, and whatever its schema.
+    """Copy the state of a store at one moment, during other writes, and with any schema version.
 
-    Raises NodeError(STORE_FAILED) if it cannot be read as what it is, or the copy not be written.
+    Raises NodeError(STORE_FAILED) if the file is not an SQLite database, or the copy cannot be written.
     """
     try:
         with (
@@ -82,25 +82,27 @@ def copy_file(path: Path, to: Path) -> None:
             closing(sqlite3.connect(to)) as copy,
         ):
             source.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-            # All pages in one step, so that a writer in between is no reason to begin again.
+            # All pages in one step: between steps, a write would make SQLite begin the copy again.
             source.backup(copy)
     except sqlite3.Error as error:
         raise NodeError(Code.STORE_FAILED, f"the database refused: {type(error).__name__}") from None
 
 
 def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    # Transactions are begun by `_begin`; the driver's own way begins them too late to be consistent.
+    # `_begin` begins transactions: the driver would begin one only at the first write, too late for the reads
+    # before it to see the same state.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
         "journal_mode = WAL",
-        # A charge must survive a power cut before its answer leaves.
+        # A charge must be durable before the node sends the answer.
         "synchronous = FULL",
         "foreign_keys = ON",
         "secure_delete = ON",
         f"busy_timeout = {_BUSY_TIMEOUT_MS}",
         "cache_size = -32768",
-        # In pages: 32 MiB. While a table is stored, the same pages of its indexes change again and again.
+        # In pages: 32 MiB. The storing of a table changes the same index pages many times between
+        # checkpoints.
         "wal_autocheckpoint = 8192",
     ):
         cursor.execute(f"PRAGMA {pragma}")
@@ -108,6 +110,6 @@ def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> Non
 
 
 def _begin(connection: Connection) -> None:
-    # A writer takes the lock at once: a reader that turns writer may fail when another was faster.
+    # A writer takes the lock at once: a read transaction that begins to write fails if another wrote since.
     write = connection.get_execution_options().get("mandorla_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
