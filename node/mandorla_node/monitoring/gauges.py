@@ -56,19 +56,19 @@ class Gauges(Collector):
         )
         yield _gauges(
             "mandorla_reading_age_seconds",
-            "Age of what the store's metrics say: of peers (state), and of sets and gaps (backlog)",
+            "Age of the values from the store: of peers (state), and of sets and gaps (backlog)",
             ("part",),
             [((part,), age) for part, age in snapshot.ages],
         )
         counted = Counter(snapshot.open_rounds)
         yield _gauges(
             "mandorla_open_rounds",
-            "Rounds that are open, by what they do now",
+            "Open rounds, by their current step",
             ("peer", "kind", "collection", "step"),
             [(labels, count) for labels, count in sorted(counted.items())],
         )
         yield _single_gauge(
-            "mandorla_comparisons", "Comparisons with tables of peers that are under way", snapshot.comparing
+            "mandorla_comparisons", "Comparisons with tables of peers that run now", snapshot.comparing
         )
         if snapshot.state is not None:
             yield from _state_families(snapshot.state, snapshot.last_contact)
@@ -80,7 +80,7 @@ def _state_families(state: StoreState, last_contact: Mapping[str, int]) -> Itera
     peers = [(peer_state.peer.name, peer_state) for peer_state in state.peers]
     yield _gauges(
         "mandorla_peer_last_contact_timestamp_seconds",
-        "When a peer was heard of last; 0 for never",
+        "When this lab and a peer were last in contact; 0 for never",
         ("peer",),
         [
             ((name,), max(peer_state.peer.last_contact, last_contact.get(name, 0)))
@@ -89,7 +89,7 @@ def _state_families(state: StoreState, last_contact: Mapping[str, int]) -> Itera
     )
     yield _gauges(
         "mandorla_peer_caught",
-        "1 for a peer that showed its log in two ways, and is refused",
+        "1 for a peer that forked its log, and is refused",
         ("peer",),
         [((name,), int(peer_state.peer.caught)) for name, peer_state in peers],
     )
@@ -118,16 +118,20 @@ def _state_families(state: StoreState, last_contact: Mapping[str, int]) -> Itera
         for collection, epoch in peer_state.current.items()
     ]
     for metric, help_text, values in (
-        ("mandorla_key_epoch", "Number of the key epoch that a peer asks in", [e.number for _, e in held]),
+        ("mandorla_key_epoch", "Number of the current key epoch for a peer", [e.number for _, e in held]),
         (
             "mandorla_key_epoch_end_timestamp_seconds",
-            "When the key epoch that a peer asks in ends",
+            "When the current key epoch for a peer ends",
             [e.ends for _, e in held],
         ),
-        ("mandorla_budget", "Evaluations that a peer gets in its key epoch", [e.budget for _, e in held]),
+        (
+            "mandorla_budget",
+            "Evaluations that a peer may use in its current key epoch",
+            [e.budget for _, e in held],
+        ),
         (
             "mandorla_budget_spent",
-            "Evaluations that a peer was charged in its key epoch",
+            "Evaluations that a peer was charged in its current key epoch",
             [e.spent for _, e in held],
         ),
         (
@@ -159,7 +163,7 @@ def _state_families(state: StoreState, last_contact: Mapping[str, int]) -> Itera
     )
     yield _gauges(
         "mandorla_matches",
-        "Matches that hold",
+        "Current matches",
         ("peer", "kind"),
         [
             ((name, kind_label(kind)), count)
@@ -169,7 +173,7 @@ def _state_families(state: StoreState, last_contact: Mapping[str, int]) -> Itera
     )
     yield _gauges(
         "mandorla_sightings",
-        "Indicators that a peer reported to have met",
+        "Indicators of which a peer reported a sighting",
         ("peer",),
         [((name,), peer_state.sightings) for name, peer_state in peers],
     )
@@ -196,7 +200,7 @@ def _backlog_families(backlog: Backlog) -> Iterator[Metric]:
     )
     yield _gauges(
         "mandorla_unpublished_indicators",
-        "Flagged indicators that are not in the table for a peer as they are now",
+        "Flagged indicators whose current state the table for a peer does not show",
         _TABLE,
         [((gap.peer, gap.collection), gap.unpublished) for gap in backlog.gaps],
     )

@@ -80,14 +80,14 @@ class Metrics:
         )
         self._bytes = Counter(
             "mandorla_call_bytes",
-            "Bytes of messages in calls to peers that went well, before framing and TLS",
+            "Bytes of messages in successful calls to peers, before framing and TLS",
             ("peer", "method", "direction"),
             registry=registry,
         )
         round_labels = ("peer", "kind", "collection")
         self._rounds = Counter(
             "mandorla_rounds",
-            "Rounds that ended, or did not come about",
+            "Rounds that ended, and those that the labs did not agree on",
             (*round_labels, "outcome", "code"),
             registry=registry,
         )
@@ -105,10 +105,13 @@ class Metrics:
             registry=registry,
         )
         self._new_matches = Counter(
-            "mandorla_new_matches", "Matches that did not hold before", round_labels, registry=registry
+            "mandorla_new_matches", "Matches that began", round_labels, registry=registry
         )
         self._bad_labels = Counter(
-            "mandorla_bad_labels", "Labels of a peer that did not open", round_labels, registry=registry
+            "mandorla_bad_labels",
+            "Labels of a peer that could not be decrypted",
+            round_labels,
+            registry=registry,
         )
         self._checks = Histogram(
             "mandorla_check_seconds",
@@ -119,19 +122,19 @@ class Metrics:
         )
         self._checked = Counter(
             "mandorla_checked_indicators",
-            "Indicators that Check was asked for, by what was known",
+            "Indicators in calls of Check, by the answer",
             ("answer",),
             registry=registry,
         )
         self._ingested = Counter(
             "mandorla_ingested_rows",
-            "Rows of finished ingests, by what became of them",
+            "Rows of finished ingests, by outcome",
             ("set", "outcome"),
             registry=registry,
         )
         self._writes = Histogram(
             "mandorla_store_write_seconds",
-            "How long transactions that write took, waits for their turn included",
+            "How long write transactions took, the wait for other writers included",
             buckets=_WRITE_BUCKETS,
             registry=registry,
         )
@@ -153,7 +156,7 @@ class Metrics:
         )
         self._lag = Histogram(
             "mandorla_event_loop_lag_seconds",
-            "How late the event loop ran what was due",
+            "How late the event loop resumed a task that was due",
             buckets=_LAG_BUCKETS,
             registry=registry,
         )
