@@ -1,4 +1,4 @@
-"""CSV as RFC 4180 has it, strictly: a header, commas, and quotes only around whole fields."""
+"""The reader of CSV, strictly as in RFC 4180: a header, commas, and quotes around whole fields only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .lines import MAX_LINE, Line, Source, read_lines
 from .rows import FIELDS, IngestRow, RejectedRow, RowDefaults, make_row
 
 MAX_RECORD_LINES: Final = 64
-"""Lines that a record with quoted line breaks may span."""
+"""The most lines of one record, which may have quoted line breaks."""
 
 _QUOTED: Final = r'"(?:[^"]|"")*+"'
 _FIELD: Final = rf'(?:{_QUOTED}|[^",]*+)'
@@ -27,9 +27,10 @@ Record = tuple[int, list[str]]
 
 
 def read_csv(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-    """Read CSV; a record that cannot be used is a `RejectedRow` under the number of its first line.
+    """Read CSV; an unusable record becomes a `RejectedRow` with the number of its first line.
 
-    Raises InputError(BAD_FILE) unless it begins with a header that names `value`, and no known column twice.
+    Raises InputError(BAD_FILE) unless the first record is a header that names `value`, and names no known
+    column twice.
     """
     columns: list[str] | None = None
     for record in _records(source):
@@ -62,7 +63,7 @@ def _header(record: Record | RejectedRow) -> list[str]:
 
 
 def _records(source: Source) -> Iterator[Record | RejectedRow]:
-    """Yield records. One that is not closed costs its first line only: the next is read for itself."""
+    """Yield records. If a quote is never closed, only its line is rejected, and the next is read."""
     lines = _Lookahead(read_lines(source))
     while (line := lines.take()) is not None:
         if isinstance(line, RejectedRow):
@@ -83,7 +84,7 @@ def _records(source: Source) -> Iterator[Record | RejectedRow]:
 
 
 def _join(first: str, lines: _Lookahead) -> tuple[str | None, int]:
-    """Look for the lines that end a record; return its text, or None, and how many lines it took."""
+    """Find the lines that complete a record; return its text, or None, and the number of further lines."""
     text = first
     for more in range(1, MAX_RECORD_LINES):
         line = lines.peek(more - 1)
@@ -113,7 +114,7 @@ def _split(record: str) -> list[str]:
 
 
 class _Lookahead:
-    """Lines of which some may be looked at before they are taken."""
+    """An iterator of lines that can look ahead."""
 
     def __init__(self, lines: Iterator[Line | RejectedRow]) -> None:
         self._lines = lines

@@ -13,7 +13,7 @@ from .matches import COLUMNS, FoundMatch
 def write_csv(matches: Iterable[FoundMatch], target: TextIO) -> None:
     """Write RFC 4180 CSV with a header.
 
-    A field that a spreadsheet would take for a formula gets an apostrophe in front, which `ingest` takes off.
+    A field that a spreadsheet would take for a formula gets an apostrophe in front, which `ingest` removes.
     """
     writer = csv.writer(target)
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""What exports for other programs share: who writes them, and the ids of what they name."""
+"""The author of exports for other programs, and the ids of the objects in them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Author:
 
     @classmethod
     def of(cls, name: str, lab: bytes, identity: Ed25519PrivateKey, now: int) -> Author:
-        """Return the author that a lab's identity makes."""
+        """Return the author with a key that derives from the lab's identity."""
         key = hashlib.blake2b(key=identity.private_bytes_raw(), person=b"mandorla exports").digest()
         return cls(name, lab, now, key[:32])
 
     def identity_id(self) -> UUID:
-        """Return the id of this lab, which is the same in every export of every lab."""
+        """Return the id of this lab: the same in all labs' exports."""
         return _uuid(hashlib.blake2b(self.lab, person=b"mandorla lab id", digest_size=16).digest())
 
     def id_of(self, *parts: str) -> UUID:
-        """Return the id of what the parts name: the same in each export of this lab, and no use to guess by.
+        """Return the id of the object that the parts name: the same in each export of this lab.
 
-        Exports are passed on in pieces, and an id that anybody could compute from an indicator would give it
-        away: these are keyed by the lab's identity.
+        The id is a hash keyed by the lab's identity. Recipients pass objects on without their values; an
+        unkeyed hash would let anybody test guesses of the indicator against the id.
         """
         keyed = hashlib.blake2b(key=self.key, digest_size=16)
         for part in parts:
@@ -43,7 +43,7 @@ class Author:
         return _uuid(keyed.digest())
 
     def match_id(self, what: str, match: FoundMatch) -> UUID:
-        """Return the id of something about a match."""
+        """Return the id of an object of kind `what` for a match."""
         return self.id_of(what, match.peer, match.kind, match.type, match.value)
 
 

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, with the fields of a row; other fields are ignored."""
+"""The reader of JSON Lines: one object on each line, with the fields of a row; other fields are ignored."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .rows import FIELDS, MATCHED, IngestRow, RejectedRow, RowDefaults, make_row
 
 
 class _RefusedError(ValueError):
-    """A line is not an object of the kind that is read."""
+    """A line is not a usable object; the message is safe to show."""
 
 
 def read_json_lines(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-    """Read JSON Lines; a line that cannot be used is a `RejectedRow`."""
+    """Read JSON Lines; an unusable line becomes a `RejectedRow`."""
     for line in read_lines(source):
         if not isinstance(line, Line):
             yield line
@@ -60,7 +60,7 @@ def _text(name: str, value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        # JSON can write halves of surrogate pairs, which no UTF-8 can.
+        # JSON can escape half of a surrogate pair, which UTF-8 cannot encode.
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise _RefusedError(f"The field {name} holds half of a surrogate pair.")
         return value

@@ -1,4 +1,4 @@
-"""JSON files that do not say what they are: told apart by what they begin with."""
+"""The reader of JSON files of unknown kind: STIX bundles or MISP events, recognized by their first keys."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from .misp_reader import read_misp
 from .rows import IngestRow, RejectedRow, RowDefaults
 from .stix_reader import read_stix
 
-_LOOKED_AT: Final = 1 << 16
+_PREFIX_SIZE: Final = 1 << 16
 
 
 def read_json(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
     """Read a STIX bundle or a MISP event.
 
-    Raises InputError(BAD_FILE) if it is neither, as far as its first 64 KiB tell.
+    Raises InputError(BAD_FILE) if the first 64 KiB show that it is neither.
     """
-    prefix, whole = peek(source, _LOOKED_AT)
+    prefix, whole = peek(source, _PREFIX_SIZE)
     reader = {"bundle": read_stix, "event": read_misp}.get(_kind(prefix))
     if reader is None:
         raise InputError(
-            Code.BAD_FILE, "the file is neither a STIX bundle nor a MISP event; say the format with --format"
+            Code.BAD_FILE, "the file is neither a STIX bundle nor a MISP event; name the format with --format"
         )
     yield from reader(whole, defaults)
 
 
 def _kind(prefix: bytes) -> str:
-    """Return the first thing that tells a bundle from an event."""
-    told = ""
+    """Return `bundle` or `event` by the first key that only one of them has, or nothing."""
+    kind = ""
 
     def wanted(path: Path) -> bool:
-        nonlocal told
+        nonlocal kind
         if path[:1] == ("objects",):
-            told = told or "bundle"
+            kind = kind or "bundle"
         elif path[:1] in (("Event",), ("response",)) or path[:2] == ("*", "Event"):
-            told = told or "event"
+            kind = kind or "event"
         return path == ("type",)
 
     try:
         for found in stream(_Once(prefix), wanted):
             if isinstance(found, Piece) and found.value == "bundle":
                 return "bundle"
-            if told:
+            if kind:
                 break
     except InputError:
-        # The prefix of a document ends before it does.
-        return told
-    return told
+        # The prefix is a truncated document, so its end is an error.
+        return kind
+    return kind
 
 
 class _Once:
@@ -62,6 +62,6 @@ class _Once:
         self._content = content
 
     def read(self, size: int, /) -> bytes:
-        """Return all that there is, once."""
+        """Return the chunk, then nothing."""
         chunk, self._content = self._content, b""
         return chunk

@@ -1,8 +1,7 @@
-"""JSON documents that are read piece by piece: the pieces that are wanted, in bounded memory."""
+"""The stream reader of JSON documents: yields the wanted parts of a document, in bounded memory."""
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -11,41 +10,41 @@ import ijson
 
 from mandorla_protocol.errors import Code, InputError
 
-from .lines import Source
+from .lines import Source, without_byte_order_mark
 
 MAX_DEPTH: Final = 64
-"""Objects and lists inside each other, at most."""
+"""The deepest nesting of objects and lists."""
 
 MAX_TEXT: Final = 1 << 20
-"""Bytes of a text, a number or white space, at most."""
+"""The most bytes of a text, a number or white space."""
 
 MAX_VALUES: Final = 20_000
-"""Values in one piece, at most."""
+"""The most values in one piece."""
 
 _MAX_KEYS: Final = 4_096
 _CHUNK: Final = 1 << 16
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Path: TypeAlias = tuple[str, ...]
-"""The keys that lead to a value; `*` for a place in a list."""
+"""The keys that lead to a value; `*` stands for the items of a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A value that was wanted, or why it cannot be had."""
+    """A wanted value, or the fault that makes it unusable."""
 
     path: Path
     value: Json
     fault: str = ""
 
     def __repr__(self) -> str:
-        """Show the fault only: the content stays out of logs and tracebacks."""
+        """Show the fault only: logs and tracebacks must not contain the value."""
         return f"Piece(fault={self.fault!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An object ended that pieces were taken from."""
+    """The end of an object that contains wanted paths."""
 
     path: Path
 
@@ -53,9 +52,10 @@ class End:
 def stream(source: Source, wanted: Callable[[Path], bool]) -> Iterator[Piece | End]:
     """Yield the values at wanted paths, in order, and the end of each object around them.
 
-    A piece with a key twice or more than `MAX_VALUES` values has a fault; reading goes on after it.
-    Raises InputError(BAD_FILE) for what is no JSON, is nested deeper than `MAX_DEPTH`, has a text over
-    `MAX_TEXT`, or has a key twice around the pieces.
+    A piece with a repeated key or more than `MAX_VALUES` values has a fault; reading goes on after it.
+
+    Raises InputError(BAD_FILE) if the source is not JSON, is nested deeper than `MAX_DEPTH`, has a text
+    longer than `MAX_TEXT`, or repeats a key outside the pieces.
     """
     walker = _Walker(wanted)
     for kind, value in _events(source):
@@ -64,26 +64,27 @@ def stream(source: Source, wanted: Callable[[Path], bool]) -> Iterator[Piece | E
 
 
 def _events(source: Source) -> Iterator[tuple[str, Json]]:
-    """Yield the parser's events; its own errors quote the text, so they are replaced."""
+    """Yield the parser's events. Its errors quote the document, so they are replaced by safe ones."""
     events = ijson.sendable_list()
     parser = ijson.basic_parse_coro(events, use_float=True)
-    taken, silent, sound = 0, 0, True
-    while sound and (chunk := source.read(_CHUNK)):
-        if not taken:
-            chunk = _without_mark(chunk)
-        taken += len(chunk)
-        sound = _parsed(parser.send, chunk)
-        silent = 0 if events else silent + len(chunk)
+    size, since_event, well_formed = 0, 0, True
+    while well_formed and (chunk := source.read(_CHUNK)):
+        if not size:
+            chunk = without_byte_order_mark(chunk)
+        size += len(chunk)
+        well_formed = _is_well_formed(parser.send, chunk)
+        # The parser buffers a text until its end. Without an event for so many bytes, it buffers a long one.
+        since_event = 0 if events else since_event + len(chunk)
         yield from events
         events.clear()
-        if silent > MAX_TEXT:
+        if since_event > MAX_TEXT:
             raise InputError(Code.BAD_FILE, f"the JSON has a text longer than {MAX_TEXT:,} bytes")
-    if not sound or not _parsed(lambda _: parser.close(), b""):
-        raise InputError(Code.BAD_FILE, f"the JSON is malformed or cut short, before byte {taken + 1:,}")
+    if not well_formed or not _is_well_formed(lambda _: parser.close(), b""):
+        raise InputError(Code.BAD_FILE, f"the JSON is malformed or truncated, before byte {size + 1:,}")
     yield from events
 
 
-def _parsed(step: Callable[[bytes], object], chunk: bytes) -> bool:
+def _is_well_formed(step: Callable[[bytes], object], chunk: bytes) -> bool:
     try:
         step(chunk)
     except (ijson.JSONError, ValueError, OverflowError):
@@ -91,15 +92,9 @@ def _parsed(step: Callable[[bytes], object], chunk: bytes) -> bool:
     return True
 
 
-def _without_mark(first: bytes) -> bytes:
-    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InputError(Code.BAD_FILE, "the file is UTF-16; write it as UTF-8")
-    return first.removeprefix(codecs.BOM_UTF8)
-
-
 @dataclass(slots=True)
 class _Frame:
-    """An object or a list that is open around the pieces."""
+    """An open object or list around the pieces."""
 
     is_object: bool
     key: str
@@ -107,7 +102,7 @@ class _Frame:
 
 
 class _Walker:
-    """Where the parser is, and the piece that is being put together."""
+    """The position of the parser, and the piece under construction."""
 
     def __init__(self, wanted: Callable[[Path], bool]) -> None:
         self._wanted = wanted
@@ -116,9 +111,9 @@ class _Walker:
         self._path: Path = ()
 
     def take(self, kind: str, value: Json) -> Piece | End | None:
-        """Take an event; return what it completes."""
+        """Handle a parser event; return the piece or the object that it completes."""
         if self._piece is not None:
-            return self._built(self._piece, kind, value)
+            return self._build(self._piece, kind, value)
         if kind == "map_key":
             self._enter(str(value))
             return None
@@ -128,7 +123,7 @@ class _Walker:
         path = self._where()
         if self._wanted(path):
             self._path, self._piece = path, _Builder(MAX_DEPTH - len(self._frames))
-            return self._built(self._piece, kind, value)
+            return self._build(self._piece, kind, value)
         if kind in ("start_map", "start_array"):
             if len(self._frames) == MAX_DEPTH:
                 raise InputError(Code.BAD_FILE, f"the JSON is nested deeper than {MAX_DEPTH}")
@@ -145,7 +140,7 @@ class _Walker:
     def _where(self) -> Path:
         return tuple(frame.key for frame in self._frames)
 
-    def _built(self, piece: _Builder, kind: str, value: Json) -> Piece | None:
+    def _build(self, piece: _Builder, kind: str, value: Json) -> Piece | None:
         if not piece.take(kind, value):
             return None
         self._piece = None
@@ -153,7 +148,7 @@ class _Walker:
 
 
 class _Builder:
-    """A value that is put together from events; one with a fault is only followed to its end."""
+    """A value under construction from events; after a fault, the rest of the value is skipped."""
 
     def __init__(self, depth: int) -> None:
         self.root: Json = None
@@ -164,7 +159,7 @@ class _Builder:
         self._count = 0
 
     def take(self, kind: str, value: Json) -> bool:
-        """Take an event; say whether the value is complete."""
+        """Handle a parser event; return whether the value is complete."""
         match kind:
             case "start_map" | "start_array":
                 self._start({} if kind == "start_map" else [])
@@ -219,5 +214,5 @@ class _Builder:
 
 
 def _encodable(text: str) -> bool:
-    # Some of the parser's backends let halves of surrogate pairs pass, which no UTF-8 can say.
+    # Some backends of the parser accept half of a surrogate pair, which UTF-8 cannot encode.
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

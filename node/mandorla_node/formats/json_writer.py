@@ -10,7 +10,7 @@ from .matches import FoundMatch
 
 
 def write_json(matches: Iterable[FoundMatch], target: TextIO) -> None:
-    """Write a list of objects, one a line, without holding them all."""
+    """Write a list of objects, one on each line, with one object in memory."""
     separator = "["
     for match in matches:
         target.write(f"{separator}\n  {json.dumps(match.as_object(), ensure_ascii=False)}")
@@ -19,6 +19,6 @@ def write_json(matches: Iterable[FoundMatch], target: TextIO) -> None:
 
 
 def write_json_lines(matches: Iterable[FoundMatch], target: TextIO) -> None:
-    """Write an object a line, with the columns of CSV."""
+    """Write one object on each line, with the columns of CSV."""
     for match in matches:
         target.write(json.dumps(match.as_row(), ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Lines of a byte stream, read with bounded memory."""
+"""The lines of a byte stream, read in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mandorla_protocol.errors import Code, InputError
 from .rows import RejectedRow
 
 MAX_LINE: Final = 65_536
-"""Bytes of a line, without its end, at most."""
+"""The most bytes of a line, without its end."""
 
 _CHUNK: Final = 1 << 16
 
 
 class Source(Protocol):
-    """What lists are read from."""
+    """A source of bytes that lists are read from."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes, none at the end."""
@@ -33,18 +33,19 @@ class Line:
     text: str
 
     def __repr__(self) -> str:
-        """Show the number only: the text stays out of logs and tracebacks."""
+        """Show the number only: logs and tracebacks must not contain the text."""
         return f"Line(number={self.number})"
 
 
 def read_lines(source: Source) -> Iterator[Line | RejectedRow]:
-    """Read lines that end in LF or CRLF, after a byte order mark or none.
+    """Read lines that end in LF or CRLF, after an optional byte order mark.
 
-    A line that is too long, is not UTF-8 or holds a NUL is a `RejectedRow`.
+    A line that is too long, is not UTF-8 or contains a NUL becomes a `RejectedRow`.
+
     Raises InputError(BAD_FILE) for UTF-16.
     """
-    for number, stripped in enumerate(_split(source), 1):
-        raw = _without_mark(stripped) if number == 1 and stripped else stripped
+    for number, line in enumerate(_split(source), 1):
+        raw = without_byte_order_mark(line) if number == 1 and line else line
         if raw is None:
             yield RejectedRow(number, Code.BAD_INPUT, f"The line is longer than {MAX_LINE:,} bytes.")
         elif b"\x00" in raw:
@@ -56,14 +57,15 @@ def read_lines(source: Source) -> Iterator[Line | RejectedRow]:
                 yield RejectedRow(number, Code.BAD_INPUT, "The line is not UTF-8.")
 
 
-def _without_mark(first: bytes) -> bytes:
+def without_byte_order_mark(first: bytes) -> bytes:
+    """Return the first bytes of a file without a UTF-8 mark; raises InputError(BAD_FILE) for UTF-16."""
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(Code.BAD_FILE, "the file is UTF-16; write it as UTF-8")
     return first.removeprefix(codecs.BOM_UTF8)
 
 
 def _split(source: Source) -> Iterator[bytes | None]:
-    """Yield each line without its end, None for one that is too long, which is never held in memory."""
+    """Yield each line without its end; None for a line that is too long, which is never in memory whole."""
     pending = b""
     too_long = False
     while chunk := source.read(_CHUNK):
@@ -73,7 +75,7 @@ def _split(source: Source) -> Iterator[bytes | None]:
             pending, too_long = b"", False
         if not too_long:
             pending += rest
-            # One more than a line may have: the last byte may be the CR of its end.
+            # One byte more than the limit: the last one may be the CR of the line's end.
             too_long = len(pending) > MAX_LINE + 1
             pending = b"" if too_long else pending
     if too_long:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from ..store import MatchRecord
 
 COLUMNS: Final = ("type", "value", "peer", "kind", MATCHED, *LABEL_FIELDS, "group", "tokens")
-"""What rows of matches are made of."""
+"""The columns of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMatch:
-    """An indicator that a peer flagged too, and what the peer says of it.
+    """A match with a peer, and the peer's label. Times are Unix seconds.
 
-    If it is a group of which `tokens` indicators match (SPEC A.5), `group` is its id, and the value too.
+    For a group of which `tokens` indicators match (SPEC A.5), `group` and `value` are the group's name.
     """
 
     type: str
@@ -33,11 +33,11 @@ class FoundMatch:
     group: str = ""
     tokens: int = 1
     event: int = 0
-    """Its number, in the order in which matches begin."""
+    """The match's number: matches are numbered as they begin."""
 
     @classmethod
     def of(cls, record: MatchRecord) -> FoundMatch:
-        """Return a match that the store holds."""
+        """Return the match of a store's record."""
         return cls(
             type=record.type,
             value=record.value,
@@ -52,11 +52,11 @@ class FoundMatch:
         )
 
     def __repr__(self) -> str:
-        """Show the peer and the kind only: the value stays out of logs and tracebacks."""
+        """Show the peer and the kind only: logs and tracebacks must not contain the value."""
         return f"FoundMatch(peer={self.peer}, kind={self.kind})"
 
     def as_object(self) -> dict[str, str | int | dict[str, str | int | None] | None]:
-        """Return the match as JSON has it."""
+        """Return the match as a JSON object."""
         return {
             "type": self.type,
             "value": self.value,
@@ -70,7 +70,7 @@ class FoundMatch:
         }
 
     def as_row(self) -> dict[str, str | int | None]:
-        """Return the match as the columns of a row."""
+        """Return the match as a row with `COLUMNS`."""
         return {
             "type": self.type,
             "value": self.value,
@@ -84,7 +84,7 @@ class FoundMatch:
 
 
 def label_object(label: Label) -> dict[str, str | int | None]:
-    """Return a label as JSON has it: names, and times as RFC 3339 or null."""
+    """Return a label as a JSON object: names, and times as RFC 3339 or null."""
     return {
         "reason": name_of(label.reason),
         "severity": name_of(label.severity),

@@ -1,7 +1,7 @@
-"""MISP events as JSON: each attribute that is meant for detection gives rows.
+"""The reader of MISP events as JSON: an attribute that is meant for detection gives one row or more.
 
-Rows are numbered by attribute: 1 is the first of the file, those inside objects among them. What an attribute
-says in text is never used or shown.
+Row numbers count the attributes of the file from 1, those inside objects included. The free text of an
+attribute is never used or shown.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .misp_types import read_attribute
 from .rows import IngestRow, RejectedRow, RowDefaults, label_from
 from .tlp import strictest_tag
 
-MAX_HELD: Final = 500_000
-"""Attributes of one event, at most: they wait for the event's tags, which come after them."""
+MAX_ATTRIBUTES: Final = 500_000
+"""The most attributes of one event: they stay in memory until the event's tags, which follow them."""
 
 _PREFIXES: Final = (("response", "*", "Event"), ("Event",), ("*", "Event"), ("response",))
 _PIECES: Final = frozenset({("Attribute", "*"), ("Object", "*"), ("Tag", "*"), ("threat_level_id",)})
@@ -37,7 +37,7 @@ _TAG: Final = re.compile(r'(mandorla:[a-z-]+|misp:confidence-level)="([^"]*)"', 
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Attribute:
     """An attribute that waits for the end of its event."""
 
     number: int
@@ -48,20 +48,22 @@ class _Held:
 
 
 class _Event:
-    """What has been read of an event."""
+    """The part of an event that was read so far."""
 
     def __init__(self) -> None:
-        self.rows: list[_Held | RejectedRow] = []
+        self.rows: list[_Attribute | RejectedRow] = []
         self.tags: list[str] = []
         self.severity = ""
 
-    def released(self, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-        """Yield the rows, with what the event says of all of them."""
+    def labelled_rows(self, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
+        """Yield the rows, with the tags and the threat level of the event."""
         common = {"severity": self.severity} | _fields_of(self.tags)
         for row in self.rows:
-            yield row if isinstance(row, RejectedRow) else self._labelled(row, common, defaults)
+            yield row if isinstance(row, RejectedRow) else self._label(row, common, defaults)
 
-    def _labelled(self, row: _Held, common: dict[str, str], defaults: RowDefaults) -> IngestRow | RejectedRow:
+    def _label(
+        self, row: _Attribute, common: dict[str, str], defaults: RowDefaults
+    ) -> IngestRow | RejectedRow:
         fields = common | row.fields
         try:
             label: Label = label_from(fields, defaults.label)
@@ -73,16 +75,16 @@ class _Event:
 
 
 def read_misp(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-    """Read an event, or the answer to a search for events; each event's rows come at its end.
+    """Read an event, or the result of a search for events; the rows of an event follow at its end.
 
-    Raises InputError(BAD_FILE) if there is none in it, or if one has more than `MAX_HELD` attributes.
+    Raises InputError(BAD_FILE) if the file has no event, or one with more than `MAX_ATTRIBUTES` attributes.
     """
     event, number, any_event = _Event(), 0, False
     for found in stream(source, _wanted):
         if isinstance(found, End):
             if found.path in _PREFIXES:
                 any_event = True
-                yield from event.released(defaults)
+                yield from event.labelled_rows(defaults)
                 event = _Event()
             continue
         piece = _inside(found.path)
@@ -97,8 +99,8 @@ def read_misp(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | Rej
             for attribute in _attributes(piece, found.value):
                 number += 1
                 event.rows += _read(number, attribute, defaults)
-        if len(event.rows) > MAX_HELD:
-            raise InputError(Code.BAD_FILE, f"an event has more than {MAX_HELD:,} attributes")
+        if len(event.rows) > MAX_ATTRIBUTES:
+            raise InputError(Code.BAD_FILE, f"an event has more than {MAX_ATTRIBUTES:,} attributes")
     if not any_event:
         raise InputError(Code.BAD_FILE, "the file is not a MISP event")
 
@@ -108,7 +110,7 @@ def _wanted(path: Path) -> bool:
 
 
 def _inside(path: Path) -> Path:
-    """Return a path inside its event."""
+    """Return the rest of a path, inside its event; empty if the path is outside events."""
     for prefix in _PREFIXES:
         if path[: len(prefix)] == prefix:
             return path[len(prefix) :]
@@ -116,7 +118,7 @@ def _inside(path: Path) -> Path:
 
 
 def _attributes(piece: Path, value: Json) -> list[Json]:
-    """Return the attributes of a piece: itself, or those of an object."""
+    """Return the attributes of a piece: the piece itself, or those of an object."""
     if piece[:1] != ("Object",):
         return [value]
     inner = value.get("Attribute", []) if isinstance(value, dict) else [None]
@@ -126,7 +128,7 @@ def _attributes(piece: Path, value: Json) -> list[Json]:
     return [one | {"deleted": True} if deleted and isinstance(one, dict) else one for one in inner]
 
 
-def _read(number: int, item: Json, defaults: RowDefaults) -> Iterator[_Held | RejectedRow]:
+def _read(number: int, item: Json, defaults: RowDefaults) -> Iterator[_Attribute | RejectedRow]:
     kind = item.get("type") if isinstance(item, dict) else None
     value = item.get("value") if isinstance(item, dict) else None
     if not isinstance(item, dict) or not isinstance(kind, str) or not isinstance(value, str):
@@ -144,13 +146,15 @@ def _read(number: int, item: Json, defaults: RowDefaults) -> Iterator[_Held | Re
         if defaults.observed:
             yield RejectedRow(number, Code.BAD_INPUT, "It was deleted.")
             return
-        # A label that has expired takes the indicator out of what peers are told.
+        # With an expired label, the next version of each table revokes the indicator.
         fields["expires"] = str(item.get("timestamp") or 1)
     for named in read_attribute(kind, value, tagged):
         if named is None:
             yield RejectedRow(number, Code.UNKNOWN_TYPE, "It is of no type of the registry.")
         else:
-            yield _Held(number, *named, fields, tuple(tag for tag in tags if tag.lower().startswith("tlp:")))
+            yield _Attribute(
+                number, *named, fields, tuple(tag for tag in tags if tag.lower().startswith("tlp:"))
+            )
 
 
 def _tags(value: Json) -> list[str]:
@@ -161,7 +165,7 @@ def _tags(value: Json) -> list[str]:
 
 
 def _fields_of(tags: list[str]) -> dict[str, str]:
-    """Return what machine tags say, under the names of a row's fields."""
+    """Return the fields of a row that machine tags give."""
     fields: dict[str, str] = {}
     for tag in tags:
         if found := _TAG.fullmatch(tag):

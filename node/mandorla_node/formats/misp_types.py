@@ -1,4 +1,4 @@
-"""MISP attribute types, and the registry's types that they stand for."""
+"""MISP's attribute types, and the registry's types that they correspond to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from .stix_patterns import Named, named
+from .stix_patterns import TypedValue, typed_value
 
 TYPE_TAG: Final = "mandorla:type"
-"""The machine tag that says the type of an attribute for which MISP has none."""
+"""The machine tag with the registry type of an attribute for which MISP has no type."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """How an attribute of a registry type is written."""
+class AttributeForm:
+    """The MISP type and category of an attribute."""
 
     type: str
     category: str
@@ -45,39 +45,43 @@ ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "user-agent": ("user-agent",),
     }
 )
-"""The types of an attribute's value, one for each part between bars; an empty one is left out."""
+"""The registry type of each part of a value, whose parts `|` separates; an empty type skips a part."""
 
-WRITTEN: Final[Mapping[str, Written]] = MappingProxyType(
+ATTRIBUTE_FORMS: Final[Mapping[str, AttributeForm]] = MappingProxyType(
     {
-        "ipv4": Written("ip-src", "Network activity"),
-        "ipv6": Written("ip-src", "Network activity"),
-        "ipv4-net24": Written("ip-src", "Network activity"),
-        "ipv6-net64": Written("ip-src", "Network activity"),
-        "domain": Written("domain", "Network activity"),
-        "url": Written("url", "Network activity"),
-        "email": Written("email-src", "Payload delivery"),
-        "phone": Written("phone-number", "Person"),
+        "ipv4": AttributeForm("ip-src", "Network activity"),
+        "ipv6": AttributeForm("ip-src", "Network activity"),
+        "ipv4-net24": AttributeForm("ip-src", "Network activity"),
+        "ipv6-net64": AttributeForm("ip-src", "Network activity"),
+        "domain": AttributeForm("domain", "Network activity"),
+        "url": AttributeForm("url", "Network activity"),
+        "email": AttributeForm("email-src", "Payload delivery"),
+        "phone": AttributeForm("phone-number", "Person"),
     }
 )
-"""How types are written that MISP has; every other type is an `other` with its name in a tag.
+"""The attributes for registry types. Every other type is an `other` with its name in a tag.
 
-A canonical `user-agent` is a product and no User-Agent, for which MISP's attribute stands.
+`user-agent` is not here: its canonical value is a product, while MISP's attribute is a whole User-Agent
+header.
 """
 
-OTHER: Final = Written("other", "Other")
+OTHER: Final = AttributeForm("other", "Other")
 
-_BITCOIN: Final = Written("btc", "Financial fraud")
+_BITCOIN: Final = AttributeForm("btc", "Financial fraud")
 
 
-def written_as(kind: str, value: str) -> Written:
-    """Return how a value of a type is written: of wallets, MISP has those of Bitcoin."""
+def attribute_form(kind: str, value: str) -> AttributeForm:
+    """Return the attribute for a value of a registry type. MISP has a type for Bitcoin wallets only."""
     if kind == "wallet":
         return OTHER if value.startswith("0x") else _BITCOIN
-    return WRITTEN.get(kind, OTHER)
+    return ATTRIBUTE_FORMS.get(kind, OTHER)
 
 
-def read_attribute(kind: str, value: str, tagged: str) -> list[Named | None]:
-    """Return what an attribute names, None for a part that no type stands for; a tag's type comes first."""
+def read_attribute(kind: str, value: str, tagged: str) -> list[TypedValue | None]:
+    """Return the types and values of an attribute, None for a part without a registry type.
+
+    `tagged` is the type of a tag, which overrides the attribute's own.
+    """
     if tagged:
         return [(tagged, value)]
     kinds = ATTRIBUTES.get(kind)
@@ -86,10 +90,10 @@ def read_attribute(kind: str, value: str, tagged: str) -> list[Named | None]:
     parts = value.split("|") if len(kinds) > 1 else [value]
     if len(parts) != len(kinds):
         return [None]
-    return [_named(one, part.strip()) for one, part in zip(kinds, parts, strict=True) if one]
+    return [_typed_part(one, part.strip()) for one, part in zip(kinds, parts, strict=True) if one]
 
 
-def _named(kind: str, text: str) -> Named | None:
+def _typed_part(kind: str, text: str) -> TypedValue | None:
     if kind != _ADDRESS:
         return kind, text
-    return named("ipv6" if ":" in text else "ipv4", text)
+    return typed_value("ipv6" if ":" in text else "ipv4", text)

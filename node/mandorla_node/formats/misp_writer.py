@@ -1,4 +1,4 @@
-"""Matches as a MISP event: an attribute for each, with this lab's sighting of it and the label in tags."""
+"""Matches as a MISP event: an attribute for each match, with this lab's sighting, and the label in tags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mandorla_protocol.labels import Tlp
 from .export_author import Author
 from .json_stream import Json
 from .matches import FoundMatch
-from .misp_types import OTHER, TYPE_TAG, read_attribute, written_as
+from .misp_types import OTHER, TYPE_TAG, attribute_form, read_attribute
 from .rows import name_of, rfc3339
 from .tlp import name_of_level
 
@@ -22,11 +22,11 @@ _AS_THE_EVENT: Final = "5"
 
 
 def write_misp(matches: Iterable[FoundMatch], target: TextIO, author: Author) -> int:
-    """Write an event without holding it; return how many matches are not in it.
+    """Write an event, one match in memory at a time; return the number of matches left out.
 
-    It is marked with the strictest TLP level of its attributes, and meant for this organisation alone. A
-    match is left out if it is a group's, which is no indicator and whose id only this lab understands, or if
-    its attribute would not read back as the indicator that it is.
+    The event has the strictest TLP level of its attributes, and the distribution "this organisation only". It
+    leaves out the matches of groups, whose ids only this lab understands, and matches whose attributes would
+    not read back as the same indicator.
     """
     head: dict[str, Json] = {
         "uuid": str(author.id_of("event", str(author.now))),
@@ -56,23 +56,23 @@ def _attribute(match: FoundMatch, author: Author) -> dict[str, Json] | None:
     if match.group:
         return None
     label = match.label
-    written = written_as(match.type, match.value)
-    typed = match.type if written is OTHER else ""
-    if read_attribute(written.type, match.value, typed) != [(match.type, match.value)]:
+    form = attribute_form(match.type, match.value)
+    typed = match.type if form is OTHER else ""
+    if read_attribute(form.type, match.value, typed) != [(match.type, match.value)]:
         return None
     tags = [f"tlp:{name_of_level(label.tlp)}"]
-    said = {
+    machine_tags = {
         TYPE_TAG: typed,
         "mandorla:reason": name_of(label.reason),
         "mandorla:severity": name_of(label.severity),
         "mandorla:confidence": str(label.confidence),
         "mandorla:expires": rfc3339(label.expires) if label.expires else "",
     }
-    tags += [f'{name}="{text}"' for name, text in said.items() if text]
+    tags += [f'{name}="{text}"' for name, text in machine_tags.items() if text]
     return {
         "uuid": str(author.match_id("attribute", match)),
-        "type": written.type,
-        "category": written.category,
+        "type": form.type,
+        "category": form.category,
         "value": match.value,
         "to_ids": True,
         "timestamp": str(author.now),

@@ -1,6 +1,6 @@
-"""The process that turns a Parquet file on its standard input into JSON Lines on its standard output.
+"""The child process that converts a Parquet file on standard input to JSON Lines on standard output.
 
-It prints nothing else, and exits with a status of `parquet_reader`: what pyarrow says may quote the file.
+It prints nothing else, since pyarrow's errors may quote the file. Its exit status is one of `parquet_reader`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ class StopError(Exception):
 
 
 def main() -> None:
-    """Write each row as a JSON object, within the bytes of address space that the argument says.
+    """Write each row as a JSON object, within the address space that the argument gives in bytes.
 
-    A row that is not UTF-8 becomes a line that is not, and one that is too long a line that is.
+    A row that is not UTF-8 becomes a line that is not UTF-8, and a row that is too long a line that is too
+    long: the reader of JSON Lines rejects both under the right number.
     """
     memory = int(sys.argv[1])
     with suppress(ValueError, OSError):
@@ -57,7 +58,7 @@ def main() -> None:
         status = NOT_PARQUET
     except BaseException:
         status = 1
-    # Not by way of the interpreter's end, which might print what went wrong.
+    # Skip the interpreter's shutdown, which could print an error that quotes the file.
     os._exit(status)
 
 
@@ -76,7 +77,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def columns_of(schema: pa.Schema) -> dict[str, str]:
-    """Return the columns to read, and the field of a row that each is; raises StopError(BAD_COLUMNS)."""
+    """Return the columns to read, each with its field of a row; raises StopError(BAD_COLUMNS)."""
     columns: dict[str, str] = {}
     for column in schema:
         field = column.name.strip().lower().replace(" ", "_")
@@ -107,7 +108,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _cells(column: pa.Array) -> list[bytes | int | None]:
-    """Return a column's cells: texts as bytes, which may not be UTF-8, and times as Unix seconds."""
+    """Return the cells of a column: texts as bytes (possibly not UTF-8), and times as Unix seconds."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):

@@ -1,8 +1,8 @@
-"""Parquet: read in a process of its own, with bounded memory, and written for matches.
+"""The reader of Parquet, in a child process with a memory limit.
 
-A Parquet file says itself how much memory its pages take, and may lie; and its reader is a large native
-library. So a child process under a memory limit turns it into JSON Lines, one a row, and is let go of if it
-fails. Rows are numbered from 1.
+A Parquet file states the sizes of its pages itself and may lie, and its reader is a large native library. So
+a child process under a memory limit converts the file to JSON Lines, one for each row; if it fails, the
+reader ends it and rejects the file. Rows are numbered from 1.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .lines import Source
 from .rows import IngestRow, RejectedRow, RowDefaults
 
 MAX_FILE: Final = 4 << 30
-"""Bytes of a Parquet file, at most."""
+"""The most bytes of a Parquet file."""
 
 MEMORY: Final = 2 << 30
-"""Bytes of address space of the process that reads it, of which pyarrow itself takes a part."""
+"""The address space of the child process, in bytes. pyarrow itself takes a part of it."""
 
 CHILD: Final = "mandorla_node.formats.parquet_child"
 
@@ -35,22 +35,22 @@ BAD_COLUMNS: Final = 3
 TOO_MANY_ROWS: Final = 4
 _FAILURES: Final = {
     NOT_PARQUET: "the file is not Parquet, or is damaged",
-    BAD_COLUMNS: "the Parquet file has no column `value` of texts, or a known column twice or of a type that "
-    "is not read",
-    TOO_MANY_ROWS: "the Parquet file says that it has more rows than its size can hold",
+    BAD_COLUMNS: "the Parquet file has no text column `value`, or has a known column twice or with an "
+    "unsupported type",
+    TOO_MANY_ROWS: "the Parquet file claims more rows than its size can hold",
 }
 _CHUNK: Final = 1 << 20
 
 
 def read_parquet(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-    """Read Parquet with the columns of `FIELDS`; others are ignored.
+    """Read the columns of `FIELDS` of a Parquet file; ignore others.
 
-    Raises InputError: BAD_FILE if it is no Parquet, has no such columns or is too large to read;
-    BAD_CONFIG if pyarrow is not installed.
+    Raises InputError: BAD_FILE if the file is not Parquet, lacks the columns or is too large; BAD_CONFIG if
+    pyarrow is not installed.
     """
     require_pyarrow()
     with _seekable(source) as file:
-        child = subprocess.Popen(  # noqa: S603  # the interpreter, and a module of this package
+        child = subprocess.Popen(  # noqa: S603 - the interpreter, and a module of this package
             [sys.executable, "-m", CHILD, str(MEMORY)],
             stdin=file,
             stdout=subprocess.PIPE,
@@ -71,26 +71,26 @@ def read_parquet(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | 
 
 
 def require_pyarrow() -> None:
-    """Raise InputError(BAD_CONFIG) if Parquet can't be read or written here."""
+    """Raise InputError(BAD_CONFIG) unless pyarrow is installed, which reads and writes Parquet."""
     if find_spec("pyarrow") is None:
         raise InputError(Code.BAD_CONFIG, "Parquet needs pyarrow: pip install 'mandorla[parquet]'")
 
 
 def _seekable(source: Source) -> IO[bytes]:
-    """Return a file with the content of a source: Parquet is read from its end."""
+    """Return a file with the content of a source: a Parquet reader begins at the file's end."""
     if isinstance(source, io.BufferedReader) and source.seekable():
-        # The child gets the descriptor, and must find it where the file begins.
+        # The child inherits the descriptor with its position, which must be the file's beginning.
         source.seek(0)
         return cast("IO[bytes]", io.FileIO(source.fileno(), closefd=False))
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())
-        left = MAX_FILE
+        remaining = MAX_FILE
         while chunk := source.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
+            remaining -= len(chunk)
+            if remaining < 0:
                 raise InputError(Code.BAD_FILE, f"the Parquet file is larger than {MAX_FILE:,} bytes")
             file.write(chunk)
         file.seek(0)
-        # The caller closes it from here on.
+        # From here on, the caller closes the file.
         stack.pop_all()
         return file

@@ -12,9 +12,9 @@ _ROW_GROUP: Final = 65_536
 
 
 def write_parquet(matches: Iterable[FoundMatch], target: BinaryIO) -> None:
-    """Write Parquet, a row group at a time: texts, times as RFC 3339 among them, and numbers."""
-    import pyarrow as pa  # noqa: PLC0415  # an extra, which may be missing
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    """Write Parquet, with one row group in memory. Times are RFC 3339 texts."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+    import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
 
     numbers = {"confidence": pa.uint8(), "tokens": pa.uint64()}
     schema = pa.schema([(name, numbers.get(name, pa.string())) for name in COLUMNS])

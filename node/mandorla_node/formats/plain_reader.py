@@ -1,4 +1,4 @@
-"""Plain lists: one value a line; empty lines and lines that begin with # are skipped."""
+"""The reader of plain lists: one value on each line; empty lines and lines that begin with # are skipped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rows import IngestRow, RejectedRow, RowDefaults
 
 
 def read_plain(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-    """Read a plain list, whose values are all of the default type and group.
+    """Read a plain list. All its values have the default type and group.
 
     Raises InputError(BAD_INPUT) if there is no default type.
     """

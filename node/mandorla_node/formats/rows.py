@@ -1,4 +1,4 @@
-"""Rows: what every format is read into."""
+"""Rows, which the readers of all formats yield."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Name = TypeVar("Name", bound=IntEnum)
 LABEL_FIELDS: Final = ("reason", "severity", "confidence", "first_seen", "expires", "tlp")
 FIELDS: Final = ("type", "value", *LABEL_FIELDS, "group")
 MATCHED: Final = "first_matched"
-"""A column of what `matches` writes: there a group's own row has the group for its value."""
+"""A column of exported matches. With it, a row whose value is its group is the match of a group."""
 
 NO_LABEL: Final = Label()
 LAST_SECOND: Final = 253_402_300_799
@@ -27,7 +27,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class IngestRow:
-    """An indicator as it stood in its source: its line, its type and text, what is said of it, its group."""
+    """An indicator as its source has it: line, type, text, label and group."""
 
     line: int
     type: str
@@ -36,13 +36,13 @@ class IngestRow:
     group: str = ""
 
     def __repr__(self) -> str:
-        """Show the line only: the value stays out of logs and tracebacks."""
+        """Show the line only: logs and tracebacks must not contain the value."""
         return f"IngestRow(line={self.line})"
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """Why a row cannot be read; never its content. `line` counts lines, or the objects of a document."""
+    """The reason why a row is unusable, never its content. `line` counts lines, or a document's objects."""
 
     line: int
     code: Code
@@ -51,9 +51,10 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """The type, label and group of rows that do not say their own; no type means that each row must.
+    """The type, label and group of rows without their own. An empty type requires one in each row.
 
-    `observed` says that rows go into the observed set: then what was merely seen is taken too.
+    `observed` says that the rows go into the observed set. Readers then accept rows that their source marks
+    as seen but not as malicious.
     """
 
     type: str = ""
@@ -63,7 +64,7 @@ class RowDefaults:
 
 
 def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> IngestRow | RejectedRow:
-    """Make a row of named fields; empty ones take their default, unknown ones are ignored."""
+    """Make a row from named fields. Empty fields get their default; unknown ones are ignored."""
     kind = fields.get("type", "").strip() or defaults.type
     value = fields.get("value", "").strip()
     group = fields.get("group", "").strip()
@@ -72,8 +73,8 @@ def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> Ing
     if not kind:
         return RejectedRow(line, Code.BAD_INPUT, "The row has no type, and no --type was given.")
     if group == value and fields.get(MATCHED, "").strip():
-        # An id may look like a fingerprint: 32 hexadecimal digits are a usual name for things.
-        return RejectedRow(line, Code.BAD_INPUT, "It is a match of a group, and names no indicator.")
+        # A group's id may look like a fingerprint: many ids are 32 hexadecimal digits.
+        return RejectedRow(line, Code.BAD_INPUT, "It is the match of a group, not of an indicator.")
     try:
         label = label_from(fields, defaults.label)
     except MandorlaError as error:
@@ -82,9 +83,10 @@ def make_row(line: int, fields: Mapping[str, str], defaults: RowDefaults) -> Ing
 
 
 def label_from(fields: Mapping[str, str], default: Label) -> Label:
-    """Read a label's fields from text; empty ones stay as they are in `default`.
+    """Return a label from the texts of its fields; an empty field keeps the value of `default`.
 
-    Raises MandorlaError: BAD_INPUT for a text that is no value of its field, BAD_LABEL for one out of range.
+    Raises MandorlaError: BAD_INPUT for a text that is not a value of its field, BAD_LABEL for a value out of
+    range.
     """
     given = {name: text for name in LABEL_FIELDS if (text := fields.get(name, "").strip())}
     if not given:
@@ -93,11 +95,11 @@ def label_from(fields: Mapping[str, str], default: Label) -> Label:
     for name, text in given.items():
         match name:
             case "reason":
-                label = replace(label, reason=named(Reason, name, text))
+                label = replace(label, reason=enum_member(Reason, name, text))
             case "severity":
-                label = replace(label, severity=named(Severity, name, text))
+                label = replace(label, severity=enum_member(Severity, name, text))
             case "tlp":
-                label = replace(label, tlp=named(Tlp, name, text))
+                label = replace(label, tlp=enum_member(Tlp, name, text))
             case "confidence":
                 label = replace(label, confidence=_number(name, text))
             case "first_seen":
@@ -107,10 +109,10 @@ def label_from(fields: Mapping[str, str], default: Label) -> Label:
     return label
 
 
-def named(kind: type[Name], field: str, text: str) -> Name:
-    """Return the member of an enum that a text names, as `name_of` writes it or near to that.
+def enum_member(kind: type[Name], field: str, text: str) -> Name:
+    """Return the member of an enum that a text names, in any case, with or without `tlp:`.
 
-    Raises InputError(BAD_INPUT) that lists the names.
+    Raises InputError(BAD_INPUT) with the list of names.
     """
     wanted = text.strip().upper().replace("-", "_").replace("+", "_").removeprefix("TLP:")
     for member in kind:
@@ -122,12 +124,12 @@ def named(kind: type[Name], field: str, text: str) -> Name:
 
 
 def name_of(member: IntEnum) -> str:
-    """Write a member of an enum: its name in lower case, with hyphens."""
+    """Return the name of an enum's member in lower case, with hyphens."""
     return member.name.lower().replace("_", "-")
 
 
 def unix_time(field: str, text: str) -> int:
-    """Read a time, in Unix seconds or as RFC 3339 (a date alone is its first second in UTC).
+    """Return a time in Unix seconds, from Unix seconds or RFC 3339 (a date means its first second in UTC).
 
     Raises InputError(BAD_INPUT).
     """
@@ -144,7 +146,7 @@ def unix_time(field: str, text: str) -> int:
 
 
 def rfc3339(seconds: int) -> str:
-    """Write Unix seconds as RFC 3339 in UTC; what is after the year 9999, as a label may be, as its end."""
+    """Return Unix seconds as RFC 3339 in UTC; a later time than the year 9999 becomes its last second."""
     return datetime.fromtimestamp(min(seconds, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,7 +1,7 @@
-"""STIX patterns that name one thing, or several of which any will do: what types they are, both ways.
+"""STIX patterns for one value, or for alternatives: from a pattern to registry types, and back.
 
-A pattern that says more (AND, FOLLOWEDBY, qualifiers, tests other than for equality) is no indicator of the
-registry: a lab that matched on a part of it would flag what its author did not.
+A pattern with more (AND, FOLLOWEDBY, qualifiers, operators other than equality) is not an indicator of the
+registry: with a part of such a pattern, a lab would flag indicators that the pattern's author did not.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Final
 
 MAX_PATTERN: Final = 65_536
-"""Characters of a pattern, at most."""
+"""The most characters of a pattern."""
 
 CUSTOM: Final = "x-mandorla-"
-"""With the name of a type, the object of a type for which STIX has none; its property is `value`."""
+"""The prefix of custom objects, for registry types that STIX lacks; their property is `value`."""
 
 PATHS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -29,12 +29,12 @@ PATHS: Final[Mapping[str, str]] = MappingProxyType(
         "network-traffic:extensions.'http-request-ext'.request_header.'User-Agent'": "user-agent",
     }
 )
-"""The type that equality on an object path stands for."""
+"""The registry type of a comparison for equality, by object path."""
 
 OBJECTS: Final[Mapping[str, str]] = MappingProxyType(
     {path.removesuffix(":value"): kind for path, kind in PATHS.items() if path.endswith(":value")}
 )
-"""The type of the value of a cyber-observable object."""
+"""The registry type of the value of a cyber-observable, by object type."""
 
 _WRITTEN: Final = MappingProxyType({kind: f"{name}:value" for name, kind in OBJECTS.items()})
 _NETWORKS: Final = MappingProxyType({"ipv4-net24": "ipv4-addr:value", "ipv6-net64": "ipv6-addr:value"})
@@ -56,22 +56,22 @@ _OPEN: Final = re.compile(r"\s*(?:OR\b\s*)?\[")
 _ESCAPE: Final = re.compile(r"\\(.)")
 _UNESCAPED: Final = re.compile(r"(['\\])")
 
-Named = tuple[str, str]
-"""A type and a text that spells one of its values."""
+TypedValue = tuple[str, str]
+"""A registry type, and a text of one of its values."""
 
 
 class PatternError(ValueError):
-    """A pattern cannot be taken as indicators; the text is fixed and holds nothing of it."""
+    """A pattern is unusable; the message contains nothing of the pattern."""
 
 
-def read_pattern(pattern: str) -> list[Named | None]:
-    """Return what a pattern names: each alternative, None for one that no type stands for.
+def read_pattern(pattern: str) -> list[TypedValue | None]:
+    """Return the alternatives of a pattern, None for one without a registry type.
 
-    Raises PatternError if it is more than alternatives of equality.
+    Raises PatternError if the pattern is not a list of alternatives of equality.
     """
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"Its pattern is longer than {MAX_PATTERN:,} characters.")
-    found: list[Named | None] = []
+    found: list[TypedValue | None] = []
     position = 0
     while position < len(pattern):
         opened = _OPEN.match(pattern, position)
@@ -84,15 +84,15 @@ def read_pattern(pattern: str) -> list[Named | None]:
 
 
 def write_pattern(kind: str, value: str) -> str:
-    """Return the pattern of an indicator; `read_pattern` reads it back as the same."""
+    """Return the pattern of an indicator, which `read_pattern` reads back."""
     if kind == "mail-domain":
         return f"[email-addr:value LIKE {_literal(f'%@{value}')}]"
     path = _WRITTEN.get(kind) or _NETWORKS.get(kind) or f"{CUSTOM}{kind}:value"
     return f"[{path} = {_literal(value)}]"
 
 
-def named(kind: str, text: str) -> Named | None:
-    """Return the type of a text: that of an address and a prefix is the network's, if it has a type."""
+def typed_value(kind: str, text: str) -> TypedValue | None:
+    """Return the type and value of a text: of an address, a network, or None for a network without a type."""
     if kind not in ("ipv4", "ipv6"):
         return kind, text
     address, slash, size = text.partition("/")
@@ -104,8 +104,8 @@ def named(kind: str, text: str) -> Named | None:
     return exact, address if exact == kind else text
 
 
-def _observation(pattern: str, position: int, found: list[Named | None]) -> int:
-    """Read comparisons up to the bracket's end; return where it is."""
+def _observation(pattern: str, position: int, found: list[TypedValue | None]) -> int:
+    """Read comparisons up to the closing bracket; return the position after it."""
     while True:
         path = _PATH.match(pattern, position)
         operator = _OPERATOR.match(pattern, path.end()) if path else None
@@ -141,7 +141,7 @@ def _observation(pattern: str, position: int, found: list[Named | None]) -> int:
             raise _unsupported()
 
 
-def _compared(path: str, operator: str, text: str) -> Named | None:
+def _compared(path: str, operator: str, text: str) -> TypedValue | None:
     if operator == "LIKE":
         domain = text.removeprefix("%@")
         plain = domain != text and not {"%", "_"} & set(domain)
@@ -149,7 +149,7 @@ def _compared(path: str, operator: str, text: str) -> Named | None:
     if path.startswith(CUSTOM) and path.endswith(":value"):
         return path.removeprefix(CUSTOM).removesuffix(":value"), text
     kind = PATHS.get(path)
-    return named(kind, text) if kind else None
+    return typed_value(kind, text) if kind else None
 
 
 def _literal(text: str) -> str:
@@ -157,4 +157,6 @@ def _literal(text: str) -> str:
 
 
 def _unsupported() -> PatternError:
-    return PatternError("Its pattern is more than one thing, or one of several, that a type stands for.")
+    return PatternError(
+        "Its pattern is not one value, or a list of alternative values, of the registry's types."
+    )

@@ -1,7 +1,7 @@
-"""STIX 2.1 bundles: each indicator's pattern, or each cyber-observable, gives rows.
+"""The reader of STIX 2.1 bundles: an indicator's pattern, or a cyber-observable, gives one row or more.
 
-Rows are numbered by object: 1 is the first of the bundle. What an object says of itself in text is never used
-or shown, its id included.
+Row numbers count the objects of the bundle from 1. The free text and the id of an object are never used or
+shown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mandorla_protocol.labels import Label
 from .json_stream import End, Json, Path, stream
 from .lines import Source
 from .rows import IngestRow, RejectedRow, RowDefaults, label_from, name_of
-from .stix_patterns import CUSTOM, OBJECTS, PatternError, named, read_pattern
+from .stix_patterns import CUSTOM, OBJECTS, PatternError, read_pattern, typed_value
 from .tlp import strictest_marking
 
 LABEL_EXTENSION: Final = "extension-definition--7c1b0d4e-6d1f-4f4a-9d0c-0d7f0a3f5a11"
@@ -47,7 +47,7 @@ CONTEXT: Final = frozenset(
         "vulnerability",
     }
 )
-"""Objects around indicators: they are passed over."""
+"""The types of objects around indicators, which the reader skips."""
 
 _OBSERVABLES: Final = frozenset(
     {
@@ -72,9 +72,9 @@ _NO_TYPE: Final = "It is of no type of the registry."
 
 
 def read_stix(source: Source, defaults: RowDefaults) -> Iterator[IngestRow | RejectedRow]:
-    """Read a bundle; an object that cannot be used is a `RejectedRow` under its number.
+    """Read a bundle; an unusable object becomes a `RejectedRow` with its number.
 
-    Raises InputError(BAD_FILE) if it is no bundle.
+    Raises InputError(BAD_FILE) if the file is not a bundle.
     """
     number, is_bundle = 0, False
     for found in stream(source, _wanted):
@@ -138,27 +138,27 @@ def _observable(
 ) -> IngestRow | RejectedRow:
     value = item.get("value")
     if not defaults.observed:
-        reason = "An observable says what was seen, not what was judged: it is for --as observed."
+        reason = "An observable was seen, but not judged malicious; ingest it with --as observed."
         return RejectedRow(number, Code.BAD_INPUT, reason)
     if not isinstance(value, str):
         return RejectedRow(number, Code.BAD_INPUT, "It has no value.")
-    spelt = named(kind, value)
-    if spelt is None:
+    typed = typed_value(kind, value)
+    if typed is None:
         return RejectedRow(number, Code.UNKNOWN_TYPE, _NO_TYPE)
     try:
         group = _text(_extension(item), "group") or defaults.group
     except InputError as error:
         return RejectedRow(number, error.code, error.detail)
-    return IngestRow(number, *spelt, group=group)
+    return IngestRow(number, *typed, group=group)
 
 
 def _label(item: dict[str, Json], defaults: RowDefaults) -> Label:
-    """Read what an indicator says of itself; raises MandorlaError for what is not as it must be."""
+    """Return the label of an indicator; raises MandorlaError for a bad property."""
     kinds = _texts(item, "indicator_types")
     if "benign" in kinds:
-        raise InputError(Code.BAD_INPUT, "It says that the thing is benign.")
+        raise InputError(Code.BAD_INPUT, "Its type says that it is benign.")
     fields = {
-        "reason": next((_REASONS[one] for one in kinds if one in _REASONS), ""),
+        "reason": next((_REASONS[kind] for kind in kinds if kind in _REASONS), ""),
         "confidence": _confidence(item),
         "first_seen": _text(item, "valid_from"),
         "expires": _text(item, "valid_until"),
@@ -171,7 +171,7 @@ def _label(item: dict[str, Json], defaults: RowDefaults) -> Label:
     if item.get("revoked") is True:
         if defaults.observed:
             raise InputError(Code.BAD_INPUT, "It was revoked.")
-        # A label that has expired takes the indicator out of what peers are told.
+        # With an expired label, the next version of each table revokes the indicator.
         fields["expires"] = _text(item, "modified") or "1"
     return label_from(fields, defaults.label)
 
@@ -208,4 +208,4 @@ def _list(item: dict[str, Json], name: str) -> list[Json]:
 
 
 def _texts(item: dict[str, Json], name: str) -> list[str]:
-    return [one for one in _list(item, name) if isinstance(one, str)]
+    return [text for text in _list(item, name) if isinstance(text, str)]

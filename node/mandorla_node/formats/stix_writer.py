@@ -1,7 +1,8 @@
 """Matches as a STIX 2.1 bundle.
 
-For each match: an indicator, made by the peer that flagged it; this lab's sighting of it; and, by the label's
-reason, what it indicates. Objects are written one by one, before the first that refers to them.
+Each match becomes an indicator by the peer that flagged it, this lab's sighting of the indicator, and, for
+some reasons of the label, a campaign or an infrastructure that it indicates. The writer writes an object
+before the first one that refers to it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _VOCABULARY: Final[list[dict[str, Json]]] = [
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What an indicator with a reason indicates."""
+    """The object that an indicator with a certain reason indicates."""
 
     type: str
     name: str
@@ -74,14 +75,14 @@ _KINDS: Final = {
 
 
 def write_stix(matches: Iterable[FoundMatch], target: TextIO, author: Author) -> int:
-    """Write a bundle without holding it; return how many matches are not in it.
+    """Write a bundle, one match in memory at a time; return the number of matches left out.
 
-    A match is left out if it is a group's, which is no indicator and whose id only this lab understands, or
-    if its pattern would not read back as the indicator that it is.
+    The bundle leaves out the matches of groups, whose ids only this lab understands, and matches whose
+    patterns would not read back as the same indicator.
     """
     bundle = _Bundle(target, author)
-    for thing in _VOCABULARY:
-        bundle.put(thing)
+    for definition in _VOCABULARY:
+        bundle.put(definition)
     bundle.put(bundle.identity(f"identity--{author.identity_id()}", author.name))
     left_out = 0
     for match in matches:
@@ -91,7 +92,7 @@ def write_stix(matches: Iterable[FoundMatch], target: TextIO, author: Author) ->
 
 
 class _Bundle:
-    """A bundle that is being written."""
+    """The writer of one bundle."""
 
     def __init__(self, target: TextIO, author: Author) -> None:
         self._target = target
@@ -105,19 +106,19 @@ class _Bundle:
         """End the bundle."""
         self._target.write("\n]}\n")
 
-    def put(self, thing: dict[str, Json]) -> str:
-        """Write an object, once; return its id."""
-        name = str(thing["id"])
+    def put(self, stix_object: dict[str, Json]) -> str:
+        """Write an object, unless it was written before; return its id."""
+        name = str(stix_object["id"])
         if name not in self._written:
-            self._target.write(f"{self._separator}\n  {json.dumps(thing, ensure_ascii=False)}")
+            self._target.write(f"{self._separator}\n  {json.dumps(stix_object, ensure_ascii=False)}")
             self._separator = ","
-            # Those of matches are never asked for again, and there may be millions.
-            if thing["type"] not in ("indicator", "sighting", "relationship"):
+            # Objects of a match are written once only, and millions of their ids would fill the memory.
+            if stix_object["type"] not in ("indicator", "sighting", "relationship"):
                 self._written.add(name)
         return name
 
     def add(self, match: FoundMatch) -> bool:
-        """Write what there is to say of a match; say whether it was."""
+        """Write the objects of a match; return whether the match is in the bundle."""
         if match.group:
             return False
         pattern = write_pattern(match.type, match.value)
@@ -165,7 +166,7 @@ class _Bundle:
         start = label.first_seen or match.first_matched
         until: dict[str, Json] = {}
         if label.expires:
-            # STIX wants an end after its start, whatever a peer's label says.
+            # STIX requires valid_until after valid_from; a peer's label may have any times.
             end = min(label.expires, LAST_SECOND)
             start = max(0, min(start, end - 1))
             until = {"valid_until": _time(max(end, start + 1))}

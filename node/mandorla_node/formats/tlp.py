@@ -1,4 +1,4 @@
-"""Traffic Light Protocol markings, as STIX and MISP write them."""
+"""Traffic Light Protocol markings in STIX and MISP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mandorla_protocol.labels import Tlp
 from .json_stream import Json
 
 STIX_EXTENSION: Final = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
-"""The official extension of STIX 2.1 by which an object is marked with TLP 2.0."""
+"""The official STIX 2.1 extension that marks an object with a TLP 2.0 level."""
 
 STIX_MARKINGS: Final[Mapping[Tlp, str]] = MappingProxyType(
     {
@@ -22,11 +22,11 @@ STIX_MARKINGS: Final[Mapping[Tlp, str]] = MappingProxyType(
         Tlp.RED: "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1",
     }
 )
-"""The published marking of each level, under TLP 2.0."""
+"""The published marking definition of each TLP 2.0 level."""
 
 _BY_MARKING: Final[Mapping[str, Tlp]] = MappingProxyType(
     {marking: level for level, marking in STIX_MARKINGS.items()}
-    # TLP 1.0, which STIX 2.1 defines itself.
+    # The markings of TLP 1.0, which STIX 2.1 itself defines.
     | {
         "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": Tlp.CLEAR,
         "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da": Tlp.GREEN,
@@ -42,13 +42,13 @@ _BY_NAME: Final[Mapping[str, Tlp]] = MappingProxyType(
 
 
 def name_of_level(level: Tlp) -> str:
-    """Write a level as TLP 2.0 does, in lower case: `amber+strict`."""
+    """Return the TLP 2.0 name of a level in lower case, such as `amber+strict`."""
     return level.name.lower().replace("_", "+")
 
 
 def strictest_marking(markings: list[Json]) -> Tlp | None:
     """Return the strictest TLP level among marking references; None if there is none."""
-    levels = [_BY_MARKING[one] for one in markings if isinstance(one, str) and one in _BY_MARKING]
+    levels = [_BY_MARKING[ref] for ref in markings if isinstance(ref, str) and ref in _BY_MARKING]
     return max(levels, default=None)
 
 
@@ -59,7 +59,7 @@ def strictest_tag(tags: list[str]) -> Tlp | None:
 
 
 def marking_definition(level: Tlp) -> dict[str, Json]:
-    """Return the published STIX object of a level."""
+    """Return the published marking definition of a level."""
     return {
         "type": "marking-definition",
         "spec_version": "2.1",

@@ -144,7 +144,7 @@ class TestReading:
         assert caught.value.code is Code.BAD_FILE
 
     def test_an_event_has_a_largest_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(misp_reader, "MAX_HELD", 3)
+        monkeypatch.setattr(misp_reader, "MAX_ATTRIBUTES", 3)
         with pytest.raises(InputError) as caught:
             read(event(*[attribute("domain", "a.example")] * 4), Format.MISP)
         assert caught.value.code is Code.BAD_FILE
