@@ -1,1 +1,1 @@
-"""Audit bundles and the time stamps in them."""
+"""Audit bundles, and the time stamps in them."""

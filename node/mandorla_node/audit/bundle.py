@@ -1,4 +1,4 @@
-"""Writing an audit bundle: this lab's log and what an auditor needs beside it, sealed (SPEC 17)."""
+"""The writer of audit bundles: this lab's log, the data to verify it, and a seal (SPEC 17)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from mandorla_protocol import signatures
@@ -30,7 +31,7 @@ from ..store import CosignedCheckpoint, Store
 
 @dataclass(frozen=True, slots=True)
 class WrittenBundle:
-    """What a bundle holds: rounds, evaluations for peers, and bytes."""
+    """The size of a bundle: rounds, evaluations for peers, and bytes."""
 
     rounds: int
     evaluations: int
@@ -44,11 +45,11 @@ def write_bundle(
     clock: Clock = system_clock,
     stamp: Callable[[bytes], bytes] | None = None,
 ) -> WrittenBundle:
-    """Write a bundle, whole or not at all; a file of that name is replaced.
+    """Write a bundle atomically, replacing a file of the same name.
 
-    `stamp` gives an authority's response on the text of a checkpoint.
+    `stamp` returns a time stamping authority's response for the text of a checkpoint.
 
-    Raises InputError(BAD_FILE) if it cannot be written, and what `stamp` raises.
+    Raises InputError(BAD_FILE) if the file cannot be written, and the errors of `stamp`.
     """
     start = BundleStart(
         lab=home.card.identity,
@@ -82,19 +83,19 @@ def write_bundle(
 
 
 def _records(home: Home, store: Store, stamp: Callable[[bytes], bytes] | None) -> Iterator[Record]:
-    """Yield cards, and the log as it is now with elements and checkpoints in their places."""
+    """Yield the cards, then the log's entries; elements and checkpoints follow the entries they belong to."""
     for card in (home.card, *(peer.card for peer in store.peers.all())):
         yield CardRecord(card.to_json())
     size, root = store.log.head()
-    checkpoints = groupby(store.log.cosigned_checkpoints(size), key=lambda one: (one.size, one.root))
-    following = next(checkpoints, None)
+    checkpoints = groupby(store.log.cosigned_checkpoints(size), key=attrgetter("size", "root"))
+    pending = next(checkpoints, None)
     for count, (_, encoded) in enumerate(store.log.entries(size), start=1):
         entry = decode_entry(encoded)
         yield entry
         yield from _elements(store, entry)
-        if following is not None and following[0][0] == count:
-            yield _checkpoint(home, *following[0], list(following[1]))
-            following = next(checkpoints, None)
+        if pending is not None and pending[0][0] == count:
+            yield _checkpoint(home, *pending[0], list(pending[1]))
+            pending = next(checkpoints, None)
     yield _checkpoint(home, size, root, [])
     if stamp is not None:
         yield TimeStampRecord(stamp(Checkpoint(home.card.log_origin, size, root).text().encode()))
@@ -102,11 +103,13 @@ def _records(home: Home, store: Store, stamp: Callable[[bytes], bytes] | None) -
 
 def _elements(store: Store, entry: LogEntry) -> Iterator[ElementsRecord]:
     if isinstance(entry, ChunkEvaluated):
-        kept = store.rounds.elements(entry.round_id, entry.index)
-        if kept is not None:
-            yield ElementsRecord(entry.round_id, entry.index, *kept)
+        elements = store.rounds.elements(entry.round_id, entry.index)
+        if elements is not None:
+            yield ElementsRecord(entry.round_id, entry.index, *elements)
 
 
-def _checkpoint(home: Home, size: int, root: bytes, witnessed: list[CosignedCheckpoint]) -> CheckpointRecord:
+def _checkpoint(home: Home, size: int, root: bytes, cosigned: list[CosignedCheckpoint]) -> CheckpointRecord:
     note = sign_checkpoint(home.identity, Checkpoint(home.card.log_origin, size, root))
-    return CheckpointRecord(note, tuple((one.cosigner, one.cosignature) for one in witnessed))
+    return CheckpointRecord(
+        note, tuple((checkpoint.cosigner, checkpoint.cosignature) for checkpoint in cosigned)
+    )

@@ -1,4 +1,4 @@
-"""Asking a time stamping authority for a stamp (RFC 3161 over HTTP)."""
+"""Requests to a time stamping authority (RFC 3161 over HTTP)."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ _TIMEOUT: Final = 30.0
 
 
 def request_stamp(url: str, text: bytes) -> bytes:
-    """Have a text stamped, and return the authority's response; only the text's hash leaves this machine.
+    """Request a time stamp for a text and return the authority's response; send only the text's hash.
 
-    Whether the authority is to be trusted is for whoever verifies the stamp.
+    This checks that the response answers the request. The verifier of the stamp decides whether to trust the
+    authority.
 
-    Raises InputError(BAD_INPUT) for a URL that is none of HTTP, TransportError(PEER_UNAVAILABLE) if there is
-    no answer, or none to this request.
+    Raises InputError(BAD_INPUT) for a URL that is not HTTP or HTTPS, TransportError(PEER_UNAVAILABLE) if the
+    authority does not answer, or answers another request.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise InputError(
             Code.BAD_INPUT, "the URL of a time stamping authority begins with http:// or https://"
         )
     builder = TimestampRequestBuilder().data(text).hash_algorithm(HashAlgorithm.SHA256)
-    asked = builder.nonce(nonce=True).cert_request(cert_request=True).build()
+    stamp_request = builder.nonce(nonce=True).cert_request(cert_request=True).build()
     request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
-        url, asked.as_bytes(), {"Content-Type": "application/timestamp-query"}
+        url, stamp_request.as_bytes(), {"Content-Type": "application/timestamp-query"}
     )
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 - as above
             response: bytes = answer.read(MAX_RESPONSE + 1)
         decoded = decode_timestamp_response(response)
-        same = decoded.tst_info.message_imprint.message == asked.message_imprint.message
+        same_text = decoded.tst_info.message_imprint.message == stamp_request.message_imprint.message
     except (URLError, OSError, ValueError) as error:
-        said = f"the time stamping authority does not answer: {error}"
-        raise TransportError(Code.PEER_UNAVAILABLE, said) from None
-    if len(response) > MAX_RESPONSE or not same or decoded.tst_info.nonce != asked.nonce:
-        raise TransportError(Code.PEER_UNAVAILABLE, "the authority's answer is to another request")
+        detail = f"the time stamping authority does not answer: {error}"
+        raise TransportError(Code.PEER_UNAVAILABLE, detail) from None
+    if len(response) > MAX_RESPONSE or not same_text or decoded.tst_info.nonce != stamp_request.nonce:
+        raise TransportError(Code.PEER_UNAVAILABLE, "the authority answered another request")
     return response

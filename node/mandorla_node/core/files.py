@@ -1,4 +1,4 @@
-"""Files that are whole or not there, for their owner only."""
+"""Files that only their owner can read, written atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mandorla_protocol.errors import Code, InputError, NodeError
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet, through to the disk; raises FileExistsError if it is."""
+    """Write a new file, durably; raises FileExistsError if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -21,7 +21,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put a file in another's place at once: after a crash there is the old one or the new one."""
+    """Replace a file atomically: after a crash, the path has the old content or the new one."""
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     try:
@@ -33,7 +33,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring to the disk what was made, renamed or removed in a folder."""
+    """Make the creation, renaming and removal of files in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -42,9 +42,9 @@ def sync_folder(path: Path) -> None:
 
 
 def destroy(path: Path) -> None:
-    """Overwrite a file and remove it, if it is there.
+    """Overwrite a file with zeros and remove it, if it exists.
 
-    Flash translation, snapshots, copy-on-write file systems and backups may keep what was there before.
+    Flash memory, snapshots, copy-on-write file systems and backups may keep the old content.
     """
     with suppress(FileNotFoundError):
         with path.open("r+b") as file:
@@ -57,9 +57,9 @@ def destroy(path: Path) -> None:
 
 @contextmanager
 def locked_home(home: Path) -> Iterator[None]:
-    """Keep out other commands that change a home's keys and cards, and give what the disk refuses its code.
+    """Lock a home against other commands that change its keys and cards; translate OSError.
 
-    Raises InputError(BAD_INPUT) if there is one, NodeError(BAD_HOME) for what the disk refuses.
+    Raises InputError(BAD_INPUT) if another command has the lock, NodeError(BAD_HOME) for an OSError.
     """
     try:
         descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""TLS certificates: self-signed, since peers pin them by hash and trust no authority (SPEC 9.9)."""
+"""TLS certificates of labs: self-signed, since peers pin their hashes and trust no authority (SPEC 9.9)."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, InputError
 
 CLOCK_ERROR: Final = 300
-"""Seconds by which the clocks of two labs may differ (SPEC 9.3)."""
+"""The largest difference between two labs' clocks, in seconds (SPEC 9.3)."""
 
 _LIFETIME = timedelta(days=825)
 _BACKDATE = timedelta(hours=1)
 
 
 def tls_name(lab: LabId, issued: int = 0) -> str:
-    """Return the DNS name that the certificate of a card carries and the lab's peers ask for.
+    """Return the DNS name in the certificate of a card, which the lab's peers send as server name.
 
-    Each card has its own: by the name that a peer asks for, a server that has two certificates knows which of
-    them the peer pinned.
+    Each card has its own name: a server with two certificates learns from the server name which one the peer
+    pinned.
     """
     name = f"{lab.hex()[:32]}.mandorla.invalid"
     return f"{issued}.{name}" if issued else name
 
 
 def issue_certificate(lab: LabId, now: datetime, issued: int = 0) -> tuple[bytes, bytes]:
-    """Make a P-256 key and a certificate for it, for a card of that time of issue; return both as PEM.
+    """Make a P-256 key and a certificate for a card with that time of issue; return both as PEM.
 
-    The DNS name is the only SAN: gRPC's Python client refuses a certificate that has none.
+    The DNS name is the only SAN; gRPC's Python client refuses a certificate without a SAN.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     dns_name = tls_name(lab, issued)
@@ -58,14 +58,14 @@ def issue_certificate(lab: LabId, now: datetime, issued: int = 0) -> tuple[bytes
 
 
 def require_pair(key_pem: bytes, certificate_pem: bytes) -> None:
-    """Raise ValueError unless the private key is that of the certificate."""
+    """Raise ValueError unless the private key belongs to the certificate."""
     key = serialization.load_pem_private_key(key_pem, password=None)
     if key.public_key() != x509.load_pem_x509_certificate(certificate_pem).public_key():
-        raise ValueError("the key is not that of the certificate")
+        raise ValueError("the key does not belong to the certificate")
 
 
 def require_certificate_of(card: Card) -> None:
-    """Raise InputError(BAD_CARD) unless a card's certificate parses and carries the card's name alone."""
+    """Raise InputError(BAD_CARD) unless a card's certificate has the card's name as its only DNS name."""
     try:
         names = (
             x509.load_der_x509_certificate(card.certificate)
@@ -75,11 +75,14 @@ def require_certificate_of(card: Card) -> None:
     except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.ExtensionNotFound):
         names = []
     if names != [tls_name(card.identity, card.issued)]:
-        raise InputError(Code.BAD_CARD, "the certificate is not one of the identity and its card")
+        raise InputError(Code.BAD_CARD, "the certificate does not belong to the identity and its card")
 
 
 def require_valid(card: Card, now: int) -> None:
-    """Raise InputError(BAD_CARD) unless a card's certificate is valid now, give or take a clock's error."""
+    """Raise InputError(BAD_CARD) unless a card's certificate is valid at `now`.
+
+    It may begin up to `CLOCK_ERROR` later: the lab that issued it may have a clock that is ahead.
+    """
     try:
         certificate = x509.load_der_x509_certificate(card.certificate)
         begins = certificate.not_valid_before_utc.timestamp()
@@ -91,7 +94,7 @@ def require_valid(card: Card, now: int) -> None:
 
 
 def expires_at(card: Card) -> int:
-    """Return when a card's certificate expires, in Unix seconds; 0 if that cannot be read."""
+    """Return the expiry of a card's certificate in Unix seconds, 0 if the certificate is malformed."""
     try:
         return int(x509.load_der_x509_certificate(card.certificate).not_valid_after_utc.timestamp())
     except (ValueError, x509.InvalidVersion):
@@ -99,7 +102,7 @@ def expires_at(card: Card) -> int:
 
 
 def der_from_pem(pem: bytes) -> bytes:
-    """Return a PEM certificate's DER bytes."""
+    """Return a PEM certificate as DER."""
     return x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
 
 

@@ -1,4 +1,4 @@
-"""Files that libraries leave behind."""
+"""The copy of libsodium that rbcl leaves in the temporary folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def remove_library_copy() -> None:
-    """Remove the copy of libsodium, 2.8 MB, that rbcl leaves in the temporary folder in every process.
+    """Remove the copy of libsodium, 2.8 MB, that rbcl leaves in the temporary folder for each process.
 
-    The library is loaded by then, so its file can go; one in another place would be no such copy.
+    The process has loaded the library, so it does not need the file. A library elsewhere is not such a copy.
     """
     module = sys.modules.get("rbcl._sodium")
     library = getattr(getattr(module, "_sodium", None), "_name", None)

@@ -1,7 +1,7 @@
-"""Sealing at rest: what the store holds of keys and labels is encrypted under a key that lives outside it.
+"""Encryption at rest: the store's seeds and labels are encrypted under a key that is kept outside the store.
 
-The vault key is 32 uniform bytes. Seeds are sealed under it as it stands; each other use has a key of its
-own, by HKDF-SHA-512-Expand.
+The vault key is 32 uniform bytes. It encrypts seeds directly; each other use derives its own key by
+HKDF-SHA-512-Expand.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KEY_SIZE: Final = SecretBox.KEY_SIZE
 ROW_OVERHEAD: Final = 28
-"""Bytes by which a sealed row is longer than its value: a nonce of 12 and a MAC of 16."""
+"""The bytes that sealing adds to a row: a nonce of 12 and a MAC of 16."""
 MASKED_SIZE: Final = 32
 """Bytes of a masked value."""
 
@@ -36,14 +36,14 @@ _NONCE: Final = 12
 _BLOCK: Final = 64
 _POSITIONS: Final = 1 << 32
 _GAP: Final = 12
-"""Blocks that cost as much to generate as to skip, by setting the counter anew."""
+"""Generating this many unused blocks takes as long as a reset of the counter, which skips them."""
 
 
 class Vault:
     """Seal and open secrets under a 32-byte key.
 
-    Whole secrets, such as seeds, are sealed with XSalsa20-Poly1305; rows, of which there are millions, with
-    ChaCha20-Poly1305; label keys, of which there are more still, are masked.
+    Single secrets, such as seeds, are sealed with XSalsa20-Poly1305, and rows, in millions, with
+    ChaCha20-Poly1305. Label keys are still more numerous, and are masked.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -56,18 +56,17 @@ class Vault:
         return bytes(self._box.encrypt(secret))
 
     def open(self, sealed: bytes) -> bytes:
-        """Decrypt a secret; raises NodeError(BAD_HOME) if the key is not the one that sealed it."""
+        """Decrypt a secret; raises NodeError(BAD_HOME) if another key sealed it."""
         try:
             return self._box.decrypt(sealed)
         except NaclError:
             raise NodeError(Code.BAD_HOME, "the store was sealed under another key") from None
 
     def seal_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        """Encrypt short values, each bound to its associated data: where it belongs, such as its row's key.
+        """Encrypt pairs of a short value and its associated data, such as the key of its row.
 
-        The result of a row is nonce, ciphertext and MAC: ROW_OVERHEAD bytes more than its value. Nonces are
-        random, so that a row may be sealed anew: among 2**32 of them, two are the same with a probability
-        under 2**-32.
+        A result is nonce, ciphertext and MAC: ROW_OVERHEAD bytes longer than the value. Nonces are random, so
+        a row can be sealed again: the probability of a repeated nonce among 2**32 is below 2**-32.
         """
         encrypt = self._rows.encrypt
         nonces = os.urandom(_NONCE * len(rows))
@@ -78,9 +77,10 @@ class Vault:
         return sealed
 
     def open_rows(self, rows: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        """Decrypt what `seal_rows` made; each comes with the associated data that it was sealed with.
+        """Decrypt pairs of a result of `seal_rows` and its associated data.
 
-        Raises NodeError(BAD_HOME) if any was sealed under another key, belongs elsewhere, or was altered.
+        Raises NodeError(BAD_HOME) if another key sealed a row, its associated data differs, or it was
+        altered.
         """
         decrypt = self._rows.decrypt
         try:
@@ -90,20 +90,20 @@ class Vault:
             raise NodeError(Code.BAD_HOME, what) from None
 
     def mask(self, context: bytes, positions: NDArray[np.int64], values: bytes) -> bytes:
-        """Hide values of MASKED_SIZE bytes each, or show them again: this is its own inverse.
+        """Mask joined values of MASKED_SIZE bytes each, or unmask them: the function is its own inverse.
 
-        The value at a position is XORed with the first half of block `position` of a ChaCha20 keystream; each
-        context has a key. A keystream must never cover two values. So this is sound for values that a context
-        and a position determine, such as the label key of one indicator in one key epoch, which comes out the
-        same whenever it is computed, and for nothing else. Nothing is authenticated: whoever alters bits of
-        what is kept alters the same bits of what comes back.
+        The value at a position is XORed with the first half of block `position` of a ChaCha20 keystream,
+        whose key derives from the context. Two different values under one mask would reveal their XOR. So
+        this is safe only for values that the context and the position determine, such as the label key of an
+        indicator in a key epoch. Masking does not authenticate: a changed bit of a masked value changes the
+        same bit of the value.
 
-        Positions ascend, below 2**32. It takes up to 2 KiB of memory for each.
+        Positions ascend and are below 2**32. Memory: up to 2 KiB for each position.
 
         Raises NodeError: STORE_FAILED for a position out of range, INTERNAL if positions do not ascend or the
-        values are not as many.
+        number of values differs.
         """
-        import numpy as np  # noqa: PLC0415 - slow to load, and needed where there are many keys only
+        import numpy as np  # noqa: PLC0415 - slow to load, and most commands mask nothing
 
         count = len(positions)
         if len(values) != count * MASKED_SIZE:
@@ -123,7 +123,7 @@ class Vault:
             stream.reset_nonce(_counter(start))
             parts.append(stream.update(bytes(length * _BLOCK)))
         blocks = np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, _BLOCK)
-        # Where each run's first block came to lie, for every position of the run.
+        # For each position: its run, and its block's index among the generated blocks.
         run = np.searchsorted(starts, positions, side="right") - 1
         places = positions - starts[run] + (np.cumsum(lengths) - lengths)[run]
         mask = blocks[places, :MASKED_SIZE].reshape(-1)
@@ -134,7 +134,7 @@ class Vault:
 
 
 class LockedVault(Vault):
-    """The vault of a command that does without the home's keys: it seals and opens nothing."""
+    """The vault of a command that has no access to the home's keys: every operation fails."""
 
     def __init__(self) -> None:
         """Hold no key."""
@@ -170,16 +170,16 @@ def _locked() -> NodeError:
 
 
 def _counter(position: int) -> bytes:
-    """Return what the library calls a nonce: the counter in four bytes, then a nonce of zeros.
+    """Return the 16 bytes that the library calls a nonce: a counter of four bytes, and a nonce of zeros.
 
-    Each context has a key of its own, which has no need of a nonce.
+    Each context has its own key, so the nonce can be constant.
     """
     return position.to_bytes(4, "little") + bytes(12)
 
 
 def _runs(positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first block and the length of each run: blocks that are generated in one go."""
-    import numpy as np  # noqa: PLC0415
+    """Return the first block and the length of each run of blocks that are generated without a reset."""
+    import numpy as np  # noqa: PLC0415 - as in `mask`
 
     cuts = np.flatnonzero(np.diff(positions) > _GAP)
     starts = positions[np.concatenate(([0], cuts + 1))]

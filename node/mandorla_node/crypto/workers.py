@@ -1,7 +1,7 @@
-"""Cryptography off the event loop, on every core.
+"""A pool that runs cryptography outside the event loop, on every core.
 
-An engine that releases the GIL runs in threads; the portable one runs in processes, which are spawned, never
-forked, because gRPC does not survive a fork.
+An engine that releases the GIL runs in threads. The portable engine runs in processes, which are spawned, not
+forked: gRPC does not survive a fork.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ R = TypeVar("R")
 
 @lru_cache
 def engine_named(choice: str) -> Engine:
-    """Return this process's engine: `portable`, `native`, or `auto` for the fastest there is."""
+    """Return this process's engine: `portable`, `native`, or `auto` for the fastest one installed."""
     engine = load_engine(choice)
     remove_library_copy()
     return engine
 
 
 class Workers:
-    """A pool that runs the batch functions below, one batch to a core."""
+    """A pool that runs the batch functions of this module, one batch on each core."""
 
     def __init__(self, choice: str, count: int = 0) -> None:
         self._choice = choice
@@ -46,15 +46,16 @@ class Workers:
         self._pool = self._make_pool()
 
     async def run(self, function: Callable[[Engine, *A], R], *args: *A) -> R:
-        """Run a function of this module in the pool, on the engine.
+        """Run a function of this module in the pool, with the engine as its first argument.
 
-        Raises what it raises, and NodeError(INTERNAL) if a worker died.
+        Raises the function's errors, and NodeError(INTERNAL) if a worker process died.
         """
         try:
             return await asyncio.get_running_loop().run_in_executor(
                 self._pool, _call, function, self._choice, args
             )
         except BrokenProcessPool:
+            # A broken pool accepts no more work.
             self._pool = self._make_pool()
             raise NodeError(Code.INTERNAL, "a worker process died") from None
 
@@ -75,17 +76,17 @@ def derive_keys(engine: Engine, seed: bytes, epoch: Epoch) -> KeyPair:
 
 
 def blind(engine: Engine, tokens: bytes) -> tuple[bytes, Batch]:
-    """Blind tokens with fresh randomness; return blinding scalars and blinded elements."""
+    """Blind tokens with fresh randomness; return joined blinding scalars and the blinded elements."""
     return engine.blind(tokens, os.urandom(2 * len(tokens)))
 
 
 def decode_elements(engine: Engine, elements: bytes) -> Batch:
-    """Decode elements; refuse those that are not canonical, or the identity."""
+    """Decode joined elements; refuse the identity, and encodings that are not canonical."""
     return engine.decode_elements(elements)
 
 
 def evaluate_and_prove(engine: Engine, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
-    """Evaluate a chunk; return evaluated elements and the proof."""
+    """Evaluate a chunk; return the joined evaluated elements and the proof."""
     return engine.evaluate_and_prove(keys, blinded, nonce)
 
 
@@ -97,23 +98,23 @@ def finalize_tags(
     blinded: Batch,
     evaluated: bytes,
     proof: bytes,
-    wanted: int,
+    count: int,
 ) -> tuple[bytes, bytes]:
-    """Verify an answer; return tags and label keys of its first `wanted` tokens, the rest being padding."""
+    """Verify an answer; return joined tags and label keys of the first `count` tokens; the rest pads."""
     outputs = engine.verify_and_finalize(public_key, tokens, blinds, blinded, evaluated, proof)
-    return split_outputs(outputs[: wanted * OUTPUT_SIZE])
+    return split_outputs(outputs[: count * OUTPUT_SIZE])
 
 
-def hold(
+def tag_and_seal(
     engine: Engine, keys: KeyPair, epoch: Epoch, version: int, tokens: bytes, labels: list[Label]
 ) -> tuple[bytes, bytes]:
-    """Compute the tags of the holder's own tokens, and seal their labels for a table version; both joined."""
+    """Compute tags of the holder's own tokens, and seal labels for a table version; return both joined."""
     tags, label_keys = split_outputs(engine.evaluate(keys, tokens))
     return tags, seal_labels(labels, label_keys, tags, epoch, version)
 
 
 def own_tags(engine: Engine, keys: KeyPair, tokens: bytes) -> bytes:
-    """Compute the tags of the holder's own tokens, joined."""
+    """Compute the tags of the holder's own tokens; return them joined."""
     return split_outputs(engine.evaluate(keys, tokens))[0]
 
 

@@ -1,1 +1,1 @@
-"""Telling the lab's own systems of new matches: by a webhook, or by running a command (docs/gateway.md)."""
+"""Notices of new matches to the lab's own systems, by a webhook or a command (docs/gateway.md)."""

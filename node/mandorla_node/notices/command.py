@@ -1,4 +1,4 @@
-"""A command that is run for each notice, which it reads from its standard input."""
+"""A command that the node runs for each notice; it reads the notice from standard input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .receiver import NotDeliveredError
 
 
 class Command:
-    """A receiver that is a program; it acknowledges with exit status 0."""
+    """A receiver that runs a program, which acknowledges a notice by exit status 0."""
 
     name = "command"
 
@@ -23,7 +23,7 @@ class Command:
         self._timeout = timeout
 
     async def deliver(self, notice_id: str, document: bytes) -> None:
-        """Run the command, in a process group of its own; raises NotDeliveredError unless it ends with 0."""
+        """Run the command in its own process group; raises NotDeliveredError unless its exit status is 0."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._arguments,
@@ -35,14 +35,15 @@ class Command:
                 start_new_session=True,
             )
         except OSError:
-            raise NotDeliveredError("it cannot be run") from None
+            raise NotDeliveredError("the command cannot be run") from None
         try:
             async with asyncio.timeout(self._timeout):
                 await process.communicate(document)
         except TimeoutError:
-            raise NotDeliveredError("it did not end in time") from None
+            raise NotDeliveredError("the command did not end in time") from None
         finally:
             if process.returncode is None:
+                # The whole group, since the command may have started other processes.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
@@ -51,6 +52,6 @@ class Command:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what configures the node, passphrases among it."""
+    """Return the environment without the node's settings, among which are passphrases."""
     secret = ("MANDORLA_", "CREDENTIALS_")
     return {name: value for name, value in os.environ.items() if not name.startswith(secret)}

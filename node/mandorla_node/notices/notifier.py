@@ -1,7 +1,7 @@
-"""Delivering notices of new matches: each at least once, in order, for as long as it takes.
+"""The delivery of notices of new matches: each at least once, in order, with retries without end.
 
-What a receiver has acknowledged is in the store, so neither a crash nor a receiver that is away loses
-anything; one that acknowledges just as the node dies hears of a match again.
+The store records the last match that each receiver acknowledged, so no notice is lost when the node crashes
+or a receiver is away. If the node dies just after an acknowledgement, the receiver gets that notice again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from .webhook import Webhook
 
 _LOG = structlog.get_logger()
 
-_TOGETHER: Final = 64
-_LOOK_AGAIN: Final = 30.0
-"""Seconds after which the store is asked anyway."""
+_PAGE: Final = 64
+_POLL_INTERVAL: Final = 30.0
+"""Seconds after which the store is read even without a signal."""
 
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 300.0
@@ -37,7 +37,10 @@ _LONGEST_WAIT: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How it goes with one receiver: attempts that failed since the last that did not, from when, and why."""
+    """The state of one receiver: waiting notices, and the failed attempts since the last success.
+
+    `failing_since` is the Unix time of the first of these failures, 0 without one.
+    """
 
     receiver: str
     waiting: int = 0
@@ -47,10 +50,10 @@ class Delivery:
 
 
 class Notifier:
-    """Tell receivers of matches as they begin."""
+    """Deliver a notice of each new match to each receiver."""
 
     def __init__(self, home: Home, store: Store, changes: ChangeFeed, clock: Clock) -> None:
-        """Raises NodeError(BAD_CONFIG) if a receiver that is configured cannot be used."""
+        """Construct the configured receivers; raises NodeError(BAD_CONFIG) if one cannot be used."""
         self._lab = home.card.name
         self._prefix = home.card.identity.hex()[:16]
         self._store = store
@@ -62,18 +65,18 @@ class Notifier:
             self._receivers.append(Webhook(policy, policy.webhook, home.path, clock))
         if policy.command:
             self._receivers.append(Command(policy.command, home.path, policy.timeout))
-        self._states = {one.name: Delivery(one.name) for one in self._receivers}
+        self._states = {receiver.name: Delivery(receiver.name) for receiver in self._receivers}
 
     async def run(self) -> None:
-        """Deliver, until cancelled."""
-        await asyncio.gather(*map(self._keep_telling, self._receivers))
+        """Deliver notices until cancelled."""
+        await asyncio.gather(*map(self._deliver_to, self._receivers))
 
     def deliveries(self) -> list[Delivery]:
-        """Say how it goes with each receiver; raises NodeError(STORE_FAILED)."""
+        """Return the state of each receiver; raises NodeError(STORE_FAILED)."""
         waiting = self._store.notices.waiting
         return [replace(state, waiting=waiting(name)) for name, state in self._states.items()]
 
-    async def _keep_telling(self, receiver: Receiver) -> None:
+    async def _deliver_to(self, receiver: Receiver) -> None:
         after: int | None = None
         backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         while True:
@@ -81,28 +84,28 @@ class Notifier:
             try:
                 if after is None:
                     after = await asyncio.to_thread(self._store.notices.begin, receiver.name)
-                page = await asyncio.to_thread(self._store.matches.since, after, _TOGETHER)
+                page = await asyncio.to_thread(self._store.matches.since, after, _PAGE)
                 for record in page:
                     await receiver.deliver(self._id(record), self._document(record))
                     await asyncio.to_thread(self._store.notices.advance, receiver.name, record.event)
                     after = record.event
-                    self._went_well(receiver)
+                    self._record_success(receiver)
                     backoff.reset()
             except Exception as error:
-                # What waits is read again: by then a match may be over, or have another label.
-                self._failed(receiver, _reason(error))
+                # Read the page again: until the retry, a match may end or get another label.
+                self._record_failure(receiver, _reason(error))
                 await backoff.wait()
                 continue
             if not page:
-                await self._changes.matched.beyond(seen, _LOOK_AGAIN)
+                await self._changes.matched.beyond(seen, _POLL_INTERVAL)
 
-    def _went_well(self, receiver: Receiver) -> None:
+    def _record_success(self, receiver: Receiver) -> None:
         if self._states[receiver.name].failures:
             self._states[receiver.name] = Delivery(receiver.name)
             _LOG.info("notices are delivered again", receiver=receiver.name)
 
-    def _failed(self, receiver: Receiver, reason: str) -> None:
-        """Note a failure."""
+    def _record_failure(self, receiver: Receiver, reason: str) -> None:
+        """Record a failed attempt."""
         before = self._states[receiver.name]
         if not before.failures:
             _LOG.warning("notice not delivered", receiver=receiver.name, reason=reason)
@@ -114,9 +117,9 @@ class Notifier:
         )
 
     def _id(self, record: MatchRecord) -> str:
-        """Return what stays the same however often a notice is sent, and belongs to no other.
+        """Return the id of a notice: the same for each attempt, and unique.
 
-        A store that was put back from a backup may give a number again: the time tells the matches apart.
+        A restored store may reuse event numbers, so the id also has the time of the match.
         """
         return f"{self._prefix}-{record.event}-{record.first_matched}"
 
@@ -131,7 +134,7 @@ class Notifier:
 
 
 def _reason(error: Exception) -> str:
-    """Say why an attempt failed, in words that are ours."""
+    """Return the reason of a failure, without text from outside the node."""
     match error:
         case NotDeliveredError():
             return str(error)

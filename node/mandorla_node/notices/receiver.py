@@ -1,4 +1,4 @@
-"""What every way to tell of a match has in common."""
+"""The interface of receivers of notices."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class NotDeliveredError(Exception):
-    """An attempt failed, for a reason that holds no data of what was to be delivered, nor where to."""
+    """An attempt failed. The message contains neither the notice nor the receiver's address."""
 
 
 class Receiver(Protocol):
-    """Takes notices, one after the other."""
+    """A receiver of notices."""
 
     name: str
 
     async def deliver(self, notice_id: str, document: bytes) -> None:
-        """Deliver one notice once; raises NotDeliveredError unless it was acknowledged."""
+        """Try once to deliver a notice; raises NotDeliveredError unless the receiver acknowledges it."""
         ...

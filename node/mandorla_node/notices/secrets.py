@@ -1,4 +1,4 @@
-"""The secrets that webhooks are signed with, as Standard Webhooks 1.0 writes them."""
+"""The secrets that sign webhooks, in the form of Standard Webhooks 1.0."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from typing import Final
 
 from mandorla_protocol.errors import Code, NodeError
 
+from ..core.files import write_new
+
 _PREFIX: Final = "whsec_"
-_NEW: Final = 32
-_SHORTEST: Final = 24
-_LONGEST: Final = 64
-_MOST: Final = 4
-_LARGEST_FILE: Final = 4096
+_NEW_SIZE: Final = 32
+_MIN_SIZE: Final = 24
+_MAX_SIZE: Final = 64
+_MAX_SECRETS: Final = 4
+_MAX_FILE_SIZE: Final = 4096
 
 
 def load_secrets(path: Path) -> list[bytes]:
-    """Read secrets: one a line, the one in use first; each signs, so that a receiver can change over.
+    """Read the secrets of a file, one on each line, the newest first.
 
-    Raises NodeError(BAD_CONFIG) that says what is wrong, and never shows a secret.
+    All of them sign, so that a receiver accepts notices while the lab replaces a secret.
+
+    Raises NodeError(BAD_CONFIG) with the fault, and never with a secret.
     """
     try:
         if path.stat().st_mode & stat.S_IRWXO:
-            raise NodeError(Code.BAD_CONFIG, f"{path}: everybody may read or change it; chmod o-rwx it")
+            raise NodeError(Code.BAD_CONFIG, f"{path}: every user may read or change it; run chmod o-rwx")
         with path.open("rb") as file:
-            lines = file.read(_LARGEST_FILE + 1).split()
+            lines = file.read(_MAX_FILE_SIZE + 1).split()
     except OSError as error:
         raise NodeError(Code.BAD_CONFIG, f"{path}: {os.strerror(error.errno or 0)}") from None
-    if not 1 <= len(lines) <= _MOST:
-        raise NodeError(Code.BAD_CONFIG, f"{path}: it holds no secret, or more than {_MOST}")
+    if not 1 <= len(lines) <= _MAX_SECRETS:
+        raise NodeError(Code.BAD_CONFIG, f"{path}: the file has no secret, or more than {_MAX_SECRETS}")
     return [_decoded(path, line) for line in lines]
 
 
 def make_secret(path: Path) -> None:
-    """Write a new secret, unless there is a file; raises NodeError(BAD_CONFIG) if the disk refuses."""
-    content = _PREFIX + base64.b64encode(secrets.token_bytes(_NEW)).decode() + "\n"
+    """Write a new secret to a file, unless it exists; raises NodeError(BAD_CONFIG) if the disk refuses."""
+    content = _PREFIX + base64.b64encode(secrets.token_bytes(_NEW_SIZE)).decode() + "\n"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        write_new(path, content.encode("ascii"))
     except FileExistsError:
         return
     except OSError as error:
         raise NodeError(Code.BAD_CONFIG, f"{path}: {os.strerror(error.errno or 0)}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
 
 
 def signature(keys: list[bytes], notice_id: str, timestamp: int, document: bytes) -> str:
-    """Sign a notice: HMAC-SHA-256 of its id, the time of the attempt and the document, by each key."""
+    """Return a notice's signatures: HMAC-SHA-256 over id, time of the attempt and document, with each key."""
     signed = f"{notice_id}.{timestamp}.".encode() + document
     macs = (hmac.new(key, signed, hashlib.sha256).digest() for key in keys)
     return " ".join(f"v1,{base64.b64encode(mac).decode()}" for mac in macs)
@@ -67,9 +67,9 @@ def _decoded(path: Path, line: bytes) -> bytes:
         secret = base64.b64decode(text, validate=True)
     except binascii.Error:
         secret = b""
-    if text == line or not _SHORTEST <= len(secret) <= _LONGEST:
+    if text == line or not _MIN_SIZE <= len(secret) <= _MAX_SIZE:
         raise NodeError(
             Code.BAD_CONFIG,
-            f"{path}: a secret is {_PREFIX} and {_SHORTEST} to {_LONGEST} random bytes in base64",
+            f"{path}: a secret is {_PREFIX} and {_MIN_SIZE} to {_MAX_SIZE} random bytes in base64",
         )
     return secret

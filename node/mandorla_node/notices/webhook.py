@@ -1,8 +1,8 @@
-"""A webhook: one signed HTTP request for each notice (Standard Webhooks 1.0).
+"""The webhook receiver: one signed HTTP request for each notice (Standard Webhooks 1.0).
 
-Written on asyncio's streams. `http.client` blocks a thread, and its timeouts are for each read; an HTTP
-library brings redirects, proxies of the environment, pools and decoders, of which nothing is wanted here.
-One deadline covers an attempt, of the answer only the status counts, and nothing is read after its head.
+It uses asyncio's streams. `http.client` blocks a thread, and its timeouts cover single reads. HTTP libraries
+follow redirects, use proxies from the environment, and decode bodies, which a webhook must not do. Here, one
+deadline covers an attempt, and the client reads only the head of the answer, for its status.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ..core.clock import Clock
 from .receiver import NotDeliveredError
 from .secrets import load_secrets, make_secret, signature
 
-_LARGEST_HEAD: Final = 16 << 10
-_INTERIM: Final = 8
+_MAX_HEAD: Final = 16 << 10
+_MAX_INTERIM: Final = 8
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
 
 
 class Webhook:
-    """A receiver that is called by HTTP."""
+    """A receiver behind an HTTP address."""
 
     name = "webhook"
 
     def __init__(self, policy: NotifySettings, address: str, home: Path, clock: Clock) -> None:
-        """Raises NodeError(BAD_CONFIG) if there is no usable secret, or no usable certificates."""
+        """Load the secret and the certificates; raises NodeError(BAD_CONFIG) if either is unusable."""
         self._address = parse_address(address)
         self._proxy = parse_address(policy.proxy) if policy.proxy else None
         self._timeout = policy.timeout
@@ -51,7 +51,7 @@ class Webhook:
                     cafile=str(home / policy.ca_file) if policy.ca_file else None
                 )
             except OSError:
-                raise NodeError(Code.BAD_CONFIG, "notify.ca_file: no certificates that can be read") from None
+                raise NodeError(Code.BAD_CONFIG, "notify.ca_file: the certificates cannot be read") from None
 
     async def deliver(self, notice_id: str, document: bytes) -> None:
         """Post a notice; raises NotDeliveredError unless the answer's status is 200 to 299."""
@@ -77,7 +77,7 @@ class Webhook:
             raise NotDeliveredError(f"HTTP status {status}")
 
     def _request(self, notice_id: str, document: bytes) -> bytes:
-        # Read each time: a secret is changed by its file, and not by stopping the node.
+        # Read for each attempt: the operator replaces a secret without a restart of the node.
         keys = load_secrets(self._secrets)
         now = self._clock()
         head = (
@@ -100,18 +100,16 @@ class Webhook:
             await writer.drain()
             return await _status(reader)
         finally:
-            # Whatever else comes is not waited for.
+            # The rest of the answer is not needed, so the connection is dropped.
             writer.transport.abort()
 
     async def _connected(self) -> tuple[StreamReader, StreamWriter]:
         to, name = self._address, self._address.host if self._tls else None
         if self._proxy is None or self._tls is None:
             return await asyncio.open_connection(
-                to.host, to.port, ssl=self._tls, server_hostname=name, limit=_LARGEST_HEAD
+                to.host, to.port, ssl=self._tls, server_hostname=name, limit=_MAX_HEAD
             )
-        reader, writer = await asyncio.open_connection(
-            self._proxy.host, self._proxy.port, limit=_LARGEST_HEAD
-        )
+        reader, writer = await asyncio.open_connection(self._proxy.host, self._proxy.port, limit=_MAX_HEAD)
         try:
             await _open_tunnel(reader, writer, to)
             await writer.start_tls(self._tls, server_hostname=name)
@@ -129,8 +127,8 @@ async def _open_tunnel(reader: StreamReader, writer: StreamWriter, to: Address) 
 
 
 async def _status(reader: StreamReader) -> int:
-    """Read the head of an answer, and those of interim answers before it; return the status."""
-    for _ in range(_INTERIM):
+    """Return the status of an answer, after any interim answers (1xx)."""
+    for _ in range(_MAX_INTERIM):
         head = await reader.readuntil(b"\r\n\r\n")
         found = _STATUS.match(head)
         if found is None:

@@ -138,7 +138,12 @@ class TableBuilder:
 
     async def _add(self, prepared: PreparedEpoch, builder: VersionBuilder, batch: Additions) -> None:
         tags, sealed = await self._pool.run(
-            workers.hold, prepared.keys, prepared.held.epoch, builder.version, batch.tokens, batch.labels
+            workers.tag_and_seal,
+            prepared.keys,
+            prepared.held.epoch,
+            builder.version,
+            batch.tokens,
+            batch.labels,
         )
         owners = batch.indicator_ids
         entries = owned(builder.version, _ADDS * len(owners), tags, sealed, owners)

@@ -337,7 +337,7 @@ def test_a_command_that_is_not_there_is_a_failure_like_others(labs: list[Home]) 
     async def journey() -> None:
         async with running(home), Client(home.path) as client:
             notices = await until(client, lambda notices: notices.failures)
-            assert (notices.receiver, notices.last_error) == ("command", "it cannot be run")
+            assert (notices.receiver, notices.last_error) == ("command", "the command cannot be run")
 
     asyncio.run(asyncio.wait_for(journey(), PATIENCE))
 

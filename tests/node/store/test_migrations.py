@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from mandorla_node.crypto.workers import hold
+from mandorla_node.crypto.workers import tag_and_seal
 from mandorla_node.home.folder import STORE, Home
 from mandorla_node.store import IndicatorSet
 from mandorla_node.store.backends.sqlite import SCHEMA
@@ -160,7 +160,7 @@ class Old:
         keys = epoch_keys(engine, SEED, self.epoch)
         tokens = tokens_of(("ipv4", 1, value) for value in FLAGS[:2])
         labels = [Label(confidence=61), Label(confidence=62)]
-        tags, sealed = hold(engine, keys, self.epoch, 1, tokens, labels)
+        tags, sealed = tag_and_seal(engine, keys, self.epoch, 1, tokens, labels)
         mine = sorted((tags[16 * n : 16 * n + 16], sealed[272 * n : 272 * n + 272], n + 1) for n in range(2))
         padding = [(bytes([255]) * 15 + bytes([n]), bytes(272), 0) for n in range(254)]
         rows = [*mine, *padding]
