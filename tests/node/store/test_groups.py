@@ -277,27 +277,27 @@ class TestMatch:
     @pytest.mark.spec("A.5-6")
     def test_only_tags_of_matches_are_reported(self, lab: Lab) -> None:
         ingest(lab.store, [("a", "t1"), ("b", "t1"), ("b", "t3"), ("c", "t2"), ("d", "t1"), ("e", "t3")])
-        asking = lab.store.querier
+        querier = lab.store.querier
         epoch = Epoch(lab.peers[0], LabId(bytes(32)), "prompts", 1)
-        asked = asking.begin(asking.look_up(epoch, Element(bytes(32))))
+        peer_epoch = querier.begin(querier.look_up(epoch, Element(bytes(32))))
         ids = lab.ids()
         tags = {name: Tag(name.encode() * 16) for name in "abcde"}
-        asking.store_tags(
-            asked, [ids[value(name)] for name in "abcde"], b"".join(tags.values()), bytes(5 * 32)
+        querier.store_tags(
+            peer_epoch, [ids[value(name)] for name in "abcde"], b"".join(tags.values()), bytes(5 * 32)
         )
         lab.round("b", "a", "c", "e")
-        assert lab.store.matches.tags_of(asked, lab.round_id) == [tags["a"], tags["b"], tags["e"]]
+        assert lab.store.matches.tags_of(peer_epoch, lab.round_id) == [tags["a"], tags["b"], tags["e"]]
         lab.round("a", "c")
-        assert lab.store.matches.tags_of(asked, lab.round_id) == []
+        assert lab.store.matches.tags_of(peer_epoch, lab.round_id) == []
 
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
     ingest(lab.store, [("a", "t1"), ("b", "t1")])
     lab.round("a", "b")
-    asking, engine = lab.store.querier, lab.store._database.engine
-    asked = asking.begin(
-        asking.look_up(Epoch(lab.peers[0], LabId(bytes(32)), "prompts", 1), Element(bytes(32)))
+    querier, engine = lab.store.querier, lab.store._database.engine
+    peer_epoch = querier.begin(
+        querier.look_up(Epoch(lab.peers[0], LabId(bytes(32)), "prompts", 1), Element(bytes(32)))
     )
     asked_for: list[tuple[str, Any]] = []
 
@@ -309,7 +309,7 @@ def test_no_list_or_look_up_walks_or_sorts_all_matches(lab: Lab) -> None:
     lab.matches()
     list(lab.store.matches.all("birch", RoundKind.SHARED))
     lab.store.matches.of_indicator(Indicator.parse(TYPE, value("a")))
-    lab.store.matches.tags_of(asked, lab.round_id)
+    lab.store.matches.tags_of(peer_epoch, lab.round_id)
     lab.store.matches.count(lab.peers[0])
     event.remove(engine, "before_cursor_execute", note)
     assert len(asked_for) > 10

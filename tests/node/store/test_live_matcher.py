@@ -52,7 +52,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(folder / "mandorla.db", Vault(new_key()), lambda: 1_800_000_000)
-        self.asked = self.store.querier.begin(self.store.querier.look_up(ASKED, Element(bytes(32))))
+        self.peer_epoch = self.store.querier.begin(self.store.querier.look_up(ASKED, Element(bytes(32))))
         self.own: dict[int, Tag] = {}
         self.observed: set[int] = set()
         self.entries: list[TableEntry] = []
@@ -63,33 +63,33 @@ class Lab:
         row = LabelledIndicator(Indicator.parse("ipv4", f"198.18.0.{number}"), Label())
         target = IndicatorSet.OBSERVED if observed else IndicatorSet.FLAGGED
         self.store.indicators.add(target, [row], None)
-        self.store.querier.store_tags(self.asked, [number], tag, tag * 2)
+        self.store.querier.store_tags(self.peer_epoch, [number], tag, tag * 2)
         self.own[number] = tag
         self.observed |= {number} if observed else set()
         return number
 
-    def grow(self, said: dict[Tag, Operation]) -> tuple[int, list[TableEntry]]:
+    def grow(self, operations: dict[Tag, Operation]) -> tuple[int, list[TableEntry]]:
         """Append a version to the peer's table, verified or as much as; return its leaf and entries."""
-        version, leaf = self.asked.verified.version + 1, len(self.entries)
+        version, leaf = self.peer_epoch.verified.version + 1, len(self.entries)
         entries = [
             TableEntry(
                 version, what, tag, bytes([version]) * (SEALED_LABEL_SIZE if what is Operation.ADD else 0)
             )
-            for tag, what in sorted(said.items())
+            for tag, what in sorted(operations.items())
         ]
         self.entries += entries
-        frontier = self.asked.frontier.extend(entry.leaf_hash() for entry in entries)
+        frontier = self.peer_epoch.frontier.extend(entry.leaf_hash() for entry in entries)
         committed = TableCommitment(version, len(self.entries), frontier.root)
-        reader = TableReader.resume(self.asked.verified, self.asked.frontier, committed)
-        self.store.querier.stage_entries(self.asked, leaf, parts_of(entries))
+        reader = TableReader.resume(self.peer_epoch.verified, self.peer_epoch.frontier, committed)
+        self.store.querier.stage_entries(self.peer_epoch, leaf, parts_of(entries))
         self.accept(reader.accept(parts_of(entries)))
         return leaf, entries
 
     def accept(self, reader: TableReader) -> None:
-        self.asked = self.store.querier.accept_table(self.asked, reader, True)
+        self.peer_epoch = self.store.querier.accept_table(self.peer_epoch, reader, True)
 
     def matching(self) -> dict[int, bytes]:
-        """Return which observed indicators match, with what is said, by a plain loop."""
+        """Return the observed indicators that match, with their operations, by a plain loop."""
         newest = {entry.tag: entry for entry in self.entries}
         return {
             number: newest[self.own[number]].sealed
@@ -118,12 +118,14 @@ def test_step_by_step_is_as_all_at_once(before: list[Step], after: list[Step]) -
             lab.tag(*step) if isinstance(step, tuple) else lab.grow(step)
         lab.grow({TAGS[0]: Operation.REVOKE})
         found = lab.matching()
-        index = lab.store.live_matcher(lab.asked)
+        index = lab.store.live_matcher(lab.peer_epoch)
         assert index.sizes == (len(lab.own), len(lab.entries))
         for step in after:
             if isinstance(step, tuple):
                 number = lab.tag(*step)
-                reader = TableReader.resume(lab.asked.verified, lab.asked.frontier, lab.asked.verified)
+                reader = TableReader.resume(
+                    lab.peer_epoch.verified, lab.peer_epoch.frontier, lab.peer_epoch.verified
+                )
                 lab.accept(reader)
                 new = index.add_own_indicators([number] if number in lab.observed else [])
             else:

@@ -53,7 +53,7 @@ CASES = [
 
 @dataclass
 class Old:
-    """A store as a version of the node left it, of a lab that holds for one peer and asked another."""
+    """A store of an older version, of a lab that is the holder for one peer and the querier of another."""
 
     connection: Any
     revision: str
@@ -85,8 +85,8 @@ class Old:
         return Epoch(self.home.card.identity, self.querier, "infrastructure", 1)
 
     @property
-    def asked(self) -> Epoch:
-        """The epoch that it asked in."""
+    def peer_epoch(self) -> Epoch:
+        """The peer's epoch of the lab's last round."""
         return Epoch(self.holder, self.home.card.identity, "infrastructure", 5)
 
     @property
@@ -427,13 +427,15 @@ def _holds_what_was_there(old: Old) -> None:
         else:
             assert store.holder.living_epochs(old.querier) == [], "no log knows its key"
             assert store.holder.next_number(old.querier, "infrastructure") == 2
-        asked = store.querier.look_up(old.asked, OTHER_KEY)
-        assert (asked.frontier, asked.verified.version) == (old.frontier, 1)
-        assert store.querier.count_untagged(asked, IndicatorSet.FLAGGED)[0] == 2, "what was pending is none"
+        peer_epoch = store.querier.look_up(old.peer_epoch, OTHER_KEY)
+        assert (peer_epoch.frontier, peer_epoch.verified.version) == (old.frontier, 1)
+        assert store.querier.count_untagged(peer_epoch, IndicatorSet.FLAGGED)[0] == 2, (
+            "what was pending is none"
+        )
         # With its first use, what older versions kept in the clear is no longer.
-        asked = store.querier.begin(asked)
+        peer_epoch = store.querier.begin(peer_epoch)
         tag, sealed, number = old.matching
-        (page,) = store.matcher.candidates(asked, RoundKind.SHARED)
+        (page,) = store.matcher.candidates(peer_epoch, RoundKind.SHARED)
         assert (page.indicator_ids, page.tags, page.sealed) == ([number], tag, sealed)
         assert page.label_keys == tag * 2
         matches = [one for page in store.matches.all() for one in page]

@@ -33,8 +33,8 @@ def gap(home: Home) -> tuple[int, int, int]:
             added = store.holder.additions(held, until, None, 1000)
             revoked, _ = store.holder.revocations(held, until, 0, 1000)
             assert one.unpublished == (len(added.indicator_ids) if added else 0) + len(revoked)
-        for asked in store.overview.state().peers[0].peer_epochs:
-            epoch = Epoch(peer.lab, home.card.identity, asked.collection, asked.number)
+        for peer_epoch in store.overview.state().peers[0].peer_epochs:
+            epoch = Epoch(peer.lab, home.card.identity, peer_epoch.collection, peer_epoch.number)
             known = store.querier.look_up(epoch, key_of(home, epoch))
             for source, count in one.uncompared.items():
                 assert count == store.querier.count_untagged(known, source)[0]

@@ -72,12 +72,12 @@ class Lab:
         self.store.matches.conclude(self.peer, kind, collection, round_id)
 
     def tag(self, *values: str) -> None:
-        asked = self.store.querier.look_up(
+        peer_epoch = self.store.querier.look_up(
             Epoch(self.peer, self.peer, "infrastructure", 1), Element(bytes(32))
         )
-        asked = self.store.querier.begin(asked)
+        peer_epoch = self.store.querier.begin(peer_epoch)
         ids = [self.id_of(value) for value in values]
-        self.store.querier.store_tags(asked, ids, bytes(16 * len(ids)), bytes(32 * len(ids)))
+        self.store.querier.store_tags(peer_epoch, ids, bytes(16 * len(ids)), bytes(32 * len(ids)))
 
     def id_of(self, value: str) -> int:
         with self.store._database.read() as connection:
@@ -251,8 +251,10 @@ def test_a_node_forgets_by_itself_and_finds_it_anew(folder: Path, monkeypatch: p
             await run_round(at_a, "lab-b", WATCH)
             await until_matched(at_b, old, checked)
             clock.now += DAY - 100
-            asked = operator_pb2.CheckRequest(indicators=[operator_pb2.Indicator(type="ipv4", value=checked)])
-            await at_b.Check(asked)
+            request = operator_pb2.CheckRequest(
+                indicators=[operator_pb2.Indicator(type="ipv4", value=checked)]
+            )
+            await at_b.Check(request)
             await ingest(at_b, [new], "OBSERVED")
             clock.now += 200
             await until_matched(at_b, checked)

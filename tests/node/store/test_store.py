@@ -329,40 +329,42 @@ def test_epochs_that_are_begun_and_broken_off_leave_nothing_behind(store: Store)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(0)], None)
     entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(3)]
     for number in range(2, 6):
-        asked = store.querier.begin(store.querier.look_up(replace(ASKED, number=number), KEY))
-        store.querier.store_tags(asked, [1], bytes(16), bytes(32))
-        store.querier.stage_entries(asked, 0, parts_of(entries))
+        peer_epoch = store.querier.begin(store.querier.look_up(replace(ASKED, number=number), KEY))
+        store.querier.store_tags(peer_epoch, [1], bytes(16), bytes(32))
+        store.querier.stage_entries(peer_epoch, 0, parts_of(entries))
     with store._database.read() as connection:
         for table in (OWN_TAGS, PEER_PAGES):
-            assert set(connection.scalars(select(table.c.epoch_id))) == {asked.id}
+            assert set(connection.scalars(select(table.c.epoch_id))) == {peer_epoch.id}
 
 
 def test_what_an_interrupted_half_left_counts_for_nothing_and_goes_when_the_next_begins(store: Store) -> None:
-    asking, source = store.querier, IndicatorSet.FLAGGED
+    querier, source = store.querier, IndicatorSet.FLAGGED
     store.indicators.add(source, [flagged(number) for number in range(5)], None)
-    asked = asking.begin(asking.look_up(ASKED, KEY))
-    ids, _ = asking.untagged(asked, source, 0, 99, 99)
+    peer_epoch = querier.begin(querier.look_up(ASKED, KEY))
+    ids, _ = querier.untagged(peer_epoch, source, 0, 99, 99)
     entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(3)]
     frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
-    reader = TableReader.resume(asked.verified, asked.frontier, TableCommitment(1, 3, frontier.root))
+    reader = TableReader.resume(
+        peer_epoch.verified, peer_epoch.frontier, TableCommitment(1, 3, frontier.root)
+    )
 
     def ask(numbers: list[int]) -> None:
-        asking.store_tags(asked, numbers, os.urandom(16 * len(numbers)), bytes(32 * len(numbers)))
-        asking.stage_entries(asked, 0, parts_of(entries))
+        querier.store_tags(peer_epoch, numbers, os.urandom(16 * len(numbers)), bytes(32 * len(numbers)))
+        querier.stage_entries(peer_epoch, 0, parts_of(entries))
 
     ask(ids[:3])
-    again = asking.look_up(ASKED, KEY)
-    assert asking.count_untagged(again, source) == (5, ids[-1])
-    asked = asking.begin(again)
-    assert asking.untagged(asked, source, 0, 99, 99)[0] == ids
+    again = querier.look_up(ASKED, KEY)
+    assert querier.count_untagged(again, source) == (5, ids[-1])
+    peer_epoch = querier.begin(again)
+    assert querier.untagged(peer_epoch, source, 0, 99, 99)[0] == ids
     ask(ids[:4])
-    asking.accept_table(asked, reader.accept(parts_of(entries)))
+    querier.accept_table(peer_epoch, reader.accept(parts_of(entries)))
     with pytest.raises(RoundError) as caught:
-        asking.begin(asked)
+        querier.begin(peer_epoch)
     assert code(caught) is Code.NOT_READY, "begun as it was looked up before, it would lose what is verified"
-    asked = asking.begin(asking.look_up(ASKED, KEY))
-    assert asking.count_untagged(asked, source) == (1, ids[-1])
-    assert asked.verified == TableCommitment(1, 3, frontier.root)
+    peer_epoch = querier.begin(querier.look_up(ASKED, KEY))
+    assert querier.count_untagged(peer_epoch, source) == (1, ids[-1])
+    assert peer_epoch.verified == TableCommitment(1, 3, frontier.root)
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(folder: Path, databases: Databases) -> None:
@@ -384,26 +386,30 @@ def test_what_peers_say_rests_encrypted_and_an_older_store_is_brought_to_it(
     path = folder / "mandorla.db"
     store = Store.open(path, vault, clock)
     store.indicators.add(IndicatorSet.FLAGGED, [flagged(1), flagged(2)], None)
-    asked = store.querier.begin(store.querier.look_up(Epoch(PEER, ME, "infrastructure", 1), Element(KEY)))
-    ids, _ = store.querier.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)
+    peer_epoch = store.querier.begin(
+        store.querier.look_up(Epoch(PEER, ME, "infrastructure", 1), Element(KEY))
+    )
+    ids, _ = store.querier.untagged(peer_epoch, IndicatorSet.FLAGGED, 0, 99, 99)
     keys = [os.urandom(32) for _ in ids]
     tags = [os.urandom(16) for _ in ids]
     # In another order than that of their ids.
-    store.querier.store_tags(asked, ids[::-1], b"".join(tags[::-1]), b"".join(keys[::-1]))
-    said = Label(first_seen=0x1234567890, confidence=77)
+    store.querier.store_tags(peer_epoch, ids[::-1], b"".join(tags[::-1]), b"".join(keys[::-1]))
+    label = Label(first_seen=0x1234567890, confidence=77)
     round_id = RoundId(ROUND)
-    store.matches.record(PEER, RoundKind.SHARED, "infrastructure", round_id, [(ids[0], said)])
+    store.matches.record(PEER, RoundKind.SHARED, "infrastructure", round_id, [(ids[0], label)])
     peer = make_home(folder, "peer").card
     store.peers.add(peer)
-    store.matches.record(peer.identity, RoundKind.SHARED, "infrastructure", round_id, [(ids[0], said)])
+    store.matches.record(peer.identity, RoundKind.SHARED, "infrastructure", round_id, [(ids[0], label)])
     entries = [TableEntry(1, Operation.ADD, Tag(tag), bytes(272)) for tag in sorted(tags)]
     frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
-    reader = TableReader.resume(asked.verified, asked.frontier, TableCommitment(1, 2, frontier.root))
-    store.querier.stage_entries(asked, 0, parts_of(entries))
-    asked = store.querier.accept_table(asked, reader.accept(parts_of(entries)))
+    reader = TableReader.resume(
+        peer_epoch.verified, peer_epoch.frontier, TableCommitment(1, 2, frontier.root)
+    )
+    store.querier.stage_entries(peer_epoch, 0, parts_of(entries))
+    peer_epoch = store.querier.accept_table(peer_epoch, reader.accept(parts_of(entries)))
 
     def found() -> dict[bytes, bytes]:
-        (page,) = store.matcher.candidates(asked, RoundKind.SHARED)
+        (page,) = store.matcher.candidates(peer_epoch, RoundKind.SHARED)
         return dict(zip(split(page.tags, 16), split(page.label_keys, 32), strict=True))
 
     assert found() == dict(zip(tags, keys, strict=True))
@@ -418,11 +424,11 @@ def test_what_peers_say_rests_encrypted_and_an_older_store_is_brought_to_it(
                 update(OWN_TAGS).where(OWN_TAGS.c.indicator_id == number).values(label_key=key)
             )
         connection.execute(update(ASKED_EPOCHS).values(masked=0))
-        connection.execute(update(MATCHES).values(label=said.encode().rstrip(b"\0")))
-    asked = store.querier.begin(asked)
+        connection.execute(update(MATCHES).values(label=label.encode().rstrip(b"\0")))
+    peer_epoch = store.querier.begin(peer_epoch)
     assert found() == dict(zip(tags, keys, strict=True))
-    assert [one.label for page in store.matches.all() for one in page] == [said]
-    store.matches.record(peer.identity, RoundKind.WATCH, "infrastructure", round_id, [(ids[0], said)])
+    assert [one.label for page in store.matches.all() for one in page] == [label]
+    store.matches.record(peer.identity, RoundKind.WATCH, "infrastructure", round_id, [(ids[0], label)])
     store.close()
     with closing(Store.open(path, Vault(new_key()), clock)) as other, pytest.raises(NodeError) as caught:
         list(other.matches.all())

@@ -172,15 +172,15 @@ def test_a_page_that_an_earlier_round_left_late_is_not_taken_for_verified(
     folder: Path, databases: Databases
 ) -> None:
     store = databases.open(folder, Vault(new_key()), lambda: 1_800_000_000)
-    asked = store.querier.begin(store.querier.look_up(ASKED, Element(bytes(32))))
+    peer_epoch = store.querier.begin(store.querier.look_up(ASKED, Element(bytes(32))))
     entries = [TableEntry(1, Operation.ADD, Tag(bytes([n]) * 16), bytes(272)) for n in range(9)]
-    store.querier.stage_entries(asked, 0, parts_of(entries))
-    store.querier.stage_entries(asked, 4, parts_of(entries[:1]))
+    store.querier.stage_entries(peer_epoch, 0, parts_of(entries))
+    store.querier.stage_entries(peer_epoch, 4, parts_of(entries[:1]))
     frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
     committed = TableCommitment(1, len(entries), frontier.root)
-    reader = TableReader.resume(asked.verified, asked.frontier, committed).accept(parts_of(entries))
+    reader = TableReader.resume(peer_epoch.verified, peer_epoch.frontier, committed).accept(parts_of(entries))
     with pytest.raises(NodeError) as caught:
-        store.querier.accept_table(asked, reader)
+        store.querier.accept_table(peer_epoch, reader)
     assert caught.value.code is Code.STORE_FAILED
     store.close()
 
@@ -198,8 +198,8 @@ def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(
     )
     entries = [
         TableEntry(version, what, Tag(tag), sealed(tag) if what is Operation.ADD else b"")
-        for version, said in enumerate(versions, 1)
-        for tag, what in sorted(said.items())
+        for version, operations in enumerate(versions, 1)
+        for tag, what in sorted(operations.items())
     ]
     newest = {entry.tag: entry for entry in entries}
     folder = Path(tempfile.mkdtemp(prefix="md-"))
@@ -209,22 +209,22 @@ def test_the_newest_entry_of_a_tag_is_what_a_table_says_of_an_indicator(
         rows = [LabelledIndicator(indicator, Label()) for indicator in indicators]
         if rows:
             store.indicators.add(IndicatorSet.FLAGGED, rows, None)
-        asking, asked = store.querier, None
-        asked = asking.begin(asking.look_up(ASKED, Element(bytes(32))))
-        ids, _ = asking.untagged(asked, IndicatorSet.FLAGGED, 0, 99, 99)
-        asking.store_tags(asked, ids, b"".join(own), b"".join(tag * 2 for tag in own))
+        querier, peer_epoch = store.querier, None
+        peer_epoch = querier.begin(querier.look_up(ASKED, Element(bytes(32))))
+        ids, _ = querier.untagged(peer_epoch, IndicatorSet.FLAGGED, 0, 99, 99)
+        querier.store_tags(peer_epoch, ids, b"".join(own), b"".join(tag * 2 for tag in own))
         frontier = Frontier().extend(entry.leaf_hash() for entry in entries)
         committed = TableCommitment(len(versions), len(entries), frontier.root)
-        reader = TableReader.resume(asked.verified, asked.frontier, committed)
+        reader = TableReader.resume(peer_epoch.verified, peer_epoch.frontier, committed)
         for start in range(0, len(entries), 2):
             parts = parts_of(entries[start : start + 2])
             reader = reader.accept(parts)
-            asking.stage_entries(asked, start, parts)
-        assert list(store.matcher.candidates(asked, RoundKind.SHARED)) == [], "nothing is verified yet"
-        asking.accept_table(asked, reader)
+            querier.stage_entries(peer_epoch, start, parts)
+        assert list(store.matcher.candidates(peer_epoch, RoundKind.SHARED)) == [], "nothing is verified yet"
+        querier.accept_table(peer_epoch, reader)
         found = {
             key[:16]: (number, page.version, tag, label)
-            for page in store.matcher.candidates(asked, RoundKind.SHARED)
+            for page in store.matcher.candidates(peer_epoch, RoundKind.SHARED)
             for number, key, tag, label in zip(
                 page.indicator_ids,
                 split(page.label_keys, 32),
@@ -286,7 +286,7 @@ def test_an_older_home_keeps_its_tables(folder: Path) -> None:
     store = Store.open(path, seed, lambda: 1_800_000_000)
     held = store.holder.get(HELD)
     assert [entry for part in store.holder.entries(held, 0, 9) for entry in part.entries()] == entries
-    asked = store.querier.look_up(ASKED, Element(bytes(32)))
-    (page,) = store.matcher.candidates(asked, RoundKind.SHARED)
+    peer_epoch = store.querier.look_up(ASKED, Element(bytes(32)))
+    (page,) = store.matcher.candidates(peer_epoch, RoundKind.SHARED)
     assert (page.indicator_ids, page.version, page.sealed) == ([5], 2, entries[3].sealed)
     store.close()
