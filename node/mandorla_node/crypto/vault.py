@@ -86,8 +86,8 @@ class Vault:
         try:
             return [decrypt(sealed[:_NONCE], sealed[_NONCE:], associated) for sealed, associated in rows]
         except (InvalidTag, ValueError):
-            what = "a row of the store was sealed under another key, or was altered"
-            raise NodeError(Code.BAD_HOME, what) from None
+            detail = "a row of the store was sealed under another key, or was altered"
+            raise NodeError(Code.BAD_HOME, detail) from None
 
     def mask(self, context: bytes, positions: NDArray[np.int64], values: bytes) -> bytes:
         """Mask joined values of MASKED_SIZE bytes each, or unmask them: the function is its own inverse.

@@ -42,9 +42,9 @@ class Author:
             keyed.update(len(encoded).to_bytes(4, "big") + encoded)
         return _uuid(keyed.digest())
 
-    def match_id(self, what: str, match: FoundMatch) -> UUID:
-        """Return the id of an object of kind `what` for a match."""
-        return self.id_of(what, match.peer, match.kind, match.type, match.value)
+    def match_id(self, kind: str, match: FoundMatch) -> UUID:
+        """Return the id of an object of a kind for a match."""
+        return self.id_of(kind, match.peer, match.kind, match.type, match.value)
 
 
 def _uuid(digest: bytes) -> UUID:

@@ -125,7 +125,7 @@ def _attributes(piece: Path, value: Json) -> list[Json]:
     deleted = isinstance(value, dict) and _is_true(value.get("deleted"))
     if not isinstance(inner, list):
         return [None]
-    return [one | {"deleted": True} if deleted and isinstance(one, dict) else one for one in inner]
+    return [item | {"deleted": True} if deleted and isinstance(item, dict) else item for item in inner]
 
 
 def _read(number: int, item: Json, defaults: RowDefaults) -> Iterator[_Attribute | RejectedRow]:
@@ -160,7 +160,7 @@ def _read(number: int, item: Json, defaults: RowDefaults) -> Iterator[_Attribute
 def _tags(value: Json) -> list[str]:
     if not isinstance(value, list):
         return []
-    names = [one.get("name") for one in value if isinstance(one, dict)]
+    names = [tag.get("name") for tag in value if isinstance(tag, dict)]
     return [name for name in names if isinstance(name, str)]
 
 

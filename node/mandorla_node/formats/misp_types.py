@@ -90,7 +90,7 @@ def read_attribute(kind: str, value: str, tagged: str) -> list[TypedValue | None
     parts = value.split("|") if len(kinds) > 1 else [value]
     if len(parts) != len(kinds):
         return [None]
-    return [_typed_part(one, part.strip()) for one, part in zip(kinds, parts, strict=True) if one]
+    return [_typed_part(kind, part.strip()) for kind, part in zip(kinds, parts, strict=True) if kind]
 
 
 def _typed_part(kind: str, text: str) -> TypedValue | None:

@@ -125,15 +125,15 @@ class HealthService(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Send the status now and at each change; for an unknown service, SERVICE_UNKNOWN once."""
-        known = request.service in _SERVICES
+        is_known = request.service in _SERVICES
         sent: bool | None = None
         while True:
             # Taken before the state is read: a change between the two is not missed.
             change = self._health.change
-            if not known and sent is None:
+            if not is_known and sent is None:
                 sent = False
                 yield health_pb2.HealthCheckResponse(status=_UNKNOWN)
-            elif known and sent is not self._health.serving:
+            elif is_known and sent is not self._health.serving:
                 sent = self._health.serving
                 yield self._response()
             if self._health.state is HealthState.STOPPING:

@@ -53,8 +53,8 @@ class MonitoringServer:
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_HEAD)
         except OSError:
-            what = f"cannot listen on {self._policy.listen}, as observe.listen says"
-            raise NodeError(Code.BAD_CONFIG, what) from None
+            detail = f"cannot listen on {self._policy.listen}, the address in observe.listen"
+            raise NodeError(Code.BAD_CONFIG, detail) from None
 
     async def stop(self) -> None:
         """Stop listening, and close all connections."""

@@ -192,4 +192,6 @@ def _listen(server: grpc.aio.Server, address: str) -> None:
     try:
         server.add_insecure_port(address)
     except RuntimeError:
-        raise NodeError(Code.BAD_CONFIG, f"cannot listen on {address}, as observe.health says") from None
+        raise NodeError(
+            Code.BAD_CONFIG, f"cannot listen on {address}, the address in observe.health"
+        ) from None

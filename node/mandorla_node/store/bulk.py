@@ -29,10 +29,10 @@ def insert_rows(
         if isinstance(into, Table):
             _copy(connection, into, columns, rows)
         else:
-            one, _, _ = _statements(into, columns, connection.dialect)
-            connection.exec_driver_sql(one, [dict(zip(columns, row, strict=True)) for row in rows])
+            single, _, _ = _statements(into, columns, connection.dialect)
+            connection.exec_driver_sql(single, [dict(zip(columns, row, strict=True)) for row in rows])
         return
-    one, several, places = _statements(into, columns, connection.dialect)
+    single, several, places = _statements(into, columns, connection.dialect)
     if places != tuple(range(len(columns))):
         rows = list(map(itemgetter(*places), rows))
     whole = len(rows) - len(rows) % _TOGETHER
@@ -40,7 +40,7 @@ def insert_rows(
         flat = tuple(chain.from_iterable(rows[start : start + _TOGETHER]))
         connection.exec_driver_sql(several, flat)
     if whole < len(rows):
-        connection.exec_driver_sql(one, list(rows[whole:]))
+        connection.exec_driver_sql(single, list(rows[whole:]))
 
 
 @lru_cache(maxsize=64)
@@ -53,10 +53,10 @@ def _statements(
     """
     statement = insert(into) if isinstance(into, Table) else into
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
-    one = compiled.string
+    single = compiled.string
     row = f"({', '.join('?' * len(columns))})"
-    several = one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * _TOGETHER)}")
-    return one, several, tuple(map(columns.index, compiled.positiontup or ()))
+    several = single.replace(f"VALUES {row}", f"VALUES {', '.join([row] * _TOGETHER)}")
+    return single, several, tuple(map(columns.index, compiled.positiontup or ()))
 
 
 def _copy(
@@ -99,9 +99,9 @@ def execute_given(
     row = f"({', '.join('?' * len(columns))})"
     changed = 0
     for start in range(0, len(rows), _TOGETHER):
-        some = rows[start : start + _TOGETHER]
-        given = f"WITH given({names}) AS (VALUES {', '.join([row] * len(some))}) "
-        connection.exec_driver_sql(given + statement, (*chain.from_iterable(some), *common))
+        batch = rows[start : start + _TOGETHER]
+        given = f"WITH given({names}) AS (VALUES {', '.join([row] * len(batch))}) "
+        connection.exec_driver_sql(given + statement, (*chain.from_iterable(batch), *common))
         # The driver's row count covers only statements that begin with INSERT, UPDATE, DELETE or REPLACE.
         changed += int(connection.exec_driver_sql("SELECT changes()").scalar_one())
     return changed

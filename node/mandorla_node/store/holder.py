@@ -126,11 +126,11 @@ class HolderStore:
         UNKNOWN_ROUND if the round has ended.
         """
         with self._database.write() as connection:
-            known = connection.scalar(
+            charged = connection.scalar(
                 select(CHUNKS.c.request).where(CHUNKS.c.round_id == round_id, CHUNKS.c.chunk_index == index)
             )
-            if known is not None:
-                if known != request:
+            if charged is not None:
+                if charged != request:
                     raise RoundError(Code.CHUNK_REUSED)
                 return
             # This thread may run after the one that ended the round; the log has no charge after the end.

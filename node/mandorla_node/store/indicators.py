@@ -161,8 +161,8 @@ class Indicators:
             # In reverse order, so that the first row of an indicator overwrites the later ones.
             first = {_key(row): row for row in reversed(rows)}
             members = [*reversed(first.items())]
-            known = [(*key, REGISTRY[row.indicator.type].collection.value) for key, row in members]
-            execute_given(connection, _ADD_INDICATORS, (*_INDICATOR, ("collection", "text")), known)
+            values = [(*key, REGISTRY[row.indicator.type].collection.value) for key, row in members]
+            execute_given(connection, _ADD_INDICATORS, (*_INDICATOR, ("collection", "text")), values)
             table = FLAGGED if target is IndicatorSet.FLAGGED else OBSERVED
             change = highest(connection, table.c.change) + 1
             new = table.c.change == change

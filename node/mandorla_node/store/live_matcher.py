@@ -45,7 +45,7 @@ class PrefixIndex:
             self._recent.setdefault(prefix, []).append(number)
             self._count += 1
         if self._count > _RECENT:
-            recent = [(prefix, number) for prefix, some in self._recent.items() for number in some]
+            recent = [(prefix, number) for prefix, numbers in self._recent.items() for number in numbers]
             new, numbers_of_new = zip(*recent, strict=True)
             merged = PrefixIndex(
                 np.concatenate([self._prefixes, np.array(new, np.uint64)]),
@@ -92,7 +92,7 @@ class LiveMatcher:
             self._own = _own_index(connection, peer_epoch)
             self._table, revocations = _table_index(connection, peer_epoch)
         # An own indicator whose prefix some revocation has: only these can be revoked.
-        self._maybe_revoked = {number for some in self._own.find(np.unique(revocations)) for number in some}
+        self._maybe_revoked = {number for found in self._own.find(np.unique(revocations)) for number in found}
 
     def revoked(self, among: Set[int]) -> list[int]:
         """Return the own indicators among these whose newest entries, at construction, revoke them."""

@@ -56,7 +56,7 @@ def append(connection: Connection, entry: LogEntry, round_id: bytes = b"") -> No
     position = _size(connection)
     connection.execute(insert(LOG).values(position=position, round_id=round_id, entry=encoded))
     node, level = hash_leaf(encoded), 0
-    # A leaf completes a subtree for each trailing 1 bit of its position: store the hashes of all of them.
+    # A leaf completes a subtree for each trailing 1 bit of its position: store the hash of each.
     while True:
         connection.execute(insert(LOG_NODES).values(level=level, position=position, hash=node))
         if position % 2 == 0:
@@ -118,10 +118,10 @@ class Log:
     def record_cosignature(self, witnessed: CosignedCheckpoint) -> None:
         """Store a peer's cosignature, which the caller has verified."""
         with self._database.write() as connection:
-            known = select(COSIGNATURES.c.size).where(
+            stored = select(COSIGNATURES.c.size).where(
                 COSIGNATURES.c.size == witnessed.size, COSIGNATURES.c.peer == witnessed.cosigner.lab
             )
-            if connection.scalar(known) is None:
+            if connection.scalar(stored) is None:
                 connection.execute(
                     insert(COSIGNATURES).values(
                         size=witnessed.size,
@@ -134,9 +134,9 @@ class Log:
 
     def is_cosigned(self, size: int, peer: LabId) -> bool:
         """Return whether a peer cosigned the checkpoint of a size."""
-        known = select(COSIGNATURES.c.size).where(COSIGNATURES.c.size == size, COSIGNATURES.c.peer == peer)
+        stored = select(COSIGNATURES.c.size).where(COSIGNATURES.c.size == size, COSIGNATURES.c.peer == peer)
         with self._database.read() as connection:
-            return connection.scalar(known) is not None
+            return connection.scalar(stored) is not None
 
     def cosigned_checkpoints(self, size: int) -> Iterator[CosignedCheckpoint]:
         """Yield the cosignatures on checkpoints of at most a size, smallest first."""
@@ -211,7 +211,7 @@ class Log:
         peer = submitted.log.lab
         if connection.scalar(select(CAUGHT.c.peer).where(CAUGHT.c.peer == peer)) is not None:
             return
-        one = connection.scalar(
+        cosigned_note = connection.scalar(
             select(PEER_CHECKPOINTS.c.note).where(
                 PEER_CHECKPOINTS.c.peer == peer, PEER_CHECKPOINTS.c.size == submitted.checkpoint.size
             )
@@ -219,10 +219,10 @@ class Log:
         now = self._clock()
         connection.execute(
             insert(CAUGHT).values(
-                peer=peer, origin=submitted.log.origin, one=one, other=submitted.note, at=now
+                peer=peer, origin=submitted.log.origin, one=cosigned_note, other=submitted.note, at=now
             )
         )
-        append(connection, PeerCaught(peer, one or b"", submitted.note, now))
+        append(connection, PeerCaught(peer, cosigned_note or b"", submitted.note, now))
 
 
 def _size(connection: Connection) -> int:
@@ -243,8 +243,8 @@ def _node(connection: Connection) -> Callable[[int, int], bytes]:
 
 
 def _latest(peer: LabId) -> Select[Any]:
-    mine = select(PEER_CHECKPOINTS.c.note).where(PEER_CHECKPOINTS.c.peer == peer)
-    return mine.order_by(PEER_CHECKPOINTS.c.size.desc()).limit(1)
+    notes = select(PEER_CHECKPOINTS.c.note).where(PEER_CHECKPOINTS.c.peer == peer)
+    return notes.order_by(PEER_CHECKPOINTS.c.size.desc()).limit(1)
 
 
 def _cosignature(connection: Connection, peer: LabId, size: int) -> bytes:

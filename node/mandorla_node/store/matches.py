@@ -190,8 +190,8 @@ class Matches:
                     for table in (MATCHES, PARTIAL_MATCHES)
                 )
                 ids = [{"gone": number} for number in gone]
-                over = update(MATCHES).where(match, MATCHES.c.ended_at == 0).values(ended_at=now)
-                connection.execute(over, ids)
+                end = update(MATCHES).where(match, MATCHES.c.ended_at == 0).values(ended_at=now)
+                connection.execute(end, ids)
                 connection.execute(delete(PARTIAL_MATCHES).where(part), ids)
                 groups.end_incomplete(connection, now, GROUP_MATCHES.c.peer == peer)
             _, new_groups = groups.settle(connection, peer, kind, _target(kind), collection, round_id, now)
@@ -211,8 +211,8 @@ class Matches:
         total = 0
         with self._database.read() as connection:
             for table in (MATCHES, GROUP_MATCHES):
-                mine = and_(table.c.peer == peer, is_current(table, self._clock()))
-                total += count(connection, select(func.count()).select_from(table).where(mine))
+                current = and_(table.c.peer == peer, is_current(table, self._clock()))
+                total += count(connection, select(func.count()).select_from(table).where(current))
         return total
 
     def all(self, peer: str | None = None, kind: RoundKind | None = None) -> Iterator[list[MatchRecord]]:

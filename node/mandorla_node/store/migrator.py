@@ -24,8 +24,8 @@ def upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
-        what = "the store was written by a newer version of mandorla: install that one, or a later one"
-        raise NodeError(Code.STORE_FAILED, what)
+        detail = "the store was written by a newer version of mandorla; install that version or a later one"
+        raise NodeError(Code.STORE_FAILED, detail)
     try:
         command.upgrade(config, "head")
     except CommandError as error:

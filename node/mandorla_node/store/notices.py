@@ -21,8 +21,8 @@ class Notices:
     def begin(self, receiver: str) -> int:
         """Return a receiver's last acknowledged match; a new receiver starts after the newest match."""
         with self._database.write() as connection:
-            known = select(NOTICES.c.event).where(NOTICES.c.receiver == receiver)
-            event = connection.scalar(known)
+            acknowledged = select(NOTICES.c.event).where(NOTICES.c.receiver == receiver)
+            event = connection.scalar(acknowledged)
             if event is None:
                 event = next_event(connection) - 1
                 connection.execute(insert(NOTICES).values(receiver=receiver, event=event))
@@ -31,8 +31,8 @@ class Notices:
     def advance(self, receiver: str, event: int) -> None:
         """Record that a receiver has acknowledged all matches up to a number."""
         with self._database.write() as connection:
-            mine = update(NOTICES).where(NOTICES.c.receiver == receiver)
-            connection.execute(mine.values(event=event))
+            of_receiver = update(NOTICES).where(NOTICES.c.receiver == receiver)
+            connection.execute(of_receiver.values(event=event))
 
     def waiting(self, receiver: str) -> int:
         """Count the current matches that a receiver has not acknowledged."""

@@ -147,8 +147,8 @@ class Peers:
 
     def _follow(self, connection: Connection, pinned: Card, card: Card, overlap: int) -> None:
         """Replace the pinned card; accept the old one too for the overlap, if the new one is newer."""
-        mine = PEERS.c.lab == card.identity
-        connection.execute(update(PEERS).where(mine).values(name=card.name, card=card.to_json()))
+        is_peer = PEERS.c.lab == card.identity
+        connection.execute(update(PEERS).where(is_peer).values(name=card.name, card=card.to_json()))
         if card == pinned:
             return
         connection.execute(delete(FORMER_CARDS).where(FORMER_CARDS.c.peer == card.identity))
@@ -192,8 +192,8 @@ class Peers:
     def get(self, key: str | LabId) -> Peer:
         """Return the peer with a name or an identity; raises InputError(UNKNOWN_PEER)."""
         with self._database.read() as connection:
-            mine = PEERS.c.name == key if isinstance(key, str) else PEERS.c.lab == key
-            row = connection.execute(_PEERS.where(mine)).one_or_none()
+            is_peer = PEERS.c.name == key if isinstance(key, str) else PEERS.c.lab == key
+            row = connection.execute(_PEERS.where(is_peer)).one_or_none()
         if row is None:
             raise InputError(Code.UNKNOWN_PEER)
         return self._peer(row)

@@ -118,14 +118,14 @@ class QuerierStore:
             _delete_unfinished(connection, row)
             if not row.masked:
                 self._mask_all(connection, peer_epoch)
-            mine = ASKED_EPOCHS.c.id == peer_epoch.id
-            connection.execute(update(ASKED_EPOCHS).where(mine).values(begun=1, masked=1))
+            is_epoch = ASKED_EPOCHS.c.id == peer_epoch.id
+            connection.execute(update(ASKED_EPOCHS).where(is_epoch).values(begun=1, masked=1))
         return peer_epoch
 
     def _mask_all(self, connection: Connection, peer_epoch: PeerEpoch) -> None:
         """Mask the label keys of an epoch that an older version of the node stored in the clear."""
-        mine = OWN_TAGS.c.epoch_id == peer_epoch.id
-        columns = select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key).where(mine)
+        in_epoch = OWN_TAGS.c.epoch_id == peer_epoch.id
+        columns = select(OWN_TAGS.c.indicator_id, OWN_TAGS.c.label_key).where(in_epoch)
         after = -1
         while rows := connection.execute(
             columns.where(OWN_TAGS.c.indicator_id > after).order_by(OWN_TAGS.c.indicator_id).limit(_ROWS)
@@ -136,7 +136,7 @@ class QuerierStore:
             )
             connection.execute(
                 update(OWN_TAGS)
-                .where(mine, OWN_TAGS.c.indicator_id == bindparam("number"))
+                .where(in_epoch, OWN_TAGS.c.indicator_id == bindparam("number"))
                 .values(label_key=bindparam("key")),
                 [{"number": number, "key": key} for number, key in zip(ids, masked, strict=True)],
             )

@@ -41,11 +41,11 @@ class Restoration:
         """
         now = self._clock()
         with self._database.write() as connection:
-            known = (
+            columns = (
                 func.max(HELD_EPOCHS.c.number),
                 select(func.max(RESTORES.c.epochs_beyond)).scalar_subquery(),
             )
-            last = max(number or 0 for number in connection.execute(select(*known)).one())
+            last = max(number or 0 for number in connection.execute(select(*columns)).one())
             beyond = max(now, last + _STEP)
             if beyond > _LAST_NUMBER - _STEP:
                 raise NodeError(Code.STORE_FAILED, "no numbers of key epochs are left")
@@ -61,8 +61,8 @@ class Restoration:
         names = select(PEERS.c.name).join(UNHEARD, UNHEARD.c.peer == PEERS.c.lab).order_by(PEERS.c.name)
         with self._database.read() as connection:
             unconfirmed = list(connection.scalars(names))
-            known = connection.scalar(select(UNHEARD.c.peer).where(of_peer))
-        if known is None:
+            unheard = connection.scalar(select(UNHEARD.c.peer).where(of_peer))
+        if unheard is None:
             return unconfirmed
         with self._database.write() as connection:
             connection.execute(delete(UNHEARD).where(of_peer))

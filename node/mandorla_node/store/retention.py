@@ -107,8 +107,8 @@ def _delete_ended(
         # An expired label ends a match, and nothing sets `ended_at` then.
         and_(table.c.ended_at == 0, table.c.expires > 0, table.c.expires < before),
     )
-    some = select(table.c.event, of).where(ended, table.c.event < newest).order_by(table.c.event).limit(limit)
-    rows = connection.execute(some).all()
+    page = select(table.c.event, of).where(ended, table.c.event < newest).order_by(table.c.event).limit(limit)
+    rows = connection.execute(page).all()
     if rows:
         connection.execute(delete(table).where(table.c.event.in_([row[0] for row in rows])))
     return [row[1] for row in rows]

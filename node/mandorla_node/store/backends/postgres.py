@@ -50,8 +50,8 @@ class Postgres:
         try:
             import psycopg  # noqa: PLC0415 - an extra
         except ImportError:
-            what = "PostgreSQL needs the extra `postgres`: pip install 'mandorla[postgres]'"
-            raise NodeError(Code.BAD_CONFIG, what) from None
+            detail = "PostgreSQL needs the extra `postgres`: pip install 'mandorla[postgres]'"
+            raise NodeError(Code.BAD_CONFIG, detail) from None
         self.errors: tuple[type[Exception], ...] = (psycopg.Error,)
         # Parameters are indicators, tags and keys: SQLAlchemy must not print them into errors.
         self.engine: Engine = create_engine(address, hide_parameters=True, pool_size=8, pool_pre_ping=True)
