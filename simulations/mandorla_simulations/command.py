@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mandorla_node.core.worker_pools import SerialPool, worker_pool
 from mandorla_node.terminal import console, interactive, write_json
 from mandorla_protocol.errors import Code, InputError, NodeError
 
 from . import results, summary
 from .choices import Attack
-from .executors import executor, run_all
 from .measures import Measures, measure
 from .nodes.run import require_rounds, require_small, simulate_with_nodes
 from .record import Record
@@ -25,12 +25,11 @@ from .report import render, render_sweep
 from .scenario.loader import Loaded, load, preset_names
 from .scenario.model import Scheme, Sharing, parse_sharing
 from .sensitivity import measure_sensitivity, questions
-from .study import Cell, Run, cells_of, measure_run, seeds_of, simulate
+from .study import Cell, Run, cells_of, measure_run, run_all, seeds_of, simulate
 from .sweep import as_tree as sweep_tree
 from .sweep import load_sweep, run_sweep
 
-Work = TypeVar("Work")
-Result = TypeVar("Result")
+_pool = partial(worker_pool, advice="Use fewer --workers.")
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,14 @@ def study(
     runs = [Run(loaded.scenario, cell, seed) for seed in planned.seeds for cell in planned.cells]
     asked = questions(loaded, planned.seeds[:1]) if sensitivity else []
     started = time.monotonic()
-    with executor(1 if planned.nodes else workers, ray) as pool, _progress(len(runs) + len(asked)) as advance:
-        do = _measure_with_nodes if planned.nodes else measure_run
-        measured = run_all(runs, do, None if planned.nodes else pool, advance)
+    with (
+        _pool(1 if planned.nodes else workers, ray=ray) as pool,
+        _progress(len(runs) + len(asked)) as advance,
+    ):
+        if planned.nodes:
+            measured = run_all(runs, _measure_with_nodes, SerialPool(), advance)
+        else:
+            measured = run_all(runs, measure_run, pool, advance)
         base, found = measure_sensitivity(asked, pool, advance)
     cells = [
         results.CellResult(cell, [one for run, one in zip(runs, measured, strict=True) if run.cell == cell])
@@ -140,7 +144,7 @@ def sweep(
     planned = load_sweep(file, wanted)
     _make_folder(out)
     with _writing(out):
-        with executor(workers, ray) as pool, _progress(len(planned.runs)) as advance:
+        with _pool(workers, ray=ray) as pool, _progress(len(planned.runs)) as advance:
             rows = run_sweep(planned, out, pool, advance)
         (out / "sweep.html").write_text(render_sweep(sweep_tree(planned, rows)), encoding="utf-8")
     if as_json:

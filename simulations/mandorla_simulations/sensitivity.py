@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.errors import Code, InputError
 
 from .choices import Attack
-from .executors import Pool, run_all
 from .measures import Measures
 from .results import Sensitivity, reduction
 from .scenario.loader import Loaded
 from .scenario.model import Assumed, Scenario, Scheme, Sharing
 from .scenario.paths import End, Tree, lookup, matching, moved
-from .study import Cell, Run, measure_run
+from .study import Cell, Run, measure_run, run_all
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def questions(loaded: Loaded, seeds: Sequence[int]) -> list[Question]:
 
 
 def measure_sensitivity(
-    asked: Sequence[Question], pool: Pool | None, done: Callable[[], None]
+    asked: Sequence[Question], pool: WorkerPool, done: Callable[[], None]
 ) -> tuple[float | None, list[Sensitivity]]:
     """Run the questions; return the headline as it is, and at both ends of each assumption, widest first."""
     if not asked:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.indicators import Collection
 
 from .attacks import under
@@ -86,6 +87,17 @@ def _undisturbed() -> Iterator[None]:
 def measure_run(run: Run) -> Measures:
     """Run a cell and compute its results."""
     return measure(run.scenario, simulate(run.scenario, run.cell, run.seed))
+
+
+def run_all(
+    runs: Sequence[Run], task: Callable[[Run], Measures], pool: WorkerPool, done: Callable[[], None]
+) -> list[Measures]:
+    """Apply a task to all runs on a pool, and call `done` after each; return the results in order."""
+    measured = []
+    for measures in pool.map(task, runs):
+        measured.append(measures)
+        done()
+    return measured
 
 
 def _population(scenario: Scenario, seed: int) -> Population:

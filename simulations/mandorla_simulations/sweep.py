@@ -18,10 +18,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.errors import Code, InputError
 
 from .choices import Attack
-from .executors import Pool
 from .measures import Measures
 from .scenario.loader import Lines, Loaded, Location, load, parse_tree, read_text, validate
 from .scenario.model import Part, Scenario, SharingText, Text
@@ -104,7 +104,7 @@ def load_sweep(path: Path, wanted: str | None) -> SweepPlan:
     return SweepPlan(said.title, parameters, runs)
 
 
-def run_sweep(plan: SweepPlan, folder: Path, pool: Pool | None, done: Callable[[], None]) -> list[Row]:
+def run_sweep(plan: SweepPlan, folder: Path, pool: WorkerPool, done: Callable[[], None]) -> list[Row]:
     """Run what is missing of a sweep, keep each result at once, and write the table."""
     kept = _kept(folder / _RUNS)
     missing = [one for one in plan.runs if one.key not in kept]
@@ -112,8 +112,7 @@ def run_sweep(plan: SweepPlan, folder: Path, pool: Pool | None, done: Callable[[
         done()
     work = [one.run for one in missing]
     with (folder / _RUNS).open("a", encoding="utf-8") as file:
-        measured = map(measure_run, work) if pool is None else pool.map(measure_run, work)
-        for one, measures in zip(missing, measured, strict=True):
+        for one, measures in zip(missing, pool.map(measure_run, work), strict=True):
             kept[one.key] = _told(measures)
             file.write(json.dumps({"key": one.key, "measures": kept[one.key]}) + "\n")
             file.flush()

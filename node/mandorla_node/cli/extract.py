@@ -135,11 +135,8 @@ def extract(
             Code.BAD_CONFIG,
             f"`mandorla extract` needs {error.name}, which is not installed: pip install 'mandorla[extract]'",
         ) from None
-    import os
-
+    from ..core.worker_pools import worker_pool
     from ..extract.columns import load_map
-    from ..extract.engines import EngineName
-    from ..extract.engines import engine as started
     from ..extract.lists import read_accounts, read_stop_list
     from ..extract.plan import chosen_types
     from ..extract.run import Wanted, load_key
@@ -158,8 +155,12 @@ def extract(
         work,
         parts,
     )
-    with _shown() as progress, started(EngineName(engine.value), workers or os.cpu_count() or 1) as running:
-        report = run(wanted, running, progress)
+    advice = "Use more --parts or fewer --workers."
+    with (
+        _shown() as progress,
+        worker_pool(workers, ray=engine is ExtractEngine.RAY, advice=advice) as pool,
+    ):
+        report = run(wanted, pool, progress)
     if as_json:
         _write_json(report)
     else:

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 from mandorla_protocol.errors import Code, InputError, NodeError
 
+from ..core.worker_pools import WorkerPool
 from . import accounts, prompts, texts, writer
 from .columns import LogMap
-from .engines import Engine
 from .log_reader import MAX_REPORTED, Piece, find_pieces
 from .parts import GROUPS, Row, merge
 from .plan import BEHAVIOUR, PROMPT_TYPES, SEQUENCE, TEMPLATE, TEXT_TYPES, Plan
@@ -73,7 +73,7 @@ class Report:
     written: int
 
 
-def extract(wanted: Wanted, engine: Engine, progress: Progress) -> Report:
+def extract(wanted: Wanted, pool: WorkerPool, progress: Progress) -> Report:
     """Extract indicators from logs, and write them.
 
     Raises InputError: BAD_FILE if a log cannot be read, BAD_INPUT for an unknown extension of the output;
@@ -85,7 +85,7 @@ def extract(wanted: Wanted, engine: Engine, progress: Progress) -> Report:
     with _workspace(wanted.work or wanted.out.parent) as work:
         naming = wanted.names is not None
         plan = Plan(work, parts, wanted.log_map, wanted.types, wanted.key, wanted.accounts, naming)
-        run = partial(_run, engine, progress)
+        run = partial(_run, pool, progress)
         numbered = list(enumerate(pieces))
         reports = run("reading", partial(split, plan), numbered)
         refused, templates = _stages(plan, run)
@@ -170,12 +170,12 @@ def _workspace(parent: Path) -> Iterator[Path]:
 
 
 def _run(
-    engine: Engine, progress: Progress, stage: str, task: Callable[[T], R], items: Iterable[T]
+    pool: WorkerPool, progress: Progress, stage: str, task: Callable[[T], R], items: Iterable[T]
 ) -> list[R]:
     given = list(items)
     results: list[R] = []
     progress(stage, 0, len(given))
-    for result in engine.map(task, given):
+    for result in pool.map(task, given):
         results.append(result)
         progress(stage, len(results), len(given))
     return results
