@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .choices import Attack
 from .scenario.model import Campaign, Rotate, Scenario
+from .study_options import Attack
 
 
 def under(scenario: Scenario, attack: Attack) -> Scenario:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,14 @@ import typer
 from mandorla_node.cli.help import manual
 from mandorla_node.cli.options import JsonOption
 
-from .choices import Attack, Fidelity
+from .scenario.presets import preset_names
+from .study_options import Attack, Fidelity
+
+if find_spec("jinja2") is None:
+    # The command line names the extra that a plugin lacks, if the plugin cannot be imported.
+    raise ModuleNotFoundError("no module named jinja2", name="jinja2")
 
 _SCENARIO_HELP = "A preset's name, or a scenario file (TOML). Without one, the presets are listed."
-
-
-def _presets(incomplete: str) -> list[str]:
-    from .scenario.loader import preset_names
-
-    return preset_names()
 
 
 @manual(
@@ -34,7 +34,9 @@ def _presets(incomplete: str) -> list[str]:
 def simulate(
     scenario: Annotated[
         str | None,
-        typer.Argument(metavar="SCENARIO", help=_SCENARIO_HELP, show_default=False, autocompletion=_presets),
+        typer.Argument(
+            metavar="SCENARIO", help=_SCENARIO_HELP, show_default=False, autocompletion=preset_names
+        ),
     ] = None,
     out: Annotated[
         Path | None,

@@ -17,15 +17,16 @@ from mandorla_node.terminal import console, interactive, write_json
 from mandorla_protocol.errors import Code, InputError, NodeError
 
 from . import results, summary
-from .choices import Attack
 from .measures import Measures, measure
 from .nodes.run import require_rounds, require_small, simulate_with_nodes
 from .record import Record
-from .report import render, render_sweep
-from .scenario.loader import Loaded, load, preset_names
+from .report import render_study, render_sweep
+from .scenario.loader import Loaded, load
 from .scenario.model import Scheme, Sharing, parse_sharing
+from .scenario.presets import preset_names
 from .sensitivity import measure_sensitivity, questions
 from .study import Cell, Run, cells_of, measure_run, run_all, seeds_of, simulate
+from .study_options import Attack
 from .sweep import as_tree as sweep_tree
 from .sweep import load_sweep, run_sweep
 
@@ -124,7 +125,7 @@ def study(
         with _writing(out):
             paths = results.write(done, out)
             page = out / "report.html"
-            page.write_text(render(results.as_tree(done)), encoding="utf-8")
+            page.write_text(render_study(results.as_tree(done)), encoding="utf-8")
             paths.append(page)
     if as_json:
         write_json(results.as_tree(done))

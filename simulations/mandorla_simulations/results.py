@@ -11,7 +11,6 @@ from typing import Final, TextIO
 
 import numpy as np
 
-from .choices import Attack
 from .kinds import ResourceKind
 from .measures import SPREAD_HOURS, SURVIVAL_HOURS, Measures, Numbers
 from .scenario.loader import Loaded
@@ -20,6 +19,7 @@ from .scenario.paths import Tree
 from .scenario.units import DAY
 from .statistics import Estimate, estimate, estimate_known
 from .study import Cell
+from .study_options import Attack
 
 FORMAT: Final = "mandorla simulation 1"
 

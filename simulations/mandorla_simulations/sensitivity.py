@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.errors import Code, InputError
 
-from .choices import Attack
 from .measures import Measures
 from .results import Sensitivity, reduction
 from .scenario.loader import Loaded
 from .scenario.model import Assumed, Scenario, Scheme, Sharing
 from .scenario.paths import End, Tree, lookup, matching, moved
 from .study import Cell, Run, measure_run, run_all
+from .study_options import Attack
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.indicators import Collection
 
 from .attacks import under
-from .choices import Attack
 from .kinds import COLLECTIONS, ResourceKind
 from .measures import Measures, measure
 from .population import Population, make_population
@@ -21,6 +20,7 @@ from .scenario.model import Scenario, Scheme, Sharing
 from .sharing.channel import Channel
 from .sharing.sets import Nothing, SetLogic
 from .sightings import Sightings
+from .study_options import Attack
 from .world import World
 
 

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from mandorla_node.terminal import count, duration, indented, pairs, plural, safe, size, table
 
-from .choices import Attack
 from .results import CellResult, Study
 from .scenario.loader import Loaded
 from .scenario.model import Scheme
 from .statistics import Estimate, estimate
+from .study_options import Attack
 from .sweep import Row, SweepPlan
 
 _ATTACKS: Final = {

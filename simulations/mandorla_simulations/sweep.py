@@ -21,7 +21,6 @@ from pydantic import Field
 from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.errors import Code, InputError
 
-from .choices import Attack
 from .measures import Measures
 from .scenario.loader import Lines, Loaded, Location, load, parse_tree, read_text, validate
 from .scenario.model import Part, Scenario, SharingText, Text
@@ -29,6 +28,7 @@ from .scenario.paths import Tree, UnknownParameter, replaced
 from .scenario.units import Count, Positive
 from .statistics import Estimate, estimate
 from .study import Cell, Run, measure_run
+from .study_options import Attack
 
 _RUNS: Final = "runs.jsonl"
 _TABLE: Final = "sweep.csv"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mandorla_simulations.attackers import AttackOperator
-from mandorla_simulations.choices import Attack
 from mandorla_simulations.kinds import COLUMN, KINDS, Ending, ResourceKind
 from mandorla_simulations.measures import measure
 from mandorla_simulations.population import make_population
 from mandorla_simulations.resources import ResourceBook, kind_of
+from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import run, scenario
 
 PAYMENT = COLUMN[ResourceKind.PAYMENT]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ attacks = ["configured"]
 [benign]
 people = 60
 """
+
+
+def test_a_missing_extra_is_a_clear_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "mandorla_simulations.cli", raising=False)
+    ran = run("simulate")
+    assert ran.status == Code.BAD_CONFIG.info.exit_status
+    assert "pip install 'mandorla[simulations]'" in " ".join(ran.err.split())
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from mandorla_simulations.choices import Attack
 from mandorla_simulations.kinds import BLOCKS, Ending, ResourceKind
 from mandorla_simulations.measures import count_exchanges, measure
 from mandorla_simulations.population import make_population
 from mandorla_simulations.record import Record
 from mandorla_simulations.resources import NEVER, column_of, kind_of
 from mandorla_simulations.scenario.model import Scenario
+from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import changed, run, tree
 
 DAY = 86_400

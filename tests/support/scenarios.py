@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mandorla_simulations.choices import Attack
 from mandorla_simulations.record import Record
 from mandorla_simulations.scenario.loader import load
 from mandorla_simulations.scenario.model import Scenario, Sharing, parse_sharing
 from mandorla_simulations.scenario.paths import Tree, replaced
 from mandorla_simulations.study import Cell, simulate
+from mandorla_simulations.study_options import Attack
 
 
 def tree(**changes: object) -> Tree:

@@ -11,7 +11,6 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import UnionType
 
@@ -21,8 +20,8 @@ from mandorla_protocol.errors import Code, InputError
 
 from .model import Scenario
 from .paths import Tree, UnknownParameter, matching, priors_problem
+from .presets import preset_names, preset_text
 
-_PRESETS = resources.files("mandorla_simulations") / "presets"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _HEADER = re.compile(r"\s*\[(\[)?([^\[\]]+)\]\]?\s*(?:#.*)?")
 _KEY = re.compile(
@@ -44,20 +43,13 @@ class Loaded:
     tree: Tree
 
 
-def preset_names() -> list[str]:
-    """List the presets."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in _PRESETS.iterdir() if entry.name.endswith(".toml")
-    )
-
-
 def load(wanted: str) -> Loaded:
     """Read a preset by its name, or a scenario file by its path.
 
     Raises InputError: BAD_FILE if there is no such file or it is not TOML, BAD_CONFIG if it is no scenario.
     """
     if _NAME.fullmatch(wanted) and wanted in preset_names():
-        return parse((_PRESETS / f"{wanted}.toml").read_text("utf-8"), wanted, wanted)
+        return parse(preset_text(wanted), wanted, wanted)
     path = Path(wanted)
     return parse(read_text(path, hint=f"The presets are {', '.join(preset_names())}."), path.stem, path.name)
 

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..choices import Attack
 from ..kinds import Action, OwnAction, ResourceKind
+from ..study_options import Attack
 from .units import Cents, Count, PerDay, Period, Positive, Seconds, Share, parse_duration, write_duration
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]

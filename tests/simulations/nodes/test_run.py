@@ -6,12 +6,12 @@ import pytest
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY, Indicator
-from mandorla_simulations.choices import Attack
 from mandorla_simulations.kinds import KINDS
 from mandorla_simulations.nodes.indicators import ASKED_IN, COLLECTIONS, written
 from mandorla_simulations.nodes.run import simulate_with_nodes
 from mandorla_simulations.resources import resource_of
 from mandorla_simulations.study import Cell, simulate
+from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import scenario, sharing
 
 

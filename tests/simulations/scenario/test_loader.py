@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from mandorla_protocol.errors import Code, InputError
-from mandorla_simulations.scenario.loader import load, parse, preset_names
+from mandorla_simulations.scenario.loader import load, parse
 from mandorla_simulations.scenario.paths import UnknownParameter, lookup, matching, moved, parameters
+from mandorla_simulations.scenario.presets import preset_names, preset_text
 
-SMALL = (resources.files("mandorla_simulations") / "presets" / "small.toml").read_text("utf-8")
+SMALL = preset_text("small")
 
 
 def line_of(text: str, fragment: str) -> int:
