@@ -28,20 +28,20 @@ Equipment = tuple[Resource | None, ...]
 class _Supply:
     """One kind's resources: entries in order, each used by some accounts at each lab."""
 
-    def __init__(self, operator: AttackOperator, kind: ResourceKind) -> None:
-        self._operator = operator
+    def __init__(self, attacker: Attacker, kind: ResourceKind) -> None:
+        self._attacker = attacker
         self._kind = kind
         self._column = COLUMN[kind]
-        self._pool = operator.campaign.resources[kind]
-        self._stream = Stream(operator.seed, f"{operator.campaign.name} {kind}")
+        self._pool = attacker.campaign.resources[kind]
+        self._stream = Stream(attacker.seed, f"{attacker.campaign.name} {kind}")
         self._entries: dict[tuple[int, int], Resource] = {}
         self._used: defaultdict[int, int] = defaultdict(int)
         self._dropped: set[Resource] = set()
         # What is known of the relay comes with its exits.
-        self._paid: set[Resource] = {operator.signature}
+        self._paid: set[Resource] = {attacker.signature}
         self._capacity = self._pool.accounts
         self._first = 0
-        self._spread = operator.campaign.rotation.policy is Rotate.HYDRA
+        self._spread = attacker.campaign.rotation.policy is Rotate.HYDRA
         self.split = False
 
     def next(self, lab: int) -> Resource:
@@ -62,7 +62,7 @@ class _Supply:
         """Use no further resource at more than one lab, and none at one lab for more accounts than before."""
         if not self.split:
             self.split = True
-            self._divide(self._operator.presence if self._spread else 1)
+            self._divide(self._attacker.presence if self._spread else 1)
 
     def thin(self) -> None:
         """Use further resources for half as many accounts each."""
@@ -80,16 +80,16 @@ class _Supply:
 
     def substitute(self) -> Resource | None:
         """Buy a resource that nobody else has, in place of one; None if the money does not reach."""
-        if self._operator.money < self._pool.cost:
+        if self._attacker.money < self._pool.cost:
             return None
-        resource = self._operator.book.fresh(self._column)
+        resource = self._attacker.book.fresh(self._column)
         self._pay_for(resource)
         return resource
 
     def _pay_for(self, resource: Resource) -> None:
         if resource not in self._paid:
             self._paid.add(resource)
-            self._operator.spend(self._pool.cost)
+            self._attacker.spend(self._pool.cost)
 
     def _entry(self, entry: int, lab: int) -> Resource:
         resource = self._entries.get((entry, _EVERYWHERE)) or self._entries.get((entry, lab))
@@ -100,17 +100,17 @@ class _Supply:
         return resource
 
     def _acquire(self, entry: int, lab: int) -> Resource:
-        operator = self._operator
+        attacker = self._attacker
         if self._kind is ResourceKind.RELAY and entry == 0:
-            return operator.signature
-        public = [one for one in operator.public.get(self._kind, ()) if one not in self._dropped]
-        purpose = 10 * operator.number_of(lab)
+            return attacker.signature
+        public = [one for one in attacker.public.get(self._kind, ()) if one not in self._dropped]
+        purpose = 10 * attacker.number_of(lab)
         if public and self._stream.unit(entry, purpose + _PUBLIC) < self._pool.public:
             return public[self._stream.below(len(public), entry, purpose + _WHICH)]
-        return operator.book.fresh(self._column)
+        return attacker.book.fresh(self._column)
 
 
-class AttackOperator:
+class Attacker:
     """The operator of a campaign: what it has, what it knows, and what it does next."""
 
     def __init__(
@@ -186,7 +186,7 @@ class AttackOperator:
         """Choose the lab at which an account is opened."""
         rotation, labs = self.campaign.rotation, self._labs
         pivot = rotation.pivot
-        if self._pull is not None and pivot and self._stream.often(account, _PULL) < pivot.share:
+        if self._pull is not None and pivot and self._stream.cached_unit(account, _PULL) < pivot.share:
             return self._pull
         match rotation.policy:
             case Rotate.STAY:
@@ -196,7 +196,7 @@ class AttackOperator:
             case Rotate.FAIL_OVER:
                 return labs[self._active]
             case Rotate.HYDRA:
-                return labs[int(self._stream.often(account, _LAB) * len(labs))]
+                return labs[int(self._stream.cached_unit(account, _LAB) * len(labs))]
 
     def equip(self, lab: int) -> Equipment:
         """Open an account at a lab: pay for it, and take resources for it."""
@@ -206,12 +206,12 @@ class AttackOperator:
 
     def rate(self, account: int) -> int:
         """Return how many exchanges an account makes in a day."""
-        spread = self.campaign.spread * (2 * self._stream.often(account, _RATE) - 1)
+        spread = self.campaign.spread * (2 * self._stream.cached_unit(account, _RATE) - 1)
         return max(1, round(self._rate * (1 + spread)))
 
     def phase(self, account: int) -> int:
         """Return how far an account is from its first exchange, in parts of an exchange of 1/86,400."""
-        return int(self._stream.often(account, _PHASE) * DAY)
+        return int(self._stream.cached_unit(account, _PHASE) * DAY)
 
     def exit_slot(self, account: int, lease: int) -> int:
         """Return the exit that an account uses during a lease."""
@@ -219,7 +219,7 @@ class AttackOperator:
 
     def replacement_delay(self, account: int) -> int:
         """Return how long replacing a lost account takes: half to one and a half of `replace`."""
-        return int(self.campaign.replace * (0.5 + self._stream.often(account, _REPLACE)))
+        return int(self.campaign.replace * (0.5 + self._stream.cached_unit(account, _REPLACE)))
 
     def moves(self, account: int) -> int | None:
         """Return after how many seconds an account moves to a release; None if it stays."""
@@ -280,7 +280,7 @@ class AttackOperator:
     def detection_draw(self, account: int, signal: int, attempt: int) -> float:
         """Draw for how long a signal takes to notice an account."""
         purpose = _SIGNAL * (signal + 1) + attempt
-        return self._stream.unit(account, purpose) if attempt else self._stream.often(account, purpose)
+        return self._stream.unit(account, purpose) if attempt else self._stream.cached_unit(account, purpose)
 
     def review_draw(self, account: int) -> float:
         """Draw for whether a review sees through an account."""

@@ -107,15 +107,16 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Simulate attackers that rotate among labs, without and with sharing."""
-    from . import command
+    # The command line imports this module for each help page: what a run needs is imported here.
+    from . import simulate_command
+    from .study_plan import Overrides, plan_study
 
     if sweep is not None:
-        command.require_none(sharing, attack, seeds, seed, fidelity is Fidelity.NODES, sensitivity)
-        command.sweep(sweep, scenario, out, workers=workers, ray=ray, as_json=as_json)
+        simulate_command.require_none(sharing, attack, seeds, seed, fidelity is Fidelity.NODES, sensitivity)
+        simulate_command.sweep(sweep, scenario, out, workers=workers, ray=ray, as_json=as_json)
     elif scenario is None:
-        command.list_presets(as_json)
+        simulate_command.list_presets(as_json)
     else:
-        changes = command.Changes(sharing or [], attack or [], seeds, seed)
-        plan = command.plan(scenario, changes, nodes=fidelity is Fidelity.NODES)
-        command.study(plan, out, sensitivity=sensitivity, workers=workers, ray=ray, as_json=as_json)
+        plan = plan_study(scenario, Overrides(sharing or (), attack or (), seeds, seed), fidelity)
+        simulate_command.study(plan, out, sensitivity=sensitivity, workers=workers, ray=ray, as_json=as_json)
     sys.stdout.flush()

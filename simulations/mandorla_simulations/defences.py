@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from .kinds import Action, OwnAction
+from .kinds import OwnAction, PeerAction
 from .resources import Resource, kind_of
 from .scenario.model import ResponsePolicy, Scenario
 
@@ -43,24 +43,24 @@ class Defences:
         claims[holder] = expires
         return True
 
-    def decide(self, resource: Resource, now: int) -> tuple[Action, int]:
+    def decide(self, resource: Resource, now: int) -> tuple[PeerAction, int]:
         """Return what all that is known of a resource leads to, and until when."""
         kind = kind_of(resource)
-        action = self.policy.peers.get(kind, Action.IGNORE)
+        action = self.policy.peers.get(kind, PeerAction.IGNORE)
         own = self._own.get(resource, 0)
         claims = sorted(
             (until for until in self._claims.get(resource, {}).values() if until > now), reverse=True
         )
         if not claims:
-            return Action.IGNORE, 0
+            return PeerAction.IGNORE, 0
         match action:
-            case Action.ONE_PEER | Action.REVIEW:
+            case PeerAction.ONE_PEER | PeerAction.REVIEW:
                 return action, claims[0]
-            case Action.TWO_LABS:
+            case PeerAction.TWO_LABS:
                 known = sorted([*claims, *([own] if own > now else [])], reverse=True)
                 if len(known) >= 2:
                     return action, known[1]
-        return Action.IGNORE, 0
+        return PeerAction.IGNORE, 0
 
     def own_action(self, resource: Resource) -> OwnAction | None:
         """Return what this lab's own flag on a resource leads to."""

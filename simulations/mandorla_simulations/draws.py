@@ -48,7 +48,7 @@ class Stream:
         inner = _mix(self._key ^ (entity * _ENTITY & _MASK))
         return (_mix((inner + purpose) & _MASK) >> 11) * _UNIT
 
-    def often(self, entity: int, purpose: int) -> float:
+    def cached_unit(self, entity: int, purpose: int) -> float:
         """Draw what `unit` draws, faster where nearly every entity up to this one is asked about."""
         column = self._columns.get(purpose, _EMPTY)
         if entity >= len(column):

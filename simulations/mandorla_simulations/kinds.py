@@ -42,7 +42,7 @@ CHANGEABLE: Final = frozenset(
 """What an account can change while it lives; payment, mail and device are given at sign-up."""
 
 
-class Action(StrEnum):
+class PeerAction(StrEnum):
     """What a lab does with an indicator that a peer flagged and that it has seen itself."""
 
     IGNORE = "ignore"

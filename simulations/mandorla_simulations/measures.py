@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kinds import BLOCKS, KINDS, Ending, ResourceKind
-from .record import Record
 from .resources import NEVER, Resource, column_of, kind_of
+from .run_record import RunRecord
 from .scenario.model import Scenario
 from .scenario.units import DAY, HOUR
 from .sharing.channel import Load
@@ -72,7 +72,7 @@ class Measures:
     load: Load
 
 
-def count_exchanges(record: Record, until: Numbers | int | None = None) -> Numbers:
+def count_exchanges(record: RunRecord, until: Numbers | int | None = None) -> Numbers:
     """Count each account's exchanges from its opening, up to a time in seconds if one is given."""
     accounts = record.accounts
     opened, ended = accounts.column("opened"), accounts.column("ended")
@@ -80,7 +80,7 @@ def count_exchanges(record: Record, until: Numbers | int | None = None) -> Numbe
     return ((end - opened) * accounts.column("rate") + accounts.column("phase")) // DAY
 
 
-def measure(scenario: Scenario, record: Record) -> Measures:
+def measure(scenario: Scenario, record: RunRecord) -> Measures:
     """Compute the results of a run."""
     accounts, shape = record.accounts, (len(scenario.campaigns), len(scenario.labs))
     campaign, lab = accounts.column("campaign"), accounts.column("lab")
@@ -109,7 +109,7 @@ def measure(scenario: Scenario, record: Record) -> Measures:
         benign_by_cause=dict(sorted(causes.items())),
         benign_visits=int(record.benign_visits),
         flags=_by_kind(flag.resource for flag in record.flags),
-        matches=_by_kind(told.match.resource for told in record.matches),
+        matches=_by_kind(delivery.match.resource for delivery in record.matches),
         false_flags=sum(not flag.true for flag in record.flags),
         load=record.load,
     )
@@ -120,7 +120,7 @@ def _by_kind(resources: Iterable[Resource]) -> dict[str, int]:
     return {kind.value: counted.get(kind, 0) for kind in ResourceKind}
 
 
-def _by_day(record: Record, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int) -> Numbers:
+def _by_day(record: RunRecord, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int) -> Numbers:
     place = campaign * shape[1] + lab
     series = np.zeros((shape[0] * shape[1], days), dtype=np.int64)
     before = np.zeros(len(campaign), dtype=np.int64)
@@ -133,7 +133,7 @@ def _by_day(record: Record, campaign: Numbers, lab: Numbers, shape: tuple[int, i
 
 
 def _alive_by_day(
-    record: Record, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int
+    record: RunRecord, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int
 ) -> Numbers:
     accounts = record.accounts
     opened, ended = accounts.column("opened"), accounts.column("ended")
@@ -146,7 +146,7 @@ def _alive_by_day(
     return series.reshape(*shape, days)
 
 
-def _first_flags(scenario: Scenario, record: Record) -> list[int | None]:
+def _first_flags(scenario: Scenario, record: RunRecord) -> list[int | None]:
     """Return when something that each campaign used was first flagged, by any lab."""
     users: dict[Resource, set[int]] = {flag.resource: set() for flag in record.flags}
     for number, equipment in zip(record.accounts.campaign, record.accounts.equipment, strict=True):
@@ -161,7 +161,7 @@ def _first_flags(scenario: Scenario, record: Record) -> list[int | None]:
     return first
 
 
-def _survival(record: Record) -> tuple[list[float], float | None]:
+def _survival(record: RunRecord) -> tuple[list[float], float | None]:
     """Estimate survival after Kaplan and Meier; accounts that moved or outlast the scenario are censored."""
     accounts = record.accounts
     ages = accounts.column("ended") - accounts.column("opened")
@@ -183,7 +183,7 @@ def _survival(record: Record) -> tuple[list[float], float | None]:
     return curve, median
 
 
-def _spread(record: Record) -> tuple[list[float], int]:
+def _spread(record: RunRecord) -> tuple[list[float], int]:
     """Follow each resource from the first flag, anywhere, to each other lab that meets it.
 
     A lab meets a resource if an account that shows it is alive there, or is opened there, after the first

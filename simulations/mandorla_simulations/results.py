@@ -13,7 +13,7 @@ import numpy as np
 
 from .kinds import ResourceKind
 from .measures import SPREAD_HOURS, SURVIVAL_HOURS, Measures, Numbers
-from .scenario.loader import Loaded
+from .scenario.loader import LoadedScenario
 from .scenario.model import Reported, Scenario, Scheme
 from .scenario.paths import Tree
 from .scenario.units import DAY
@@ -33,7 +33,7 @@ class CellResult:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class AssumptionEffect:
     """How the headline changes when one assumption moves to an end of its range."""
 
     parameter: str
@@ -45,15 +45,15 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyResults:
     """All that a study found."""
 
-    loaded: Loaded
+    loaded: LoadedScenario
     fidelity: str
     seeds: list[int]
     cells: list[CellResult]
     seconds: float
-    sensitivity: list[Sensitivity]
+    sensitivity: list[AssumptionEffect]
     sensitivity_base: float | None = None
 
     @property
@@ -113,7 +113,7 @@ def reduction(with_it: Measures, without: Measures) -> float | None:
     return 1 - after / before if before else None
 
 
-def as_tree(study: Study) -> Tree:
+def as_tree(study: StudyResults) -> Tree:
     """Return the results as JSON writes them; every estimate is {mean, low, high}, with the 95 % interval."""
     scenario = study.scenario
     return {
@@ -153,7 +153,7 @@ def as_tree(study: Study) -> Tree:
     }
 
 
-def _cell(study: Study, result: CellResult) -> Tree:
+def _cell(study: StudyResults, result: CellResult) -> Tree:
     scenario, runs, load = study.scenario, result.measures, [one.load for one in result.measures]
     labs, campaigns = range(len(scenario.labs)), range(len(scenario.campaigns))
     causes = sorted({cause for one in runs for cause in one.benign_by_cause})
@@ -246,7 +246,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.9g}")
 
 
-def write(study: Study, folder: Path) -> list[Path]:
+def write(study: StudyResults, folder: Path) -> list[Path]:
     """Write `results.json`, `summary.csv` and `daily.csv`; return their paths."""
     tree = as_tree(study)
     paths = [folder / "results.json", folder / "summary.csv", folder / "daily.csv"]

@@ -1,4 +1,4 @@
-"""Sensitivity: what becomes of the headline when one assumption moves to an end of its range.
+"""AssumptionEffect: what becomes of the headline when one assumption moves to an end of its range.
 
 The headline is the share by which extraction after the first flag falls with a watch (or else with the last
 scheme of the scenario), against no sharing.
@@ -15,8 +15,8 @@ from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.errors import Code, InputError
 
 from .measures import Measures
-from .results import Sensitivity, reduction
-from .scenario.loader import Loaded
+from .results import AssumptionEffect, reduction
+from .scenario.loader import LoadedScenario
 from .scenario.model import Assumed, Scenario, Scheme, Sharing
 from .scenario.paths import End, Tree, lookup, matching, moved
 from .study import Cell, Run, measure_run, run_all
@@ -24,7 +24,7 @@ from .study_options import Attack
 
 
 @dataclass(frozen=True)
-class Question:
+class SensitivityRun:
     """One run that the headline needs: with which value of which parameter, and with sharing or without."""
 
     parameter: str
@@ -35,7 +35,7 @@ class Question:
     run: Run
 
 
-def questions(loaded: Loaded, seeds: Sequence[int]) -> list[Question]:
+def sensitivity_runs(loaded: LoadedScenario, seeds: Sequence[int]) -> list[SensitivityRun]:
     """List the runs: the scenario as it is, and each assumption at both ends, without and with sharing."""
     variants: list[tuple[str, str, str, Scenario]] = [("", "", "", loaded.scenario)]
     for path, prior in loaded.scenario.priors.items():
@@ -44,7 +44,7 @@ def questions(loaded: Loaded, seeds: Sequence[int]) -> list[Question]:
                 changed = _with(loaded, path, end)
                 variants.append((path, _text(end), _chosen(loaded.tree, path), changed))
     return [
-        Question(path, value, chosen, Run(scenario, Cell(Attack.CONFIGURED, sharing), seed))
+        SensitivityRun(path, value, chosen, Run(scenario, Cell(Attack.CONFIGURED, sharing), seed))
         for path, value, chosen, scenario in variants
         for sharing in (Sharing(scheme=Scheme.NONE), _best(loaded.scenario))
         for seed in seeds
@@ -52,8 +52,8 @@ def questions(loaded: Loaded, seeds: Sequence[int]) -> list[Question]:
 
 
 def measure_sensitivity(
-    asked: Sequence[Question], pool: WorkerPool, done: Callable[[], None]
-) -> tuple[float | None, list[Sensitivity]]:
+    asked: Sequence[SensitivityRun], pool: WorkerPool, done: Callable[[], None]
+) -> tuple[float | None, list[AssumptionEffect]]:
     """Run the questions; return the headline as it is, and at both ends of each assumption, widest first."""
     if not asked:
         return None, []
@@ -65,14 +65,14 @@ def measure_sensitivity(
         found.setdefault(parameter, []).append((value, headline))
     chosen = {question.parameter: question.chosen for question in asked}
     rows = [
-        Sensitivity(parameter, chosen[parameter], ends[0][0], ends[1][0], ends[0][1], ends[1][1])
+        AssumptionEffect(parameter, chosen[parameter], ends[0][0], ends[1][0], ends[0][1], ends[1][1])
         for parameter, ends in found.items()
         if len(ends) == 2
     ]
     return base, sorted(rows, key=lambda row: (-abs(row.at_high - row.at_low), row.parameter))
 
 
-def _headlines(asked: Sequence[Question], measured: Sequence[Measures]) -> dict[tuple[str, str], float]:
+def _headlines(asked: Sequence[SensitivityRun], measured: Sequence[Measures]) -> dict[tuple[str, str], float]:
     runs: dict[tuple[str, str], dict[bool, list[Measures]]] = {}
     for question, measures in zip(asked, measured, strict=True):
         without = question.run.cell.sharing.scheme is Scheme.NONE
@@ -86,7 +86,7 @@ def _headlines(asked: Sequence[Question], measured: Sequence[Measures]) -> dict[
     return headlines
 
 
-def _with(loaded: Loaded, path: str, end: End) -> Scenario:
+def _with(loaded: LoadedScenario, path: str, end: End) -> Scenario:
     try:
         return Scenario.model_validate(moved(loaded.tree, path, end))
     except ValidationError as error:

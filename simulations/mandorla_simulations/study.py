@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.indicators import Collection
 
-from .attacks import under
+from .attack_variants import with_attack
 from .kinds import COLLECTIONS, ResourceKind
 from .measures import Measures, measure
 from .population import Population, make_population
-from .record import Record
 from .resources import ResourceBook
+from .run_record import RunRecord
 from .scenario.model import Scenario, Scheme, Sharing
 from .sharing.channel import Channel
-from .sharing.sets import Nothing, SetLogic
+from .sharing.set_logic import NoSharing, SetLogic
 from .sightings import Sightings
 from .study_options import Attack
 from .world import World
@@ -59,13 +59,13 @@ def seeds_of(scenario: Scenario) -> list[int]:
 
 def simulate(
     scenario: Scenario, cell: Cell, seed: int, collections: Mapping[ResourceKind, Collection] = COLLECTIONS
-) -> Record:
+) -> RunRecord:
     """Run a cell in `fast` fidelity: matching is set logic. `collections` says what is asked together."""
-    changed = under(scenario, cell.attack)
+    changed = with_attack(scenario, cell.attack)
 
     def channel(sightings: Sightings, book: ResourceBook) -> Channel:
         if cell.sharing.scheme is Scheme.NONE:
-            return Nothing()
+            return NoSharing()
         return SetLogic(changed, cell.sharing, sightings, book, collections)
 
     with _undisturbed():

@@ -10,18 +10,12 @@ from rich.console import Console
 
 from mandorla_node.terminal import count, duration, indented, pairs, plural, safe, size, table
 
-from .results import CellResult, Study
-from .scenario.loader import Loaded
+from .results import CellResult, StudyResults
+from .scenario.loader import LoadedScenario
 from .scenario.model import Scheme
 from .statistics import Estimate, estimate
-from .study_options import Attack
+from .study_options import ATTACK_NAMES, Attack
 from .sweep import Row, SweepPlan
-
-_ATTACKS: Final = {
-    Attack.CONFIGURED: "as the scenario says",
-    Attack.STAY: "that stay at one lab",
-    Attack.ADAPTIVE: "that adapt",
-}
 
 _LEGEND: Final = (
     ("after flag", "change of what is extracted after the first flag at any lab, against no sharing"),
@@ -34,7 +28,7 @@ _UNITS: Final = ((1_000_000.0, " M", 1), (10_000.0, " k", 1), (1.0, "", 0))
 """From which mean on a unit is used, how it is written, and with how many decimals."""
 
 
-def tell(out: Console, study: Study, paths: Sequence[Path]) -> None:
+def print_study(out: Console, study: StudyResults, paths: Sequence[Path]) -> None:
     """Tell a study."""
     scenario = study.scenario
     out.print(safe(scenario.title, "bold"))
@@ -45,10 +39,10 @@ def tell(out: Console, study: Study, paths: Sequence[Path]) -> None:
     for attack in Attack:
         cells = [result for result in study.cells if result.cell.attack is attack]
         if cells:
-            _tell_attack(out, study, attack, cells)
-    _tell_targets(out, study)
-    _tell_costs(out, study)
-    _tell_sensitivity(out, study)
+            _print_attack(out, study, attack, cells)
+    _print_targets(out, study)
+    _print_costs(out, study)
+    _print_sensitivity(out, study)
     legend = pairs()
     for name, meaning in _LEGEND:
         legend.add_row(name, meaning)
@@ -60,7 +54,7 @@ def tell(out: Console, study: Study, paths: Sequence[Path]) -> None:
         out.print(safe(f"  {path}"))
 
 
-def tell_presets(out: Console, presets: Sequence[Loaded]) -> None:
+def print_presets(out: Console, presets: Sequence[LoadedScenario]) -> None:
     """List presets."""
     rows = table("preset", "what it is", wide=("what it is",))
     for one in presets:
@@ -70,7 +64,7 @@ def tell_presets(out: Console, presets: Sequence[Loaded]) -> None:
     out.print(safe("mandorla simulate NAME --out DIR   runs one, and writes its report", "dim"))
 
 
-def tell_sweep(out: Console, plan: SweepPlan, rows: Sequence[Row], folder: Path) -> None:
+def print_sweep(out: Console, plan: SweepPlan, rows: Sequence[Row], folder: Path) -> None:
     """Tell a sweep."""
     out.print(safe(plan.title, "bold"))
     names = [parameter.rpartition(".")[2] for parameter in plan.parameters]
@@ -88,8 +82,8 @@ def tell_sweep(out: Console, plan: SweepPlan, rows: Sequence[Row], folder: Path)
         out.print(safe(f"  {folder / name}"))
 
 
-def _tell_attack(out: Console, study: Study, attack: Attack, cells: Sequence[CellResult]) -> None:
-    out.print(safe(f"Attackers {_ATTACKS[attack]}", "bold"))
+def _print_attack(out: Console, study: StudyResults, attack: Attack, cells: Sequence[CellResult]) -> None:
+    out.print(safe(f"Attackers {ATTACK_NAMES[attack]}", "bold"))
     numbers = ("exchanges", "after flag", "accounts", "half gone", "$/1,000", "harmed")
     rows = table("sharing", *numbers, right=numbers)
     for result in cells:
@@ -109,7 +103,7 @@ def _tell_attack(out: Console, study: Study, attack: Attack, cells: Sequence[Cel
     out.print()
 
 
-def _tell_targets(out: Console, study: Study) -> None:
+def _print_targets(out: Console, study: StudyResults) -> None:
     alone = study.find(Scheme.NONE)
     if not study.scenario.targets or alone is None:
         return
@@ -127,7 +121,7 @@ def _tell_targets(out: Console, study: Study) -> None:
     out.print()
 
 
-def _tell_costs(out: Console, study: Study) -> None:
+def _print_costs(out: Console, study: StudyResults) -> None:
     cells = [
         result
         for result in study.cells
@@ -153,7 +147,7 @@ def _tell_costs(out: Console, study: Study) -> None:
     out.print()
 
 
-def _tell_sensitivity(out: Console, study: Study) -> None:
+def _print_sensitivity(out: Console, study: StudyResults) -> None:
     if study.sensitivity_base is None:
         return
     out.print(safe("The fall of extraction after the first flag, if one assumption is another", "bold"))

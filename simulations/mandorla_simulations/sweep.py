@@ -22,7 +22,7 @@ from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.errors import Code, InputError
 
 from .measures import Measures
-from .scenario.loader import Lines, Loaded, Location, load, parse_tree, read_text, validate
+from .scenario.loader import Lines, LoadedScenario, Location, load, parse_tree, read_text, validate
 from .scenario.model import Part, Scenario, SharingText, Text
 from .scenario.paths import Tree, UnknownParameter, replaced
 from .scenario.units import Count, Positive
@@ -142,7 +142,7 @@ def as_tree(plan: SweepPlan, rows: Sequence[Row]) -> Tree:
     }
 
 
-def _scenario(path: Path, wanted: str) -> Loaded:
+def _scenario(path: Path, wanted: str) -> LoadedScenario:
     beside = path.parent / wanted
     return load(str(beside)) if beside.is_file() else load(wanted)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mandorla_simulations.attackers import AttackOperator
+from mandorla_simulations.attackers import Attacker
 from mandorla_simulations.kinds import COLUMN, KINDS, Ending, ResourceKind
 from mandorla_simulations.measures import measure
 from mandorla_simulations.population import make_population
@@ -16,19 +16,19 @@ PAYMENT = COLUMN[ResourceKind.PAYMENT]
 ADAPTIVE = {"insight": 1.0, "delay": "1h", "split_after": 1, "thin_after": 1_000}
 
 
-def operator(**changes: object) -> AttackOperator:
+def operator(**changes: object) -> Attacker:
     """Return the operator of campaign-a of `small`."""
     one = scenario(**changes)
     population = make_population(one, 7)
     book = ResourceBook(population.counts, (20,), (10,))
-    return AttackOperator(one.campaigns[0], one, population, book, 7)
+    return Attacker(one.campaigns[0], one, population, book, 7)
 
 
-def cards(one: AttackOperator, lab: int, accounts: int) -> set[object]:
+def cards(one: Attacker, lab: int, accounts: int) -> set[object]:
     return {one.equip(lab)[PAYMENT] for _ in range(accounts)}
 
 
-def at_both(one: AttackOperator) -> tuple[set[object], set[object]]:
+def at_both(one: Attacker) -> tuple[set[object], set[object]]:
     """Open a dozen accounts at each of two labs, by turns; return the cards shown at each."""
     shown = [(one.equip(0)[PAYMENT], one.equip(1)[PAYMENT]) for _ in range(12)]
     return {first for first, _ in shown}, {second for _, second in shown}

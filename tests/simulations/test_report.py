@@ -11,10 +11,10 @@ import pytest
 
 from mandorla_simulations.report import render_study, render_sweep
 from mandorla_simulations.report.svg import short, ticks
-from mandorla_simulations.results import CellResult, Study, as_tree
+from mandorla_simulations.results import CellResult, StudyResults, as_tree
 from mandorla_simulations.scenario.loader import load, parse
 from mandorla_simulations.scenario.paths import Tree
-from mandorla_simulations.sensitivity import Sensitivity
+from mandorla_simulations.sensitivity import AssumptionEffect
 from mandorla_simulations.study import Cell, Run, cells_of, measure_run
 from mandorla_simulations.study_options import Attack
 
@@ -27,16 +27,16 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> StudyResults:
     loaded = load("small")
     cells = cells_of(loaded.scenario)
     measured = [CellResult(c, [measure_run(Run(loaded.scenario, c, seed)) for seed in (7, 8)]) for c in cells]
-    moved = [Sensitivity("campaigns.*.supply", "as given", "x0.5", "x3", 0.2, 0.5)]
-    return Study(loaded, "fast", [7, 8], measured, 1.0, moved, 0.4)
+    moved = [AssumptionEffect("campaigns.*.supply", "as given", "x0.5", "x3", 0.2, 0.5)]
+    return StudyResults(loaded, "fast", [7, 8], measured, 1.0, moved, 0.4)
 
 
 @pytest.fixture
-def tree(study: Study) -> Tree:
+def tree(study: StudyResults) -> Tree:
     return copy.deepcopy(as_tree(study))
 
 
@@ -172,17 +172,17 @@ def test_a_scenario_in_which_nothing_happens_is_no_trouble() -> None:
     quiet = loaded.scenario.campaigns[0].model_copy(update={"pool": 1, "start": 86_399, "supply": 0.0})
     scenario = loaded.scenario.model_copy(update={"campaigns": (quiet,)})
     cells = [CellResult(cell, [measure_run(Run(scenario, cell, 1))]) for cell in cells_of(scenario)]
-    study = Study(type(loaded)("empty", scenario, loaded.tree), "fast", [1], cells, 0.1, [])
+    study = StudyResults(type(loaded)("empty", scenario, loaded.tree), "fast", [1], cells, 0.1, [])
     page = render_study(as_tree(study))
     assert "Without sharing, the attackers extract 0 exchanges" in page
     assert "nan" not in page
 
 
-def test_one_seed_has_no_interval(study: Study) -> None:
+def test_one_seed_has_no_interval(study: StudyResults) -> None:
     cells = [
         CellResult(Cell(Attack.CONFIGURED, one.cell.sharing), one.measures[:1]) for one in study.cells[:3]
     ]
-    page = render_study(as_tree(Study(study.loaded, "fast", [7], cells, 1.0, [])))
+    page = render_study(as_tree(StudyResults(study.loaded, "fast", [7], cells, 1.0, [])))
     assert "interval" not in page
 
 

@@ -17,7 +17,7 @@ from mandorla_node.client import Client
 from mandorla_node.home.folder import Home
 from mandorla_protocol.errors import Code, NodeError
 
-from .lab import READY
+from .node_process import READY
 
 _PATIENCE: Final = 60.0
 _COUNT: Final = TypeAdapter(int)
@@ -33,7 +33,7 @@ _SETTINGS: Final = {
     "MANDORLA_LIMITS__ROUND_BURST": 1_000_000,
     "MANDORLA_LIMITS__CHECKPOINT_BURST": 1_000_000,
 }
-_LAB: Final = ("-m", "mandorla_simulations.nodes.lab")
+_LAB: Final = ("-m", "mandorla_simulations.nodes.node_process")
 
 
 @dataclass(frozen=True)

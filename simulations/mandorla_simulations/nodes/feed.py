@@ -15,7 +15,7 @@ from ..scenario.model import Scenario
 from ..sharing.channel import Load, Match
 from ..sightings import Sightings
 from .cluster import LabNode
-from .indicators import COLLECTIONS, Written, written
+from .indicators import COLLECTIONS, TypedValue, indicator_of
 
 
 class Feed:
@@ -38,8 +38,8 @@ class Feed:
         self._exits = tuple(relay.exits for relay in scenario.relays)
         self._sightings = sightings
         self._book = book
-        self._resources: dict[Written, Resource] = {}
-        self._known: dict[tuple[int, int, Written], int] = {}
+        self._resources: dict[TypedValue, Resource] = {}
+        self._known: dict[tuple[int, int, TypedValue], int] = {}
         self._last = -1
 
     def unix(self, now: int) -> int:
@@ -60,9 +60,9 @@ class Feed:
         after, self._last = self._last, now
         return [self._sightings.of_people(lab, after, now) for lab in range(len(self.nodes))]
 
-    def write(self, resource: Resource) -> Written:
+    def write(self, resource: Resource) -> TypedValue:
         """Write a resource as an indicator, and remember which it is."""
-        indicator = written(resource)
+        indicator = indicator_of(resource)
         self._resources[indicator] = resource
         return indicator
 

@@ -17,7 +17,7 @@ from ..resources import Resource, kind_of, serial_of
 
 _EXITS: Final = int(ipaddress.IPv6Address("2001:db8::"))
 
-Written = tuple[str, str]
+TypedValue = tuple[str, str]
 """A registered type, and a value of it in canonical form."""
 
 _TYPES: Final = {
@@ -37,7 +37,7 @@ COLLECTIONS: Final = tuple(dict.fromkeys(collection.value for collection in ASKE
 """The collections of these types."""
 
 
-def written(resource: Resource) -> Written:
+def indicator_of(resource: Resource) -> TypedValue:
     """Write a resource as an indicator; different resources give different ones."""
     kind = kind_of(resource)
     return _TYPES[kind], _value(kind, serial_of(resource))

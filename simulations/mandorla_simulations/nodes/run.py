@@ -10,21 +10,21 @@ from pathlib import Path
 from mandorla_node.core.clock import system_clock
 from mandorla_protocol.errors import Code, InputError
 
-from ..attacks import under
+from ..attack_variants import with_attack
 from ..population import make_population
-from ..record import Record
 from ..resources import ResourceBook
+from ..run_record import RunRecord
 from ..scenario.model import Protocol, Scenario, Scheme
 from ..sharing.channel import Channel
 from ..sharing.costs import standing_lifetime
 from ..sightings import Sightings
 from ..study import Cell
 from ..world import World
-from .batches import BatchChannel
+from .batch_channel import BatchChannel
 from .cluster import cluster
 from .feed import Feed
 from .indicators import COLLECTIONS
-from .watch import WatchChannel
+from .watch_channel import WatchChannel
 
 MAX_PEOPLE = 20_000
 MAX_ACCOUNTS = 2_000
@@ -60,14 +60,14 @@ def require_rounds(scenario: Scenario, cell: Cell) -> None:
         raise InputError(Code.BAD_INPUT, "fidelity nodes takes micro-batches of up to 6 days")
 
 
-def simulate_with_nodes(scenario: Scenario, cell: Cell, seed: int) -> Record:
+def simulate_with_nodes(scenario: Scenario, cell: Cell, seed: int) -> RunRecord:
     """Run a cell whose sharing is by rounds, with a real node for each lab.
 
     Raises InputError(BAD_INPUT) for other sharing or too large a scenario, and what the nodes answer.
     """
     require_rounds(scenario, cell)
     require_small(scenario)
-    changed = under(scenario, cell.attack)
+    changed = with_attack(scenario, cell.attack)
     population = make_population(scenario, seed)
     start = system_clock()
     names = [lab.name for lab in scenario.labs]

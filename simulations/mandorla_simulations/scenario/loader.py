@@ -35,7 +35,7 @@ Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedScenario:
     """A scenario, with the name that it was asked for by and the tree that it was read from."""
 
     name: str
@@ -43,7 +43,7 @@ class Loaded:
     tree: Tree
 
 
-def load(wanted: str) -> Loaded:
+def load(wanted: str) -> LoadedScenario:
     """Read a preset by its name, or a scenario file by its path.
 
     Raises InputError: BAD_FILE if there is no such file or it is not TOML, BAD_CONFIG if it is no scenario.
@@ -73,7 +73,7 @@ def read_text(path: Path, hint: str = "") -> str:
         raise InputError(Code.BAD_FILE, f"{path.name}: {_reason(error)}") from None
 
 
-def parse(text: str, name: str, shown_as: str) -> Loaded:
+def parse(text: str, name: str, shown_as: str) -> LoadedScenario:
     """Read a scenario from TOML.
 
     Raises InputError: BAD_FILE if it is not TOML, BAD_CONFIG that names each line that is wrong.
@@ -84,7 +84,7 @@ def parse(text: str, name: str, shown_as: str) -> Loaded:
     if problem := priors_problem(tree, scenario):
         where, what = problem
         raise InputError(Code.BAD_CONFIG, f"{shown_as}, line {lines.of(where)}: {what}")
-    return Loaded(name, scenario, tree)
+    return LoadedScenario(name, scenario, tree)
 
 
 def _on_base(tree: Tree, lines: Lines, shown_as: str) -> Tree:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..kinds import Action, OwnAction, ResourceKind
+from ..kinds import OwnAction, PeerAction, ResourceKind
 from ..study_options import Attack
 from .units import Cents, Count, PerDay, Period, Positive, Seconds, Share, parse_duration, write_duration
 
@@ -58,7 +58,7 @@ class ResponsePolicy(Part):
     """
 
     own: dict[ResourceKind, OwnAction]
-    peers: dict[ResourceKind, Action]
+    peers: dict[ResourceKind, PeerAction]
     act: Seconds
     silent: bool = False
     notice: Seconds = 0

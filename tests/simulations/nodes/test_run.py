@@ -7,7 +7,7 @@ import pytest
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY, Indicator
 from mandorla_simulations.kinds import KINDS
-from mandorla_simulations.nodes.indicators import ASKED_IN, COLLECTIONS, written
+from mandorla_simulations.nodes.indicators import ASKED_IN, COLLECTIONS, indicator_of
 from mandorla_simulations.nodes.run import simulate_with_nodes
 from mandorla_simulations.resources import resource_of
 from mandorla_simulations.study import Cell, simulate
@@ -48,7 +48,7 @@ def test_real_nodes_and_set_logic_agree(scheme: str, changes: dict[str, object])
 
 def test_resources_are_written_as_distinct_canonical_indicators() -> None:
     resources = [resource_of(column, serial) for column in range(len(KINDS)) for serial in (0, 1, 77_777)]
-    indicators = [written(resource) for resource in resources]
+    indicators = [indicator_of(resource) for resource in resources]
     assert len(set(indicators)) == len(resources)
     for kind, value in indicators:
         assert Indicator.parse(kind, value).value == value

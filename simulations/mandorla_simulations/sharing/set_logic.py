@@ -20,7 +20,7 @@ from .ledger import Ledger, Pair
 _ADDRESSES: Final = COLUMN[ResourceKind.ADDRESS]
 
 
-class Nothing:
+class NoSharing:
     """Labs share nothing."""
 
     def __init__(self) -> None:

@@ -55,7 +55,7 @@ def test_a_study_is_told_and_written(run: Run, folder: Path) -> None:
     out = folder / "deep" / "out"
     ran = run("simulate", "small", "--seeds", "2", "--out", out, "--workers", "1")
     assert ran.status == 0, ran.err
-    assert "Attackers as the scenario says" in ran.out
+    assert "Attackers as the scenario describes them" in ran.out
     assert "mandorla-batch/6h" in ran.out
     results = json.loads((out / "results.json").read_text())
     assert results["format"] == FORMAT
@@ -138,9 +138,9 @@ def test_real_nodes_are_held_against_set_logic(run: Run, tiny: Path) -> None:
         (["small", "--fidelity", "nodes", "--sharing", "plaintext"], Code.BAD_INPUT, "nodes runs rounds"),
         (["hydra", "--fidelity", "nodes"], Code.BAD_INPUT, "takes up to 20,000 people"),
         (["--sweep", "nothing.toml", "--out", "x"], Code.BAD_FILE, "There is no file nothing.toml."),
-        (["--sweep", "nothing.toml"], Code.BAD_INPUT, "--out DIR"),
+        (["--sweep", "nothing.toml"], Code.BAD_INPUT, "--out FOLDER"),
         (["--sweep", "nothing.toml", "--seeds", "3"], Code.BAD_INPUT, "leave those options out"),
-        (["small", "--fidelity", "nodes", "--attack", "stay"], Code.BAD_INPUT, "configured attack only"),
+        (["small", "--fidelity", "nodes", "--attack", "stay"], Code.BAD_INPUT, "the attack is configured"),
     ],
 )
 def test_what_cannot_be_done_is_said(run: Run, arguments: list[str], code: Code, said: str) -> None:

@@ -6,7 +6,7 @@ from .scenario.model import Campaign, Rotate, Scenario
 from .study_options import Attack
 
 
-def under(scenario: Scenario, attack: Attack) -> Scenario:
+def with_attack(scenario: Scenario, attack: Attack) -> Scenario:
     """Return a scenario with its attackers changed."""
     match attack:
         case Attack.CONFIGURED:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .kinds import Ending
 from .population import Times
 from .resources import NEVER, Resource
-from .sharing.channel import Load, Match
+from .sharing.channel import Delivery, Load
 
 
 class Flag(NamedTuple):
@@ -22,13 +22,6 @@ class Flag(NamedTuple):
     at: int
     expires: int
     true: bool
-
-
-class Told(NamedTuple):
-    """A lab learns of a match."""
-
-    at: int
-    match: Match
 
 
 class Block(NamedTuple):
@@ -72,12 +65,12 @@ class Accounts:
 
 
 @dataclass
-class Record:
+class RunRecord:
     """What happened in a run."""
 
     accounts: Accounts
     flags: list[Flag]
-    matches: list[Told]
+    matches: list[Delivery]
     blocks: list[Block]
     spent: list[int]
     """Cents, by campaign."""
