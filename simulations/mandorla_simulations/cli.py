@@ -19,7 +19,7 @@ if find_spec("jinja2") is None:
     # The command line names the extra that a plugin lacks, if the plugin cannot be imported.
     raise ModuleNotFoundError("no module named jinja2", name="jinja2")
 
-_SCENARIO_HELP = "A preset's name, or a scenario file (TOML). Without one, the presets are listed."
+_SCENARIO_HELP = "A preset, or a scenario file (TOML). Without one, the command lists the presets."
 
 
 @manual(
@@ -43,7 +43,7 @@ def simulate(
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="The folder for results.json, the CSV files and report.html.",
+            help="Folder for results.json, the CSV files and report.html.",
             show_default=False,
         ),
     ] = None,
@@ -52,8 +52,8 @@ def simulate(
         typer.Option(
             "--sharing",
             metavar="SHARING",
-            help="none, plaintext, mandorla-watch or mandorla-batch/PERIOD; may be given more than once.",
-            show_default="those of the scenario",
+            help="none, plaintext, mandorla-watch or mandorla-batch/PERIOD; repeatable.",
+            show_default="as in the scenario",
         ),
     ] = None,
     attack: Annotated[
@@ -61,8 +61,8 @@ def simulate(
         typer.Option(
             "--attack",
             metavar="ATTACK",
-            help="configured, stay or adaptive attackers; may be given more than once.",
-            show_default="those of the scenario",
+            help="Attackers: configured, stay or adaptive; repeatable.",
+            show_default="as in the scenario",
         ),
     ] = None,
     fidelity: Annotated[
@@ -70,7 +70,7 @@ def simulate(
         typer.Option(
             "--fidelity",
             metavar="FIDELITY",
-            help="fast: by set logic. nodes: by three real nodes, for small scenarios.",
+            help="fast: set logic finds matches. nodes: real nodes do, for small scenarios.",
         ),
     ] = Fidelity.FAST,
     seeds: Annotated[
@@ -80,33 +80,34 @@ def simulate(
             metavar="N",
             min=1,
             max=1000,
-            help="How many seeds.",
-            show_default="those of the scenario",
+            help="Number of seeds.",
+            show_default="as in the scenario",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed", metavar="N", min=0, help="The first seed.", show_default="that of the scenario"
-        ),
+        typer.Option("--seed", metavar="N", min=0, help="First seed.", show_default="as in the scenario"),
     ] = None,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="Also move each assumption to the ends of its range.")
+        bool, typer.Option("--sensitivity", help="Also set each assumption to both ends of its range.")
     ] = False,
     sweep: Annotated[
         Path | None,
         typer.Option(
-            "--sweep", metavar="FILE", help="Run the grid of a sweep file instead.", show_default=False
+            "--sweep",
+            metavar="FILE",
+            help="Run the grid of a sweep file instead of a study.",
+            show_default=False,
         ),
     ] = None,
     workers: Annotated[
         int,
-        typer.Option("--workers", metavar="N", min=0, max=1024, help="Processes; 0 is one for each core."),
+        typer.Option("--workers", metavar="N", min=0, max=1024, help="Processes; 0: one for each core."),
     ] = 0,
     ray: Annotated[bool, typer.Option("--ray", help="Run on Ray instead of local processes.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate attackers that rotate among labs, without and with sharing."""
+    """Simulate attackers that move from lab to lab, without and with sharing."""
     # The command line imports this module for each help page: what a run needs is imported here.
     from . import simulate_command
     from .study_plan import Overrides, plan_study

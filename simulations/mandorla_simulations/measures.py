@@ -1,4 +1,4 @@
-"""What a run amounts to: exchanges, survival, blocks, harm and load, computed from its record alone."""
+"""The measures of a run: exchanges, survival, blocks, harm and load, all computed from its record."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .sharing.channel import Load
 Numbers = NDArray[np.int64]
 
 SURVIVAL_HOURS: Final = (1, 6, 12, 24, 48, 96, 168, 336, 504, 720, 1080)
-"""Ages at which survival is given."""
+"""The ages for which survival is computed."""
 
 SPREAD_HOURS: Final = (1, 6, 24, 72, 168)
-"""Delays after the first flag for which the share of the other labs that have blocked is given."""
+"""The delays after a first flag for which the share of labs that have acted is computed."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """The results of one run. Arrays over campaigns, labs and days are indexed in that order."""
+    """The measures of one run. Arrays over campaigns, labs and days are indexed in that order."""
 
     exchanges: Numbers
     """[campaign, lab, day]: useful exchanges in each day."""
@@ -37,23 +37,26 @@ class Measures:
     """[campaign, lab, day]: accounts alive at some time of each day."""
 
     opened: Numbers
-    """[campaign]: accounts opened, refused ones included."""
+    """[campaign]: accounts opened, including those that a lab refused."""
 
     endings: dict[str, int]
     after_first_flag: Numbers
-    """[campaign]: exchanges after the first flag, anywhere, of something that the campaign used."""
+    """[campaign]: exchanges after the first flag, at any lab, on a resource that the campaign used."""
 
     first_flag: list[int | None]
-    """[campaign]: seconds."""
+    """[campaign]: the time of that flag, in seconds."""
 
     survival: list[float]
-    """The share of accounts still alive at each of SURVIVAL_HOURS, after Kaplan and Meier."""
+    """The share of accounts that are alive at each of SURVIVAL_HOURS (Kaplan and Meier)."""
 
     median_survival: float | None
-    """Hours at which half of the accounts are lost; None if more than half outlast the scenario."""
+    """The age in hours at which half of the accounts are lost; None if more than half live longer."""
 
     spread: list[float]
-    """Of the pairs of a flagged resource and another lab that meets it, the share that acted in time."""
+    """The share of pairs in which the lab has acted within each of SPREAD_HOURS.
+
+    A pair is a flagged resource and another lab that meets it.
+    """
 
     spread_pairs: int
     spent: list[int]
@@ -62,18 +65,18 @@ class Measures:
     benign_blocked: int
     benign_by_cause: dict[str, int]
     benign_visits: int
-    """Pairs of a person and a lab that the person uses."""
+    """Pairs of an honest user and a lab that the user uses."""
 
     flags: dict[str, int]
     matches: dict[str, int]
     false_flags: int
-    """Flags on what no attacker had used by then."""
+    """Flags on resources that no attacker had used before."""
 
     load: Load
 
 
 def count_exchanges(record: RunRecord, until: Numbers | int | None = None) -> Numbers:
-    """Count each account's exchanges from its opening, up to a time in seconds if one is given."""
+    """Count the exchanges of each account, up to a time in seconds if one is given."""
     accounts = record.accounts
     opened, ended = accounts.column("opened"), accounts.column("ended")
     end = ended if until is None else np.clip(until, opened, ended)
@@ -81,7 +84,7 @@ def count_exchanges(record: RunRecord, until: Numbers | int | None = None) -> Nu
 
 
 def measure(scenario: Scenario, record: RunRecord) -> Measures:
-    """Compute the results of a run."""
+    """Compute the measures of a run."""
     accounts, shape = record.accounts, (len(scenario.campaigns), len(scenario.labs))
     campaign, lab = accounts.column("campaign"), accounts.column("lab")
     first = _first_flags(scenario, record)
@@ -147,7 +150,7 @@ def _alive_by_day(
 
 
 def _first_flags(scenario: Scenario, record: RunRecord) -> list[int | None]:
-    """Return when something that each campaign used was first flagged, by any lab."""
+    """Return, for each campaign, the time of the first flag on a resource that it used."""
     users: dict[Resource, set[int]] = {flag.resource: set() for flag in record.flags}
     for number, equipment in zip(record.accounts.campaign, record.accounts.equipment, strict=True):
         for resource in equipment:
@@ -162,7 +165,7 @@ def _first_flags(scenario: Scenario, record: RunRecord) -> list[int | None]:
 
 
 def _survival(record: RunRecord) -> tuple[list[float], float | None]:
-    """Estimate survival after Kaplan and Meier; accounts that moved or outlast the scenario are censored."""
+    """Estimate survival (Kaplan and Meier); accounts that moved or outlast their campaign are censored."""
     accounts = record.accounts
     ages = accounts.column("ended") - accounts.column("opened")
     lost = np.isin(accounts.column("ending"), BLOCKS)
@@ -184,10 +187,10 @@ def _survival(record: RunRecord) -> tuple[list[float], float | None]:
 
 
 def _spread(record: RunRecord) -> tuple[list[float], int]:
-    """Follow each resource from the first flag, anywhere, to each other lab that meets it.
+    """Compute how fast other labs act after the first flag on a resource.
 
-    A lab meets a resource if an account that shows it is alive there, or is opened there, after the first
-    flag. Its delay is that from the flag to the first such account that it ended.
+    A lab meets a resource if an account that shows it is alive there after the first flag. The delay is the
+    time from that flag to the first end of such an account by the lab.
     """
     first: dict[Resource, tuple[int, int]] = {}
     for flag in record.flags:

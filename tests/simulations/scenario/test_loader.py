@@ -73,7 +73,7 @@ def test_a_prior_must_name_a_parameter_and_hold_its_value() -> None:
     text = SMALL + '"benign.pepole" = { low = 1, high = 2, why = "?" }\n'
     assert "benign.pepole names no parameter: there is no pepole; there is people" in refused(text)
     text = SMALL + '"benign.people" = { low = 1, high = 2, why = "?" }\n'
-    assert "benign.people is 400, outside the range that is assumed: 1 to 2." in refused(text)
+    assert "benign.people is 400, outside the assumed range: 1 to 2." in refused(text)
 
 
 def test_a_file_that_is_missing_is_named_with_the_presets(tmp_path: Path) -> None:
