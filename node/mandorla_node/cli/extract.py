@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from ..extract.run import Progress, Report
+    from ..extract.extraction import Progress, Report
 
 _SHOWN = 10
 
@@ -136,13 +136,13 @@ def extract(
             f"`mandorla extract` needs {error.name}, which is not installed: pip install 'mandorla[extract]'",
         ) from None
     from ..core.worker_pools import worker_pool
-    from ..extract.columns import load_map
-    from ..extract.lists import read_accounts, read_stop_list
+    from ..extract.extraction import ExtractionOptions, load_key
+    from ..extract.extraction import extract as run
+    from ..extract.input_lists import read_accounts, read_stop_list
+    from ..extract.log_map import load_map
     from ..extract.plan import chosen_types
-    from ..extract.run import Wanted, load_key
-    from ..extract.run import extract as run
 
-    wanted = Wanted(
+    options = ExtractionOptions(
         logs,
         out,
         load_map(log_map),
@@ -160,7 +160,7 @@ def extract(
         _shown() as progress,
         worker_pool(workers, ray=engine is ExtractEngine.RAY, advice=advice) as pool,
     ):
-        report = run(wanted, pool, progress)
+        report = run(options, pool, progress)
     if as_json:
         _write_json(report)
     else:
