@@ -1,4 +1,4 @@
-"""What attackers do in a run: open, move, lose and replace accounts."""
+"""The lives of accounts in a run: attackers open, move, lose and replace them."""
 
 from __future__ import annotations
 

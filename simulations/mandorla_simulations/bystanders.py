@@ -74,11 +74,11 @@ class Bystanders:
 
     def _showing(self, lab: int, resource: Resource, now: int, until: int) -> Times:
         """Return the people who show a resource; for an address of a relay, those who have it now."""
-        behind = self._book.exit_of(resource)
-        if behind is None:
+        relay_exit = self._book.exit_of(resource)
+        if relay_exit is None:
             people = self._people.holders(resource)
         else:
-            number, lease, slot = behind
+            number, lease, slot = relay_exit
             relay = self._scenario.relays[number]
             if lease != now // relay.turnover:
                 return np.empty(0, dtype=np.int64)

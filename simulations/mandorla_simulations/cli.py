@@ -108,7 +108,7 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Simulate attackers that move from lab to lab, without and with sharing."""
-    # The command line imports this module for each help page: what a run needs is imported here.
+    # Every help page imports this module, and needs none of these.
     from . import simulate_command
     from .study_plan import Overrides, plan_study
 

@@ -11,7 +11,7 @@ from .scenario.model import ResponsePolicy, Scenario
 
 
 class Defences:
-    """What one lab knows, and what its policy makes of it."""
+    """The flags and claims that one lab knows, and the actions by its policy."""
 
     def __init__(self, index: int, scenario: Scenario) -> None:
         self.index = index
@@ -60,9 +60,9 @@ class Defences:
             case PeerAction.ONE_PEER | PeerAction.REVIEW:
                 return action, claims[0]
             case PeerAction.TWO_LABS:
-                known = sorted([*claims, *([own] if own > now else [])], reverse=True)
-                if len(known) >= 2:
-                    return action, known[1]
+                expiries = sorted([*claims, *([own] if own > now else [])], reverse=True)
+                if len(expiries) >= 2:
+                    return action, expiries[1]
         return PeerAction.IGNORE, 0
 
     def own_action(self, resource: Resource) -> OwnAction | None:

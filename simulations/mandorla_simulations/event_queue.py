@@ -11,7 +11,7 @@ _FIRST, _LAST = 0, 1
 
 
 class Event(IntEnum):
-    """What may happen at a time."""
+    """The kinds of events."""
 
     REPLACE = auto()
     """An attacker wants an account for a slot of its pool."""

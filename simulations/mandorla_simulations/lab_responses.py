@@ -1,4 +1,4 @@
-"""What labs do in a run: detect, flag, share, review and block."""
+"""The responses of labs in a run: they detect, flag, share, review and block."""
 
 from __future__ import annotations
 
@@ -169,14 +169,14 @@ class LabResponses:
         """Return the living accounts that show a resource at a lab."""
         state, accounts = self._state, self._state.accounts
         users: Iterable[int] = state.defences[lab].members.get(resource, ())
-        behind = state.book.exit_of(resource)
-        if behind is not None:
-            users = (account for account in state.by_exit.get(behind, ()) if accounts.lab[account] == lab)
+        relay_exit = state.book.exit_of(resource)
+        if relay_exit is not None:
+            users = (account for account in state.by_exit.get(relay_exit, ()) if accounts.lab[account] == lab)
         return [
             account
             for account in users
             if accounts.ending[account] is Ending.NONE
-            and (behind is not None or resource in accounts.equipment[account])
+            and (relay_exit is not None or resource in accounts.equipment[account])
         ]
 
     def _start_review(self, lab: int, resource: Resource, now: int, until: int) -> None:

@@ -159,8 +159,8 @@ def _first_flags(scenario: Scenario, record: RunRecord) -> list[int | None]:
     first: list[int | None] = [None] * len(scenario.campaigns)
     for flag in record.flags:
         for number in users[flag.resource]:
-            known = first[number]
-            first[number] = flag.at if known is None else min(known, flag.at)
+            earlier = first[number]
+            first[number] = flag.at if earlier is None else min(earlier, flag.at)
     return first
 
 
@@ -182,7 +182,7 @@ def _survival(record: RunRecord) -> tuple[list[float], float | None]:
     for hours in SURVIVAL_HOURS:
         place = int(np.searchsorted(times, hours * HOUR, side="right"))
         curve.append(steps[place - 1] if place else 1.0)
-    median = next((int(at) / HOUR for at, left in zip(times, steps, strict=True) if left <= 0.5), None)
+    median = next((int(age) / HOUR for age, alive in zip(times, steps, strict=True) if alive <= 0.5), None)
     return curve, median
 
 
@@ -199,8 +199,8 @@ def _spread(record: RunRecord) -> tuple[list[float], int]:
             ResourceKind.TEMPLATE,
             ResourceKind.SEQUENCE,
         }:
-            known = first.get(flag.resource)
-            if known is None or flag.at < known[0]:
+            earlier = first.get(flag.resource)
+            if earlier is None or flag.at < earlier[0]:
                 first[flag.resource] = (flag.at, flag.lab)
     met: dict[tuple[Resource, int], int] = {}
     accounts = record.accounts

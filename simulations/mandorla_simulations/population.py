@@ -1,4 +1,4 @@
-"""Honest users: which labs they use, from when on, and which resources they show."""
+"""Honest users: the labs that they use, from when on, and the resources that they show."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Population:
     _holders: dict[Resource, Times] = field(default_factory=dict, repr=False)
 
     def holders(self, resource: Resource) -> Times:
-        """Return the people who have a resource, at whichever lab; addresses of relays belong to nobody."""
+        """Return the people who have a resource, at any lab; addresses of relays belong to nobody."""
         column, serial = column_of(resource), serial_of(resource)
         if serial >= self.counts[column]:
             return np.empty(0, dtype=np.int64)

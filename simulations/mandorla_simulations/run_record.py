@@ -66,7 +66,7 @@ class Accounts:
 
 @dataclass
 class RunRecord:
-    """What happened in a run."""
+    """The record of one run."""
 
     accounts: Accounts
     flags: list[Flag]

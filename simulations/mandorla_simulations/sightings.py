@@ -30,8 +30,8 @@ class Sightings:
         if serial < self._benign[column]:
             benign = int(self._population.first_seen[column][lab, serial])
             return min(benign, self._attackers[lab].get(resource, NEVER))
-        if column == self._address and (behind := self._book.exit_of(resource)) is not None:
-            return self._leases[lab].get(behind[:2], NEVER)
+        if column == self._address and (relay_exit := self._book.exit_of(resource)) is not None:
+            return self._leases[lab].get(relay_exit[:2], NEVER)
         return self._attackers[lab].get(resource, NEVER)
 
     def record(self, lab: int, resource: Resource, now: int) -> bool:
@@ -43,10 +43,10 @@ class Sightings:
 
     def record_lease(self, lab: int, relay: int, lease: int, now: int) -> bool:
         """Record that a lab sees a relay's exits during a lease; return whether it is the first time."""
-        seen = self._leases[lab]
-        if (relay, lease) in seen:
+        leases = self._leases[lab]
+        if (relay, lease) in leases:
             return False
-        seen[relay, lease] = now
+        leases[relay, lease] = now
         return True
 
     def of_people(self, lab: int, after: int, until: int) -> list[Resource]:

@@ -121,7 +121,7 @@ def list_presets(as_json: bool) -> None:
 
 
 def _measure_with_nodes(run: Run) -> Measures:
-    """Run a cell with real nodes and by set logic, and compare what happened."""
+    """Run a cell with real nodes and by set logic, and compare the records."""
     if run.cell.sharing.scheme is Scheme.NONE:
         return measure_run(run)
     record = simulate_with_nodes(run.scenario, run.cell, run.seed)
@@ -131,7 +131,7 @@ def _measure_with_nodes(run: Run) -> Measures:
 
 
 def _comparable(record: RunRecord) -> tuple[object, ...]:
-    """Return what does not depend on the fidelity: everything but the load."""
+    """Return the parts of a record that do not depend on the fidelity: all but the load."""
     return record.accounts, record.flags, record.matches, record.blocks, record.benign_blocked.tolist()
 
 

@@ -59,6 +59,6 @@ def _quantile(freedom: int) -> float:
 
 
 def estimate_known(values: Sequence[float | None]) -> Estimate | None:
-    """Estimate a mean of what is known; None if a value is missing."""
+    """Estimate a mean; None if a value is missing."""
     known = [value for value in values if value is not None]
     return estimate(known) if len(known) == len(values) else None

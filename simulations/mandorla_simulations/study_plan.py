@@ -1,4 +1,4 @@
-"""Which runs a study consists of: the scenario, changed by the options of the command line."""
+"""The plan of a study: a scenario, changed by the options of the command line, and its runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .study_options import Attack, Fidelity
 
 @dataclass(frozen=True)
 class Overrides:
-    """Options that replace what the scenario says; an empty or missing one leaves the scenario as it is."""
+    """Options that replace values of the scenario; an empty or missing option replaces nothing."""
 
     sharing: Sequence[str] = ()
     attacks: Sequence[Attack] = ()

@@ -150,7 +150,7 @@ def test_budgets_are_never_passed(drawn: tuple[Scenario, str, int, RunRecord]) -
 
 @laws
 @given(runs())
-def test_operators_stay_within_supply_and_nearly_within_budget(
+def test_attackers_stay_within_supply_and_nearly_within_budget(
     drawn: tuple[Scenario, str, int, RunRecord],
 ) -> None:
     scenario, _, _, record = drawn

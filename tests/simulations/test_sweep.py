@@ -16,7 +16,7 @@ from mandorla_simulations.study import Run, measure_run
 from mandorla_simulations.sweep import load_sweep, run_sweep
 
 SWEEP = """
-title = "How fast an operator replaces accounts"
+title = "How fast an attacker replaces accounts"
 scenario = "small"
 seeds = 2
 sharing = ["none", "plaintext"]
@@ -103,7 +103,7 @@ def test_a_file_of_another_kind_is_refused_and_kept(folder: Path, file: Path) ->
         ("policy.silent", "policy.silentt", "silentt is not a key: did you mean silent?"),
     ],
 )
-def test_what_is_wrong_in_a_sweep_is_named(folder: Path, written: str, instead: str, said: str) -> None:
+def test_an_error_in_a_sweep_names_the_line(folder: Path, written: str, instead: str, said: str) -> None:
     path = folder / "sweep.toml"
     path.write_text(SWEEP.replace(written, instead, 1))
     with pytest.raises(InputError) as caught:

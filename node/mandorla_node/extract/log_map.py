@@ -92,48 +92,48 @@ def load_map(path: Path | None) -> LogMap:
         raise InputError(Code.BAD_CONFIG, f"{path}: {error}") from None
 
 
-def _log_map(given: Mapping[str, object]) -> LogMap:
+def _log_map(tree: Mapping[str, object]) -> LogMap:
     tables = {"columns", "endpoints", "models", "tools"}
-    for name in given.keys() - tables - {"time", "sizes"}:
+    for name in tree.keys() - tables - {"time", "sizes"}:
         raise InputError(
             Code.BAD_CONFIG,
             f"{name} is not a key of a map; the keys are {', '.join(sorted(tables))}, time, sizes",
         )
-    columns = _table(given, "columns")
+    columns = _table(tree, "columns")
     for name in columns.keys() - set(COLUMNS):
         raise InputError(Code.BAD_CONFIG, f"{name} is not a column; the columns are {', '.join(COLUMNS)}")
-    endpoints = _classes(given, "endpoints", Endpoint)
+    endpoints = _classes(tree, "endpoints", Endpoint)
     return LogMap(
         {name: columns.get(name, name) for name in COLUMNS},
         frozenset((*REQUIRED, *columns)),
-        TICKS[_choice(given, "time", tuple(TICKS))],
-        {"characters": 1, "tokens": TOKEN_CHARACTERS}[_choice(given, "sizes", ("characters", "tokens"))],
-        endpoints | (dict(ENDPOINTS) if not _table(given, "endpoints") else {}),
-        _classes(given, "models", ModelClass),
-        _classes(given, "tools", Tool),
+        TICKS[_choice(tree, "time", tuple(TICKS))],
+        {"characters": 1, "tokens": TOKEN_CHARACTERS}[_choice(tree, "sizes", ("characters", "tokens"))],
+        endpoints | (dict(ENDPOINTS) if not _table(tree, "endpoints") else {}),
+        _classes(tree, "models", ModelClass),
+        _classes(tree, "tools", Tool),
     )
 
 
-def _choice(given: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
-    value = given.get(name, choices[0])
+def _choice(tree: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
+    value = tree.get(name, choices[0])
     if not isinstance(value, str) or value not in choices:
         raise InputError(Code.BAD_CONFIG, f"{name} must be one of {', '.join(choices)}")
     return value
 
 
-def _table(given: Mapping[str, object], name: str) -> dict[str, str]:
-    table = given.get(name, {})
+def _table(tree: Mapping[str, object], name: str) -> dict[str, str]:
+    table = tree.get(name, {})
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         raise InputError(Code.BAD_CONFIG, f"[{name}] must be a table of texts")
     return {str(key): str(value) for key, value in table.items()}
 
 
-def _classes(given: Mapping[str, object], name: str, kind: type[Class]) -> dict[str, int]:
-    known = {member.name.lower(): int(member) for member in kind if member.name}
+def _classes(tree: Mapping[str, object], name: str, kind: type[Class]) -> dict[str, int]:
+    classes = {member.name.lower(): int(member) for member in kind if member.name}
     patterns: dict[str, int] = {}
-    for pattern, wanted in _table(given, name).items():
-        if wanted not in known:
-            raise InputError(Code.BAD_CONFIG, f"[{name}]: a class must be one of {', '.join(known)}")
-        patterns[pattern] = known[wanted]
+    for pattern, class_name in _table(tree, name).items():
+        if class_name not in classes:
+            raise InputError(Code.BAD_CONFIG, f"[{name}]: a class must be one of {', '.join(classes)}")
+        patterns[pattern] = classes[class_name]
     # A name that equals the name of a class needs no pattern.
-    return patterns | {word: value for word, value in known.items() if word not in patterns}
+    return patterns | {word: value for word, value in classes.items() if word not in patterns}

@@ -117,15 +117,15 @@ class Orders:
         return None
 
     def _counted(self) -> tuple[int, int]:
-        size = asked = 0.0
+        size = questions = 0.0
         samples = (one for metric in self._node.metrics.registry.collect() for one in metric.samples)
         for sample in samples:
             method = sample.labels.get("method")
             if sample.name == _BYTES and method != _WAITING:
                 size += sample.value
             elif sample.name == _CALLS and method == _ASKING and sample.labels["code"] == OK:
-                asked += sample.value
-        return int(size), int(asked)
+                questions += sample.value
+        return int(size), int(questions)
 
 
 async def _serve(path: Path, now: int) -> None:

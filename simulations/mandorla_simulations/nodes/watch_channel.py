@@ -59,10 +59,10 @@ class WatchChannel:
         """Read the load of the whole run from the nodes."""
         self.load.evaluations = self.load.bytes = self.load.rounds = 0
         for node in self._feed.nodes:
-            size, asked = await node.counted()
+            size, questions = await node.counted()
             status = await node.operator.status()
             self.load.bytes += size
-            self.load.rounds += asked
+            self.load.rounds += questions
             for budget in (budget for peer in status.peers for budget in peer.budgets):
                 self.load.evaluations += budget.spent
                 self.load.by_collection[budget.collection] += budget.spent

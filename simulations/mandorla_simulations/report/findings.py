@@ -1,4 +1,4 @@
-"""What a study found, in sentences that are computed from its results."""
+"""The findings of a study: sentences computed from its results."""
 
 from __future__ import annotations
 

@@ -20,13 +20,13 @@ class Table:
 
 def number(value: Estimate | None) -> str:
     """Write an estimate with half the width of its interval, on one line; a hyphen if it is not known."""
-    known = mean(value)
-    if value is None or known is None:
+    center = mean(value)
+    if value is None or center is None:
         return "-"
     high = value["high"]
-    half = 0.0 if high is None else high - known
-    write: Callable[[float], str] = (lambda one: f"{one:,.0f}") if abs(known) < 1e6 else short
-    return f"{write(known)}\u00a0±\u00a0{write(half)}" if half >= 0.5 else write(known)
+    half = 0.0 if high is None else high - center
+    write: Callable[[float], str] = (lambda one: f"{one:,.0f}") if abs(center) < 1e6 else short
+    return f"{write(center)}\u00a0±\u00a0{write(half)}" if half >= 0.5 else write(center)
 
 
 def harm(tree: Tree) -> Table:
@@ -59,7 +59,7 @@ def matches(tree: Tree) -> Table | None:
 
 
 def load(tree: Tree) -> Table | None:
-    """Show what the protocol cost; None if no cell ran it."""
+    """Show the cost of the protocol; None if no cell ran it."""
     cells = [cell for cell in configured(tree) if cell["scheme"].startswith("mandorla")]
     if not cells:
         return None
@@ -141,8 +141,8 @@ def _per_100_000_users(cell: Tree) -> str:
 
 
 def _percent(value: Estimate | None) -> str:
-    known = mean(value)
-    return "-" if known is None else f"{known:.0%}"
+    share = mean(value)
+    return "-" if share is None else f"{share:.0%}"
 
 
 def _end(value: object) -> str:

@@ -163,9 +163,9 @@ def _explain(model: type[BaseModel], location: Location, kind: str, message: str
     path = ".".join(str(part) for part in location if not _is_branch(part))
     last = str(location[-1]) if location else ""
     if kind == "extra_forbidden":
-        known = sorted(_fields_at(model, location[:-1]))
-        close = difflib.get_close_matches(last, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(known)}."
+        allowed = sorted(_fields_at(model, location[:-1]))
+        close = difflib.get_close_matches(last, allowed, 1)
+        hint = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(allowed)}."
         return f"{last} is not a key: {hint}"
     if kind == "missing":
         return f"{path} is missing."

@@ -121,13 +121,13 @@ def priors_problem(tree: Tree, scenario: Scenario) -> tuple[tuple[str | int, ...
 
 
 def _range_problem(path: str, value: object, prior: Assumed) -> str | None:
-    chosen = quantity(value)
+    number = quantity(value)
     low, high = quantity(_moved(path, value, prior.low)), quantity(_moved(path, value, prior.high))
-    if chosen is None:
+    if number is None:
         return None
     if low is None or high is None:
         return f"a range of {path} is written like its value, {value}, or as a factor, such as x0.5."
-    if not low <= chosen <= high:
+    if not low <= number <= high:
         return f"{path} is {value}, outside the assumed range: {prior.low} to {prior.high}."
     return None
 

@@ -28,19 +28,19 @@ class NoSharing:
         self.load = Load()
 
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
-        """Tell nobody."""
+        """Deliver nothing."""
         return ()
 
     def observed(self, querier: int, resource: Resource, now: int) -> Sequence[Delivery]:
-        """Ask nobody."""
+        """Deliver nothing."""
         return ()
 
     def observed_exits(self, querier: int, relay: int, lease: int, now: int) -> Sequence[Delivery]:
-        """Ask nobody."""
+        """Deliver nothing."""
         return ()
 
     def round(self, now: int) -> Sequence[Delivery]:
-        """Run no round."""
+        """Deliver nothing."""
         return ()
 
 
@@ -104,8 +104,8 @@ class SetLogic:
             self._just.add(holder, resource)
             self._announcing.add(holder)
             self.due = now
-        if behind := self._book.exit_of(resource):
-            self._exit_flags[behind[:2]].append((holder, resource))
+        if relay_exit := self._book.exit_of(resource):
+            self._exit_flags[relay_exit[:2]].append((holder, resource))
         found: list[Delivery] = []
         for querier in range(self._labs):
             if querier != holder:

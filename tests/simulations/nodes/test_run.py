@@ -63,7 +63,7 @@ def test_resources_are_written_as_distinct_canonical_indicators() -> None:
         ("mandorla-batch/6h", {"benign__people": 30_000}),
     ],
 )
-def test_what_nodes_cannot_do_is_refused(scheme: str, changes: dict[str, object]) -> None:
+def test_a_study_that_nodes_cannot_run_is_refused(scheme: str, changes: dict[str, object]) -> None:
     with pytest.raises(InputError) as caught:
         simulate_with_nodes(scenario(**changes), Cell(Attack.CONFIGURED, sharing(scheme)), 7)
     assert caught.value.code is Code.BAD_INPUT

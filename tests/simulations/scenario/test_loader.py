@@ -1,4 +1,4 @@
-"""Reading scenarios: what is wrong is named with its line, and with what would be right."""
+"""Scenarios from files: an error names its line and what is allowed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refused(text: str) -> str:
         ('relay = "pathways"', 'relay = "roads"', "campaigns: relay of campaign-a is one of pathways"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_line(written: str, instead: str, said: str) -> None:
+def test_an_error_names_its_line(written: str, instead: str, said: str) -> None:
     text = SMALL.replace(written, instead, 1)
     assert text != SMALL
     detail = refused(text)
@@ -62,7 +62,7 @@ def test_a_missing_key_is_named_with_the_line_of_its_table() -> None:
     assert f"line {line_of(text, '[policy.review]')}: policy.review.catches is missing." in refused(text)
 
 
-def test_every_problem_is_told_and_no_more_than_five() -> None:
+def test_errors_are_listed_up_to_five() -> None:
     text = SMALL.replace("/day", "/week")
     detail = refused(text)
     assert len(detail.splitlines()) == 6
@@ -89,7 +89,7 @@ def test_a_file_that_is_missing_is_named_with_the_presets(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "said"), [(b"days = = 4", "line 1, column 8"), (b"\xff\xfe", "not UTF-8")]
 )
-def test_a_file_that_is_not_toml_is_told_so(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_not_toml_is_an_error(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:

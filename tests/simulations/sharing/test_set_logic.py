@@ -50,7 +50,7 @@ def test_more_sharing_never_leaves_the_attacker_more_in_the_small_rotation() -> 
     assert extracted == sorted(extracted, reverse=True)
 
 
-def test_what_a_budget_refuses_is_not_learnt() -> None:
+def test_a_lab_does_not_learn_what_the_budget_refuses() -> None:
     free = run(scenario(), "mandorla-batch/6h")
     # Each round asks for at least 256: this budget is spent after the first.
     tight = run(scenario(protocol__budget=2_000), "mandorla-batch/6h")
