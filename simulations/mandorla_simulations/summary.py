@@ -68,7 +68,7 @@ def print_sweep(out: Console, plan: SweepPlan, rows: Sequence[Row], folder: Path
     """Print the summary of a sweep."""
     out.print(safe(plan.title, "bold"))
     names = [parameter.rpartition(".")[2] for parameter in plan.parameters]
-    numbers = ("exchanges", "after first flag", "accounts", "benign blocked")
+    numbers = ("exchanges", "after first flag", "accounts", "honest blocked")
     shown = table(*names, "sharing", *numbers, right=(*names, *numbers))
     for row in rows:
         estimates = [

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mandorla_simulations.report import render_study, render_sweep
+from mandorla_simulations.report.charts import tornado
 from mandorla_simulations.report.svg import short, ticks
 from mandorla_simulations.results import CellResult, StudyResults, as_tree
 from mandorla_simulations.scenario.loader import load, parse
@@ -194,6 +195,16 @@ def test_a_sweep_has_a_plot_and_a_table() -> None:
     page = render_sweep({"title": "A sweep", "parameters": ["policy.act"], "rows": rows})
     assert page.count("<svg viewBox") == 1
     assert "act 1h" in page
+
+
+def test_both_ends_of_an_assumption_are_visible() -> None:
+    both_lower = ("policy.act", "1s", 0.5, "1h", 0.2)
+    both_higher = ("labs.*.*", "x0.5", 0.7, "x2", 0.9)
+    drawing = ElementTree.fromstring(tornado("Title", "unit", 0.6, [both_lower, both_higher]))
+    bars = [rect for rect in drawing.findall("rect") if rect.find("title") is not None]
+    assert len(bars) == 4
+    for under, over in (bars[:2], bars[2:]):
+        assert float(under.attrib["width"]) > float(over.attrib["width"]) > 0
 
 
 @pytest.mark.parametrize("high", [0.0, 0.3, 1.0, 7.0, 45.0, 999.0, 1e6, 16_646_540.0])

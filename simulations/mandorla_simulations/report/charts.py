@@ -154,7 +154,9 @@ def tornado(title: str, unit: str, base: float, rows: Sequence[tuple[str, str, f
     for number, (name, at_low, low, at_high, high) in enumerate(rows):
         y = top + number * row
         canvas.text(left - 8, y + 16, name, "t", "end")
-        for share, shade, end in ((low, "f2", at_low), (high, "f0", at_high)):
+        ends = [(low, "f2", at_low), (high, "f0", at_high)]
+        # If both ends are on one side of the base, the longer bar must not hide the shorter one.
+        for share, shade, end in sorted(ends, key=lambda one: -abs(one[0] - base)):
             start = min(x(base), x(share))
             canvas.rect(
                 start, y + 5, abs(x(share) - x(base)), row - 10, shade, f"{name} = {end}: {share:.0%}"

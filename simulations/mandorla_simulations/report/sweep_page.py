@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..scenario.paths import Tree
 from .charts import Bar, Group, bars
 from .page import render_page
 from .tables import Table, number
 
-_COLUMNS = ("exchanges", "after_first_flag", "accounts", "cost_usd", "benign_blocked", "evaluations")
+_COLUMNS: Final = {
+    "exchanges": "exchanges",
+    "after_first_flag": "exchanges after the first flag",
+    "accounts": "accounts",
+    "cost_usd": "cost (US dollars)",
+    "benign_blocked": "honest users blocked",
+    "evaluations": "evaluations",
+}
+"""The measures of the table, and their names."""
 
 
 def render_sweep(tree: Tree) -> str:
@@ -15,7 +25,7 @@ def render_sweep(tree: Tree) -> str:
     rows = [
         (*row["values"], row["sharing"], *(number(row[name]) for name in _COLUMNS)) for row in tree["rows"]
     ]
-    head = (*tree["parameters"], "sharing", *(name.replace("_", " ") for name in _COLUMNS))
+    head = (*tree["parameters"], "sharing", *_COLUMNS.values())
     return render_page(
         "sweep.html",
         title=tree["title"],
