@@ -1,1 +1,1 @@
-"""The rotation simulator: what an attacker gains by moving from lab to lab, with and without sharing."""
+"""The simulator of rotation: attackers that move from lab to lab, with and without sharing."""

@@ -1,4 +1,4 @@
-"""Campaigns: where the next account is opened, with which resources, and what is learnt from a block."""
+"""Attackers: where they open accounts, with which resources, and what they learn from a block."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from .scenario.units import DAY
 
 _EVERYWHERE: Final = -1
 
-# What an account's draws are for.
+# Purposes of an account's draws.
 _LAB, _PULL, _REPLACE, _INSIGHT, _MOVES, _MOVE_AT, _RATE, _PHASE, _REVIEW = range(9)
 _SIGNAL: Final = 1_000_000
 _EXIT: Final = 1_000
-# What an entry of a pool is drawn for.
+# Purposes of the draws for an entry of a pool.
 _REUSED, _PUBLIC, _WHICH = range(3)
 
 Equipment = tuple[Resource | None, ...]
-"""An account's resources, by the column of their kind; addresses are the relay's."""
+"""An account's resources, by the column of their kind. The address is None: it comes from the relay."""
 
 
 class _Supply:
-    """One kind's resources: entries in order, each used by some accounts at each lab."""
+    """The resources of one kind: a sequence of entries, each used by some accounts at each lab."""
 
-    def __init__(self, operator: AttackOperator, kind: ResourceKind) -> None:
-        self._operator = operator
+    def __init__(self, attacker: Attacker, kind: ResourceKind) -> None:
+        self._attacker = attacker
         self._kind = kind
         self._column = COLUMN[kind]
-        self._pool = operator.campaign.resources[kind]
-        self._stream = Stream(operator.seed, f"{operator.campaign.name} {kind}")
+        self._pool = attacker.campaign.resources[kind]
+        self._stream = Stream(attacker.seed, f"{attacker.campaign.name} {kind}")
         self._entries: dict[tuple[int, int], Resource] = {}
         self._used: defaultdict[int, int] = defaultdict(int)
         self._dropped: set[Resource] = set()
-        # What is known of the relay comes with its exits.
-        self._paid: set[Resource] = {operator.signature}
+        # The relay's signature is paid for with its exits.
+        self._paid: set[Resource] = {attacker.signature}
         self._capacity = self._pool.accounts
         self._first = 0
-        self._spread = operator.campaign.rotation.policy is Rotate.HYDRA
+        self._spread = attacker.campaign.rotation.policy is Rotate.HYDRA
         self.split = False
 
     def next(self, lab: int) -> Resource:
         """Return the resource for the next account at a lab."""
-        # An operator that is everywhere at once spreads each resource over the labs; one that goes from lab
-        # to lab takes its resources along, and uses them again at the next.
+        # A hydra spreads each resource over all labs at once. Other attackers use the same resources again at
+        # the next lab.
         queue = _EVERYWHERE if self._spread and not self.split else lab
         while True:
             entry = self._used[queue] // self._capacity
@@ -59,17 +59,17 @@ class _Supply:
             self._used[queue] = (entry + 1) * self._capacity
 
     def separate(self) -> None:
-        """Use no further resource at more than one lab, and none at one lab for more accounts than before."""
+        """Use each further resource at one lab only, for no more accounts there than before."""
         if not self.split:
             self.split = True
-            self._divide(self._operator.presence if self._spread else 1)
+            self._divide(self._attacker.presence if self._spread else 1)
 
     def thin(self) -> None:
         """Use further resources for half as many accounts each."""
         self._divide(2)
 
     def _divide(self, by: int) -> None:
-        # Entries are numbered anew under the new capacity: past all that exist.
+        # The numbers of entries change with the capacity: start after all entries that exist.
         self._first += 1 + max((entry for entry, _ in self._entries), default=0)
         self._capacity = max(1, self._capacity // by)
         self._used.clear()
@@ -79,17 +79,17 @@ class _Supply:
         self._dropped.add(resource)
 
     def substitute(self) -> Resource | None:
-        """Buy a resource that nobody else has, in place of one; None if the money does not reach."""
-        if self._operator.money < self._pool.cost:
+        """Buy a resource that nobody else has; None if the attacker cannot pay for it."""
+        if self._attacker.money < self._pool.cost:
             return None
-        resource = self._operator.book.fresh(self._column)
+        resource = self._attacker.book.fresh(self._column)
         self._pay_for(resource)
         return resource
 
     def _pay_for(self, resource: Resource) -> None:
         if resource not in self._paid:
             self._paid.add(resource)
-            self._operator.spend(self._pool.cost)
+            self._attacker.spend(self._pool.cost)
 
     def _entry(self, entry: int, lab: int) -> Resource:
         resource = self._entries.get((entry, _EVERYWHERE)) or self._entries.get((entry, lab))
@@ -100,18 +100,18 @@ class _Supply:
         return resource
 
     def _acquire(self, entry: int, lab: int) -> Resource:
-        operator = self._operator
+        attacker = self._attacker
         if self._kind is ResourceKind.RELAY and entry == 0:
-            return operator.signature
-        public = [one for one in operator.public.get(self._kind, ()) if one not in self._dropped]
-        purpose = 10 * operator.number_of(lab)
+            return attacker.signature
+        public = [one for one in attacker.public.get(self._kind, ()) if one not in self._dropped]
+        purpose = 10 * attacker.number_of(lab)
         if public and self._stream.unit(entry, purpose + _PUBLIC) < self._pool.public:
             return public[self._stream.below(len(public), entry, purpose + _WHICH)]
-        return operator.book.fresh(self._column)
+        return attacker.book.fresh(self._column)
 
 
-class AttackOperator:
-    """The operator of a campaign: what it has, what it knows, and what it does next."""
+class Attacker:
+    """The attacker behind a campaign: its resources, its knowledge, and its next steps."""
 
     def __init__(
         self, campaign: Campaign, scenario: Scenario, population: Population, book: ResourceBook, seed: int
@@ -150,15 +150,15 @@ class AttackOperator:
         self.spent += cents
 
     def number_of(self, lab: int) -> int:
-        """Return which of the campaign's labs one is, from 1; 0 for all of them together."""
+        """Return the position of a lab among the campaign's labs, from 1; 0 stands for all labs together."""
         return 0 if lab == _EVERYWHERE else 1 + self._labs.index(lab)
 
     def slot_start(self, slot: int) -> int:
-        """Return when a slot of the pool opens its first account: evenly over the ramp."""
+        """Return when a slot of the pool opens its first account; slots are spread evenly over the ramp."""
         return self.campaign.start + self.campaign.ramp * slot // self.campaign.pool
 
     def reserve(self, now: int) -> int | None:
-        """Reserve the next account that can be had; return when, or None if the campaign cannot go on."""
+        """Reserve the next account of the supply; return its time, or None if the campaign cannot go on."""
         campaign = self.campaign
         beyond = self._reserved + 1 - campaign.pool
         ready = campaign.start
@@ -174,7 +174,7 @@ class AttackOperator:
 
     @property
     def money(self) -> int:
-        """What is left of the budget, in cents; the last account's resources may go beyond it."""
+        """The rest of the budget, in cents; negative if the last account's resources cost more."""
         return self.campaign.budget - self.spent
 
     @property
@@ -183,10 +183,10 @@ class AttackOperator:
         return self.campaign.account_cost <= self.money
 
     def choose_lab(self, account: int, now: int) -> int:
-        """Choose the lab at which an account is opened."""
+        """Choose the lab for a new account."""
         rotation, labs = self.campaign.rotation, self._labs
         pivot = rotation.pivot
-        if self._pull is not None and pivot and self._stream.often(account, _PULL) < pivot.share:
+        if self._pull is not None and pivot and self._stream.cached_unit(account, _PULL) < pivot.share:
             return self._pull
         match rotation.policy:
             case Rotate.STAY:
@@ -196,47 +196,47 @@ class AttackOperator:
             case Rotate.FAIL_OVER:
                 return labs[self._active]
             case Rotate.HYDRA:
-                return labs[int(self._stream.often(account, _LAB) * len(labs))]
+                return labs[int(self._stream.cached_unit(account, _LAB) * len(labs))]
 
     def equip(self, lab: int) -> Equipment:
-        """Open an account at a lab: pay for it, and take resources for it."""
+        """Pay for an account at a lab, and return resources for it."""
         self.opened += 1
         self.spend(self.campaign.account_cost)
         return tuple([None if supply is None else supply.next(lab) for supply in self._by_column])
 
     def rate(self, account: int) -> int:
-        """Return how many exchanges an account makes in a day."""
-        spread = self.campaign.spread * (2 * self._stream.often(account, _RATE) - 1)
+        """Return the exchanges that an account makes in a day."""
+        spread = self.campaign.spread * (2 * self._stream.cached_unit(account, _RATE) - 1)
         return max(1, round(self._rate * (1 + spread)))
 
     def phase(self, account: int) -> int:
-        """Return how far an account is from its first exchange, in parts of an exchange of 1/86,400."""
-        return int(self._stream.often(account, _PHASE) * DAY)
+        """Return which part of its first exchange an account starts with, in units of 1/86,400."""
+        return int(self._stream.cached_unit(account, _PHASE) * DAY)
 
     def exit_slot(self, account: int, lease: int) -> int:
-        """Return the exit that an account uses during a lease."""
+        """Return the exit behind which an account is during a lease."""
         return self._stream.below(self._exits, account, _EXIT + lease)
 
     def replacement_delay(self, account: int) -> int:
-        """Return how long replacing a lost account takes: half to one and a half of `replace`."""
-        return int(self.campaign.replace * (0.5 + self._stream.often(account, _REPLACE)))
+        """Return the seconds until a lost account is replaced: 0.5 to 1.5 times `replace`."""
+        return int(self.campaign.replace * (0.5 + self._stream.cached_unit(account, _REPLACE)))
 
     def moves(self, account: int) -> int | None:
-        """Return after how many seconds an account moves to a release; None if it stays."""
+        """Return the seconds until an account moves to a lab with a release; None if it stays."""
         pivot = self.campaign.rotation.pivot
         if pivot is None or self._stream.unit(account, _MOVES) >= pivot.share:
             return None
         return self._stream.below(pivot.within, account, _MOVE_AT)
 
     def hear_of_release(self, lab: int) -> bool:
-        """Hear of a release; say whether the campaign goes after it."""
+        """Take note of a release; return whether the attacker moves accounts to it."""
         if self.campaign.rotation.pivot is None or lab not in self._labs:
             return False
         self._pull = lab
         return True
 
     def notice_block(self, lab: int, now: int) -> None:
-        """Notice that an account was lost, and fail over if too many were."""
+        """Count a lost account, and fail over to the next lab after too many losses."""
         rotation = self.campaign.rotation
         if rotation.policy is not Rotate.FAIL_OVER or lab != self._labs[self._active]:
             return
@@ -249,10 +249,11 @@ class AttackOperator:
             recent.clear()
 
     def learn(self, account: int, lab: int, cause: Resource | None) -> Resource | None:
-        """Learn from a block, if the operator adapts: return the resource that it drops.
+        """Learn from a block, if the attacker adapts; return the resource that it drops.
 
-        It finds out the cause with probability `insight`, and else learns nothing. A cause that it finds at a
-        second lab tells it that the labs share; at the first, that too many accounts used the resource.
+        The attacker finds the cause with probability `insight`, and otherwise learns nothing. From a cause at
+        a second lab it concludes that the labs share. From a cause at the first lab it concludes that too
+        many accounts used the resource.
         """
         adaptive = self.campaign.adaptive
         if adaptive is None or cause is None or self._stream.unit(account, _INSIGHT) >= adaptive.insight:
@@ -273,15 +274,15 @@ class AttackOperator:
         return blamed
 
     def substitute(self, resource: Resource) -> Resource | None:
-        """Buy a resource in place of another on living accounts; None if that cannot be changed or paid."""
+        """Buy a replacement for a resource of living accounts; None if it cannot be changed or paid for."""
         kind = kind_of(resource)
         return self._supplies[kind].substitute() if kind in CHANGEABLE else None
 
     def detection_draw(self, account: int, signal: int, attempt: int) -> float:
-        """Draw for how long a signal takes to notice an account."""
+        """Draw for the time until a signal detects an account."""
         purpose = _SIGNAL * (signal + 1) + attempt
-        return self._stream.unit(account, purpose) if attempt else self._stream.often(account, purpose)
+        return self._stream.unit(account, purpose) if attempt else self._stream.cached_unit(account, purpose)
 
     def review_draw(self, account: int) -> float:
-        """Draw for whether a review sees through an account."""
+        """Draw for whether a review catches an account."""
         return self._stream.unit(account, _REVIEW)

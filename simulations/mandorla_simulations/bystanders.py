@@ -1,4 +1,4 @@
-"""What happens to people who attack nobody: mistaken for attackers, or sharing something with one."""
+"""Honest users whom labs block: by mistake, or because they share a resource with an attacker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ADDRESS = COLUMN[ResourceKind.ADDRESS]
 
 
 class Bystanders:
-    """The people of a run, and when and why each lab blocked them, by lab and person."""
+    """The honest users of a run, and when and why each lab blocked them (by lab and person)."""
 
     def __init__(self, scenario: Scenario, people: Population, book: ResourceBook, seed: int) -> None:
         self._scenario = scenario
@@ -31,22 +31,22 @@ class Bystanders:
 
     @property
     def visits(self) -> int:
-        """How many pairs there are of a person and a lab that the person uses by the end."""
+        """The number of pairs of a person and a lab that the person uses before the horizon."""
         return int(np.count_nonzero(self._people.arrivals < self._scenario.horizon))
 
     def block(self, lab: int, resource: Resource, now: int, until: int, ending: Ending) -> None:
-        """Block whoever shows a resource, now or on arrival, until the flag lapses."""
+        """Block the people who show a resource, now or when they arrive, until the flag expires."""
         self._block(lab, self._showing(lab, resource, now, until), now, ending)
 
     def review(self, lab: int, resource: Resource, now: int, until: int, done: int) -> None:
-        """Look into whoever shows a resource; some are blocked by mistake when that is done."""
+        """Review the people who show a resource; at the end of the review, some are blocked by mistake."""
         people = self._showing(lab, resource, now, until)
         if len(people):
             errs = self._reviews[lab].units(self._people.people) < self._errs
             self._block(lab, people[errs[people]], done, Ending.REVIEWED)
 
     def mistakes(self) -> Iterator[tuple[int, int, int]]:
-        """Yield when, at which lab, and which person is mistaken for an attacker by a signal."""
+        """Yield each false positive of a signal: its time, lab and person."""
         horizon, arrivals = self._scenario.horizon, self._people.arrivals
         for lab, described in enumerate(self._scenario.labs):
             present = horizon - np.minimum(arrivals[lab], horizon)
@@ -59,7 +59,7 @@ class Bystanders:
                     yield at, lab, person
 
     def convict(self, lab: int, person: int, now: int) -> list[Resource | None]:
-        """Block a person by mistake; return what the person shows, nothing if the lab had done so before."""
+        """Block a person by mistake; return what the person shows, nothing if the block exists already."""
         if self.blocked[lab, person] <= now:
             return []
         self._block(lab, np.array([person]), now, Ending.DETECTED)
@@ -73,12 +73,12 @@ class Bystanders:
         return shown
 
     def _showing(self, lab: int, resource: Resource, now: int, until: int) -> Times:
-        """Return who shows a resource; of a relay's address, who has it now."""
-        behind = self._book.exit_of(resource)
-        if behind is None:
+        """Return the people who show a resource; for an address of a relay, those who have it now."""
+        relay_exit = self._book.exit_of(resource)
+        if relay_exit is None:
             people = self._people.holders(resource)
         else:
-            number, lease, slot = behind
+            number, lease, slot = relay_exit
             relay = self._scenario.relays[number]
             if lease != now // relay.turnover:
                 return np.empty(0, dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,14 @@ import typer
 from mandorla_node.cli.help import manual
 from mandorla_node.cli.options import JsonOption
 
-from .choices import Attack, Fidelity
+from .scenario.presets import preset_names
+from .study_options import Attack, Fidelity
 
-_SCENARIO_HELP = "A preset's name, or a scenario file (TOML). Without one, the presets are listed."
+if find_spec("jinja2") is None:
+    # The command line names the extra that a plugin lacks, if the plugin cannot be imported.
+    raise ModuleNotFoundError("no module named jinja2", name="jinja2")
 
-
-def _presets(incomplete: str) -> list[str]:
-    from .scenario.loader import preset_names
-
-    return preset_names()
+_SCENARIO_HELP = "A preset, or a scenario file (TOML). Without one, the command lists the presets."
 
 
 @manual(
@@ -34,14 +34,16 @@ def _presets(incomplete: str) -> list[str]:
 def simulate(
     scenario: Annotated[
         str | None,
-        typer.Argument(metavar="SCENARIO", help=_SCENARIO_HELP, show_default=False, autocompletion=_presets),
+        typer.Argument(
+            metavar="SCENARIO", help=_SCENARIO_HELP, show_default=False, autocompletion=preset_names
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="The folder for results.json, the CSV files and report.html.",
+            help="Folder for results.json, the CSV files and report.html.",
             show_default=False,
         ),
     ] = None,
@@ -50,8 +52,8 @@ def simulate(
         typer.Option(
             "--sharing",
             metavar="SHARING",
-            help="none, plaintext, mandorla-watch or mandorla-batch/PERIOD; may be given more than once.",
-            show_default="those of the scenario",
+            help="none, plaintext, mandorla-watch or mandorla-batch/PERIOD; repeatable.",
+            show_default="as in the scenario",
         ),
     ] = None,
     attack: Annotated[
@@ -59,8 +61,8 @@ def simulate(
         typer.Option(
             "--attack",
             metavar="ATTACK",
-            help="configured, stay or adaptive attackers; may be given more than once.",
-            show_default="those of the scenario",
+            help="Attackers: configured, stay or adaptive; repeatable.",
+            show_default="as in the scenario",
         ),
     ] = None,
     fidelity: Annotated[
@@ -68,7 +70,7 @@ def simulate(
         typer.Option(
             "--fidelity",
             metavar="FIDELITY",
-            help="fast: by set logic. nodes: by three real nodes, for small scenarios.",
+            help="fast: set logic finds matches. nodes: real nodes do, for small scenarios.",
         ),
     ] = Fidelity.FAST,
     seeds: Annotated[
@@ -78,42 +80,44 @@ def simulate(
             metavar="N",
             min=1,
             max=1000,
-            help="How many seeds.",
-            show_default="those of the scenario",
+            help="Number of seeds.",
+            show_default="as in the scenario",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed", metavar="N", min=0, help="The first seed.", show_default="that of the scenario"
-        ),
+        typer.Option("--seed", metavar="N", min=0, help="First seed.", show_default="as in the scenario"),
     ] = None,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="Also move each assumption to the ends of its range.")
+        bool, typer.Option("--sensitivity", help="Also set each assumption to both ends of its range.")
     ] = False,
     sweep: Annotated[
         Path | None,
         typer.Option(
-            "--sweep", metavar="FILE", help="Run the grid of a sweep file instead.", show_default=False
+            "--sweep",
+            metavar="FILE",
+            help="Run the grid of a sweep file instead of a study.",
+            show_default=False,
         ),
     ] = None,
     workers: Annotated[
         int,
-        typer.Option("--workers", metavar="N", min=0, max=1024, help="Processes; 0 is one for each core."),
+        typer.Option("--workers", metavar="N", min=0, max=1024, help="Processes; 0: one for each core."),
     ] = 0,
     ray: Annotated[bool, typer.Option("--ray", help="Run on Ray instead of local processes.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate attackers that rotate among labs, without and with sharing."""
-    from . import command
+    """Simulate attackers that move from lab to lab, without and with sharing."""
+    # Every help page imports this module, and needs none of these.
+    from . import simulate_command
+    from .study_plan import Overrides, plan_study
 
     if sweep is not None:
-        command.require_none(sharing, attack, seeds, seed, fidelity is Fidelity.NODES, sensitivity)
-        command.sweep(sweep, scenario, out, workers=workers, ray=ray, as_json=as_json)
+        simulate_command.require_none(sharing, attack, seeds, seed, fidelity is Fidelity.NODES, sensitivity)
+        simulate_command.sweep(sweep, scenario, out, workers=workers, ray=ray, as_json=as_json)
     elif scenario is None:
-        command.list_presets(as_json)
+        simulate_command.list_presets(as_json)
     else:
-        changes = command.Changes(sharing or [], attack or [], seeds, seed)
-        plan = command.plan(scenario, changes, nodes=fidelity is Fidelity.NODES)
-        command.study(plan, out, sensitivity=sensitivity, workers=workers, ray=ray, as_json=as_json)
+        plan = plan_study(scenario, Overrides(sharing or (), attack or (), seeds, seed), fidelity)
+        simulate_command.study(plan, out, sensitivity=sensitivity, workers=workers, ray=ray, as_json=as_json)
     sys.stdout.flush()

@@ -1,10 +1,10 @@
-"""Randomness: every draw is a function of the seed, a stream, an entity and a purpose.
+"""Random draws: each is a function of the seed, a stream, an entity and a purpose.
 
-Nothing is drawn in the order in which events happen. So two runs of one seed that differ in what the labs
-share still meet the same accounts, the same users and the same luck, and their difference is due to sharing
-alone (common random numbers). The generator is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)
-over a counter; what is not uniform comes from tables whose entries are correctly rounded. No function of the
-platform's mathematical library is involved: a seed gives the same draws on every machine.
+No draw depends on the order of events. Two runs of one seed that differ in what the labs share have the same
+accounts, the same users and the same luck. Sharing alone explains their difference (common random numbers).
+The generator is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) over a counter. Draws that are
+not uniform come from tables with correctly rounded entries. No draw uses the mathematical library of the
+platform, so a seed gives the same draws on every machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _mix(value: int) -> int:
 
 
 class Stream:
-    """The draws of one kind of thing under one seed."""
+    """The draws of one seed under one name."""
 
     def __init__(self, seed: int, name: str) -> None:
         digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
@@ -48,8 +48,8 @@ class Stream:
         inner = _mix(self._key ^ (entity * _ENTITY & _MASK))
         return (_mix((inner + purpose) & _MASK) >> 11) * _UNIT
 
-    def often(self, entity: int, purpose: int) -> float:
-        """Draw what `unit` draws, faster where nearly every entity up to this one is asked about."""
+    def cached_unit(self, entity: int, purpose: int) -> float:
+        """Draw what `unit` draws; faster if the caller asks for nearly every entity up to this one."""
         column = self._columns.get(purpose, _EMPTY)
         if entity >= len(column):
             column = self._columns[purpose] = self.units(max(_BLOCK, 2 * entity), purpose).tolist()
@@ -60,7 +60,7 @@ class Stream:
         return int(self.unit(entity, purpose) * bound)
 
     def units(self, count: int, purpose: int = 0) -> NDArray[np.float64]:
-        """Draw what `unit` draws for the entities 0 to count - 1, as an array of that length."""
+        """Draw what `unit` draws, for the entities 0 to count - 1."""
         entities = np.arange(count, dtype=np.uint64) * np.uint64(_ENTITY)
         inner = _mix_array(np.uint64(self._key) ^ entities)
         return (_mix_array(inner + np.uint64(purpose)) >> np.uint64(11)).astype(np.float64) * _UNIT
@@ -74,9 +74,9 @@ def _mix_array(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def waiting_time(unit: float) -> float:
-    """Turn a uniform draw into an exponential one of mean 1, by linear interpolation in a table.
+    """Turn a uniform draw into an exponential one with mean 1, by linear interpolation in a table.
 
-    The table ends at ln(1024) + ln(2), about 7.6: one draw in 2,000 would be longer.
+    The table ends at ln(1024) + ln(2), about 7.6; one draw in 2,000 would be longer.
     """
     table = _exponential()
     place = unit * _TABLE
@@ -86,6 +86,6 @@ def waiting_time(unit: float) -> float:
 
 @cache
 def _exponential() -> tuple[float, ...]:
-    # Decimal's logarithm is correctly rounded, which the platform's need not be.
+    # Decimal rounds its logarithm correctly; the platform's library may not.
     steps = [-(Decimal(_TABLE - index) / _TABLE).ln() for index in range(_TABLE)]
     return tuple(float(step) for step in (*steps, steps[-1] + Decimal(2).ln()))

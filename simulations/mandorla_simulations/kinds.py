@@ -1,4 +1,4 @@
-"""Kinds of resource that accounts leave behind, and what a lab does about a flag on each."""
+"""Kinds of resources, and what labs do about accounts that show them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mandorla_protocol.indicators import Collection
 
 
 class ResourceKind(StrEnum):
-    """A kind of resource that links accounts: what indicators are made of."""
+    """A kind of resource that links accounts, and from which indicators are made."""
 
     PAYMENT = "payment"
     MAIL_DOMAIN = "mail_domain"
@@ -21,7 +21,7 @@ class ResourceKind(StrEnum):
 
 
 KINDS: Final = tuple(ResourceKind)
-"""All kinds; the position of one is its column in tables of accounts."""
+"""All kinds; the position of a kind is its column in tables of accounts."""
 
 COLUMN: Final = {kind: column for column, kind in enumerate(KINDS)}
 
@@ -34,16 +34,16 @@ COLLECTIONS: Final = {
     ResourceKind.TEMPLATE: Collection.PROMPTS,
     ResourceKind.SEQUENCE: Collection.BEHAVIOUR,
 }
-"""The collection of each kind's indicators (SPEC A.1): each has its own rounds, keys and budgets."""
+"""The collection of each kind's indicators (SPEC A.1), with its own rounds, keys and budgets."""
 
 CHANGEABLE: Final = frozenset(
     {ResourceKind.ADDRESS, ResourceKind.RELAY, ResourceKind.TEMPLATE, ResourceKind.SEQUENCE}
 )
-"""What an account can change while it lives; payment, mail and device are given at sign-up."""
+"""The kinds that an account can change while it lives; payment, mail and device are fixed at sign-up."""
 
 
-class Action(StrEnum):
-    """What a lab does with an indicator that a peer flagged and that it has seen itself."""
+class PeerAction(StrEnum):
+    """What a lab does about accounts that show a resource flagged by a peer."""
 
     IGNORE = "ignore"
     REVIEW = "review"
@@ -52,14 +52,14 @@ class Action(StrEnum):
 
 
 class OwnAction(StrEnum):
-    """What a lab does with accounts that show an indicator that it flagged itself."""
+    """What a lab does about accounts that show a resource that it flagged itself."""
 
     BLOCK = "block"
     REVIEW = "review"
 
 
 class Ending(IntEnum):
-    """Why an account brings its operator nothing more."""
+    """Why an account is of no more use to its attacker."""
 
     NONE = 0
     DETECTED = 1
@@ -72,4 +72,4 @@ class Ending(IntEnum):
 
 
 BLOCKS: Final = (Ending.DETECTED, Ending.LINKED, Ending.PEER, Ending.REVIEWED, Ending.REFUSED)
-"""The endings that a lab brought about."""
+"""The endings that a lab caused."""

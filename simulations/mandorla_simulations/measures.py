@@ -1,4 +1,4 @@
-"""What a run amounts to: exchanges, survival, blocks, harm and load, computed from its record alone."""
+"""The measures of a run: exchanges, survival, blocks, harm and load, all computed from its record."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kinds import BLOCKS, KINDS, Ending, ResourceKind
-from .record import Record
 from .resources import NEVER, Resource, column_of, kind_of
+from .run_record import RunRecord
 from .scenario.model import Scenario
 from .scenario.units import DAY, HOUR
 from .sharing.channel import Load
@@ -20,15 +20,15 @@ from .sharing.channel import Load
 Numbers = NDArray[np.int64]
 
 SURVIVAL_HOURS: Final = (1, 6, 12, 24, 48, 96, 168, 336, 504, 720, 1080)
-"""Ages at which survival is given."""
+"""The ages for which survival is computed."""
 
 SPREAD_HOURS: Final = (1, 6, 24, 72, 168)
-"""Delays after the first flag for which the share of the other labs that have blocked is given."""
+"""The delays after a first flag for which the share of labs that have acted is computed."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """The results of one run. Arrays over campaigns, labs and days are indexed in that order."""
+    """The measures of one run. Arrays over campaigns, labs and days are indexed in that order."""
 
     exchanges: Numbers
     """[campaign, lab, day]: useful exchanges in each day."""
@@ -37,23 +37,26 @@ class Measures:
     """[campaign, lab, day]: accounts alive at some time of each day."""
 
     opened: Numbers
-    """[campaign]: accounts opened, refused ones included."""
+    """[campaign]: accounts opened, including those that a lab refused."""
 
     endings: dict[str, int]
     after_first_flag: Numbers
-    """[campaign]: exchanges after the first flag, anywhere, of something that the campaign used."""
+    """[campaign]: exchanges after the first flag, at any lab, on a resource that the campaign used."""
 
     first_flag: list[int | None]
-    """[campaign]: seconds."""
+    """[campaign]: the time of that flag, in seconds."""
 
     survival: list[float]
-    """The share of accounts still alive at each of SURVIVAL_HOURS, after Kaplan and Meier."""
+    """The share of accounts that are alive at each of SURVIVAL_HOURS (Kaplan and Meier)."""
 
     median_survival: float | None
-    """Hours at which half of the accounts are lost; None if more than half outlast the scenario."""
+    """The age in hours at which half of the accounts are lost; None if more than half live longer."""
 
     spread: list[float]
-    """Of the pairs of a flagged resource and another lab that meets it, the share that acted in time."""
+    """The share of pairs in which the lab has acted within each of SPREAD_HOURS.
+
+    A pair is a flagged resource and another lab that meets it.
+    """
 
     spread_pairs: int
     spent: list[int]
@@ -62,26 +65,26 @@ class Measures:
     benign_blocked: int
     benign_by_cause: dict[str, int]
     benign_visits: int
-    """Pairs of a person and a lab that the person uses."""
+    """Pairs of an honest user and a lab that the user uses."""
 
     flags: dict[str, int]
     matches: dict[str, int]
     false_flags: int
-    """Flags on what no attacker had used by then."""
+    """Flags on resources that no attacker had used before."""
 
     load: Load
 
 
-def count_exchanges(record: Record, until: Numbers | int | None = None) -> Numbers:
-    """Count each account's exchanges from its opening, up to a time in seconds if one is given."""
+def count_exchanges(record: RunRecord, until: Numbers | int | None = None) -> Numbers:
+    """Count the exchanges of each account, up to a time in seconds if one is given."""
     accounts = record.accounts
     opened, ended = accounts.column("opened"), accounts.column("ended")
     end = ended if until is None else np.clip(until, opened, ended)
     return ((end - opened) * accounts.column("rate") + accounts.column("phase")) // DAY
 
 
-def measure(scenario: Scenario, record: Record) -> Measures:
-    """Compute the results of a run."""
+def measure(scenario: Scenario, record: RunRecord) -> Measures:
+    """Compute the measures of a run."""
     accounts, shape = record.accounts, (len(scenario.campaigns), len(scenario.labs))
     campaign, lab = accounts.column("campaign"), accounts.column("lab")
     first = _first_flags(scenario, record)
@@ -109,7 +112,7 @@ def measure(scenario: Scenario, record: Record) -> Measures:
         benign_by_cause=dict(sorted(causes.items())),
         benign_visits=int(record.benign_visits),
         flags=_by_kind(flag.resource for flag in record.flags),
-        matches=_by_kind(told.match.resource for told in record.matches),
+        matches=_by_kind(delivery.match.resource for delivery in record.matches),
         false_flags=sum(not flag.true for flag in record.flags),
         load=record.load,
     )
@@ -120,7 +123,7 @@ def _by_kind(resources: Iterable[Resource]) -> dict[str, int]:
     return {kind.value: counted.get(kind, 0) for kind in ResourceKind}
 
 
-def _by_day(record: Record, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int) -> Numbers:
+def _by_day(record: RunRecord, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int) -> Numbers:
     place = campaign * shape[1] + lab
     series = np.zeros((shape[0] * shape[1], days), dtype=np.int64)
     before = np.zeros(len(campaign), dtype=np.int64)
@@ -133,7 +136,7 @@ def _by_day(record: Record, campaign: Numbers, lab: Numbers, shape: tuple[int, i
 
 
 def _alive_by_day(
-    record: Record, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int
+    record: RunRecord, campaign: Numbers, lab: Numbers, shape: tuple[int, int], days: int
 ) -> Numbers:
     accounts = record.accounts
     opened, ended = accounts.column("opened"), accounts.column("ended")
@@ -146,8 +149,8 @@ def _alive_by_day(
     return series.reshape(*shape, days)
 
 
-def _first_flags(scenario: Scenario, record: Record) -> list[int | None]:
-    """Return when something that each campaign used was first flagged, by any lab."""
+def _first_flags(scenario: Scenario, record: RunRecord) -> list[int | None]:
+    """Return, for each campaign, the time of the first flag on a resource that it used."""
     users: dict[Resource, set[int]] = {flag.resource: set() for flag in record.flags}
     for number, equipment in zip(record.accounts.campaign, record.accounts.equipment, strict=True):
         for resource in equipment:
@@ -156,13 +159,13 @@ def _first_flags(scenario: Scenario, record: Record) -> list[int | None]:
     first: list[int | None] = [None] * len(scenario.campaigns)
     for flag in record.flags:
         for number in users[flag.resource]:
-            known = first[number]
-            first[number] = flag.at if known is None else min(known, flag.at)
+            earlier = first[number]
+            first[number] = flag.at if earlier is None else min(earlier, flag.at)
     return first
 
 
-def _survival(record: Record) -> tuple[list[float], float | None]:
-    """Estimate survival after Kaplan and Meier; accounts that moved or outlast the scenario are censored."""
+def _survival(record: RunRecord) -> tuple[list[float], float | None]:
+    """Estimate survival (Kaplan and Meier); accounts that moved or outlast their campaign are censored."""
     accounts = record.accounts
     ages = accounts.column("ended") - accounts.column("opened")
     lost = np.isin(accounts.column("ending"), BLOCKS)
@@ -179,15 +182,15 @@ def _survival(record: Record) -> tuple[list[float], float | None]:
     for hours in SURVIVAL_HOURS:
         place = int(np.searchsorted(times, hours * HOUR, side="right"))
         curve.append(steps[place - 1] if place else 1.0)
-    median = next((int(at) / HOUR for at, left in zip(times, steps, strict=True) if left <= 0.5), None)
+    median = next((int(age) / HOUR for age, alive in zip(times, steps, strict=True) if alive <= 0.5), None)
     return curve, median
 
 
-def _spread(record: Record) -> tuple[list[float], int]:
-    """Follow each resource from the first flag, anywhere, to each other lab that meets it.
+def _spread(record: RunRecord) -> tuple[list[float], int]:
+    """Compute how fast other labs act after the first flag on a resource.
 
-    A lab meets a resource if an account that shows it is alive there, or is opened there, after the first
-    flag. Its delay is that from the flag to the first such account that it ended.
+    A lab meets a resource if an account that shows it is alive there after the first flag. The delay is the
+    time from that flag to the first end of such an account by the lab.
     """
     first: dict[Resource, tuple[int, int]] = {}
     for flag in record.flags:
@@ -196,8 +199,8 @@ def _spread(record: Record) -> tuple[list[float], int]:
             ResourceKind.TEMPLATE,
             ResourceKind.SEQUENCE,
         }:
-            known = first.get(flag.resource)
-            if known is None or flag.at < known[0]:
+            earlier = first.get(flag.resource)
+            if earlier is None or flag.at < earlier[0]:
                 first[flag.resource] = (flag.at, flag.lab)
     met: dict[tuple[Resource, int], int] = {}
     accounts = record.accounts

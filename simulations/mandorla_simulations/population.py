@@ -1,4 +1,4 @@
-"""Benign people: which labs they use, since when, and what they leave behind."""
+"""Honest users: the labs that they use, from when on, and the resources that they show."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _NONE = -1
 
 @dataclass(frozen=True)
 class Population:
-    """People, as arrays over the person.
+    """Honest users, as arrays over the person.
 
-    `arrivals[lab, person]`: seconds; NEVER for people who do not use the lab. `serials[column, person]`: the
-    serial number of the person's resource of a kind; -1 if there is none. `customer_of[person]`: the relay
-    whose customer the person is, or -1. `counts[column]`: how many serials people use; `first_seen[column]`
-    holds, for each lab and serial, when a person first showed it there.
+    `arrivals[lab, person]`: when the person first uses the lab, in seconds; NEVER if the person does not.
+    `serials[column, person]`: the serial number of the person's resource of a kind, or -1.
+    `customer_of[person]`: the relay through which the person comes, or -1.
+    `counts[column]`: the number of serials in use.
+    `first_seen[column][lab, serial]`: when a person first shows the resource at the lab.
     """
 
     people: int
@@ -38,7 +39,7 @@ class Population:
     _holders: dict[Resource, Times] = field(default_factory=dict, repr=False)
 
     def holders(self, resource: Resource) -> Times:
-        """Return who holds a resource, wherever they use it; the addresses of relays are nobody's."""
+        """Return the people who have a resource, at any lab; addresses of relays belong to nobody."""
         column, serial = column_of(resource), serial_of(resource)
         if serial >= self.counts[column]:
             return np.empty(0, dtype=np.int64)
@@ -48,12 +49,12 @@ class Population:
         return found
 
     def customers_at(self, relay: int, exits: int, slot: int) -> Times:
-        """Return the customers of a relay who leave it by one exit."""
+        """Return the customers of a relay behind one of its exits."""
         customers = np.nonzero(self.customer_of == relay)[0]
         return customers[slot::exits]
 
     def customers(self, relay: int, lab: int) -> int:
-        """Count the people who reach a lab through a relay at some time."""
+        """Count the people who use a lab through a relay."""
         return int(np.count_nonzero((self.customer_of == relay) & (self.arrivals[lab] < NEVER)))
 
     def resources_of(self, person: int) -> tuple[Resource | None, ...]:
@@ -65,7 +66,7 @@ class Population:
 
 
 def make_population(scenario: Scenario, seed: int) -> Population:
-    """Draw the people of a scenario."""
+    """Draw the honest users of a scenario."""
     benign, people = scenario.benign, scenario.benign.people
     stream = Stream(seed, "people")
     arrivals = np.stack(

@@ -1,4 +1,4 @@
-"""Resources: what accounts are linked by, each with a number that says its kind."""
+"""Resources, which link accounts: numbers that contain their kind."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final, NewType
 from .kinds import KINDS, ResourceKind
 
 Resource = NewType("Resource", int)
-"""serial * 8 + the column of its kind. Below `Population.counts`, serials are those of benign users."""
+"""serial * 8 + the column of its kind. Serials below `Population.counts` belong to honest users."""
 
 NEVER: Final = 1 << 60
-"""A time that does not come, in seconds."""
+"""A time in seconds that no run reaches."""
 
 _COLUMN_BITS: Final = 3
 _COLUMN_MASK: Final = (1 << _COLUMN_BITS) - 1
@@ -37,12 +37,12 @@ def kind_of(resource: Resource) -> ResourceKind:
 
 
 class ResourceBook:
-    """Hands out resources that nobody else has, and the addresses of relays' exits."""
+    """Numbers the resources that are new, and the addresses of the relays' exits."""
 
     def __init__(self, counts: tuple[int, ...], exits: tuple[int, ...], leases: tuple[int, ...]) -> None:
         self._next = list(counts)
         self._exits = exits
-        # Each relay's addresses are numbered by lease, then by exit, after those of benign users.
+        # The addresses of a relay are numbered by lease, then by exit, after those of honest users.
         address = KINDS.index(ResourceKind.ADDRESS)
         self._address = address
         self._bases = []
@@ -51,17 +51,17 @@ class ResourceBook:
             self._next[address] += number * times
 
     def fresh(self, column: int) -> Resource:
-        """Return a new resource."""
+        """Return a resource that nobody has."""
         serial = self._next[column]
         self._next[column] = serial + 1
         return resource_of(column, serial)
 
     def exit_address(self, relay: int, lease: int, slot: int) -> Resource:
-        """Return the address that an exit of a relay has during a lease."""
+        """Return the address of a relay's exit during a lease."""
         return resource_of(self._address, self._bases[relay] + lease * self._exits[relay] + slot)
 
     def exit_of(self, address: Resource) -> tuple[int, int, int] | None:
-        """Return the relay, lease and exit behind an address; None if it is no relay's."""
+        """Return the relay, lease and exit of an address; None if it is not a relay's address."""
         if column_of(address) != self._address:
             return None
         serial = serial_of(address)

@@ -1,4 +1,4 @@
-"""The results of a study: estimates over seeds, and how they are written as JSON and CSV."""
+"""The results of a study: estimates over seeds, written as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Final, TextIO
 
 import numpy as np
 
-from .choices import Attack
 from .kinds import ResourceKind
 from .measures import SPREAD_HOURS, SURVIVAL_HOURS, Measures, Numbers
-from .scenario.loader import Loaded
+from .scenario.loader import LoadedScenario
 from .scenario.model import Reported, Scenario, Scheme
 from .scenario.paths import Tree
 from .scenario.units import DAY
 from .statistics import Estimate, estimate, estimate_known
 from .study import Cell
+from .study_options import Attack
 
 FORMAT: Final = "mandorla simulation 1"
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's measures, one for each seed, in the order of the seeds."""
+    """The measures of a cell, one for each seed, in the order of the seeds."""
 
     cell: Cell
     measures: list[Measures]
 
 
 @dataclass(frozen=True)
-class Sensitivity:
-    """How the headline changes when one assumption moves to an end of its range."""
+class AssumptionEffect:
+    """The reduction of extraction with one assumption at either end of its range."""
 
     parameter: str
     value: str
@@ -45,24 +45,24 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class Study:
-    """All that a study found."""
+class StudyResults:
+    """The results of all cells of a study."""
 
-    loaded: Loaded
+    loaded: LoadedScenario
     fidelity: str
     seeds: list[int]
     cells: list[CellResult]
     seconds: float
-    sensitivity: list[Sensitivity]
+    sensitivity: list[AssumptionEffect]
     sensitivity_base: float | None = None
 
     @property
     def scenario(self) -> Scenario:
-        """The scenario that was studied."""
+        """The scenario of the study."""
         return self.loaded.scenario
 
     def find(self, scheme: Scheme, attack: Attack = Attack.CONFIGURED) -> CellResult | None:
-        """Return the cell of a scheme, of batches the one with the shortest period; None if there is none."""
+        """Return the cell of a scheme; of batches, that with the shortest period."""
         fitting = [
             result
             for result in self.cells
@@ -71,7 +71,7 @@ class Study:
         return min(fitting, key=lambda result: result.cell.sharing.period, default=None)
 
     def reduction(self, result: CellResult) -> Estimate | None:
-        """Estimate by what share extraction after the first flag falls against no sharing, seed by seed."""
+        """Estimate the reduction of extraction after the first flag against no sharing, seed by seed."""
         base = self.find(Scheme.NONE, result.cell.attack)
         if base is None:
             return None
@@ -83,7 +83,7 @@ class Study:
         )
 
     def extra_harm(self, result: CellResult) -> Estimate | None:
-        """Estimate how many more benign users are blocked than without sharing, seed by seed."""
+        """Estimate how many more honest users are blocked than without sharing, seed by seed."""
         base = self.find(Scheme.NONE, result.cell.attack)
         if base is None:
             return None
@@ -93,7 +93,7 @@ class Study:
         )
 
     def rotation_gain(self) -> Estimate | None:
-        """Estimate how much more is extracted without sharing than by staying at one lab, seed by seed."""
+        """Estimate how much more rotation extracts than a stay at one lab, without sharing, seed by seed."""
         rotating, staying = self.find(Scheme.NONE), self.find(Scheme.NONE, Attack.STAY)
         if rotating is None or staying is None:
             return None
@@ -108,13 +108,13 @@ class Study:
 
 
 def reduction(with_it: Measures, without: Measures) -> float | None:
-    """Return by what share extraction after the first flag falls; None if there was none to fall."""
+    """Return the share by which extraction after the first flag falls; None if there was none."""
     before, after = int(without.after_first_flag.sum()), int(with_it.after_first_flag.sum())
     return 1 - after / before if before else None
 
 
-def as_tree(study: Study) -> Tree:
-    """Return the results as JSON writes them; every estimate is {mean, low, high}, with the 95 % interval."""
+def as_tree(study: StudyResults) -> Tree:
+    """Return the results for JSON; an estimate is {mean, low, high}, with the 95% confidence interval."""
     scenario = study.scenario
     return {
         "format": FORMAT,
@@ -153,7 +153,7 @@ def as_tree(study: Study) -> Tree:
     }
 
 
-def _cell(study: Study, result: CellResult) -> Tree:
+def _cell(study: StudyResults, result: CellResult) -> Tree:
     scenario, runs, load = study.scenario, result.measures, [one.load for one in result.measures]
     labs, campaigns = range(len(scenario.labs)), range(len(scenario.campaigns))
     causes = sorted({cause for one in runs for cause in one.benign_by_cause})
@@ -212,7 +212,7 @@ def _cell(study: Study, result: CellResult) -> Tree:
 
 
 def _daily(runs: Sequence[Numbers]) -> list[list[list[float]]]:
-    """Return means over the runs, by campaign, lab and day."""
+    """Return means over the runs: [campaign][lab][day]."""
     total = np.sum(np.stack(runs), axis=0)
     return [[[round(day / len(runs), 3) for day in lab] for lab in campaign] for campaign in total.tolist()]
 
@@ -242,11 +242,11 @@ def _unit_cost(cents: int, exchanges: int) -> float | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Keep nine significant digits: far more than is known, and the same text everywhere."""
+    """Keep nine significant digits, which give the same text on every machine."""
     return None if value is None else float(f"{value:.9g}")
 
 
-def write(study: Study, folder: Path) -> list[Path]:
+def write(study: StudyResults, folder: Path) -> list[Path]:
     """Write `results.json`, `summary.csv` and `daily.csv`; return their paths."""
     tree = as_tree(study)
     paths = [folder / "results.json", folder / "summary.csv", folder / "daily.csv"]
@@ -259,7 +259,7 @@ def write(study: Study, folder: Path) -> list[Path]:
 
 
 def _write_summary(file: TextIO, tree: Tree) -> None:
-    """Write a row for each cell and scalar estimate."""
+    """Write a row for each cell and estimate."""
     out = csv.writer(file)
     out.writerow(["attack", "sharing", "measure", "mean", "low", "high"])
     for cell in tree["cells"]:
@@ -271,7 +271,7 @@ def _write_summary(file: TextIO, tree: Tree) -> None:
 
 
 def _write_daily(file: TextIO, tree: Tree) -> None:
-    """Write a row for each cell, campaign, lab and day; means over the seeds."""
+    """Write a row for each cell, campaign, lab and day, with means over the seeds."""
     out = csv.writer(file)
     out.writerow(["attack", "sharing", "campaign", "lab", "day", "exchanges", "accounts"])
     labs = [lab["name"] for lab in tree["scenario"]["labs"]]

@@ -1,4 +1,4 @@
-"""What each lab has seen, and since when."""
+"""The resources that each lab has seen, and since when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .resources import NEVER, Resource, ResourceBook, column_of, resource_of, se
 
 
 class Sightings:
-    """First sightings by lab. Those of benign people are known from the start, so some lie in the future."""
+    """First sightings by lab. Those of honest users are known from the start, so some lie in the future."""
 
     def __init__(self, labs: int, population: Population, book: ResourceBook) -> None:
         self._population = population
@@ -25,32 +25,32 @@ class Sightings:
         self._benign = population.counts
 
     def first(self, lab: int, resource: Resource) -> int:
-        """Return when a lab first sees a resource, as far as is known; NEVER if it does not."""
+        """Return when a lab first sees a resource; NEVER if it is not known to."""
         column, serial = column_of(resource), serial_of(resource)
         if serial < self._benign[column]:
             benign = int(self._population.first_seen[column][lab, serial])
             return min(benign, self._attackers[lab].get(resource, NEVER))
-        if column == self._address and (behind := self._book.exit_of(resource)) is not None:
-            return self._leases[lab].get(behind[:2], NEVER)
+        if column == self._address and (relay_exit := self._book.exit_of(resource)) is not None:
+            return self._leases[lab].get(relay_exit[:2], NEVER)
         return self._attackers[lab].get(resource, NEVER)
 
     def record(self, lab: int, resource: Resource, now: int) -> bool:
-        """Record that an account shows a resource; say whether that is new to the lab."""
+        """Record that an account shows a resource; return whether the lab sees it for the first time."""
         if self.first(lab, resource) <= now:
             return False
         self._attackers[lab][resource] = now
         return True
 
     def record_lease(self, lab: int, relay: int, lease: int, now: int) -> bool:
-        """Record that a lab sees a relay's exits at their present addresses; say whether that is new."""
-        seen = self._leases[lab]
-        if (relay, lease) in seen:
+        """Record that a lab sees a relay's exits during a lease; return whether it is the first time."""
+        leases = self._leases[lab]
+        if (relay, lease) in leases:
             return False
-        seen[relay, lease] = now
+        leases[relay, lease] = now
         return True
 
     def of_people(self, lab: int, after: int, until: int) -> list[Resource]:
-        """Return what people first show a lab in (after, until], whether or not an attacker did before."""
+        """Return the resources that honest users first show a lab in (after, until]."""
         return [
             resource_of(column, int(serial))
             for column, first in enumerate(self._population.first_seen)
@@ -60,9 +60,9 @@ class Sightings:
     def benign_by_window(
         self, lab: int, period: int, windows: int, collections: Mapping[ResourceKind, Collection]
     ) -> dict[str, list[int]]:
-        """Count the resources that people first show in each window, by collection.
+        """Count the resources that honest users first show in each window, by collection.
 
-        Window n ends at n * period seconds, that time included; window 0 is what was seen before the start.
+        Window n ends at n * period seconds, inclusive. Window 0 holds what the lab saw before the start.
         """
         counted = {
             collection.value: np.zeros(windows + 1, dtype=np.int64) for collection in collections.values()

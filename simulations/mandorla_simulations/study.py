@@ -1,31 +1,32 @@
-"""A study: one scenario under several attacks, ways of sharing and seeds, run on local processes."""
+"""Studies: one scenario with several attacks, ways of sharing and seeds."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.indicators import Collection
 
-from .attacks import under
-from .choices import Attack
+from .attack_variants import with_attack
 from .kinds import COLLECTIONS, ResourceKind
 from .measures import Measures, measure
 from .population import Population, make_population
-from .record import Record
 from .resources import ResourceBook
+from .run_record import RunRecord
 from .scenario.model import Scenario, Scheme, Sharing
 from .sharing.channel import Channel
-from .sharing.sets import Nothing, SetLogic
+from .sharing.set_logic import NoSharing, SetLogic
 from .sightings import Sightings
+from .study_options import Attack
 from .world import World
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of a study."""
+    """One combination of attackers and sharing."""
 
     attack: Attack
     sharing: Sharing
@@ -33,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a cell."""
+    """One cell with one seed."""
 
     scenario: Scenario
     cell: Cell
@@ -41,7 +42,10 @@ class Run:
 
 
 def cells_of(scenario: Scenario) -> list[Cell]:
-    """List the cells of a scenario: all sharing for the configured attack, none and watch for others."""
+    """List the cells of a scenario.
+
+    The configured attack meets every way of sharing; the other attacks meet no sharing and the watch.
+    """
     ends = [sharing for sharing in scenario.sharing if sharing.scheme in {Scheme.NONE, Scheme.WATCH}]
     cells = [
         Cell(attack, sharing)
@@ -58,22 +62,25 @@ def seeds_of(scenario: Scenario) -> list[int]:
 
 def simulate(
     scenario: Scenario, cell: Cell, seed: int, collections: Mapping[ResourceKind, Collection] = COLLECTIONS
-) -> Record:
-    """Run a cell in `fast` fidelity: matching is set logic. `collections` says what is asked together."""
-    changed = under(scenario, cell.attack)
+) -> RunRecord:
+    """Run a cell with fidelity `fast`: set logic finds the matches.
+
+    `collections` names the collection in which labs ask about each kind.
+    """
+    changed = with_attack(scenario, cell.attack)
 
     def channel(sightings: Sightings, book: ResourceBook) -> Channel:
         if cell.sharing.scheme is Scheme.NONE:
-            return Nothing()
+            return NoSharing()
         return SetLogic(changed, cell.sharing, sightings, book, collections)
 
-    with _undisturbed():
+    with _without_collector():
         return World(changed, _population(scenario, seed), seed, channel).run()
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep Python from looking for cycles: a run makes millions of objects, and no cycles among them."""
+def _without_collector() -> Iterator[None]:
+    """Stop the collector of cycles: a run makes millions of objects, and no cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -84,18 +91,29 @@ def _undisturbed() -> Iterator[None]:
 
 
 def measure_run(run: Run) -> Measures:
-    """Run a cell and compute its results."""
+    """Run a cell with a seed, and compute its measures."""
     return measure(run.scenario, simulate(run.scenario, run.cell, run.seed))
 
 
+def run_all(
+    runs: Sequence[Run], task: Callable[[Run], Measures], pool: WorkerPool, done: Callable[[], None]
+) -> list[Measures]:
+    """Apply a task to all runs on a pool, and call `done` after each; return the results in order."""
+    measured = []
+    for measures in pool.map(task, runs):
+        measured.append(measures)
+        done()
+    return measured
+
+
 def _population(scenario: Scenario, seed: int) -> Population:
-    # Everything that people depend on; runs of one seed, which differ in attack and sharing, meet the same.
+    # The parts of a scenario on which honest users depend.
     key = scenario.model_dump_json(include={"benign", "relays", "labs", "days"})
     return _CACHE.get(key, scenario, seed)
 
 
 class _PopulationCache:
-    """Keeps the last population: drawing one takes a while, and runs of one seed follow each other."""
+    """Keeps the last population: runs of one seed follow each other, and share their honest users."""
 
     def __init__(self) -> None:
         self._key: tuple[str, int] | None = None

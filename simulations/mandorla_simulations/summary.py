@@ -1,4 +1,4 @@
-"""The results in a terminal: the answer first, then what it rests on and what it costs."""
+"""The summary of results in a terminal: measures first, then comparisons, costs and a legend."""
 
 from __future__ import annotations
 
@@ -10,32 +10,26 @@ from rich.console import Console
 
 from mandorla_node.terminal import count, duration, indented, pairs, plural, safe, size, table
 
-from .choices import Attack
-from .results import CellResult, Study
-from .scenario.loader import Loaded
+from .results import CellResult, StudyResults
+from .scenario.loader import LoadedScenario
 from .scenario.model import Scheme
 from .statistics import Estimate, estimate
+from .study_options import ATTACK_NAMES, Attack
 from .sweep import Row, SweepPlan
 
-_ATTACKS: Final = {
-    Attack.CONFIGURED: "as the scenario says",
-    Attack.STAY: "that stay at one lab",
-    Attack.ADAPTIVE: "that adapt",
-}
-
 _LEGEND: Final = (
-    ("after flag", "change of what is extracted after the first flag at any lab, against no sharing"),
-    ("half gone", "how long it takes until half of the attackers' accounts are blocked"),
-    ("$/1,000", "what a thousand exchanges cost the attacker"),
-    ("harmed", "honest people blocked, once for each lab that blocked them"),
+    ("after flag", "change of extraction after the first flag at any lab, against no sharing"),
+    ("half gone", "time until half of the attackers' accounts are blocked"),
+    ("$/1,000", "cost of a thousand exchanges for the attacker"),
+    ("harmed", "honest users blocked, counted once for each lab that blocked them"),
 )
 
 _UNITS: Final = ((1_000_000.0, " M", 1), (10_000.0, " k", 1), (1.0, "", 0))
-"""From which mean on a unit is used, how it is written, and with how many decimals."""
+"""The smallest mean for which a unit is used, its name, and its number of decimals."""
 
 
-def tell(out: Console, study: Study, paths: Sequence[Path]) -> None:
-    """Tell a study."""
+def print_study(out: Console, study: StudyResults, paths: Sequence[Path]) -> None:
+    """Print the summary of a study."""
     scenario = study.scenario
     out.print(safe(scenario.title, "bold"))
     seeds = plural(len(study.seeds), "seed")
@@ -45,51 +39,51 @@ def tell(out: Console, study: Study, paths: Sequence[Path]) -> None:
     for attack in Attack:
         cells = [result for result in study.cells if result.cell.attack is attack]
         if cells:
-            _tell_attack(out, study, attack, cells)
-    _tell_targets(out, study)
-    _tell_costs(out, study)
-    _tell_sensitivity(out, study)
+            _print_attack(out, study, attack, cells)
+    _print_targets(out, study)
+    _print_costs(out, study)
+    _print_sensitivity(out, study)
     legend = pairs()
     for name, meaning in _LEGEND:
         legend.add_row(name, meaning)
     out.print(legend)
     if len(study.seeds) > 1:
-        out.print(safe("± is the 95 % confidence interval over the seeds (Student's t).", "dim"))
-    out.print(safe(f"{duration(study.seconds)} in all.", "dim"))
+        out.print(safe("±           half of the 95% confidence interval over the seeds (Student's t)", "dim"))
+    out.print(safe(f"Ran for {duration(study.seconds)}.", "dim"))
     for path in paths:
         out.print(safe(f"  {path}"))
 
 
-def tell_presets(out: Console, presets: Sequence[Loaded]) -> None:
-    """List presets."""
-    rows = table("preset", "what it is", wide=("what it is",))
+def print_presets(out: Console, presets: Sequence[LoadedScenario]) -> None:
+    """Print a list of presets."""
+    rows = table("preset", "description", wide=("description",))
     for one in presets:
         rows.add_row(safe(one.name, "bold"), safe(" ".join(one.scenario.summary.split())))
     out.print(rows)
     out.print()
-    out.print(safe("mandorla simulate NAME --out DIR   runs one, and writes its report", "dim"))
+    out.print(safe("mandorla simulate NAME --out FOLDER   runs a preset and writes its report", "dim"))
 
 
-def tell_sweep(out: Console, plan: SweepPlan, rows: Sequence[Row], folder: Path) -> None:
-    """Tell a sweep."""
+def print_sweep(out: Console, plan: SweepPlan, rows: Sequence[Row], folder: Path) -> None:
+    """Print the summary of a sweep."""
     out.print(safe(plan.title, "bold"))
     names = [parameter.rpartition(".")[2] for parameter in plan.parameters]
-    numbers = ("exchanges", "after first flag", "accounts", "benign blocked")
+    numbers = ("exchanges", "after first flag", "accounts", "honest blocked")
     shown = table(*names, "sharing", *numbers, right=(*names, *numbers))
     for row in rows:
-        told = [
+        estimates = [
             row.measures[name] for name in ("exchanges", "after_first_flag", "accounts", "benign_blocked")
         ]
         shown.add_row(
-            *(safe(value) for value in row.values), safe(row.sharing), *(_number(one) for one in told)
+            *(safe(value) for value in row.values), safe(row.sharing), *(_number(one) for one in estimates)
         )
     out.print(indented(shown))
     for name in ("sweep.csv", "sweep.html"):
         out.print(safe(f"  {folder / name}"))
 
 
-def _tell_attack(out: Console, study: Study, attack: Attack, cells: Sequence[CellResult]) -> None:
-    out.print(safe(f"Attackers {_ATTACKS[attack]}", "bold"))
+def _print_attack(out: Console, study: StudyResults, attack: Attack, cells: Sequence[CellResult]) -> None:
+    out.print(safe(f"Attackers {ATTACK_NAMES[attack]}", "bold"))
     numbers = ("exchanges", "after flag", "accounts", "half gone", "$/1,000", "harmed")
     rows = table("sharing", *numbers, right=numbers)
     for result in cells:
@@ -101,7 +95,7 @@ def _tell_attack(out: Console, study: Study, attack: Attack, cells: Sequence[Cel
             _number(estimate([float(one.exchanges.sum()) for one in runs])),
             _fall(result, study.reduction(result)),
             _number(estimate([float(one.opened.sum()) for one in runs])),
-            _hours(sum(survival) / len(survival)) if len(survival) == len(runs) else "most outlast",
+            _hours(sum(survival) / len(survival)) if len(survival) == len(runs) else "most live on",
             f"{sum(unit) / len(unit):.2f}",
             _number(estimate([float(one.benign_blocked) for one in runs])),
         )
@@ -109,12 +103,12 @@ def _tell_attack(out: Console, study: Study, attack: Attack, cells: Sequence[Cel
     out.print()
 
 
-def _tell_targets(out: Console, study: Study) -> None:
+def _print_targets(out: Console, study: StudyResults) -> None:
     alone = study.find(Scheme.NONE)
     if not study.scenario.targets or alone is None:
         return
     names = [campaign.name for campaign in study.scenario.campaigns]
-    out.print(safe("Publicly reported, and simulated without sharing", "bold"))
+    out.print(safe("Reported volumes, and simulated volumes without sharing", "bold"))
     rows = table(
         "campaign", "reported", "simulated", "difference", right=("reported", "simulated", "difference")
     )
@@ -127,7 +121,7 @@ def _tell_targets(out: Console, study: Study) -> None:
     out.print()
 
 
-def _tell_costs(out: Console, study: Study) -> None:
+def _print_costs(out: Console, study: StudyResults) -> None:
     cells = [
         result
         for result in study.cells
@@ -136,7 +130,7 @@ def _tell_costs(out: Console, study: Study) -> None:
     ]
     if not cells:
         return
-    out.print(safe("What the protocol took", "bold"))
+    out.print(safe("Cost of the protocol", "bold"))
     numbers = ("questions", "refused", "evaluations", "sent", "of a budget")
     rows = table("sharing", *numbers, right=numbers)
     for result in cells:
@@ -153,12 +147,14 @@ def _tell_costs(out: Console, study: Study) -> None:
     out.print()
 
 
-def _tell_sensitivity(out: Console, study: Study) -> None:
+def _print_sensitivity(out: Console, study: StudyResults) -> None:
     if study.sensitivity_base is None:
         return
-    out.print(safe("The fall of extraction after the first flag, if one assumption is another", "bold"))
-    numbers = ("low", "fall", "high", "fall ")
-    rows = table("parameter", "here", *numbers, right=("here", *numbers), wide=("parameter", "here"))
+    out.print(safe("Reduction of extraction after the first flag, with one assumption changed", "bold"))
+    numbers = ("low", "reduction", "high", "reduction ")
+    rows = table(
+        "parameter", "scenario", *numbers, right=("scenario", *numbers), wide=("parameter", "scenario")
+    )
     for one in study.sensitivity:
         rows.add_row(
             safe(one.parameter),
@@ -169,11 +165,12 @@ def _tell_sensitivity(out: Console, study: Study) -> None:
             f"{one.at_high:.0%}",
         )
     out.print(indented(rows))
-    out.print(safe(f"  As the scenario says it is {study.sensitivity_base:.0%}, with the first seed.", "dim"))
+    out.print(safe(f"  The scenario itself gives {study.sensitivity_base:.0%} with the first seed.", "dim"))
+    out.print()
 
 
 def _number(value: Estimate) -> str:
-    """Write an estimate with half the width of its interval, both in the unit that suits the mean."""
+    """Write an estimate with half the width of its interval, in the unit that suits the mean."""
     unit, name, digits = next((unit for unit in _UNITS if abs(value.mean) >= unit[0]), _UNITS[-1])
     unit = min(unit, 1_000.0) if name == " k" else unit
     half = 0.0 if value.high is None else (value.high - value.mean) / unit

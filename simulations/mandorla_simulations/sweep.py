@@ -1,7 +1,7 @@
-"""Sweeps: one scenario over a grid of parameters and seeds, which goes on where it was interrupted.
+"""Sweeps: one scenario over a grid of parameters and seeds.
 
-Every finished run is a line of `runs.jsonl` under a key made of all that it depends on: the scenario with its
-changes, the cell and the seed. A second start does what is missing.
+Each finished run is a line of `runs.jsonl`. Its key depends on all inputs of the run: the changed scenario,
+the cell and the seed. After an interruption, the next start runs only what is missing.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from mandorla_node.core.worker_pools import WorkerPool
 from mandorla_protocol.errors import Code, InputError
 
-from .choices import Attack
-from .executors import Pool
 from .measures import Measures
-from .scenario.loader import Lines, Loaded, Location, load, parse_tree, read_text, validate
+from .scenario.loader import Lines, LoadedScenario, Location, load, parse_tree, read_text, validate
 from .scenario.model import Part, Scenario, SharingText, Text
 from .scenario.paths import Tree, UnknownParameter, replaced
 from .scenario.units import Count, Positive
 from .statistics import Estimate, estimate
 from .study import Cell, Run, measure_run
+from .study_options import Attack
 
 _RUNS: Final = "runs.jsonl"
 _TABLE: Final = "sweep.csv"
 _VERSION: Final = "1"
 
 MEASURES: Final = ("exchanges", "after_first_flag", "accounts", "cost_usd", "benign_blocked", "evaluations")
-"""What a sweep tells of each run."""
+"""The measures of a run that a sweep keeps."""
 
 
 class Vary(Part):
-    """One parameter, and the values that it takes, written as the scenario writes them."""
+    """A parameter and its values, written as in a scenario."""
 
     parameter: Text
     values: Annotated[tuple[bool | str | int | float, ...], Field(min_length=1)]
 
 
 class SweepFile(Part):
-    """What a sweep file says: a preset or a scenario file beside it, and what to vary."""
+    """A sweep file: a preset, or a scenario file in the same folder, and the parameters to vary."""
 
     title: Text
     scenario: Text
@@ -58,7 +58,7 @@ class SweepFile(Part):
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep: its key, the values that were varied, and the run itself."""
+    """A run of a sweep, with its key and the values of the varied parameters."""
 
     key: str
     values: tuple[str, ...]
@@ -76,45 +76,44 @@ class SweepPlan:
 
 @dataclass(frozen=True)
 class Row:
-    """One point of the grid under one way of sharing, over its seeds."""
+    """One point of the grid with one way of sharing: estimates over the seeds."""
 
     values: tuple[str, ...]
     sharing: str
     measures: dict[str, Estimate]
 
 
-def load_sweep(path: Path, wanted: str | None) -> SweepPlan:
-    """Read a sweep file; `wanted` is a scenario to use in place of the one that it names.
+def load_sweep(path: Path, scenario: str | None) -> SweepPlan:
+    """Read a sweep file; `scenario` replaces the scenario that the file names.
 
     Raises InputError: BAD_FILE if a file is missing or not TOML, BAD_CONFIG that names the wrong lines.
     """
     text = read_text(path)
     lines = Lines(text)
-    said = validate(SweepFile, parse_tree(text, path.name), lines, path.name)
-    loaded = _scenario(path, wanted or said.scenario)
-    parameters = tuple(vary.parameter for vary in said.vary)
-    first = loaded.scenario.seed if said.seed is None else said.seed
+    sweep = validate(SweepFile, parse_tree(text, path.name), lines, path.name)
+    loaded = _scenario(path, scenario or sweep.scenario)
+    parameters = tuple(vary.parameter for vary in sweep.vary)
+    first = loaded.scenario.seed if sweep.seed is None else sweep.seed
     runs = []
-    for point in product(*(dict.fromkeys(vary.values) for vary in said.vary)):
-        scenario = _at(loaded.tree, parameters, point, lines, path.name)
-        for sharing in said.sharing or scenario.sharing:
-            for seed in range(first, first + said.seeds):
-                run = Run(scenario, Cell(Attack.CONFIGURED, sharing), seed)
+    for point in product(*(dict.fromkeys(vary.values) for vary in sweep.vary)):
+        changed = _at(loaded.tree, parameters, point, lines, path.name)
+        for sharing in sweep.sharing or changed.sharing:
+            for seed in range(first, first + sweep.seeds):
+                run = Run(changed, Cell(Attack.CONFIGURED, sharing), seed)
                 runs.append(SweepRun(_key(run), tuple(str(value) for value in point), run))
-    return SweepPlan(said.title, parameters, runs)
+    return SweepPlan(sweep.title, parameters, runs)
 
 
-def run_sweep(plan: SweepPlan, folder: Path, pool: Pool | None, done: Callable[[], None]) -> list[Row]:
-    """Run what is missing of a sweep, keep each result at once, and write the table."""
+def run_sweep(plan: SweepPlan, folder: Path, pool: WorkerPool, done: Callable[[], None]) -> list[Row]:
+    """Run what is missing of a sweep, write each result at once, and write the table at the end."""
     kept = _kept(folder / _RUNS)
     missing = [one for one in plan.runs if one.key not in kept]
     for _ in range(len(plan.runs) - len(missing)):
         done()
     work = [one.run for one in missing]
     with (folder / _RUNS).open("a", encoding="utf-8") as file:
-        measured = map(measure_run, work) if pool is None else pool.map(measure_run, work)
-        for one, measures in zip(missing, measured, strict=True):
-            kept[one.key] = _told(measures)
+        for one, measures in zip(missing, pool.map(measure_run, work), strict=True):
+            kept[one.key] = _kept_measures(measures)
             file.write(json.dumps({"key": one.key, "measures": kept[one.key]}) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -125,7 +124,7 @@ def run_sweep(plan: SweepPlan, folder: Path, pool: Pool | None, done: Callable[[
 
 
 def as_tree(plan: SweepPlan, rows: Sequence[Row]) -> Tree:
-    """Return the rows as JSON writes them."""
+    """Return the rows for JSON and for the page."""
     return {
         "title": plan.title,
         "parameters": list(plan.parameters),
@@ -143,9 +142,9 @@ def as_tree(plan: SweepPlan, rows: Sequence[Row]) -> Tree:
     }
 
 
-def _scenario(path: Path, wanted: str) -> Loaded:
-    beside = path.parent / wanted
-    return load(str(beside)) if beside.is_file() else load(wanted)
+def _scenario(path: Path, name: str) -> LoadedScenario:
+    file = path.parent / name
+    return load(str(file)) if file.is_file() else load(name)
 
 
 def _at(
@@ -164,7 +163,7 @@ def _at(
 
 
 class _OneLine(Lines):
-    """Whatever is wrong with a scenario that a sweep makes is due to the values that the sweep gives."""
+    """Attributes each error in a scenario to the line with the values of the sweep."""
 
     def __init__(self, line: int) -> None:
         self._line = line
@@ -175,8 +174,8 @@ class _OneLine(Lines):
 
 
 def _key(run: Run) -> str:
-    """Return what a run's result is kept under."""
-    said = {
+    """Return the key under which the result of a run is kept."""
+    inputs = {
         "version": _VERSION,
         "scenario": run.scenario.model_dump(
             mode="json", exclude={"title", "summary", "priors", "seeds", "sharing"}
@@ -184,11 +183,11 @@ def _key(run: Run) -> str:
         "cell": [run.cell.attack.value, str(run.cell.sharing)],
         "seed": run.seed,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _kept(path: Path) -> dict[str, dict[str, float]]:
-    """Read the results of earlier starts; a line that was cut off is done again."""
+    """Read the results of earlier starts, and drop a last line that is not complete."""
     kept: dict[str, dict[str, float]] = {}
     if path.exists():
         try:
@@ -201,13 +200,13 @@ def _kept(path: Path) -> dict[str, dict[str, float]]:
                 kept[entry["key"]] = entry["measures"]
             except (ValueError, KeyError, TypeError):
                 raise InputError(
-                    Code.BAD_FILE, f"{path}: a line is not a run's; choose another folder"
+                    Code.BAD_FILE, f"{path}: a line is not the result of a run; choose another folder"
                 ) from None
         path.write_text(whole + "\n" if whole else "", encoding="utf-8")
     return kept
 
 
-def _told(measures: Measures) -> dict[str, float]:
+def _kept_measures(measures: Measures) -> dict[str, float]:
     return {
         "exchanges": int(measures.exchanges.sum()),
         "after_first_flag": int(measures.after_first_flag.sum()),
@@ -234,5 +233,5 @@ def _write(plan: SweepPlan, rows: Sequence[Row], path: Path) -> None:
         ends = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
         out.writerow([*plan.parameters, "sharing", *ends])
         for row in rows:
-            told = [value for one in row.measures.values() for value in (one.mean, one.low, one.high)]
-            out.writerow([*row.values, row.sharing, *told])
+            values = [value for one in row.measures.values() for value in (one.mean, one.low, one.high)]
+            out.writerow([*row.values, row.sharing, *values])

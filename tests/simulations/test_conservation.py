@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from mandorla_simulations.choices import Attack
 from mandorla_simulations.kinds import BLOCKS, Ending, ResourceKind
 from mandorla_simulations.measures import count_exchanges, measure
 from mandorla_simulations.population import make_population
-from mandorla_simulations.record import Record
 from mandorla_simulations.resources import NEVER, column_of, kind_of
+from mandorla_simulations.run_record import RunRecord
 from mandorla_simulations.scenario.model import Scenario
+from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import changed, run, tree
 
 DAY = 86_400
@@ -24,7 +24,7 @@ ACTIONS = ("ignore", "review", "two-labs", "one-peer")
 
 
 @st.composite
-def runs(draw: Callable[..., object]) -> tuple[Scenario, str, int, Record]:
+def runs(draw: Callable[..., object]) -> tuple[Scenario, str, int, RunRecord]:
     """Draw a scenario near to `small`, a scheme and a seed, and run them."""
     tree_ = changed(
         tree(),
@@ -67,7 +67,7 @@ laws = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 
 @laws
 @given(runs())
-def test_exchanges_are_neither_lost_nor_counted_twice(drawn: tuple[Scenario, str, int, Record]) -> None:
+def test_exchanges_are_neither_lost_nor_counted_twice(drawn: tuple[Scenario, str, int, RunRecord]) -> None:
     scenario, _, _, record = drawn
     accounts, found = record.accounts, measure(scenario, record)
     one_by_one = [
@@ -89,7 +89,7 @@ def test_exchanges_are_neither_lost_nor_counted_twice(drawn: tuple[Scenario, str
 
 @laws
 @given(runs())
-def test_no_account_makes_an_exchange_once_it_is_blocked(drawn: tuple[Scenario, str, int, Record]) -> None:
+def test_no_account_makes_an_exchange_once_it_is_blocked(drawn: tuple[Scenario, str, int, RunRecord]) -> None:
     scenario, _, _, record = drawn
     accounts = record.accounts
     total, later = count_exchanges(record), count_exchanges(record, scenario.horizon)
@@ -110,7 +110,7 @@ def test_no_account_makes_an_exchange_once_it_is_blocked(drawn: tuple[Scenario, 
 @laws
 @given(runs())
 def test_a_match_needs_both_labs_and_never_comes_before_the_flag(
-    drawn: tuple[Scenario, str, int, Record],
+    drawn: tuple[Scenario, str, int, RunRecord],
 ) -> None:
     scenario, scheme, seed, record = drawn
     if scheme == "none":
@@ -124,21 +124,21 @@ def test_a_match_needs_both_labs_and_never_comes_before_the_flag(
                 key = (record.accounts.lab[a], resource)
                 shown[key] = min(shown.get(key, NEVER), record.accounts.opened[a])
     flagged = {(flag.lab, flag.resource, flag.expires): flag.at for flag in record.flags}
-    for told in record.matches:
-        querier, holder, resource, expires = told.match
+    for delivery in record.matches:
+        querier, holder, resource, expires = delivery.match
         assert querier != holder
-        assert flagged[holder, resource, expires] <= told.at < expires
+        assert flagged[holder, resource, expires] <= delivery.at < expires
         column, serial = column_of(resource), resource >> 3
         seen = shown.get((querier, resource), NEVER)
         if serial < population.counts[column]:
             seen = min(seen, int(population.first_seen[column][querier, serial]))
         if kind_of(resource) is not ResourceKind.ADDRESS and seen < NEVER:
-            assert seen <= told.at
+            assert seen <= delivery.at
 
 
 @laws
 @given(runs())
-def test_budgets_are_never_passed(drawn: tuple[Scenario, str, int, Record]) -> None:
+def test_budgets_are_never_passed(drawn: tuple[Scenario, str, int, RunRecord]) -> None:
     scenario, _, _, record = drawn
     load = record.load
     assert 0 <= load.budget_spent <= 1
@@ -150,8 +150,8 @@ def test_budgets_are_never_passed(drawn: tuple[Scenario, str, int, Record]) -> N
 
 @laws
 @given(runs())
-def test_operators_stay_within_supply_and_nearly_within_budget(
-    drawn: tuple[Scenario, str, int, Record],
+def test_attackers_stay_within_supply_and_nearly_within_budget(
+    drawn: tuple[Scenario, str, int, RunRecord],
 ) -> None:
     scenario, _, _, record = drawn
     accounts = record.accounts
@@ -166,7 +166,7 @@ def test_operators_stay_within_supply_and_nearly_within_budget(
 
 @laws
 @given(runs())
-def test_people_are_blocked_only_where_and_when_they_are(drawn: tuple[Scenario, str, int, Record]) -> None:
+def test_people_are_blocked_only_where_and_when_they_are(drawn: tuple[Scenario, str, int, RunRecord]) -> None:
     scenario, scheme, seed, record = drawn
     arrivals = make_population(scenario, seed).arrivals
     blocked = record.benign_blocked < NEVER

@@ -25,7 +25,7 @@ def test_all_ways_to_draw_agree(seed: int, entity: int, purpose: int) -> None:
     stream = Stream(seed, "something")
     drawn = stream.unit(entity, purpose)
     assert 0 <= drawn < 1
-    assert stream.often(entity, purpose) == drawn
+    assert stream.cached_unit(entity, purpose) == drawn
     assert stream.units(entity + 1, purpose)[entity] == drawn
 
 

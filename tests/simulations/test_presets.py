@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mandorla_simulations.choices import Attack
 from mandorla_simulations.measures import Measures
 from mandorla_simulations.scenario.loader import load
 from mandorla_simulations.study import Cell, Run, measure_run
+from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import sharing
 
 

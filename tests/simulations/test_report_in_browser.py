@@ -22,7 +22,7 @@ PROBE = """
 <script>
 addEventListener("load", () => {
   const wide = [...document.querySelectorAll("main *")].filter((one) =>
-    !one.closest(".scroll") && !one.closest("svg") && one.getBoundingClientRect().right > innerWidth + 1);
+    !one.closest(".scroll, .wide figure, svg") && one.getBoundingClientRect().right > innerWidth + 1);
   const small = [...document.querySelectorAll("svg:not(.hidden)")].map((one) => one.getBoundingClientRect())
     .filter((box) => box.width < 100 || box.height < 50);
   const seen = { page: document.documentElement.scrollWidth, window: innerWidth,
@@ -44,7 +44,8 @@ def browser() -> str:
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_report_fits_and_runs_clean(run: Run, folder: Path, width: int) -> None:
-    assert run("simulate", "small", "--seeds", "2", "--out", folder, "--workers", "1").status == 0
+    options = ("--seeds", "2", "--sensitivity", "--workers", "1")
+    assert run("simulate", "small", *options, "--out", folder).status == 0
     page = folder / "probed.html"
     page.write_text(
         (folder / "report.html").read_text("utf-8").replace("</body>", PROBE + "</body>"), "utf-8"
@@ -66,7 +67,7 @@ def test_the_report_fits_and_runs_clean(run: Run, folder: Path, width: int) -> N
     found = json.loads(seen[1].replace("&quot;", '"'))
     assert found["wide"] == []
     assert found["small"] == 0
-    assert found["drawings"] == 7
+    assert found["drawings"] == 8
     assert found["page"] <= found["window"] == width
     assert "CONSOLE" not in shown.stderr
 

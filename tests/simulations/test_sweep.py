@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mandorla_node.core.worker_pools import SerialPool
 from mandorla_protocol.errors import Code, InputError
 from mandorla_simulations import sweep as module
 from mandorla_simulations.measures import Measures
@@ -15,7 +16,7 @@ from mandorla_simulations.study import Run, measure_run
 from mandorla_simulations.sweep import load_sweep, run_sweep
 
 SWEEP = """
-title = "How fast an operator replaces accounts"
+title = "How fast an attacker replaces accounts"
 scenario = "small"
 seeds = 2
 sharing = ["none", "plaintext"]
@@ -44,7 +45,7 @@ def nothing() -> None:
 def test_a_sweep_is_a_grid_with_a_table(folder: Path, file: Path) -> None:
     plan = load_sweep(file, None)
     assert len(plan.runs) == 2 * 2 * 2 * 2
-    rows = run_sweep(plan, folder, None, nothing)
+    rows = run_sweep(plan, folder, SerialPool(), nothing)
     assert len(rows) == 8
     with (folder / "sweep.csv").open() as table:
         written = list(csv.DictReader(table))
@@ -54,7 +55,7 @@ def test_a_sweep_is_a_grid_with_a_table(folder: Path, file: Path) -> None:
 
 
 def test_a_sweep_goes_on_where_it_stopped(folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run_sweep(load_sweep(file, None), folder, None, nothing)
+    whole = run_sweep(load_sweep(file, None), folder, SerialPool(), nothing)
     lines = (folder / "runs.jsonl").read_text().splitlines(keepends=True)
     # Killed while it wrote the sixth result.
     (folder / "runs.jsonl").write_text("".join(lines[:5]) + lines[5][:20])
@@ -65,7 +66,7 @@ def test_a_sweep_goes_on_where_it_stopped(folder: Path, file: Path, monkeypatch:
         return measure_run(run)
 
     monkeypatch.setattr(module, "measure_run", counted)
-    assert run_sweep(load_sweep(file, None), folder, None, nothing) == whole
+    assert run_sweep(load_sweep(file, None), folder, SerialPool(), nothing) == whole
     assert len(done) == 11
     assert sorted((folder / "runs.jsonl").read_text().splitlines()) == sorted(line.strip() for line in lines)
 
@@ -82,7 +83,7 @@ def test_a_changed_scenario_is_run_again(folder: Path, file: Path) -> None:
 def test_a_file_of_another_kind_is_refused_and_kept(folder: Path, file: Path) -> None:
     (folder / "runs.jsonl").write_text(json.dumps({"something": "else"}) + "\n")
     with pytest.raises(InputError) as caught:
-        run_sweep(load_sweep(file, None), folder, None, nothing)
+        run_sweep(load_sweep(file, None), folder, SerialPool(), nothing)
     assert caught.value.code is Code.BAD_FILE
     assert "else" in (folder / "runs.jsonl").read_text()
 
@@ -102,7 +103,7 @@ def test_a_file_of_another_kind_is_refused_and_kept(folder: Path, file: Path) ->
         ("policy.silent", "policy.silentt", "silentt is not a key: did you mean silent?"),
     ],
 )
-def test_what_is_wrong_in_a_sweep_is_named(folder: Path, written: str, instead: str, said: str) -> None:
+def test_an_error_in_a_sweep_names_the_line(folder: Path, written: str, instead: str, said: str) -> None:
     path = folder / "sweep.toml"
     path.write_text(SWEEP.replace(written, instead, 1))
     with pytest.raises(InputError) as caught:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mandorla_simulations.choices import Attack
-from mandorla_simulations.record import Record
+from mandorla_simulations.run_record import RunRecord
 from mandorla_simulations.scenario.loader import load
 from mandorla_simulations.scenario.model import Scenario, Sharing, parse_sharing
 from mandorla_simulations.scenario.paths import Tree, replaced
 from mandorla_simulations.study import Cell, simulate
+from mandorla_simulations.study_options import Attack
 
 
 def tree(**changes: object) -> Tree:
@@ -36,6 +36,6 @@ def sharing(text: str) -> Sharing:
     return Sharing.model_validate(parse_sharing(text))
 
 
-def run(one: Scenario, scheme: str = "none", seed: int = 7, attack: Attack = Attack.CONFIGURED) -> Record:
+def run(one: Scenario, scheme: str = "none", seed: int = 7, attack: Attack = Attack.CONFIGURED) -> RunRecord:
     """Run one cell in `fast` fidelity."""
     return simulate(one, Cell(attack, sharing(scheme)), seed)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from ..extract.run import Progress, Report
+    from ..extract.extraction import Progress, Report
 
 _SHOWN = 10
 
@@ -135,17 +135,14 @@ def extract(
             Code.BAD_CONFIG,
             f"`mandorla extract` needs {error.name}, which is not installed: pip install 'mandorla[extract]'",
         ) from None
-    import os
-
-    from ..extract.columns import load_map
-    from ..extract.engines import EngineName
-    from ..extract.engines import engine as started
-    from ..extract.lists import read_accounts, read_stop_list
+    from ..core.worker_pools import worker_pool
+    from ..extract.extraction import ExtractionOptions, load_key
+    from ..extract.extraction import extract as run
+    from ..extract.input_lists import read_accounts, read_stop_list
+    from ..extract.log_map import load_map
     from ..extract.plan import chosen_types
-    from ..extract.run import Wanted, load_key
-    from ..extract.run import extract as run
 
-    wanted = Wanted(
+    options = ExtractionOptions(
         logs,
         out,
         load_map(log_map),
@@ -158,8 +155,12 @@ def extract(
         work,
         parts,
     )
-    with _shown() as progress, started(EngineName(engine.value), workers or os.cpu_count() or 1) as running:
-        report = run(wanted, running, progress)
+    advice = "Use more --parts or fewer --workers."
+    with (
+        _shown() as progress,
+        worker_pool(workers, ray=engine is ExtractEngine.RAY, advice=advice) as pool,
+    ):
+        report = run(options, pool, progress)
     if as_json:
         _write_json(report)
     else:

@@ -1,6 +1,6 @@
-"""From request logs to indicators: `mandorla extract`, in bounded memory and on any number of workers.
+"""Extraction: from request logs to indicators, in bounded memory and on any number of workers.
 
-Logs are read once, in pieces, and spread on disk by hashes: requests by their account, prompts by their
-text, single values by theirs. Each part is then worked on by itself, and what the parts give is merged in
-order. So the result does not depend on how many parts or workers there are.
+Workers read the logs once, in pieces, and spread the rows over parts on disk by a hash: requests by account,
+prompts by text, single values by value. Each part is then processed by itself, and the results of all parts
+are merged in order. The result does not depend on the number of parts or workers.
 """

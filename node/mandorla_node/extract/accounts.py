@@ -1,4 +1,4 @@
-"""Stages over accounts: who shares a payment instrument, how accounts behave, and in which order they ask."""
+"""Stages over accounts: shared payment instruments, and fingerprints of behaviour and request sequence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plan import BEHAVIOUR, SEQUENCE, Plan
 
 
 def count_sharing(plan: Plan, part: int) -> int:
-    """Spread over the accounts how many accounts each one's payment instruments have."""
+    """Spread, by account, the number of accounts that share its payment instruments."""
     frame = read_part(plan.work, "payments", part)
     if frame is None:
         return 0
@@ -27,7 +27,7 @@ def count_sharing(plan: Plan, part: int) -> int:
 
 
 def fingerprint_accounts(plan: Plan, part: int) -> int:
-    """Write the values of the accounts of a part; return how many requests it has."""
+    """Write the fingerprints of the accounts of a part; return the number of its requests."""
     frame = read_part(plan.work, "requests", part)
     if frame is None:
         return 0
@@ -50,7 +50,7 @@ def fingerprint_accounts(plan: Plan, part: int) -> int:
                 activity = Activity(rows["time"].to_list(), prompts, sharing.get(account, 0))
                 values[BEHAVIOUR] = behaviour_values(activity)
             group = plan.group("account", account)
-            # A group with fewer values than it needs could never match.
+            # A group with fewer values than a match needs could never match.
             kept = {name: found for name, found in values.items() if len(found) >= REGISTRY[name].needed}
             out.add((name, value, group) for name, found in kept.items() for value in found)
             if kept and plan.naming:
@@ -59,9 +59,9 @@ def fingerprint_accounts(plan: Plan, part: int) -> int:
 
 
 def in_order(requests: pl.DataFrame) -> pl.DataFrame:
-    """Return requests in the order of SPEC A.9, and their whole steps, with the gap, as a number."""
+    """Return requests in the order of SPEC A.9, with their whole steps as numbers, gap included."""
     gap = pl.col("time").diff().over("account")
-    # As `steps.gap_class` does it, for a column at once; a test holds the two together.
+    # The same as `steps.gap_class`, for a whole column; a test compares the two.
     reached = sum(((gap >= limit).cast(pl.UInt64) for limit in GAP_LIMITS), pl.lit(1, pl.UInt64))
     return requests.sort("account", "time", "step", "prompt", nulls_last=True).with_columns(
         (pl.col("step") * 256 + reached.fill_null(0)).alias("step")
@@ -69,7 +69,7 @@ def in_order(requests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _accounts(frame: pl.DataFrame) -> Iterator[tuple[str, int, int, bytes]]:
-    """Yield the name, first row, row after the last, and steps of each account of ordered requests."""
+    """Yield each account of ordered requests: its name, first row, row after the last, and steps."""
     runs = frame["account"].rle().struct
     steps = b"".join(step.to_bytes(STEP_SIZE, "big") for step in frame["step"].to_list())
     start = 0

@@ -1,6 +1,6 @@
-"""Reading logs: JSON Lines, CSV and Parquet, in pieces that workers share, each in bounded memory.
+"""The reader of logs: JSON Lines, CSV and Parquet, in pieces, each in bounded memory.
 
-A row that cannot be read is counted and reported by its position, never by its content.
+The reader counts rows that it cannot read, and reports them by position, never by content.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ import pyarrow.parquet as pq
 
 from mandorla_protocol.errors import Code, InputError
 
-from .columns import COLUMNS, LogMap
+from .log_map import COLUMNS, LogMap
 
 MAX_ROW: Final = 1 << 20
-"""Bytes of a row, at most."""
+"""The largest row, in bytes."""
 
 PIECE: Final = 1 << 26
-"""Bytes of a file of JSON Lines that one worker reads at a time."""
+"""The size of a piece of JSON Lines, in bytes."""
 
 BATCH_ROWS: Final = 32_768
 BATCH_BYTES: Final = 1 << 24
 MAX_REPORTED: Final = 1000
 
 _NOT_TEXT: Final = "\x00"
-"""Stands for a line of CSV that cannot be read; no field may hold it."""
+"""Replaces a line of CSV that cannot be read; fields may not contain it."""
 
 
 class Source(Protocol):
     """A file, compressed or not."""
 
     def readline(self, size: int, /) -> bytes:
-        """Return a line, or as much of it as `size` allows."""
+        """Return a line, or its first `size` bytes."""
         ...
 
     def seek(self, offset: int, /) -> int:
-        """Go to a place."""
+        """Go to an offset."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a log: a file, and the bytes or the row groups of it; `end` 0 is the whole file."""
+    """A piece of a log: a file, and a range of its bytes or row groups; `end` 0 means the whole file."""
 
     path: Path
     kind: str
@@ -59,13 +59,13 @@ class Piece:
 
 @dataclass(slots=True)
 class Faults:
-    """The rows of a piece that cannot be used: how many, and the position and reason of the first."""
+    """The bad rows of a piece: their number, and the positions and reasons of the first ones."""
 
     total: int = 0
     first: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, number: int, reason: str) -> None:
-        """Count a row."""
+        """Count a bad row."""
         self.total += 1
         if len(self.first) < MAX_REPORTED:
             self.first.append((number, reason))
@@ -73,16 +73,16 @@ class Faults:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows as they stand in a log: their positions in the piece, from 1, and the values of each column."""
+    """Rows of a log: their positions in the piece, from 1, and the values of each column."""
 
     numbers: list[int]
     columns: dict[str, list[object]]
 
 
 def find_pieces(logs: Path) -> list[Piece]:
-    """Return the pieces of a file, or of all logs in a folder, in order.
+    """Return the pieces of a log, or of all logs in a folder, in order.
 
-    Raises InputError(BAD_FILE) if there is nothing to read.
+    Raises InputError(BAD_FILE) if there is no log.
     """
     try:
         paths = sorted(path for path in logs.rglob("*") if _kind(path)) if logs.is_dir() else [logs]
@@ -90,7 +90,7 @@ def find_pieces(logs: Path) -> list[Piece]:
     except OSError as error:
         raise InputError(Code.BAD_FILE, f"{error.filename or logs}: {error.strerror}") from None
     if not paths:
-        raise InputError(Code.BAD_FILE, f"{logs} holds no .jsonl, .csv or .parquet")
+        raise InputError(Code.BAD_FILE, f"{logs} contains no .jsonl, .csv or .parquet file")
     return pieces
 
 
@@ -103,7 +103,7 @@ def _kind(path: Path) -> str:
 def _pieces(path: Path) -> Iterator[Piece]:
     kind = _kind(path)
     if not kind:
-        raise InputError(Code.BAD_FILE, f"{path.name}: a log is .jsonl, .csv or .parquet")
+        raise InputError(Code.BAD_FILE, f"{path.name}: the extension of a log is .jsonl, .csv or .parquet")
     size = path.stat().st_size
     if kind == "parquet":
         with _parquet(path) as file:
@@ -116,9 +116,9 @@ def _pieces(path: Path) -> Iterator[Piece]:
 
 
 def read(piece: Piece, log_map: LogMap, faults: Faults) -> Iterator[Batch | int]:
-    """Yield the rows of a piece in batches, and last how many rows it has, bad ones included.
+    """Yield the rows of a piece in batches, and last the number of all its rows, bad ones included.
 
-    Raises InputError(BAD_FILE) if the file as a whole is not what it should be.
+    Raises InputError(BAD_FILE) if the file is not of its format.
     """
     try:
         if piece.kind == "parquet":
@@ -135,7 +135,7 @@ def read(piece: Piece, log_map: LogMap, faults: Faults) -> Iterator[Batch | int]
 
 
 def lines(source: Source) -> Iterator[tuple[bytes | None, int]]:
-    """Yield each line and how many bytes it took; None for one over `MAX_ROW`, which is never held."""
+    """Yield each line with its size in bytes; None for a line over `MAX_ROW`, which is never in memory."""
     while line := source.readline(MAX_ROW + 2):
         size, whole = len(line), line.endswith(b"\n")
         if whole or size <= MAX_ROW:
@@ -150,7 +150,7 @@ def lines(source: Source) -> Iterator[tuple[bytes | None, int]]:
 def _read_json(source: Source, piece: Piece, log_map: LogMap, faults: Faults) -> Iterator[Batch | int]:
     place = piece.start
     if place:
-        # The line that lies across the start belongs to the piece before.
+        # A line across the start belongs to the piece before.
         source.seek(place - 1)
         place += _skip(source) - 1
     numbers: list[int] = []
@@ -210,7 +210,7 @@ def _object(line: bytes | None, number: int, faults: Faults) -> dict[str, object
 
 
 def _at(row: Mapping[str, object], path: list[str]) -> object:
-    """Return the value at a path of names with dots between them, None if there is none."""
+    """Return the value at a path of names, None if there is none."""
     whole = ".".join(path)
     if whole in row:
         return row[whole]
@@ -231,7 +231,7 @@ def _read_csv(source: Source, piece: Piece, log_map: LogMap, faults: Faults) -> 
         try:
             fields = next(reader, None)
         except csv.Error:
-            faults.add(first, "The record is not closed, is too long, or has a quote where CSV allows none.")
+            faults.add(first, "The record has no end, is too long, or has a quote where CSV allows none.")
             continue
         if fields is None:
             break
@@ -239,7 +239,7 @@ def _read_csv(source: Source, piece: Piece, log_map: LogMap, faults: Faults) -> 
             header = fields
             places = _places(header, piece, log_map)
         elif any(_NOT_TEXT in text for text in fields):
-            faults.add(first, f"The record holds a NUL, a line over {MAX_ROW:,} bytes, or what is not UTF-8.")
+            faults.add(first, f"The record holds a NUL, a line over {MAX_ROW:,} bytes, or is not UTF-8.")
         elif fields and len(fields) != len(header):
             faults.add(first, f"The record has {len(fields)} fields, the header {len(header)}.")
         elif fields:
@@ -271,7 +271,7 @@ def _places(header: list[str], piece: Piece, log_map: LogMap) -> list[int | None
         if header.count(log_map.columns[name]) != 1:
             raise InputError(
                 Code.BAD_FILE,
-                f"{piece.path.name} has no one column for {name}; `--map` says what it is called",
+                f"{piece.path.name} needs exactly one column for {name}; `--map` gives its name",
             )
     return [header.index(column) if (column := log_map.columns[name]) in header else None for name in COLUMNS]
 

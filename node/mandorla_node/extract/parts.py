@@ -1,4 +1,4 @@
-"""Parts on disk: rows spread by a hash, so that each part fits in memory and holds all rows of its keys."""
+"""Parts on disk: rows spread by a hash. Each part fits in memory and holds all rows of its keys."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ import pyarrow as pa
 Row: TypeAlias = tuple[str, ...]
 
 OUT: Final = ("type", "value", "group")
-"""Columns of what is extracted."""
+"""The columns of the output."""
 
 GROUPS: Final = ("group", "account")
-"""Columns of what tells the accounts behind a group."""
+"""The columns of the file that names the accounts behind groups."""
 
 _COMPRESSION: Final = "lz4"
 _RUN: Final = 500_000
-"""Rows that are sorted at a time."""
+"""The rows of a sorted run."""
 
 _OPEN: Final = 128
-"""Runs that are merged at a time."""
+"""The runs that a merge reads at a time."""
 
 _CHUNK: Final = 2048
-"""Rows of a run that are in memory while it is merged."""
+"""The rows of each run in memory during a merge."""
 
 _BUFFERED: Final = 1 << 26
-"""Bytes of rows that wait in memory for their parts, so that what is written is not in crumbs."""
+"""The bytes of rows that wait in memory, so that writes are large."""
 
 
 class Spread:
     """A writer that spreads frames over the parts of a kind by the hash of a column.
 
-    A part is a folder with a file for each writer, so that writers need not know of each other. If `distinct`
-    is set, equal rows are one; some may be written twice.
+    A part is a folder with one file for each writer, so writers do not wait for each other. With `distinct`,
+    the writer drops equal rows as far as it sees them at once.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Spread:
             self._flush()
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take rows in."""
+        """Add rows."""
         if frame.height:
             self._waiting.append(frame)
             self._bytes += int(frame.estimated_size())
@@ -101,7 +101,7 @@ def read_part(work: Path, kind: str, part: int) -> pl.DataFrame | None:
 
 
 class SortedRuns:
-    """A writer of rows that a part gives, in sorted runs, for the merge."""
+    """A writer of the rows of a part, in sorted runs for `merge`."""
 
     def __init__(self, work: Path, kind: str, writer: str, columns: Sequence[str]) -> None:
         self._folder = work / kind
@@ -120,7 +120,7 @@ class SortedRuns:
             self._flush()
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows in."""
+        """Add rows."""
         self._rows.extend(rows)
         if len(self._rows) >= _RUN:
             self._flush()
@@ -140,9 +140,9 @@ class SortedRuns:
 
 
 def merge(work: Path, kind: str) -> Iterator[Row]:
-    """Yield the rows of all runs of a kind, sorted, each once.
+    """Yield the rows of all runs of a kind, sorted and distinct.
 
-    Few runs are read at a time, and of each a few rows: more runs than that are first made fewer.
+    Memory is bounded: if there are too many runs to read at once, some are first merged into one.
     """
     paths = sorted((work / kind).glob("*.arrow"))
     made = 0
@@ -182,13 +182,13 @@ def _stream(file: BinaryIO, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter
 
 
 def write_frame(work: Path, kind: str, writer: str, frame: pl.DataFrame) -> None:
-    """Write what a part counted."""
+    """Write the counts of a part."""
     folder = work / kind
     folder.mkdir(parents=True, exist_ok=True)
     frame.write_ipc(folder / f"{writer}.arrow")
 
 
 def read_frames(work: Path, kind: str) -> Iterator[pl.DataFrame]:
-    """Yield what each part counted."""
+    """Yield the counts of each part."""
     for path in (work / kind).glob("*.arrow"):
         yield pl.read_ipc(path)

@@ -1,4 +1,4 @@
-"""What an extraction is told: the logs, the types, and how to name groups."""
+"""The plan of an extraction: parts, types, and the names of groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mandorla_protocol.fingerprints import (
 )
 from mandorla_protocol.indicators import REGISTRY
 
-from .columns import LogMap
+from .log_map import LogMap
 
 Values = Callable[[str], Iterable[str]]
 
@@ -42,12 +42,12 @@ _PROMPT_TYPES: Final[Mapping[str, Values]] = {
 }
 
 TEXT_TYPES: Final = tuple((name, column) for name, column in _TEXT_TYPES if name in REGISTRY)
-"""Types of which a column holds the text, and that column."""
+"""The types whose text is in a column, with that column."""
 
 PROMPT_TYPES: Final[Mapping[str, Values]] = {
     name: values for name, values in _PROMPT_TYPES.items() if name in REGISTRY
 }
-"""Types of which a prompt by itself has values, and the function that gives them."""
+"""The types with values for each prompt, with the function that computes them."""
 
 TEMPLATE: Final = "prompt-template"
 BEHAVIOUR: Final = "behaviour"
@@ -58,17 +58,17 @@ TYPES: Final = (
     *PROMPT_TYPES,
     *(name for name in (TEMPLATE, BEHAVIOUR, SEQUENCE) if name in REGISTRY),
 )
-"""Every type that logs give."""
+"""All types that can be extracted from logs."""
 
 _GROUP_DIGITS: Final = 24
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """What every worker knows.
+    """What each worker gets.
 
-    `work` is a folder that all workers see. `key` is the lab's own, and names groups. `accounts` are those
-    whose requests count, all if it is None.
+    `work` is a folder that all workers can access. `key` is the lab's secret for the names of groups.
+    `accounts` are the accounts to extract; None means all. `naming` asks for the accounts behind each group.
     """
 
     work: Path
@@ -80,20 +80,20 @@ class Plan:
     naming: bool = False
 
     def group(self, kind: str, name: str) -> str:
-        """Return the name of an account's or a prompt's group, which tells nothing without the key."""
+        """Return the name of the group of an account or a prompt; it reveals nothing without the key."""
         return hmac.digest(self.key, f"{kind}\0{name}".encode(), "sha256").hex()[:_GROUP_DIGITS]
 
     def any_of(self, names: Iterable[str]) -> bool:
-        """Say whether one of some types is wanted."""
+        """Return whether the plan has one of some types."""
         return not self.types.isdisjoint(names)
 
 
 def chosen_types(named: str) -> frozenset[str]:
-    """Return the types of a list with commas; all if it is empty.
+    """Return the types of a list with commas; all types if it is empty.
 
-    Raises InputError(UNKNOWN_TYPE) for a type that logs do not give.
+    Raises InputError(UNKNOWN_TYPE) for a type that cannot be extracted.
     """
     names = frozenset(name.strip() for name in named.split(",") if name.strip()) or frozenset(TYPES)
     if not names <= set(TYPES):
-        raise InputError(Code.UNKNOWN_TYPE, f"Logs give the types {', '.join(TYPES)}.")
+        raise InputError(Code.UNKNOWN_TYPE, f"The types are {', '.join(TYPES)}.")
     return names

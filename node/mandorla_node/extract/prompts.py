@@ -1,4 +1,4 @@
-"""Stages over prompts: what each says, once however often it was sent, and the templates behind many."""
+"""Stages over prompts: fingerprints of each distinct prompt, and the templates behind many prompts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _PAIRS = {"one": pl.String, "other": pl.String, "account": pl.String}
 
 
 def fingerprint_prompts(plan: Plan, part: int) -> int:
-    """Write the values of the prompts of a part, and spread their runs of words; return how many."""
+    """Write the fingerprints of the prompts of a part, and spread their runs of words.
+
+    Returns the number of prompts.
+    """
     types = {name: values for name, values in PROMPT_TYPES.items() if name in plan.types}
     prompts = 0
     writer = f"prompts-{part:04}"
@@ -49,7 +52,7 @@ def fingerprint_prompts(plan: Plan, part: int) -> int:
 
 
 def count_runs(plan: Plan, part: int) -> int:
-    """Write the runs of a part that enough accounts have, and how many; return how many runs those are."""
+    """Write the runs of a part that enough accounts share, and how many do; return the number of runs."""
     frame = read_part(plan.work, "runs", part)
     if frame is None:
         return 0
@@ -60,7 +63,7 @@ def count_runs(plan: Plan, part: int) -> int:
 
 
 def pair_runs(plan: Plan, part: int) -> int:
-    """Spread the neighbours among the kept runs of the prompts of a part, with their accounts."""
+    """Spread the pairs of neighbouring kept runs in the prompts of a part, with their accounts."""
     kept = {value for value, _ in _rows(plan, "kept")}
     prompts = 0
     with Spread(plan.work, "pairs", plan.parts, "one", f"{part:06}") as spread:
@@ -77,7 +80,7 @@ def pair_runs(plan: Plan, part: int) -> int:
 
 
 def count_pairs(plan: Plan, part: int) -> int:
-    """Write how many accounts have each pair of a part."""
+    """Write the number of accounts with each pair of a part."""
     frame = read_part(plan.work, "pairs", part)
     if frame is None:
         return 0
@@ -87,7 +90,7 @@ def count_pairs(plan: Plan, part: int) -> int:
 
 
 def group_templates(plan: Plan) -> int:
-    """Write the templates of all parts; return how many there are. Only what is in templates is in memory."""
+    """Write the templates of all parts; return their number. Memory holds only runs of templates."""
     accounts = dict(_rows(plan, "kept"))
     pairs = {(one, other): count for one, other, count in _rows(plan, "paired")}
     templates = group(accounts, pairs)
@@ -99,7 +102,7 @@ def group_templates(plan: Plan) -> int:
 
 
 def name_templates(plan: Plan, part: int) -> int:
-    """Write which accounts stand behind the templates that have runs in a part."""
+    """Write the accounts behind the templates that have runs in a part."""
     frame = read_part(plan.work, "runs", part)
     if frame is None:
         return 0
@@ -119,6 +122,6 @@ def _prompts(plan: Plan, part: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def _rows(plan: Plan, kind: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows that all parts counted of a kind."""
+    """Yield the counts of a kind from all parts."""
     for frame in read_frames(plan.work, kind):
         yield from frame.iter_rows()

@@ -1,4 +1,4 @@
-"""Rows as every lab's log has them: an account, a time, the classes of a step, a prompt, and texts."""
+"""Rows in a common form: an account, a time, the classes of a step, a prompt, and texts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import polars as pl
 
 from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Tool, size_class
 
-from .columns import LogMap, classify
+from .log_map import LogMap, classify
 from .log_reader import Batch, Faults
 
 TEXTS: Final = ("mail", "address", "payment", "user_agent", "ja4")
-"""Columns whose texts are indicators by themselves."""
+"""The columns whose texts are indicators."""
 
 SCHEMA: Final = {
     "account": pl.String,
@@ -25,10 +25,10 @@ SCHEMA: Final = {
     "prompt": pl.String,
     **dict.fromkeys(TEXTS, pl.String),
 }
-"""`time` is in Unix seconds; `step` is the first five bytes of a step (SPEC A.9), as a number."""
+"""`time` is in Unix seconds; `step` is the first five bytes of a step as a number (SPEC A.9)."""
 
 MAX_NAME: Final = 1024
-"""Characters of an account's name and of a text, at most."""
+"""The longest name of an account, in characters."""
 
 _MAX_TIME: Final = 1 << 40
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
@@ -38,11 +38,11 @@ T = TypeVar("T")
 
 
 class _BadError(ValueError):
-    """A value is not of its column."""
+    """A value does not fit its column."""
 
 
 class Rows:
-    """Turn a log's rows into frames of `SCHEMA`, and count those that cannot be used."""
+    """Turns rows of a log into frames of `SCHEMA`, and counts bad rows."""
 
     def __init__(self, log_map: LogMap, faults: Faults) -> None:
         self._map = log_map
@@ -52,17 +52,19 @@ class Rows:
         self._tool = _Classes(log_map.tools, Tool.OTHER)
 
     def frame(self, batch: Batch) -> pl.DataFrame:
-        """Return the rows of a batch that can be used."""
+        """Return the good rows of a batch."""
         columns, bad = batch.columns, dict[int, str]()
-        account = _each(columns["account"], _name, bad, "The row has no account, or one that is no name.")
+        account = _each(
+            columns["account"], _name, bad, "The row has no account, or its account is not a name."
+        )
         time = _each(columns["time"], self._time, bad, "The time is not RFC 3339 or a number.")
         prompt = _texts(columns["prompt"], bad, "The prompt is not a text.")
         texts = {name: _texts(columns[name], bad, f"The {name} is not a text.") for name in TEXTS}
         endpoints = map(self._endpoint.of, _texts(columns["endpoint"], bad, "The endpoint is not a text."))
         models = map(self._model.of, _texts(columns["model"], bad, "The model is not a text."))
-        tools = _each(columns["tools"], self._tools, bad, "The tools are not a list or text.")
+        tools = _each(columns["tools"], self._tools, bad, "The tools are neither a list nor a text.")
         asked, answered = (
-            _each(columns[name], _size, bad, f"The {name} is no size.")
+            _each(columns[name], _size, bad, f"The {name} is not a size.")
             for name in ("prompt_size", "answer_size")
         )
         scale = self._map.characters
@@ -107,7 +109,7 @@ class Rows:
 
 
 class _Classes:
-    """Classes of names, each looked up once."""
+    """The classes of names, with a cache."""
 
     def __init__(self, patterns: dict[str, int] | object, other: int) -> None:
         self._patterns = patterns if isinstance(patterns, dict) else {}
@@ -121,7 +123,7 @@ class _Classes:
         kind = self._known.get(name)
         if kind is None:
             kind = classify(self._patterns, name, self._other)
-            # A log in which names are all different must not fill the memory.
+            # The cache is bounded: a log may have a new name in every row.
             if len(self._known) < 10_000:
                 self._known[name] = kind
         return kind
@@ -130,7 +132,7 @@ class _Classes:
 def _each(
     values: Sequence[object], convert: Callable[[object], T | None], bad: dict[int, str], reason: str
 ) -> list[T | None]:
-    """Convert a column; a value that is not of it makes its row bad."""
+    """Convert a column; a value that does not fit makes its row bad."""
     made: list[T | None] = []
     for place, value in enumerate(values):
         try:
@@ -142,7 +144,7 @@ def _each(
 
 
 def _texts(values: Sequence[object], bad: dict[int, str], reason: str) -> list[str | None]:
-    """Convert a column of texts, of which empty ones are none."""
+    """Convert a column of texts; an empty text is no text."""
     texts = [value for value in values if type(value) is str]
     if len(texts) == len(values) and all(texts):
         return list(texts)

@@ -1,4 +1,4 @@
-"""The first stage: read a piece of the logs once, and spread what is in it over the parts."""
+"""The first stage: read a piece of the logs, and spread its content over the parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """What became of a piece: how many rows it has, how many of them are used, and the bad ones."""
+    """The counts of a piece: all rows, used rows, and bad rows."""
 
     piece: Piece
     rows: int
@@ -50,7 +50,7 @@ def split(plan: Plan, numbered: tuple[int, Piece]) -> SplitReport:
                 continue
             frame = rows.frame(batch)
             if BEHAVIOUR in plan.types:
-                # Of all accounts: those that do not count share instruments all the same.
+                # Accounts that are not extracted count here: they may share an instrument with one that is.
                 payments.add(frame.select("payment", "account").drop_nulls().unique())
             if plan.accounts is not None:
                 frame = frame.filter(pl.col("account").is_in(list(plan.accounts)))

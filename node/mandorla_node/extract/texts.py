@@ -1,4 +1,4 @@
-"""The stage over single texts: each is parsed once, as every type that its column may hold."""
+"""The stage over single texts: each distinct text is parsed as each type of its column."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .plan import TEXT_TYPES, Plan
 
 
 def parse_texts(plan: Plan, part: int) -> int:
-    """Write the indicators of the texts of a part; return how many texts are of no type of their column."""
+    """Write the indicators of the texts of a part; return the number of texts that are no indicator."""
     frame = read_part(plan.work, "texts", part)
     if frame is None:
         return 0
@@ -29,8 +29,8 @@ def parse_texts(plan: Plan, part: int) -> int:
 
 
 def _parse(name: str, text: str) -> list[tuple[str, str, str]]:
-    spelled = text.rpartition("@")[2] if name == "mail-domain" else text
+    parsed = text.rpartition("@")[2] if name == "mail-domain" else text
     try:
-        return [(name, Indicator.parse(name, spelled).value, "")]
+        return [(name, Indicator.parse(name, parsed).value, "")]
     except InputError:
         return []

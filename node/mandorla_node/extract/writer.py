@@ -1,4 +1,4 @@
-"""The last stage: merge what the parts gave, in order, and write it as `ingest` reads it."""
+"""The writer of the output, in the formats that `ingest` reads."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _BATCH: Final = 16_384
 
 
 def common_only(rows: Iterable[Row], least: int) -> Iterator[Row]:
-    """Yield the values that are in as many groups as that, without their groups: a stop list.
+    """Yield the values that at least `least` groups have, without their groups: a stop list.
 
-    A template's values are in one group, which many accounts have sent, so they are all common.
+    All values of templates are common: a template is one group, and many accounts have sent it.
     """
     for (kind, value), rows_of_value in groupby(rows, lambda row: row[:2]):
         if sum(1 for row in rows_of_value if row[2]) >= (1 if kind == TEMPLATE else least):
@@ -35,10 +35,10 @@ def common_only(rows: Iterable[Row], least: int) -> Iterator[Row]:
 
 
 def write(path: Path, rows: Iterable[Row], fields: tuple[str, ...] = OUT) -> int:
-    """Write rows to a new file that only this user can read, by its extension; return how many.
+    """Write rows to a file that only this user can read; return their number. The extension sets the format.
 
-    Raises InputError(BAD_INPUT) for an extension that is none of those, NodeError(STORE_FAILED) if the file
-    cannot be written.
+    Raises InputError(BAD_INPUT) for an unknown extension, NodeError(STORE_FAILED) if the file cannot be
+    written.
     """
     writer = writer_of(path)
     try:
@@ -49,16 +49,16 @@ def write(path: Path, rows: Iterable[Row], fields: tuple[str, ...] = OUT) -> int
 
 
 def writer_of(path: Path) -> Callable[[BinaryIO, Iterator[Row], tuple[str, ...]], int]:
-    """Return the function that writes a file of an extension; raises InputError(BAD_INPUT)."""
+    """Return the writer for the extension of a file; raises InputError(BAD_INPUT) if there is none."""
     writers = {".jsonl": _write_json, ".csv": _write_csv, ".parquet": _write_parquet}
     if path.suffix.lower() not in writers:
-        raise InputError(Code.BAD_INPUT, f"the extension of --out is one of {', '.join(writers)}")
+        raise InputError(Code.BAD_INPUT, f"the extension of --out must be one of {', '.join(writers)}")
     return writers[path.suffix.lower()]
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes the place of another when all is written, and never before."""
+    """Open a new file, which replaces the old one only after everything is written."""
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(number, "wb") as file:

@@ -1,1 +1,1 @@
-"""Fidelity `nodes`: three real nodes as processes, and every flag, check and match through them."""
+"""Fidelity `nodes`: a real node for each lab; all flags, sightings and matches go through the nodes."""

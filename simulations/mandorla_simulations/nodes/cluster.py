@@ -1,4 +1,4 @@
-"""Real nodes for a simulation: a process for each lab, on loopback, under simulated time."""
+"""Real nodes for a simulation: one process for each lab, on loopback, in simulated time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mandorla_node.client import Client
 from mandorla_node.home.folder import Home
 from mandorla_protocol.errors import Code, NodeError
 
-from .lab import READY
+from .node_process import READY
 
 _PATIENCE: Final = 60.0
 _COUNT: Final = TypeAdapter(int)
@@ -26,19 +26,19 @@ _VERSIONS: Final = TypeAdapter(list[int])
 _SETTINGS: Final = {
     "MANDORLA_WORKERS": 1,
     "MANDORLA_LOG_LEVEL": "warning",
-    # What a peer may do in an hour is done in a second here.
+    # An hour of simulated calls takes a second of real time.
     "MANDORLA_LIMITS__CALLS_PER_SECOND": 1_000_000,
     "MANDORLA_LIMITS__CALL_BURST": 1_000_000,
     "MANDORLA_LIMITS__CHUNK_BURST": 1_000_000,
     "MANDORLA_LIMITS__ROUND_BURST": 1_000_000,
     "MANDORLA_LIMITS__CHECKPOINT_BURST": 1_000_000,
 }
-_LAB: Final = ("-m", "mandorla_simulations.nodes.lab")
+_LAB: Final = ("-m", "mandorla_simulations.nodes.node_process")
 
 
 @dataclass(frozen=True)
 class LabNode:
-    """A lab's node, and the operator's connection to it."""
+    """A lab's node process, and a client of its operator socket."""
 
     home: Home
     process: asyncio.subprocess.Process
@@ -50,57 +50,61 @@ class LabNode:
         return self.home.card.name
 
     async def set_clock(self, now: int) -> None:
-        """Set the node's time, in Unix seconds."""
+        """Set the node's clock, in Unix seconds."""
         await self._order("time", now)
 
     async def let_pass(self, until: int) -> None:
-        """Set the node's time, and end what waits for a time up to that."""
+        """Set the node's clock, and wake the timers that are due by then."""
         await self._order("passed", until)
 
-    async def look_for_expired(self) -> None:
-        """Have the node see that flags have expired."""
+    async def expire_flags(self) -> None:
+        """Make the node notice that flags have expired."""
         await self._order("expired", [])
 
     async def published(self, watches: Sequence[tuple[str, str]]) -> list[int]:
-        """Wait until all that is flagged is announced to peers over collections; return table versions."""
+        """Wait until all flags are announced to (peer, collection) pairs; return the table versions."""
         return _VERSIONS.validate_python(await self._order("published", watches))
 
     async def compared(self, versions: Sequence[tuple[str, str, int]]) -> int:
-        """Wait until peers' tables are compared with all that is observed; return how often it matched."""
+        """Wait until peers' tables are compared with the observed set; return the match count."""
         return _COUNT.validate_python(await self._order("compared", versions))
 
     async def counted(self) -> tuple[int, int]:
-        """Return the bytes of the calls that the node made, but for waits, and how many chunks it asked."""
+        """Return the bytes of the node's calls, except calls that only wait, and the number of questions."""
         return _COUNTS.validate_python(await self._order("counted", []))
 
-    async def _order(self, order: str, given: object) -> object:
-        """Have the node do something, and return its answer.
+    async def _order(self, order: str, argument: object) -> object:
+        """Send the node an order, and return its answer.
 
-        Raises NodeError(NODE_NOT_RUNNING) with the node's last words if it is gone, DEADLINE if it hangs.
+        Raises NodeError: NODE_NOT_RUNNING with the end of its log if it has ended, DEADLINE if it does not
+        answer.
         """
         if self.process.stdin is None:
-            raise NodeError(Code.INTERNAL, "a node without an input")
+            raise NodeError(Code.INTERNAL, "the node process has no standard input")
         with suppress(ConnectionError):
-            self.process.stdin.write(json.dumps({order: given}).encode() + b"\n")
+            self.process.stdin.write(json.dumps({order: argument}).encode() + b"\n")
             await self.process.stdin.drain()
         return json.loads(await self._answer())
 
     async def ready(self) -> None:
-        """Wait until the node serves; raises NodeError if it does not."""
+        """Wait until the node serves.
+
+        Raises NodeError: see `_order`.
+        """
         if await self._answer() != READY:
             raise self._ended()
 
     async def _answer(self) -> bytes:
         if self.process.stdout is None:
-            raise NodeError(Code.INTERNAL, "a node without an output")
+            raise NodeError(Code.INTERNAL, "the node process has no standard output")
         try:
             async with asyncio.timeout(_PATIENCE):
-                said = await self.process.stdout.readline()
+                line = await self.process.stdout.readline()
         except TimeoutError:
             raise NodeError(Code.DEADLINE, f"the node of {self.name} does not answer") from None
-        if not said:
+        if not line:
             raise self._ended()
-        return said
+        return line
 
     def _ended(self) -> NodeError:
         return NodeError(Code.NODE_NOT_RUNNING, f"the node of {self.name} ended: {last_words(self.home)}")
@@ -110,9 +114,9 @@ class LabNode:
 async def cluster(
     folder: Path, names: Sequence[str], now: int, settings: Mapping[str, object]
 ) -> AsyncIterator[list[LabNode]]:
-    """Keep a node running for each lab; each has pinned the others, and none outlives the context.
+    """Run a node for each lab until the context ends; each node has pinned all others.
 
-    `settings` are of all nodes alike, by their names in the environment.
+    `settings` hold for all nodes, by their names in the environment.
     """
     homes = await asyncio.to_thread(make_homes, folder, names)
     environment = {name: str(value) for name, value in {**_SETTINGS, **settings}.items()}

@@ -1,4 +1,4 @@
-"""What goes into real nodes, flags and sightings, and what comes out of them: matches."""
+"""The feed of real nodes: flags and sightings in, matches out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..scenario.model import Scenario
 from ..sharing.channel import Load, Match
 from ..sightings import Sightings
 from .cluster import LabNode
-from .indicators import COLLECTIONS, Written, written
+from .indicators import COLLECTIONS, TypedValue, indicator_of
 
 
 class Feed:
-    """Real nodes, fed with what a simulation's labs flag and see; resources are written as indicators."""
+    """Ingests the flags and sightings of a simulation into nodes, as indicators, and reads their matches."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class Feed:
         self._exits = tuple(relay.exits for relay in scenario.relays)
         self._sightings = sightings
         self._book = book
-        self._resources: dict[Written, Resource] = {}
-        self._known: dict[tuple[int, int, Written], int] = {}
+        self._resources: dict[TypedValue, Resource] = {}
+        self._expiries: dict[tuple[int, int, TypedValue], int] = {}
         self._last = -1
 
     def unix(self, now: int) -> int:
@@ -47,7 +47,7 @@ class Feed:
         return self._start + now
 
     def flag_of(self, resource: Resource, now: int, expires: int) -> IngestRow:
-        """Write a flag."""
+        """Return a flag as a row to ingest."""
         label = Label(reason=Reason.DISTILLATION, first_seen=self.unix(now), expires=self.unix(expires))
         return IngestRow(1, *self.write(resource), label)
 
@@ -56,40 +56,42 @@ class Feed:
         return [self._book.exit_address(relay, lease, slot) for slot in range(self._exits[relay])]
 
     def people(self, now: int) -> list[list[Resource]]:
-        """Return what people first showed each lab since this was last asked for."""
+        """Return, for each lab, the resources that honest users first showed it since the last call."""
         after, self._last = self._last, now
         return [self._sightings.of_people(lab, after, now) for lab in range(len(self.nodes))]
 
-    def write(self, resource: Resource) -> Written:
-        """Write a resource as an indicator, and remember which it is."""
-        indicator = written(resource)
+    def write(self, resource: Resource) -> TypedValue:
+        """Return the indicator of a resource, and remember the resource."""
+        indicator = indicator_of(resource)
         self._resources[indicator] = resource
         return indicator
 
     async def observe(self, lab: int, resources: Iterable[Resource]) -> None:
-        """Have a node take in what its lab saw."""
+        """Ingest the sightings of a lab."""
         rows = [IngestRow(line, *self.write(resource)) for line, resource in enumerate(resources, 1)]
-        await self._take_in(lab, operator_pb2.SET_OBSERVED, rows)
+        await self._ingest(lab, operator_pb2.SET_OBSERVED, rows)
 
     async def flag(self, lab: int, rows: Sequence[IngestRow]) -> None:
-        """Have a node take in what its lab flagged."""
-        await self._take_in(lab, operator_pb2.SET_FLAGGED, rows)
+        """Ingest the flags of a lab."""
+        await self._ingest(lab, operator_pb2.SET_FLAGGED, rows)
 
-    async def _take_in(self, lab: int, target: operator_pb2.Set.ValueType, rows: Sequence[IngestRow]) -> None:
+    async def _ingest(self, lab: int, target: operator_pb2.Set.ValueType, rows: Sequence[IngestRow]) -> None:
         if not rows:
             return
-        taken = await self.nodes[lab].operator.ingest(target, rows, strict=True, suppress=False)
-        if taken.rejected_total:
-            raise NodeError(Code.CHECK_FAILED, f"{self.nodes[lab].name} rejected what a simulation wrote")
+        report = await self.nodes[lab].operator.ingest(target, rows, strict=True, suppress=False)
+        if report.rejected_total:
+            raise NodeError(
+                Code.CHECK_FAILED, f"{self.nodes[lab].name} rejected an indicator of the simulation"
+            )
 
     async def new_matches(self, lab: int) -> list[Match]:
-        """Return the matches at a node that are new, or that hold until another time."""
+        """Return the matches of a node that are new, or that have a new expiry."""
         numbers = {node.name: number for number, node in enumerate(self.nodes)}
         found = []
         async for match in self.nodes[lab].operator.matches():
             key = (lab, numbers[match.peer], (match.type, match.value))
             expires = match.label.expires - self._start
-            if self._known.get(key) != expires:
-                self._known[key] = expires
+            if self._expiries.get(key) != expires:
+                self._expiries[key] = expires
                 found.append(Match(lab, key[1], self._resources[key[2]], expires))
         return found

@@ -1,8 +1,8 @@
-"""Resources as indicators, for nodes to compare.
+"""Resources as indicators that nodes can ingest.
 
-A node takes types of the registry only (SPEC A.1). Relays have none, and templates and sequences have types
-that match by groups (SPEC A.5), while a simulated one is a single resource: they are written as another type.
-To the protocol, an indicator is an opaque token whatever its type.
+A node takes only registered types (SPEC A.1). The registry has no type for relays. Its types for templates
+and sequences match by groups (SPEC A.5), while a simulated template or sequence is a single resource. These
+kinds therefore use another type. For the protocol every indicator is an opaque token, whatever its type.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..resources import Resource, kind_of, serial_of
 
 _EXITS: Final = int(ipaddress.IPv6Address("2001:db8::"))
 
-Written = tuple[str, str]
-"""A registered type, and a value of it in canonical form."""
+TypedValue = tuple[str, str]
+"""A registered type, and a value in its canonical form."""
 
 _TYPES: Final = {
     ResourceKind.PAYMENT: "payment-par",
@@ -37,8 +37,8 @@ COLLECTIONS: Final = tuple(dict.fromkeys(collection.value for collection in ASKE
 """The collections of these types."""
 
 
-def written(resource: Resource) -> Written:
-    """Write a resource as an indicator; different resources give different ones."""
+def indicator_of(resource: Resource) -> TypedValue:
+    """Return the indicator of a resource; different resources have different indicators."""
     kind = kind_of(resource)
     return _TYPES[kind], _value(kind, serial_of(resource))
 

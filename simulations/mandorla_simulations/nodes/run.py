@@ -1,4 +1,4 @@
-"""Runs in fidelity `nodes`."""
+"""Runs with fidelity `nodes`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from mandorla_node.core.clock import system_clock
 from mandorla_protocol.errors import Code, InputError
 
-from ..attacks import under
+from ..attack_variants import with_attack
 from ..population import make_population
-from ..record import Record
 from ..resources import ResourceBook
+from ..run_record import RunRecord
 from ..scenario.model import Protocol, Scenario, Scheme
 from ..sharing.channel import Channel
 from ..sharing.costs import standing_lifetime
 from ..sightings import Sightings
 from ..study import Cell
 from ..world import World
-from .batches import BatchChannel
+from .batch_channel import BatchChannel
 from .cluster import cluster
 from .feed import Feed
 from .indicators import COLLECTIONS
-from .watch import WatchChannel
+from .watch_channel import WatchChannel
 
 MAX_PEOPLE = 20_000
 MAX_ACCOUNTS = 2_000
@@ -32,7 +32,7 @@ MAX_MICRO_BATCH = 6 * 24 * 3600
 
 
 def require_small(scenario: Scenario) -> None:
-    """Refuse a scenario that would keep real nodes busy for hours.
+    """Refuse a scenario that would take real nodes hours.
 
     Raises InputError(BAD_INPUT).
     """
@@ -40,34 +40,35 @@ def require_small(scenario: Scenario) -> None:
     if scenario.benign.people > MAX_PEOPLE or pools > MAX_ACCOUNTS:
         raise InputError(
             Code.BAD_INPUT,
-            f"fidelity nodes takes up to {MAX_PEOPLE:,} people and {MAX_ACCOUNTS:,} accounts at a time; this "
-            f"scenario has {scenario.benign.people:,} and {pools:,}. The preset `small` is made for it.",
+            f"fidelity nodes takes up to {MAX_PEOPLE:,} honest users and {MAX_ACCOUNTS:,} accounts; "
+            f"this scenario has {scenario.benign.people:,} and {pools:,}. The preset `small` fits.",
         )
 
 
 def require_rounds(scenario: Scenario, cell: Cell) -> None:
-    """Refuse sharing that is not by rounds between nodes.
+    """Refuse sharing without rounds between nodes.
 
     Raises InputError(BAD_INPUT).
     """
     if cell.sharing.scheme not in {Scheme.BATCH, Scheme.WATCH}:
         raise InputError(
             Code.BAD_INPUT,
-            f"fidelity nodes runs rounds, and not {cell.sharing}: --sharing mandorla-watch, or "
-            "mandorla-batch/PERIOD, such as mandorla-batch/6h",
+            f"fidelity nodes cannot run {cell.sharing}: use --sharing mandorla-watch, or "
+            "mandorla-batch/PERIOD such as mandorla-batch/6h",
         )
     if cell.sharing.scheme is Scheme.WATCH and scenario.protocol.micro_batch > MAX_MICRO_BATCH:
         raise InputError(Code.BAD_INPUT, "fidelity nodes takes micro-batches of up to 6 days")
 
 
-def simulate_with_nodes(scenario: Scenario, cell: Cell, seed: int) -> Record:
-    """Run a cell whose sharing is by rounds, with a real node for each lab.
+def simulate_with_nodes(scenario: Scenario, cell: Cell, seed: int) -> RunRecord:
+    """Run a cell with a real node for each lab.
 
-    Raises InputError(BAD_INPUT) for other sharing or too large a scenario, and what the nodes answer.
+    Raises InputError(BAD_INPUT) for sharing without rounds or a scenario that is too large, and the errors of
+    the nodes.
     """
     require_rounds(scenario, cell)
     require_small(scenario)
-    changed = under(scenario, cell.attack)
+    changed = with_attack(scenario, cell.attack)
     population = make_population(scenario, seed)
     start = system_clock()
     names = [lab.name for lab in scenario.labs]
@@ -105,7 +106,7 @@ def _settings(protocol: Protocol, watches: bool) -> dict[str, object]:
     }
     if watches:
         settings["MANDORLA_WATCH__COLLECTIONS"] = json.dumps(COLLECTIONS)
-        # What a node proposes, and the longest that it agrees to.
+        # The lifetime that a node proposes, and the longest that it accepts.
         settings["MANDORLA_WATCH__LIFETIME"] = standing_lifetime(protocol.micro_batch)
         settings["MANDORLA_ROUNDS__LIFETIME"] = standing_lifetime(protocol.micro_batch)
     return settings

@@ -1,17 +1,8 @@
-"""The report: one page that opens in any browser, with nothing to fetch."""
+"""The report: one HTML page that opens in any browser and loads nothing from elsewhere."""
 
 from __future__ import annotations
 
-from ..scenario.paths import Tree
-from .page import page
-from .sweep_page import sweep_page
+from .study_page import render_study
+from .sweep_page import render_sweep
 
-
-def render(tree: Tree) -> str:
-    """Return a study's page, given its results as `results.as_tree` writes them."""
-    return page(tree)
-
-
-def render_sweep(tree: Tree) -> str:
-    """Return a sweep's page, given its rows as `sweep.as_tree` writes them."""
-    return sweep_page(tree)
+__all__ = ["render_study", "render_sweep"]

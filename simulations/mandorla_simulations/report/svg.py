@@ -1,70 +1,81 @@
-"""Drawing: a canvas of SVG with a title and a description, scales, ticks, and fills that read in grey."""
+"""Drawings: SVG with a title and a description, scales and ticks. All text is escaped.
+
+Lines and fills stay distinct in print without colour.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Final
+
+from markupsafe import Markup
 
 DASHES: Final = ("", "7 3", "2 3", "10 3 2 3", "1 4")
 """Lines differ by dash as well as by shade."""
 
 SHADES: Final = 5
-"""Fills differ by lightness; the classes f0 to f4 of the style sheet give every second one a pattern."""
+"""Fills differ by lightness. The classes f0 to f4 of the style sheet give every second fill a pattern."""
 
 
 @dataclass
 class Canvas:
-    """A drawing of a fixed size in its own units, which the page scales to the room that there is."""
+    """A drawing of a fixed size in its own units, which the page scales to its width."""
 
     width: float
     height: float
     title: str
     description: str
-    _parts: list[str] = field(default_factory=list)
+    _parts: list[Markup] = field(default_factory=list)
 
     def line(self, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
         """Draw a line; `style` names a class."""
-        self._parts.append(f'<line x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}" class="{style}"/>')
+        self._add('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>', _n(x1), _n(y1), _n(x2), _n(y2), style)
 
-    def text(self, x: float, y: float, said: str, style: str = "t", anchor: str = "start") -> None:
+    def text(self, x: float, y: float, text: str, style: str = "t", anchor: str = "start") -> None:
         """Write text."""
-        self._parts.append(
-            f'<text x="{_n(x)}" y="{_n(y)}" class="{style}" text-anchor="{anchor}">{escape(said)}</text>'
-        )
+        element = '<text x="{}" y="{}" class="{}" text-anchor="{}">{}</text>'
+        self._add(element, _n(x), _n(y), style, anchor, text)
 
     def rect(self, x: float, y: float, width: float, height: float, style: str, tip: str = "") -> None:
-        """Draw a rectangle; `tip` shows when it is pointed at."""
-        inner = f"<title>{escape(tip)}</title>" if tip else ""
-        self._parts.append(
-            f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(max(0.0, width))}" height="{_n(max(0.0, height))}" '
-            f'class="{style}">{inner}</rect>'
-        )
+        """Draw a rectangle; the browser shows `tip` under the pointer."""
+        inner = Markup("<title>{}</title>").format(tip) if tip else ""
+        element = '<rect x="{}" y="{}" width="{}" height="{}" class="{}">{}</rect>'
+        size = _n(max(0.0, width)), _n(max(0.0, height))
+        self._add(element, _n(x), _n(y), *size, style, inner)
 
     def path(
         self, points: Sequence[tuple[float, float]], style: str, dash: str = "", close: bool = False
     ) -> None:
-        """Draw a line through points, or the area within them."""
+        """Draw a line through points, or the area that they enclose."""
         if not points:
             return
         drawn = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + ("Z" if close else "")
-        dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        self._parts.append(f'<path d="{drawn}" class="{style}"{dashed}/>')
+        dashed = Markup(' stroke-dasharray="{}"').format(dash) if dash else ""
+        self._add('<path d="{}" class="{}"{}/>', drawn, style, dashed)
 
-    def render(self) -> str:
+    def render(self) -> Markup:
         """Return the drawing."""
-        return (
-            f'<svg viewBox="0 0 {_n(self.width)} {_n(self.height)}" role="img" '
-            f'aria-label="{escape(self.title)}"><title>{escape(self.title)}</title>'
-            f"<desc>{escape(self.description)}</desc>{''.join(self._parts)}</svg>"
+        return Markup(
+            '<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title><desc>{}</desc>{}</svg>'
+        ).format(
+            _n(self.width),
+            _n(self.height),
+            self.title,
+            self.title,
+            self.description,
+            Markup().join(self._parts),
         )
+
+    def _add(self, element: str, *values: object) -> None:
+        """Add an element; its values are escaped unless they are markup."""
+        self._parts.append(Markup(element).format(*values))  # noqa: S704 - `element` is a literal of this class
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From a quantity to a place."""
+    """Places of quantities on an axis."""
 
     low: float
     high: float
@@ -72,7 +83,7 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value; values outside stay outside."""
+        """Return the place of a value; a value outside the axis has a place outside it."""
         span = self.high - self.low
         return self.start + (value - self.low) / span * (self.end - self.start) if span else self.start
 

@@ -1,47 +1,47 @@
-"""The page of a sweep: one plot, and the table behind it."""
+"""The page of a sweep: one chart, and a table of all results."""
 
 from __future__ import annotations
 
-from html import escape
+from typing import Final
 
 from ..scenario.paths import Tree
 from .charts import Bar, Group, bars
-from .page import frame, number, table
+from .page import render_page
+from .tables import Table, number
 
-_COLUMNS = ("exchanges", "after_first_flag", "accounts", "cost_usd", "benign_blocked", "evaluations")
+_COLUMNS: Final = {
+    "exchanges": "exchanges",
+    "after_first_flag": "exchanges after the first flag",
+    "accounts": "accounts",
+    "cost_usd": "cost (US dollars)",
+    "benign_blocked": "honest users blocked",
+    "evaluations": "evaluations",
+}
+"""The measures of the table, and their names."""
 
 
-def sweep_page(tree: Tree) -> str:
-    """Return the page."""
-    parameters = [name.rpartition(".")[2].replace("_", " ") for name in tree["parameters"]]
-    groups = []
-    for values in dict.fromkeys(tuple(row["values"]) for row in tree["rows"]):
-        named = ", ".join(f"{name} {value}" for name, value in zip(parameters, values, strict=True))
-        found = [row for row in tree["rows"] if tuple(row["values"]) == values]
-        groups.append(
-            Group(
-                named,
-                tuple(
-                    Bar(
-                        row["sharing"],
-                        (row["exchanges"]["mean"],),
-                        row["exchanges"]["low"],
-                        row["exchanges"]["high"],
-                    )
-                    for row in found
-                ),
-            )
-        )
-    chart = bars("Exchanges extracted", "exchanges, whole scenario; whiskers are 95 % intervals", groups)
+def render_sweep(tree: Tree) -> str:
+    """Return the page, given the rows of a sweep as `sweep.as_tree` returns them."""
     rows = [
-        [*row["values"], row["sharing"], *(number(row[name]) for name in _COLUMNS)] for row in tree["rows"]
+        (*row["values"], row["sharing"], *(number(row[name]) for name in _COLUMNS)) for row in tree["rows"]
     ]
-    head = [*tree["parameters"], "sharing", *(name.replace("_", " ") for name in _COLUMNS)]
-    return frame(
-        tree["title"],
-        [
-            f"<header><h1>{escape(tree['title'])}</h1></header>",
-            f"<section><figure>{chart}</figure></section>",
-            f'<section class="wide"><h2>Every point</h2>{table(head, rows)}</section>',
-        ],
+    head = (*tree["parameters"], "sharing", *_COLUMNS.values())
+    return render_page(
+        "sweep.html",
+        title=tree["title"],
+        chart=bars("Exchanges extracted", "exchanges in the whole scenario", _groups(tree)),
+        results=Table(head, rows),
     )
+
+
+def _groups(tree: Tree) -> list[Group]:
+    """Make a bar of each row, grouped by the values of the parameters."""
+    parameters = [name.rpartition(".")[2].replace("_", " ") for name in tree["parameters"]]
+    groups: dict[str, list[Bar]] = {}
+    for row in tree["rows"]:
+        pairs = zip(parameters, row["values"], strict=True)
+        point = ", ".join(f"{name} {value}" for name, value in pairs)
+        exchanges = row["exchanges"]
+        bar = Bar(row["sharing"], (exchanges["mean"],), exchanges["low"], exchanges["high"])
+        groups.setdefault(point, []).append(bar)
+    return [Group(point, tuple(made)) for point, made in groups.items()]

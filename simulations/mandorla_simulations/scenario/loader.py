@@ -1,6 +1,6 @@
-"""Reading scenarios from TOML: presets by name, files by path, and errors that name the line.
+"""Scenarios from TOML: presets by name, and files by path.
 
-An error says where it is, what is wrong there, and what would be right.
+An error names the line, what is wrong there, and what is allowed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import UnionType
 
@@ -21,8 +20,8 @@ from mandorla_protocol.errors import Code, InputError
 
 from .model import Scenario
 from .paths import Tree, UnknownParameter, matching, priors_problem
+from .presets import preset_names, preset_text
 
-_PRESETS = resources.files("mandorla_simulations") / "presets"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _HEADER = re.compile(r"\s*\[(\[)?([^\[\]]+)\]\]?\s*(?:#.*)?")
 _KEY = re.compile(
@@ -36,34 +35,27 @@ Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A scenario, with the name that it was asked for by and the tree that it was read from."""
+class LoadedScenario:
+    """A scenario, with its name and the tree from which it was read."""
 
     name: str
     scenario: Scenario
     tree: Tree
 
 
-def preset_names() -> list[str]:
-    """List the presets."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in _PRESETS.iterdir() if entry.name.endswith(".toml")
-    )
-
-
-def load(wanted: str) -> Loaded:
+def load(name: str) -> LoadedScenario:
     """Read a preset by its name, or a scenario file by its path.
 
-    Raises InputError: BAD_FILE if there is no such file or it is not TOML, BAD_CONFIG if it is no scenario.
+    Raises InputError: BAD_FILE if the file is missing or not TOML, BAD_CONFIG if it is not a scenario.
     """
-    if _NAME.fullmatch(wanted) and wanted in preset_names():
-        return parse((_PRESETS / f"{wanted}.toml").read_text("utf-8"), wanted, wanted)
-    path = Path(wanted)
+    if _NAME.fullmatch(name) and name in preset_names():
+        return parse(preset_text(name), name, name)
+    path = Path(name)
     return parse(read_text(path, hint=f"The presets are {', '.join(preset_names())}."), path.stem, path.name)
 
 
 def read_text(path: Path, hint: str = "") -> str:
-    """Read a TOML file's text.
+    """Read the text of a TOML file.
 
     Raises InputError(BAD_FILE).
     """
@@ -81,10 +73,10 @@ def read_text(path: Path, hint: str = "") -> str:
         raise InputError(Code.BAD_FILE, f"{path.name}: {_reason(error)}") from None
 
 
-def parse(text: str, name: str, shown_as: str) -> Loaded:
+def parse(text: str, name: str, shown_as: str) -> LoadedScenario:
     """Read a scenario from TOML.
 
-    Raises InputError: BAD_FILE if it is not TOML, BAD_CONFIG that names each line that is wrong.
+    Raises InputError: BAD_FILE if it is not TOML, BAD_CONFIG with each wrong line.
     """
     lines = Lines(text)
     tree = _on_base(parse_tree(text, shown_as), lines, shown_as)
@@ -92,11 +84,11 @@ def parse(text: str, name: str, shown_as: str) -> Loaded:
     if problem := priors_problem(tree, scenario):
         where, what = problem
         raise InputError(Code.BAD_CONFIG, f"{shown_as}, line {lines.of(where)}: {what}")
-    return Loaded(name, scenario, tree)
+    return LoadedScenario(name, scenario, tree)
 
 
 def _on_base(tree: Tree, lines: Lines, shown_as: str) -> Tree:
-    """Lay a scenario over the preset that it builds on: tables are merged, and everything else replaces.
+    """Merge a scenario with its base: tables are merged, all other values replace those of the base.
 
     Raises InputError(BAD_CONFIG) if there is no such preset.
     """
@@ -112,7 +104,7 @@ def _on_base(tree: Tree, lines: Lines, shown_as: str) -> Tree:
     own = tree.get("priors", {})
     if not isinstance(own, dict):
         return merged
-    # What the base says of numbers that are gone or changed does not hold here.
+    # A prior of the base is dropped if its parameter is gone.
     merged["priors"] = {
         path: prior for path, prior in merged["priors"].items() if path in own or _holds(merged, path)
     }
@@ -137,7 +129,7 @@ def _holds(tree: Tree, pattern: str) -> bool:
 def parse_tree(text: str, shown_as: str) -> Tree:
     """Parse TOML.
 
-    Raises InputError(BAD_FILE) that names the line.
+    Raises InputError(BAD_FILE) with the line.
     """
     try:
         return tomllib.loads(text)
@@ -151,54 +143,53 @@ Model = typing.TypeVar("Model", bound=BaseModel)
 def validate(model: type[Model], tree: Tree, lines: Lines, shown_as: str) -> Model:
     """Check a tree against a model.
 
-    Raises InputError(BAD_CONFIG) with a line for each of the first problems.
+    Raises InputError(BAD_CONFIG) with the lines of the first problems.
     """
     try:
         return model.model_validate(tree)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
-        said = []
+        reasons = []
         for problem in problems[:_SHOWN]:
             where, message = problem["loc"], problem["msg"]
             line = lines.of(where or _named_in(message))
-            said.append(f"{shown_as}, line {line}: {_explain(model, where, problem['type'], message)}")
+            reasons.append(f"{shown_as}, line {line}: {_explain(model, where, problem['type'], message)}")
         if len(problems) > _SHOWN:
-            said.append(f"and {len(problems) - _SHOWN} more")
-        raise InputError(Code.BAD_CONFIG, "\n".join(said)) from None
+            reasons.append(f"and {len(problems) - _SHOWN} more")
+        raise InputError(Code.BAD_CONFIG, "\n".join(reasons)) from None
 
 
 def _explain(model: type[BaseModel], location: Location, kind: str, message: str) -> str:
     path = ".".join(str(part) for part in location if not _is_branch(part))
     last = str(location[-1]) if location else ""
     if kind == "extra_forbidden":
-        known = sorted(_fields_at(model, location[:-1]))
-        close = difflib.get_close_matches(last, known, 1)
-        right = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(known)}."
-        return f"{last} is not a key: {right}"
+        allowed = sorted(_fields_at(model, location[:-1]))
+        close = difflib.get_close_matches(last, allowed, 1)
+        hint = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(allowed)}."
+        return f"{last} is not a key: {hint}"
     if kind == "missing":
         return f"{path} is missing."
-    said = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    if said != message and message.startswith("Input should be "):
-        said = f"should be {said}"
-        return f"{path} {said}."
-    return f"{path}: {said}." if path else f"{said}."
+    if message.startswith("Input should be "):
+        return f"{path} {message.removeprefix('Input ')}."
+    reason = message.removeprefix("Value error, ")
+    return f"{path}: {reason}." if path else f"{reason}."
 
 
 def _named_in(message: str) -> Location:
-    """Return the place that a message about several parts begins with, such as `benign.memberships: ...`."""
+    """Return the location with which a message about several parts begins (`benign.memberships: ...`)."""
     name, colon, _ = message.removeprefix("Value error, ").partition(":")
     return tuple(name.split(".")) if colon else ()
 
 
 def _is_branch(part: str | int) -> bool:
-    """Say whether a step of a location names a branch of a union and no place in the file."""
+    """Return whether a step of a location names a branch of a union, which has no place in the file."""
     return isinstance(part, str) and (
         part[:1].isupper() or part.startswith(("literal[", "function-", "str", "lax"))
     )
 
 
 def _fields_at(model: type[BaseModel], location: Location) -> set[str]:
-    """Return the keys that are known at a place."""
+    """Return the keys that a location allows."""
     current: object = model
     for part in location:
         if isinstance(current, type) and issubclass(current, BaseModel):
@@ -228,7 +219,7 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
 
 
 class Lines:
-    """Where each key of a TOML text stands."""
+    """The line of each key of a TOML text."""
 
     def __init__(self, text: str) -> None:
         self._known: dict[Location, int] = {}
@@ -253,14 +244,14 @@ class Lines:
                     self._known.setdefault((*path, *_names(inner[1])), number)
 
     def of(self, location: Location) -> int:
-        """Return the line of a place, or of the nearest one that encloses it; 1 at the top."""
+        """Return the line of a location, or of the nearest table around it; 1 if there is none."""
         for length in range(len(location), 0, -1):
             if line := self._known.get(tuple(part for part in location[:length] if not _is_branch(part))):
                 return line
         return 1
 
     def _resolve(self, names: list[str], counts: Mapping[Location, int]) -> Location:
-        """Enter the latest element of each array of tables on the way."""
+        """Return a location, with the latest element of each array of tables in it."""
         path: Location = ()
         for name in names:
             path = (*path, name)

@@ -1,6 +1,6 @@
-"""A scenario: who attacks, what the labs do, who else is there, and where each number comes from.
+"""A scenario: the attackers, the labs, the honest users, and the source of each number.
 
-Every field's unit is part of its text (`units`). Times count from the scenario's start.
+Quantities carry their units in the text (`units`). Times count from the start of the scenario.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ..choices import Attack
-from ..kinds import Action, OwnAction, ResourceKind
+from ..kinds import OwnAction, PeerAction, ResourceKind
+from ..study_options import Attack
 from .units import Cents, Count, PerDay, Period, Positive, Seconds, Share, parse_duration, write_duration
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
@@ -20,7 +20,7 @@ Text = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
 class Part(BaseModel):
-    """A part of a scenario: unknown keys are errors, and nothing changes once read."""
+    """A part of a scenario; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,9 +28,10 @@ class Part(BaseModel):
 class DetectionSignal(Part):
     """One way in which a lab detects an account.
 
-    A signal on a kind applies while at least `needs` live accounts of this lab share the resource; one on
-    `volume` while the account sends at least `threshold`. Where it applies, it fires at `rate` for each
-    account; the lab has made sure after `delay`. `false_positives` counts benign users in the same way.
+    A signal on a kind applies while at least `needs` living accounts at the lab share the resource. A signal
+    on `volume` applies while the account sends at least `threshold`. A signal that applies fires at `rate`
+    for each account, and the lab acts after `delay`. `false_positives` is the rate at which it fires for each
+    honest user.
     """
 
     on: Literal["volume"] | ResourceKind
@@ -42,7 +43,7 @@ class DetectionSignal(Part):
 
 
 class Review(Part):
-    """How a lab looks at accounts that share an indicator with a peer's flag."""
+    """A review: its duration, and the shares of attackers and of honest users that it blocks."""
 
     delay: Seconds
     catches: Share
@@ -50,15 +51,15 @@ class Review(Part):
 
 
 class ResponsePolicy(Part):
-    """What a lab does with what it knows.
+    """What a lab does about accounts that show flagged resources.
 
-    `own`: what its own flag on a kind does to the accounts that show the resource, and `peers` what a peer's
-    does; kinds that are left out lead to nothing. Silent enforcement degrades answers, and
-    the attacker notices after `notice`; visible enforcement it notices at once.
+    `own` and `peers` give the action for the lab's own flags and for its peers' flags, by kind; a kind that
+    is missing has no action. The lab acts on a peer's flag after `act`. Silent enforcement degrades the
+    answers, and the attacker notices after `notice`. The attacker notices visible enforcement at once.
     """
 
     own: dict[ResourceKind, OwnAction]
-    peers: dict[ResourceKind, Action]
+    peers: dict[ResourceKind, PeerAction]
     act: Seconds
     silent: bool = False
     notice: Seconds = 0
@@ -66,7 +67,7 @@ class ResponsePolicy(Part):
 
 
 class Lab(Part):
-    """A lab. `vigilance` multiplies the rates of its signals; a model is released at each of `releases`."""
+    """A lab: `vigilance` multiplies the rates of its signals; it releases a model at each of `releases`."""
 
     name: Name
     vigilance: Annotated[float, Field(ge=0, le=100)] = 1.0
@@ -74,18 +75,18 @@ class Lab(Part):
 
 
 class PublicPool(Part):
-    """Resources that benign users share with each other, and that attackers may use too."""
+    """Resources that many honest users share, and that attackers may use too."""
 
     resources: Annotated[int, Field(ge=1, le=1_000_000)]
     users: Share
 
 
 class Benign(Part):
-    """The people who use the labs for what they are for.
+    """The honest users.
 
-    `memberships`: the share of people that uses each lab, in the order of the labs. `newcomers`: how many of
-    them arrive during the scenario. `company`: the share whose payment instrument and mail domain are those
-    of a company of `company_size`. `neighbours` share an address.
+    `memberships`: the share of users at each lab, in the order of the labs. `newcomers`: the share that
+    arrives during the scenario. `company`: the share that uses the payment instrument and mail domain of a
+    company of `company_size` users. `neighbours`: the number of users that share an address.
     """
 
     people: Annotated[int, Field(ge=0, le=10_000_000)]
@@ -105,7 +106,7 @@ class Benign(Part):
 
 
 class Relay(Part):
-    """A network of exits that resells access: `customers` is the share of benign people who use it too."""
+    """A network of exits that resells access; `customers` is the share of honest users behind it."""
 
     name: Name
     exits: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -114,11 +115,11 @@ class Relay(Part):
 
 
 class Pool(Part):
-    """How a campaign spends one kind of resource.
+    """How a campaign uses one kind of resource.
 
-    `accounts` use each resource, at all labs together if the campaign is everywhere at once (hydra), and else
-    at each lab that it comes to. `reuse` is the share of resources that serves at every lab, and
-    `public` the share taken from what benign users share. A fresh one costs `cost`.
+    `accounts` accounts use each resource: at all labs together in a hydra, at each lab otherwise. `reuse` is
+    the share of resources that the campaign uses at every lab. `public` is the share that it takes from the
+    public pool. A new resource costs `cost`.
     """
 
     accounts: Positive
@@ -128,7 +129,7 @@ class Pool(Part):
 
 
 class Rotate(StrEnum):
-    """Where a campaign opens its next account."""
+    """The rotation policies."""
 
     STAY = "stay"
     ROUND_ROBIN = "round-robin"
@@ -137,17 +138,17 @@ class Rotate(StrEnum):
 
 
 class Pivot(Part):
-    """On a release, `share` of the accounts move to that lab, within `within`."""
+    """On a release, `share` of the accounts move to that lab within `within`."""
 
     share: Share
     within: Period
 
 
 class Rotation(Part):
-    """The rotation policy.
+    """Where a campaign opens its next account.
 
-    `stay` keeps to the first lab. `round-robin` opens at the next lab each `period`. `fail-over` goes on to
-    the next lab when `moves_after` of the pool was blocked within `window`. `hydra` is at all labs at once.
+    `stay`: at its first lab. `round-robin`: at the next lab after each `period`. `fail-over`: at the next lab
+    after `moves_after` of the pool was blocked within `window`. `hydra`: at all labs at once.
     """
 
     policy: Rotate
@@ -158,12 +159,13 @@ class Rotation(Part):
 
 
 class Adaptive(Part):
-    """An attacker that learns what gets it blocked.
+    """How an attacker learns from blocks.
 
-    It finds out why an account was blocked with probability `insight`, and drops that resource after `delay`:
-    what can be changed on a living account it changes. After `split_after` resources of one kind were
-    blamed at a second lab, it uses those of that kind at one lab only; after every `thin_after` that were
-    blamed at a first, it uses each for half as many accounts. Either way it pays for more resources.
+    With probability `insight` it finds the resource that caused a block. It uses the resource for no further
+    account, and after `delay` changes it on living accounts if the kind allows that. After `split_after`
+    resources of a kind caused blocks at a second lab, it uses each resource of the kind at one lab only.
+    After each `thin_after` resources of a kind that caused blocks at a first lab, it uses each for half as
+    many accounts. Both make it pay for more resources.
     """
 
     insight: Share
@@ -173,11 +175,11 @@ class Adaptive(Part):
 
 
 class Campaign(Part):
-    """One operator.
+    """The campaign of one attacker.
 
-    It keeps `pool` accounts at work, and replaces a lost one after about `replace`, as long as `supply` a day
-    and `budget` allow. Each sends about `rate`, from `spread` below to `spread` above; with `stealth`, at
-    most that share of the lowest threshold on volume.
+    The attacker keeps `pool` accounts at work. It replaces a lost account after about `replace`, as far as
+    its `supply` of accounts and its `budget` allow. An account sends `rate`, plus or minus the share
+    `spread`. With `stealth`, it sends at most that share of the lowest threshold on volume.
     """
 
     name: Name
@@ -201,12 +203,12 @@ class Campaign(Part):
     @model_validator(mode="after")
     def _resources_known(self) -> Self:
         if ResourceKind.ADDRESS in self.resources:
-            raise ValueError("addresses come from the relay, so resources has no address")
+            raise ValueError("resources has no address: addresses come from the relay")
         return self
 
 
 class Scheme(StrEnum):
-    """How labs share."""
+    """The schemes of sharing."""
 
     NONE = "none"
     PLAINTEXT = "plaintext"
@@ -215,13 +217,13 @@ class Scheme(StrEnum):
 
 
 class Sharing(Part):
-    """A scheme, and for batches the period between rounds in seconds."""
+    """A way of sharing: a scheme and, for batches, the seconds between rounds."""
 
     scheme: Scheme
     period: int = 0
 
     def __str__(self) -> str:
-        """Write it as a scenario does."""
+        """Write it as in a scenario."""
         return (
             f"{self.scheme}/{write_duration(self.period)}"
             if self.scheme is Scheme.BATCH
@@ -251,14 +253,14 @@ def parse_sharing(value: object) -> object:
 
 
 SharingText: TypeAlias = Annotated[Sharing, BeforeValidator(parse_sharing)]
-"""A scheme as it is written."""
+"""A way of sharing, read from text."""
 
 
 class Protocol(Part):
-    """What the protocol takes (SPEC 8, 9): delays, and the budget of evaluations in a key epoch.
+    """The delays of the protocol, and the budget of evaluations in a key epoch (SPEC 8, 9).
 
-    A batch round delivers after `round_takes`; a watch announces after `announce`, and asks for newly seen
-    indicators once each `micro_batch`, padded, or later where the pace of asking wants it (SPEC 19.3).
+    A batch round delivers its matches after `round_takes`. A watch announces a flag after `announce`. It asks
+    about newly seen indicators once in each `micro_batch`, or later if its pace requires that (SPEC 19.3).
     """
 
     round_takes: Seconds
@@ -269,14 +271,14 @@ class Protocol(Part):
 
 
 class Reported(Part):
-    """A number that is publicly reported, and by whom."""
+    """The source of a number that is publicly reported, and what it says."""
 
     source: Text
     says: Text
 
 
 class Assumed(Part):
-    """A number that is assumed: its range, as the parameter is written or as factors, and why."""
+    """The range of a number that is assumed, as values or as factors (`x0.5`), and the reason."""
 
     low: str | int | float | tuple[str | int | float, ...]
     high: str | int | float | tuple[str | int | float, ...]
@@ -284,7 +286,7 @@ class Assumed(Part):
 
 
 class Target(Part):
-    """What a campaign is publicly reported to have extracted, in exchanges."""
+    """The number of exchanges that a campaign is reported to have extracted."""
 
     campaign: Name
     exchanges: Positive
@@ -294,10 +296,9 @@ class Target(Part):
 class Scenario(Part):
     """A whole scenario.
 
-    `base` names a preset that says what the scenario does not. `attacks` are the attackers to compare:
-    `configured` is what `campaigns` say, `stay` the same without rotation, each at the
-    least vigilant of its labs, `adaptive` the same where every
-    campaign learns as `adaptive` says.
+    `base` names a preset that gives what the scenario leaves out. `attacks` are the attackers to compare:
+    `configured` as in `campaigns`, `stay` the same without rotation, each at the least vigilant of its labs,
+    and `adaptive` the same with the table `adaptive` for every campaign.
     """
 
     base: Name | None = None
@@ -332,29 +333,29 @@ class Scenario(Part):
         campaigns = [campaign.name for campaign in self.campaigns]
         for what, names in (("labs", labs), ("relays", relays), ("campaigns", campaigns)):
             if not names:
-                raise ValueError(f"{what}: there are none")
+                raise ValueError(f"{what}: at least one is needed")
             if len(set(names)) < len(names):
-                raise ValueError(f"{what}: two have the same name")
+                raise ValueError(f"{what}: two of them have the same name")
         if len(self.benign.memberships) != len(labs):
             raise ValueError(
                 f"benign.memberships: one share is needed for each lab, and there are {len(labs)}"
             )
         if sum(relay.customers for relay in self.relays) > 1:
-            raise ValueError("relays: together they have more customers than there are people")
+            raise ValueError("relays: the shares of customers add up to more than 1")
         for campaign in self.campaigns:
             if not campaign.labs or not set(campaign.labs) <= set(labs):
-                raise ValueError(f"campaigns: labs of {campaign.name} are some of {', '.join(labs)}")
+                raise ValueError(f"campaigns: labs of {campaign.name} must be among {', '.join(labs)}")
             if campaign.relay not in relays:
                 raise ValueError(f"campaigns: relay of {campaign.name} is one of {', '.join(relays)}")
             if campaign.end is not None and campaign.end <= campaign.start:
                 raise ValueError(f"campaigns: {campaign.name} ends before it starts")
         for target in self.targets:
             if target.campaign not in campaigns:
-                raise ValueError(f"targets: {target.campaign} is no campaign")
+                raise ValueError(f"targets: there is no campaign {target.campaign}")
         if not self.sharing:
             raise ValueError("sharing: at least one scheme is needed")
         if not self.attacks:
             raise ValueError("attacks: at least one is needed")
         if Attack.ADAPTIVE in self.attacks and self.adaptive is None:
-            raise ValueError("attacks: adaptive is named, so the table adaptive must say how they learn")
+            raise ValueError("attacks: adaptive needs the table adaptive, which says how attackers adapt")
         return self

@@ -1,7 +1,7 @@
 """Parameters by name: `campaigns.campaign-c.pool` is the pool of the campaign of that name.
 
-Elements of arrays are named by their `name`, `on` or `campaign`. Priors, sweeps and sensitivity use these
-paths.
+The `name`, `on` or `campaign` of an element of an array is its name in a path. Priors, sweeps and sensitivity
+use these paths.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .model import Assumed, Scenario
 from .units import parse_duration, parse_money, parse_rate
 
 Tree: TypeAlias = dict[str, Any]
-"""A scenario as TOML gives it, before units are read."""
+"""A scenario as TOML gives it, with quantities as texts."""
 
 End: TypeAlias = str | int | float | tuple[str | int | float, ...]
-"""An end of a range, as it is written."""
+"""An end of a range, as written in a scenario."""
 
 _IDENTITIES: Final = ("name", "on", "campaign")
 _NO_PARAMETERS: Final = frozenset(
@@ -36,7 +36,7 @@ class UnknownParameter(LookupError):
 
 
 def lookup(tree: Tree, path: str) -> object:
-    """Return the value of a parameter, as it is written.
+    """Return the value of a parameter, as written in the scenario.
 
     Raises UnknownParameter.
     """
@@ -47,9 +47,9 @@ def lookup(tree: Tree, path: str) -> object:
 
 
 def replaced(tree: Tree, path: str, value: object) -> Tree:
-    """Return a tree in which one parameter has another value; it may be one that the tree leaves out.
+    """Return a tree in which one parameter has another value, or has a value at all.
 
-    Raises UnknownParameter if the table does not exist that it would be in.
+    Raises UnknownParameter if the table of the parameter does not exist.
     """
     changed = copy.deepcopy(tree)
     holder, key = _resolve(changed, path)
@@ -58,14 +58,14 @@ def replaced(tree: Tree, path: str, value: object) -> Tree:
 
 
 def parameters(tree: Tree) -> Iterator[tuple[str, object]]:
-    """Yield every number, duration, rate and amount that a scenario's author chose, with its path."""
+    """Yield every number, duration, rate and amount of a scenario with its path."""
     for key, value in tree.items():
         if key not in _NO_PARAMETERS:
             yield from _leaves(key, value)
 
 
 def quantity(value: object) -> float | None:
-    """Return a number for a value as it is written, to compare it by; None if it is no quantity."""
+    """Return a number by which a written value compares with others; None if it is not a quantity."""
     if isinstance(value, bool) or not isinstance(value, (str, numbers.Real)):
         return None
     if not isinstance(value, str):
@@ -81,7 +81,7 @@ def quantity(value: object) -> float | None:
 def matching(tree: Tree, pattern: str) -> list[str]:
     """List the parameters that a pattern names; `*` stands for any one name.
 
-    Raises UnknownParameter if there are none.
+    Raises UnknownParameter if it names none.
     """
     if "*" not in pattern:
         lookup(tree, pattern)
@@ -96,7 +96,7 @@ def matching(tree: Tree, pattern: str) -> list[str]:
 def moved(tree: Tree, pattern: str, end: End) -> Tree:
     """Return a tree in which every parameter that a pattern names has the value `end`.
 
-    `x0.5` is half of each one's own value.
+    `x0.5` is half of the parameter's own value.
 
     Raises UnknownParameter.
     """
@@ -106,7 +106,7 @@ def moved(tree: Tree, pattern: str, end: End) -> Tree:
 
 
 def priors_problem(tree: Tree, scenario: Scenario) -> tuple[tuple[str | int, ...], str] | None:
-    """Return where and why a prior is wrong: it names no parameter, or its range leaves the value out."""
+    """Return the location and fault of a prior that names no parameter, or whose range excludes the value."""
     for pattern, prior in scenario.priors.items():
         where = ("priors", pattern)
         try:
@@ -121,14 +121,14 @@ def priors_problem(tree: Tree, scenario: Scenario) -> tuple[tuple[str | int, ...
 
 
 def _range_problem(path: str, value: object, prior: Assumed) -> str | None:
-    chosen = quantity(value)
+    number = quantity(value)
     low, high = quantity(_moved(path, value, prior.low)), quantity(_moved(path, value, prior.high))
-    if chosen is None:
+    if number is None:
         return None
     if low is None or high is None:
-        return f"a range of {path} is written as its value is, such as {value}, or as x0.5."
-    if not low <= chosen <= high:
-        return f"{path} is {value}, outside the range that is assumed: {prior.low} to {prior.high}."
+        return f"a range of {path} is written like its value, {value}, or as a factor, such as x0.5."
+    if not low <= number <= high:
+        return f"{path} is {value}, outside the assumed range: {prior.low} to {prior.high}."
     return None
 
 
@@ -139,7 +139,7 @@ def _fits(path: list[str], wanted: list[str]) -> bool:
 
 
 def _moved(path: str, value: object, end: End) -> object:
-    """Return an end of a range for one value: the end itself, or the value times a factor."""
+    """Return an end of a range for one parameter: the end itself, or the parameter's value times a factor."""
     factor = _FACTOR.fullmatch(end) if isinstance(end, str) else None
     if factor is None:
         return end
@@ -150,12 +150,12 @@ def _moved(path: str, value: object, end: End) -> object:
         return value
     if isinstance(value, int):
         return max(min(1, value), round(value * by))
-    # Numbers up to 1 are shares, but for how vigilant a lab is.
+    # Numbers up to 1 are shares, except for a lab's vigilance.
     return value * by if value > 1 or path.endswith(".vigilance") else min(1.0, value * by)
 
 
 def _times(value: str, by: float) -> str:
-    """Multiply a duration, a rate or an amount, and write it in a unit that holds the product."""
+    """Multiply a duration, a rate or an amount; write it in a unit that holds the product."""
     with suppress(ValueError):
         seconds = parse_duration(value)
         return f"{max(min(1, seconds), round(seconds * by))}s"

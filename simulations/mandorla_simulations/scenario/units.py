@@ -1,4 +1,4 @@
-"""Quantities as a scenario writes them: durations, rates and money, each with its unit."""
+"""Quantities in a scenario: durations, rates and amounts of money, each with its unit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parse_duration(value: object) -> int:
 
 
 def parse_rate(value: object) -> float:
-    """Read a rate such as `0.05/day`; return how often a day.
+    """Read a rate such as `0.05/day`; return the number a day.
 
     Raises ValueError that says how a rate is written.
     """
@@ -50,7 +50,7 @@ def parse_money(value: object) -> int:
 
 
 def write_duration(seconds: int) -> str:
-    """Write seconds in the largest unit that holds them whole."""
+    """Write seconds in the largest unit of which they are a multiple."""
     for unit in ("w", "d", "h", "min"):
         if seconds and seconds % _SECONDS[unit] == 0 and not (unit == "w" and seconds < 4 * _SECONDS["w"]):
             return f"{seconds // _SECONDS[unit]}{unit}"

@@ -1,4 +1,4 @@
-"""What a channel is: it hears of flags and sightings, and says who learns what, and when."""
+"""Channels: a channel takes flags and sightings, and returns which lab learns of which match, and when."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..resources import Resource
 
 
 class Match(NamedTuple):
-    """A querier has seen what a holder flagged, until the flag expires."""
+    """A querier has seen a resource that a holder flagged; the match ends when the flag expires."""
 
     querier: int
     holder: int
@@ -19,24 +19,24 @@ class Match(NamedTuple):
 
 
 class JustFlagged:
-    """What was flagged in the present second, in order: labs hear of it in the same order."""
+    """The flags of the present second, in order: labs learn of their matches in the same order."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[int, Resource], int] = {}
 
     def add(self, holder: int, resource: Resource) -> None:
-        """Note a flag."""
+        """Add a flag."""
         self._places[holder, resource] = len(self._places)
 
     def sort(self, matches: Iterable[Match]) -> list[Match]:
-        """Sort what is heard at the end of the second, which is over then."""
+        """Sort the matches of this second by their flags, and begin the next second."""
         places, self._places = self._places, {}
         last = len(places)
         return sorted(matches, key=lambda one: (places.get((one.holder, one.resource), last), one))
 
 
 class Delivery(NamedTuple):
-    """A match, and when the querier learns of it."""
+    """A match, and the time at which the querier learns of it."""
 
     at: int
     match: Match
@@ -44,9 +44,10 @@ class Delivery(NamedTuple):
 
 @dataclass
 class Load:
-    """What sharing cost: questions, and those refused; evaluations with padding; bytes; the fullest budget.
+    """The cost of sharing: questions asked and refused, evaluations with padding, bytes, and spent budgets.
 
-    A lab asks another one once in a batch round, and in a standing one as it begins and when it sees more.
+    A lab asks another lab once in a batch round. In a standing round it asks at the beginning, and each time
+    it has seen new resources.
     """
 
     rounds: int = 0
@@ -54,28 +55,28 @@ class Load:
     evaluations: int = 0
     bytes: int = 0
     budget_spent: float = 0.0
-    """The largest share of a budget that any querier spent in any key epoch."""
+    """The largest share of its budget that any querier spent in any key epoch."""
 
     by_collection: dict[str, int] = field(default_factory=dict)
-    """Evaluations."""
+    """Evaluations, by collection."""
 
 
 class Channel(Protocol):
-    """One way of sharing among the labs of a run."""
+    """A way of sharing between the labs of a run."""
 
     due: int
-    """When the next round is, at the end of that second; NEVER if none is. A flag may bring it forward."""
+    """The second at whose end the next round is; NEVER without rounds. A flag may make it earlier."""
 
     load: Load
 
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
-        """Hear that a lab flags a resource."""
+        """Take a flag of a lab."""
 
     def observed(self, querier: int, resource: Resource, now: int) -> Sequence[Delivery]:
-        """Hear that a lab sees a resource for the first time."""
+        """Take a lab's first sighting of a resource."""
 
     def observed_exits(self, querier: int, relay: int, lease: int, now: int) -> Sequence[Delivery]:
-        """Hear that a lab sees the exits of a relay at new addresses."""
+        """Take a lab's first sighting of a relay's exits during a lease."""
 
     def round(self, now: int) -> Sequence[Delivery]:
         """Run the rounds that are due."""

@@ -1,4 +1,4 @@
-"""What the protocol takes, in evaluations and bytes (SPEC 8, 10, 19)."""
+"""The cost of the protocol in evaluations and bytes (SPEC 8, 10, 19)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENTRY: Final = TAG_SIZE + SEALED_LABEL_SIZE + 12
 """A table entry on the wire: tag, sealed label, operation, version and their lengths."""
 
 FRAME_BYTES: Final = 700
-"""What frames one lab's half of a round, as measured: offers, header, signatures, statements."""
+"""The bytes of one half of a round without questions and table, measured: offers, header, signatures."""
 
 _DAY: Final = 24 * 3600
 
@@ -25,15 +25,15 @@ def question_bytes(evaluations: int) -> int:
 
 
 def table_bytes(new_entries: int, smallest: int = BATCH_SMALLEST) -> int:
-    """Return the bytes of a table's growth: nothing if it did not grow, else padded."""
+    """Return the bytes of the new entries of a table, padded; 0 if there are none."""
     return size_class(new_entries, smallest) * _ENTRY if new_entries else 0
 
 
 def standing_seconds(micro_batch: int) -> int:
-    """Return for how long a standing round goes on: a day, in whole micro-batches."""
+    """Return the duration of a standing round: a day, rounded down to whole micro-batches."""
     return max(1, _DAY // micro_batch) * micro_batch
 
 
 def standing_lifetime(micro_batch: int) -> int:
-    """Return the seconds for which the header of a standing round is valid, so that it goes on as long."""
+    """Return the lifetime of a standing round's header, in seconds, with which the round lasts that long."""
     return standing_seconds(micro_batch) + LAST_MINUTE

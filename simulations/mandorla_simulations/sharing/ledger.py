@@ -1,4 +1,4 @@
-"""What sharing costs by set logic: each lab's questions to each other one, and each table's growth."""
+"""The cost of sharing by set logic: the questions between labs, and the growth of tables."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Pair = tuple[int, int, str]
 
 
 class Ledger:
-    """How much each lab has seen and flagged, asked and told, and what that took.
+    """How much each lab has seen, flagged, asked about and announced, and the load of that.
 
-    A question asks about what is new since the last one, padded, out of the budget of a key epoch.
+    A question covers what the querier has seen since the last one, is padded, and spends the budget of a key
+    epoch.
     """
 
     def __init__(self, labs: int, collections: Sequence[str], protocol: Protocol) -> None:
@@ -38,8 +39,8 @@ class Ledger:
         self._asked_until: dict[Pair, int] = {}
         self._asked: defaultdict[Pair, int] = defaultdict(int)
         self._spent: defaultdict[Pair, int] = defaultdict(int)
-        self._told: dict[Pair, int] = {}
-        self._coming = [dict.fromkeys(collections, 0) for _ in self._labs]
+        self._published: dict[Pair, int] = {}
+        self._pending = [dict.fromkeys(collections, 0) for _ in self._labs]
         self._seen = [dict.fromkeys(collections, 0) for _ in self._labs]
         self._seen_until = -1
         self._flagged = [dict.fromkeys(collections, 0) for _ in self._labs]
@@ -47,51 +48,51 @@ class Ledger:
         self._paces: dict[Pair, TokenBucket] = {}
 
     def see(self, lab: int, name: str, count: int = 1) -> None:
-        """Count what a lab newly sees; it is asked about once `look` was called."""
-        self._coming[lab][name] += count
+        """Count resources that a lab newly sees; questions cover them after the next `end_period`."""
+        self._pending[lab][name] += count
 
-    def look(self, now: int) -> None:
-        """Say that all that was seen by now is counted."""
-        for seen, coming in zip(self._seen, self._coming, strict=True):
+    def end_period(self, now: int) -> None:
+        """Let questions cover all that the labs have seen by now."""
+        for seen, pending in zip(self._seen, self._pending, strict=True):
             for name in self._collections:
-                seen[name] += coming[name]
-                coming[name] = 0
+                seen[name] += pending[name]
+                pending[name] = 0
         self._seen_until = now
 
     def flag(self, lab: int, name: str, count: int = 1) -> None:
-        """Count what a lab newly flags, or revokes."""
+        """Count resources that a lab newly flags or revokes."""
         self._flagged[lab][name] += count
 
     def asked_until(self, pair: Pair) -> int:
-        """Return until when what a querier saw has been asked about; -1 for never."""
+        """Return the time up to which the querier has asked about its sightings; -1 if it never asked."""
         return self._asked_until.get(pair, -1)
 
     def begin_epoch(self, flagged: Sequence[Mapping[str, int]]) -> None:
-        """Begin new keys: everything is asked again, out of new budgets, and what is flagged is told again.
+        """Begin a key epoch: labs ask about all sightings again, with new budgets, and publish new tables.
 
-        `flagged` says how much of it there is now, by lab and collection.
+        `flagged` is the number of live flags, by lab and collection.
         """
-        for known in (self._spent, self._asked, self._asked_until, self._told):
-            known.clear()
-        for counts, live in zip(self._flagged, flagged, strict=True):
-            counts.update({name: live.get(name, 0) for name in self._collections})
+        for counts in (self._spent, self._asked, self._asked_until, self._published):
+            counts.clear()
+        for total, live in zip(self._flagged, flagged, strict=True):
+            total.update({name: live.get(name, 0) for name in self._collections})
 
     def ask_in_batch(self, pair: Pair) -> bool:
-        """Charge a lab's half of a batch round; say whether the budget allowed it."""
+        """Charge a querier's half of a batch round; return whether the budget allows it."""
         if not self._charge(pair, BATCH_SMALLEST):
             return False
         self.load.bytes += FRAME_BYTES
         self._grow(pair, BATCH_SMALLEST)
         return True
 
-    def stand(self, pair: Pair) -> None:
-        """Charge a lab's half of a standing round for its beginning, which is that of a batch round."""
+    def begin_standing(self, pair: Pair) -> None:
+        """Charge the beginning of a querier's half of a standing round: as much as a batch round."""
         self.ask_in_batch(pair)
 
     def ask_standing(self, pair: Pair, now: int, again: bool = False) -> bool:
-        """Charge what a lab asks in a standing round; say whether pace and budget allowed it.
+        """Charge a question in a standing round; return whether the pace and the budget allow it.
 
-        `again` says that it was refused before, so that it is not counted as refused once more.
+        `again` marks a question that was refused before: a second refusal is not counted.
         """
         querier, _, name = pair
         self._now = now
@@ -110,7 +111,7 @@ class Ledger:
         return True
 
     def announce(self, labs: Iterable[int]) -> None:
-        """Charge what labs tell the others in standing rounds of what they flagged and revoked."""
+        """Charge the announcements of new flags and revocations of labs in standing rounds."""
         for holder in labs:
             for querier in self._labs:
                 if querier != holder:
@@ -137,8 +138,8 @@ class Ledger:
 
     def _grow(self, pair: Pair, smallest: int) -> None:
         _, holder, name = pair
-        grown = self._flagged[holder][name] - self._told.get(pair, 0)
-        # A table has a first version whether or not anything is flagged.
-        padded = max(1, grown) if pair not in self._told else grown
-        self._told[pair] = self._told.get(pair, 0) + grown
+        grown = self._flagged[holder][name] - self._published.get(pair, 0)
+        # The first version of a table exists even without flags.
+        padded = max(1, grown) if pair not in self._published else grown
+        self._published[pair] = self._published.get(pair, 0) + grown
         self.load.bytes += table_bytes(padded, smallest)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mandorla_node.extract import log_reader
 from mandorla_node.extract.accounts import in_order
-from mandorla_node.extract.columns import COLUMNS, LogMap, load_map
+from mandorla_node.extract.log_map import COLUMNS, LogMap, load_map
 from mandorla_node.extract.log_reader import Batch, Faults, find_pieces, read
 from mandorla_node.extract.rows import SCHEMA, Rows
 from mandorla_protocol.errors import Code, InputError

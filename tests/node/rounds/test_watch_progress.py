@@ -10,7 +10,7 @@ import pytest
 from mandorla.v1 import operator_pb2
 from mandorla_node.app.node import RunningNode, running
 from mandorla_protocol.epochs import LabId
-from mandorla_simulations.nodes.lab import SetClock, SetTimer
+from mandorla_simulations.nodes.node_process import SetClock, SetTimer
 from tests.support.labs import WATCH, addresses, answering, make_labs, matched
 from tests.support.watch import Stub, open_rounds, take, watching_infrastructure
 

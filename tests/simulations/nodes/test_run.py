@@ -6,12 +6,12 @@ import pytest
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY, Indicator
-from mandorla_simulations.choices import Attack
 from mandorla_simulations.kinds import KINDS
-from mandorla_simulations.nodes.indicators import ASKED_IN, COLLECTIONS, written
+from mandorla_simulations.nodes.indicators import ASKED_IN, COLLECTIONS, indicator_of
 from mandorla_simulations.nodes.run import simulate_with_nodes
 from mandorla_simulations.resources import resource_of
 from mandorla_simulations.study import Cell, simulate
+from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import scenario, sharing
 
 
@@ -48,7 +48,7 @@ def test_real_nodes_and_set_logic_agree(scheme: str, changes: dict[str, object])
 
 def test_resources_are_written_as_distinct_canonical_indicators() -> None:
     resources = [resource_of(column, serial) for column in range(len(KINDS)) for serial in (0, 1, 77_777)]
-    indicators = [written(resource) for resource in resources]
+    indicators = [indicator_of(resource) for resource in resources]
     assert len(set(indicators)) == len(resources)
     for kind, value in indicators:
         assert Indicator.parse(kind, value).value == value
@@ -63,7 +63,7 @@ def test_resources_are_written_as_distinct_canonical_indicators() -> None:
         ("mandorla-batch/6h", {"benign__people": 30_000}),
     ],
 )
-def test_what_nodes_cannot_do_is_refused(scheme: str, changes: dict[str, object]) -> None:
+def test_a_study_that_nodes_cannot_run_is_refused(scheme: str, changes: dict[str, object]) -> None:
     with pytest.raises(InputError) as caught:
         simulate_with_nodes(scenario(**changes), Cell(Attack.CONFIGURED, sharing(scheme)), 7)
     assert caught.value.code is Code.BAD_INPUT

@@ -1,17 +1,17 @@
-"""Reading scenarios: what is wrong is named with its line, and with what would be right."""
+"""Scenarios from files: an error names its line and what is allowed."""
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from mandorla_protocol.errors import Code, InputError
-from mandorla_simulations.scenario.loader import load, parse, preset_names
+from mandorla_simulations.scenario.loader import load, parse
 from mandorla_simulations.scenario.paths import UnknownParameter, lookup, matching, moved, parameters
+from mandorla_simulations.scenario.presets import preset_names, preset_text
 
-SMALL = (resources.files("mandorla_simulations") / "presets" / "small.toml").read_text("utf-8")
+SMALL = preset_text("small")
 
 
 def line_of(text: str, fragment: str) -> int:
@@ -48,7 +48,7 @@ def refused(text: str) -> str:
         ('relay = "pathways"', 'relay = "roads"', "campaigns: relay of campaign-a is one of pathways"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_line(written: str, instead: str, said: str) -> None:
+def test_an_error_names_its_line(written: str, instead: str, said: str) -> None:
     text = SMALL.replace(written, instead, 1)
     assert text != SMALL
     detail = refused(text)
@@ -62,7 +62,7 @@ def test_a_missing_key_is_named_with_the_line_of_its_table() -> None:
     assert f"line {line_of(text, '[policy.review]')}: policy.review.catches is missing." in refused(text)
 
 
-def test_every_problem_is_told_and_no_more_than_five() -> None:
+def test_errors_are_listed_up_to_five() -> None:
     text = SMALL.replace("/day", "/week")
     detail = refused(text)
     assert len(detail.splitlines()) == 6
@@ -73,7 +73,7 @@ def test_a_prior_must_name_a_parameter_and_hold_its_value() -> None:
     text = SMALL + '"benign.pepole" = { low = 1, high = 2, why = "?" }\n'
     assert "benign.pepole names no parameter: there is no pepole; there is people" in refused(text)
     text = SMALL + '"benign.people" = { low = 1, high = 2, why = "?" }\n'
-    assert "benign.people is 400, outside the range that is assumed: 1 to 2." in refused(text)
+    assert "benign.people is 400, outside the assumed range: 1 to 2." in refused(text)
 
 
 def test_a_file_that_is_missing_is_named_with_the_presets(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_file_that_is_missing_is_named_with_the_presets(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "said"), [(b"days = = 4", "line 1, column 8"), (b"\xff\xfe", "not UTF-8")]
 )
-def test_a_file_that_is_not_toml_is_told_so(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_not_toml_is_an_error(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:

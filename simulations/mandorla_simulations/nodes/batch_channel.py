@@ -1,4 +1,4 @@
-"""Sharing in batches between real nodes."""
+"""Sharing by batch rounds between real nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KIND: Final = operator_pb2.KIND_WATCH
 
 
 class BatchChannel:
-    """Batch rounds of kind watch between real nodes, one for each pair of labs and collection in a period."""
+    """Batch rounds of kind watch: in each period, one for each pair of labs and collection."""
 
     def __init__(self, feed: Feed, period: int) -> None:
         self.due = 0
@@ -28,22 +28,22 @@ class BatchChannel:
         self._period = period
 
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
-        """Have the holder's node take the flag in."""
+        """Ingest the flag at the holder's node."""
         self._feed.runner.run(self._flag(holder, resource, now, expires))
         return ()
 
     def observed(self, querier: int, resource: Resource, now: int) -> Sequence[Delivery]:
-        """Ask the querier's node about what its gateway sees, which records it as observed."""
+        """Check the resource at the querier's node, as a gateway does; the node records it as observed."""
         self._feed.runner.run(self._check(querier, resource, now))
         return ()
 
     def observed_exits(self, querier: int, relay: int, lease: int, now: int) -> Sequence[Delivery]:
-        """Have the querier's node take in the addresses of a relay's exits."""
+        """Ingest the addresses of a relay's exits at the querier's node."""
         self._feed.runner.run(self._observe(querier, self._feed.exits(relay, lease), now))
         return ()
 
     def round(self, now: int) -> Sequence[Delivery]:
-        """Run the rounds of a period, and deliver what the nodes found."""
+        """Run the rounds of a period, and deliver the matches that the nodes found."""
         self.due = now + self._period
         return self._feed.runner.run(self._round(now))
 

@@ -1,4 +1,4 @@
-"""Lists that steer an extraction: the accounts that count, and the indicators to leave out."""
+"""The lists that an extraction takes: accounts to extract, and indicators to leave out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rows import MAX_NAME
 
 
 def read_accounts(path: Path) -> frozenset[str]:
-    """Return the accounts of a list, one a line; raises InputError(BAD_FILE)."""
+    """Return the accounts of a file, one a line; raises InputError(BAD_FILE)."""
     try:
         lines = path.read_text("utf-8").split("\n")
     except OSError as error:
@@ -25,9 +25,9 @@ def read_accounts(path: Path) -> frozenset[str]:
 
 
 def read_stop_list(path: Path) -> frozenset[tuple[str, str]]:
-    """Return the (type, value) pairs of a list of indicators.
+    """Return the (type, value) pairs of a file of indicators.
 
-    Raises InputError: BAD_FILE if it cannot be read, BAD_ROWS if a row of it cannot.
+    Raises InputError: BAD_FILE if the file cannot be read, BAD_ROWS if a row is not an indicator.
     """
     found = []
     try:

@@ -1,4 +1,4 @@
-"""Sharing by the watch of real nodes: standing rounds under simulated time (SPEC 19)."""
+"""Sharing by the watch of real nodes: standing rounds in simulated time (SPEC 19)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .indicators import COLLECTIONS
 class WatchChannel:
     """Standing rounds between real nodes.
 
-    Flags reach a node in the second in which they are made, and what was seen once each micro-batch. Time
-    passes for what waits for it, as the pace of asking and the end of a round, at each micro-batch.
+    A node ingests flags in the second of the flag, and sightings once in each micro-batch. Timers of the
+    nodes, such as the pace of questions and the end of a round, advance at each micro-batch.
     """
 
     def __init__(self, feed: Feed) -> None:
@@ -34,7 +34,7 @@ class WatchChannel:
         self._matched: list[int] = [0] * len(feed.nodes)
 
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
-        """Have the holder's node take the flag in, with all others of this second."""
+        """Ingest the flag at the holder's node, with all other flags of this second."""
         self._flags[holder].append(self._feed.flag_of(resource, now, expires))
         self._just.add(holder, resource)
         heapq.heappush(self._expiring, (expires, holder))
@@ -42,27 +42,27 @@ class WatchChannel:
         return ()
 
     def observed(self, querier: int, resource: Resource, now: int) -> Sequence[Delivery]:
-        """Have the querier's node take it in with the next micro-batch."""
+        """Ingest the sighting at the querier's node with the next micro-batch."""
         self._seen[querier].append(resource)
         return ()
 
     def observed_exits(self, querier: int, relay: int, lease: int, now: int) -> Sequence[Delivery]:
-        """Have the querier's node take the addresses of a relay's exits in with the next micro-batch."""
+        """Ingest the addresses of a relay's exits with the next micro-batch."""
         self._seen[querier] += self._feed.exits(relay, lease)
         return ()
 
     def round(self, now: int) -> Sequence[Delivery]:
-        """Give the nodes what they have not got yet, and deliver what they find."""
+        """Ingest new flags and sightings, and deliver the matches that the nodes find."""
         return self._feed.runner.run(self._round(now))
 
     async def count(self) -> None:
-        """Take what the nodes report of the whole run into the load."""
+        """Read the load of the whole run from the nodes."""
         self.load.evaluations = self.load.bytes = self.load.rounds = 0
         for node in self._feed.nodes:
-            size, asked = await node.counted()
+            size, questions = await node.counted()
             status = await node.operator.status()
             self.load.bytes += size
-            self.load.rounds += asked
+            self.load.rounds += questions
             for budget in (budget for peer in status.peers for budget in peer.budgets):
                 self.load.evaluations += budget.spent
                 self.load.by_collection[budget.collection] += budget.spent
@@ -74,8 +74,8 @@ class WatchChannel:
             self._next = now + feed.protocol.micro_batch
             await asyncio.gather(*(node.let_pass(unix) for node in nodes))
             for lab in self._expired(now):
-                await nodes[lab].look_for_expired()
-            # What waited for this moment comes before what is new.
+                await nodes[lab].expire_flags()
+            # Work that waited for this time comes before new work.
             await self._settle()
             for lab, people in enumerate(feed.people(now)):
                 await feed.observe(lab, self._seen.pop(lab, []) + people)
@@ -93,14 +93,14 @@ class WatchChannel:
         return [Delivery(now + feed.protocol.announce, match) for match in self._just.sort(found)]
 
     def _expired(self, now: int) -> set[int]:
-        """Return the labs of which flags have expired since this was last asked for."""
+        """Return the labs with flags that have expired since the last call."""
         labs = set()
         while self._expiring and self._expiring[0][0] <= now:
             labs.add(heapq.heappop(self._expiring)[1])
         return labs
 
     async def _settle(self) -> list[int]:
-        """Wait until the nodes have announced and compared all; return how often each has matched."""
+        """Wait until the nodes have announced and compared everything; return the match count of each."""
         nodes = self._feed.nodes
         each = await asyncio.gather(*map(self._published, nodes))
         waits = []
@@ -115,7 +115,7 @@ class WatchChannel:
         return await asyncio.gather(*waits)
 
     async def _published(self, node: LabNode) -> dict[tuple[str, str], int]:
-        """Return the versions of a node's tables, by peer and collection."""
+        """Wait until a node has announced its flags; return its table versions, by peer and collection."""
         others = [peer.name for peer in self._feed.nodes if peer is not node]
         watches = [(name, collection) for name in others for collection in COLLECTIONS]
         return dict(zip(watches, await node.published(watches), strict=True))

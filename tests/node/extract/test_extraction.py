@@ -16,10 +16,9 @@ import pytest
 
 from mandorla_node.extract import log_reader
 from mandorla_node.extract import parts as on_disk
-from mandorla_node.extract.engines import EngineName, engine
 from mandorla_node.extract.parts import SortedRuns, merge
 from mandorla_node.extract.plan import PROMPT_TYPES, TYPES
-from mandorla_protocol.errors import Code, NodeError
+from mandorla_protocol.errors import Code
 from mandorla_protocol.fingerprints.behaviour import Activity, behaviour_values
 from mandorla_protocol.fingerprints.sequence import sequence_values
 from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Step, Tool
@@ -349,28 +348,6 @@ def test_what_makes_no_sense_is_refused(
     given = ["extract", "log.jsonl", "--workers", 1, *options]
     ran = run(*given, *([] if "--out" in options else ["--out", "out.csv"]))
     assert (ran.status, ran.err.split("\n")[0]) == (code.info.exit_status, code.name)
-
-
-def _die(_: int) -> None:
-    import os
-
-    os._exit(1)
-
-
-def test_a_worker_that_dies_is_a_clear_error() -> None:
-    with pytest.raises(NodeError) as caught, engine(EngineName.POLARS, 2) as running:
-        list(running.map(_die, [1]))
-    assert "--parts" in caught.value.detail
-
-
-def test_ray_that_is_missing_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.delitem(sys.modules, "mandorla_node.extract.ray_engine", raising=False)
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(NodeError) as caught, engine(EngineName.RAY, 2):
-        raise AssertionError
-    assert "pip install 'mandorla[extract,ray]'" in caught.value.detail
 
 
 def test_a_missing_extra_is_a_clear_error(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 from mandorla_protocol.errors import Code, InputError, NodeError
 
+from ..core.worker_pools import WorkerPool
 from . import accounts, prompts, texts, writer
-from .columns import LogMap
-from .engines import Engine
+from .log_map import LogMap
 from .log_reader import MAX_REPORTED, Piece, find_pieces
 from .parts import GROUPS, Row, merge
 from .plan import BEHAVIOUR, PROMPT_TYPES, SEQUENCE, TEMPLATE, TEXT_TYPES, Plan
@@ -29,21 +29,21 @@ T = TypeVar("T")
 
 KEY_SIZE: Final = 32
 PART_BYTES: Final = 1 << 26
-"""Bytes of logs for each part, about: a part is held in memory, several times over."""
+"""The bytes of logs for each part; memory holds a part several times."""
 
 MAX_PARTS: Final = 1024
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage, how much of it is done, and how much there is."""
+"""Called with a stage, the work done in it, and all its work (0 if unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be done: the options of the command.
+class ExtractionOptions:
+    """The options of `mandorla extract`.
 
-    `stop_list` holds (type, value) pairs to leave out. `common` asks for a stop list: the values of that many
-    groups. `names` is where to write which accounts stand behind each group. `parts` 0 goes by the logs'
-    size.
+    `stop_list` holds (type, value) pairs to leave out. `common` asks for a stop list instead: the values that
+    at least so many groups have. `names` is the file for the accounts behind each group. With `parts` 0, the
+    size of the logs decides.
     """
 
     logs: Path
@@ -61,7 +61,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of the logs: rows read and used, bad rows by file and position, and what was written."""
+    """Counts of an extraction: rows read, used, bad and written; the first bad rows by file and position."""
 
     rows: int
     used: int
@@ -73,34 +73,34 @@ class Report:
     written: int
 
 
-def extract(wanted: Wanted, engine: Engine, progress: Progress) -> Report:
+def extract(options: ExtractionOptions, pool: WorkerPool, progress: Progress) -> Report:
     """Extract indicators from logs, and write them.
 
     Raises InputError: BAD_FILE if a log cannot be read, BAD_INPUT for an unknown extension of the output;
-    NodeError(STORE_FAILED) if there is no room.
+    NodeError(STORE_FAILED) if the disk is full.
     """
-    writer.writer_of(wanted.out)
-    pieces = find_pieces(wanted.logs)
-    parts = wanted.parts or _parts(pieces)
-    with _workspace(wanted.work or wanted.out.parent) as work:
-        naming = wanted.names is not None
-        plan = Plan(work, parts, wanted.log_map, wanted.types, wanted.key, wanted.accounts, naming)
-        run = partial(_run, engine, progress)
+    writer.writer_of(options.out)
+    pieces = find_pieces(options.logs)
+    parts = options.parts or _parts(pieces)
+    with _workspace(options.work or options.out.parent) as work:
+        naming = options.names is not None
+        plan = Plan(work, parts, options.log_map, options.types, options.key, options.accounts, naming)
+        run = partial(_run, pool, progress)
         numbered = list(enumerate(pieces))
         reports = run("reading", partial(split, plan), numbered)
         refused, templates = _stages(plan, run)
         rows = merge(work, "out")
-        if wanted.common:
-            rows = writer.common_only(rows, wanted.common)
-        stopped = _Stopped(wanted.stop_list)
-        written = writer.write(wanted.out, _told(stopped.kept(rows), progress))
-        if wanted.names is not None:
-            writer.write(wanted.names, merge(work, "groups"), GROUPS)
-    return _report(reports, sum(refused), templates, stopped.count, written)
+        if options.common:
+            rows = writer.common_only(rows, options.common)
+        stop_filter = _StopFilter(options.stop_list)
+        written = writer.write(options.out, _with_progress(stop_filter.kept(rows), progress))
+        if options.names is not None:
+            writer.write(options.names, merge(work, "groups"), GROUPS)
+    return _report(reports, sum(refused), templates, stop_filter.count, written)
 
 
 def _stages(plan: Plan, run: Callable[..., list[int]]) -> tuple[list[int], int]:
-    """Run the other stages; return how many texts each part refused, and how many templates there are."""
+    """Run the stages after the first; return the number of bad texts of each part, and of templates."""
     every = range(plan.parts)
     refused: list[int] = []
     templates = 0
@@ -123,9 +123,9 @@ def _stages(plan: Plan, run: Callable[..., list[int]]) -> tuple[list[int], int]:
 
 
 def load_key(path: Path) -> bytes:
-    """Return the key that names groups; one that does not exist is made, for this user alone.
+    """Return the key for the names of groups; a new key is made if the file does not exist.
 
-    Raises NodeError(BAD_CONFIG) if the file is not such a key.
+    Raises NodeError(BAD_CONFIG) if the file is not a key.
     """
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
@@ -144,7 +144,7 @@ def load_key(path: Path) -> bytes:
 
 
 def _parts(pieces: list[Piece]) -> int:
-    """Return how many parts there should be; logs that are compressed are taken to be five times as long."""
+    """Return a number of parts; compressed logs count five times their size."""
     size = 0
     for path in {piece.path for piece in pieces}:
         squeezed = path.suffix.lower() in (".gz", ".parquet")
@@ -154,7 +154,7 @@ def _parts(pieces: list[Piece]) -> int:
 
 @contextmanager
 def _workspace(parent: Path) -> Iterator[Path]:
-    """Make a folder for this user alone, which holds the logs' content until the context is left."""
+    """Make a folder that only this user can read, and remove it when the context ends."""
     try:
         work = Path(tempfile.mkdtemp(prefix=".mandorla-extract-", dir=parent))
     except OSError as error:
@@ -163,40 +163,40 @@ def _workspace(parent: Path) -> Iterator[Path]:
         yield work
     except OSError as error:
         raise NodeError(
-            Code.STORE_FAILED, f"{error.strerror}: --work names a folder with more room"
+            Code.STORE_FAILED, f"{error.strerror}: choose a folder with more room by --work"
         ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _run(
-    engine: Engine, progress: Progress, stage: str, task: Callable[[T], R], items: Iterable[T]
+    pool: WorkerPool, progress: Progress, stage: str, task: Callable[[T], R], items: Iterable[T]
 ) -> list[R]:
     given = list(items)
     results: list[R] = []
     progress(stage, 0, len(given))
-    for result in engine.map(task, given):
+    for result in pool.map(task, given):
         results.append(result)
         progress(stage, len(results), len(given))
     return results
 
 
-def _told(rows: Iterator[Row], progress: Progress) -> Iterator[Row]:
+def _with_progress(rows: Iterator[Row], progress: Progress) -> Iterator[Row]:
     for number, row in enumerate(rows):
         if number % 100_000 == 0:
             progress("writing", number, 0)
         yield row
 
 
-class _Stopped:
-    """Leave out what a stop list holds, and count it."""
+class _StopFilter:
+    """Leaves out and counts the rows of a stop list."""
 
     def __init__(self, stop_list: frozenset[tuple[str, str]]) -> None:
         self._stop_list = stop_list
         self.count = 0
 
     def kept(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield the rows that are not stopped."""
+        """Yield the rows that are not on the stop list."""
         for row in rows:
             if row[:2] in self._stop_list:
                 self.count += 1
@@ -209,7 +209,7 @@ def _report(reports: list[SplitReport], refused: int, templates: int, stopped: i
     before: dict[Path, int] = {}
     for report in reports:
         piece = report.piece
-        # Positions count from the start of a file, of which other workers read the pieces before.
+        # A position counts from the start of the file, so the rows of earlier pieces are added.
         start = before.get(piece.path, 0)
         first += [(piece.path.name, start + number, reason) for number, reason in sorted(report.faults.first)]
         before[piece.path] = start + report.rows

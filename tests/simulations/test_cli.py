@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ people = 60
 """
 
 
+def test_a_missing_extra_is_a_clear_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "mandorla_simulations.cli", raising=False)
+    ran = run("simulate")
+    assert ran.status == Code.BAD_CONFIG.info.exit_status
+    assert "pip install 'mandorla[simulations]'" in " ".join(ran.err.split())
+
+
 @pytest.fixture
 def tiny(folder: Path) -> Path:
     path = folder / "tiny.toml"
@@ -42,11 +51,11 @@ def test_presets_are_listed(run: Run) -> None:
     assert len(listed) == 6
 
 
-def test_a_study_is_told_and_written(run: Run, folder: Path) -> None:
+def test_a_study_is_printed_and_written(run: Run, folder: Path) -> None:
     out = folder / "deep" / "out"
     ran = run("simulate", "small", "--seeds", "2", "--out", out, "--workers", "1")
     assert ran.status == 0, ran.err
-    assert "Attackers as the scenario says" in ran.out
+    assert "Attackers as the scenario describes them" in ran.out
     assert "mandorla-batch/6h" in ran.out
     results = json.loads((out / "results.json").read_text())
     assert results["format"] == FORMAT
@@ -75,7 +84,7 @@ def test_results_are_the_same_on_every_machine(run: Run, folder: Path) -> None:
     assert digest == "4efeeb30d69e6e5f1b2dd3694b3021717815e0ec51b7a52244a491d010fd3b5a"
 
 
-def test_json_is_what_is_written(run: Run, folder: Path, tiny: Path) -> None:
+def test_json_on_standard_output_equals_the_file(run: Run, folder: Path, tiny: Path) -> None:
     ran = run("simulate", tiny, "--json", "--out", folder / "out", "--workers", "1")
     assert ran.parsed == json.loads((folder / "out" / "results.json").read_text())
 
@@ -88,7 +97,7 @@ def test_sharing_and_seeds_can_be_chosen(run: Run, tiny: Path) -> None:
     assert [cell["sharing"] for cell in ran["cells"]] == ["plaintext"]
 
 
-def test_what_is_named_twice_is_run_once(run: Run, tiny: Path) -> None:
+def test_a_repeated_option_is_run_once(run: Run, tiny: Path) -> None:
     twice = ("--sharing", "none", "--sharing", "none", "--attack", "configured", "--attack", "configured")
     ran = run("simulate", tiny, *twice, "--workers", "1", "--json").parsed
     assert isinstance(ran, dict)
@@ -112,7 +121,7 @@ def test_sensitivity_moves_every_assumption(run: Run, folder: Path, tiny: Path) 
     assert ran["sensitivity"]["base"] is not None
 
 
-def test_real_nodes_are_held_against_set_logic(run: Run, tiny: Path) -> None:
+def test_real_nodes_are_compared_with_set_logic(run: Run, tiny: Path) -> None:
     ran = run("simulate", tiny, "--fidelity", "nodes", "--json").parsed
     assert isinstance(ran, dict)
     assert ran["scenario"]["fidelity"] == "nodes"
@@ -126,22 +135,26 @@ def test_real_nodes_are_held_against_set_logic(run: Run, tiny: Path) -> None:
         (["nothing"], Code.BAD_FILE, "There is no file nothing."),
         (["small", "--sharing", "carrier-pigeon"], Code.BAD_INPUT, "sharing is none, plaintext"),
         (["small", "--sharing", "mandorla-batch/1s"], Code.BAD_INPUT, "at least 1min apart"),
-        (["small", "--fidelity", "nodes", "--sharing", "plaintext"], Code.BAD_INPUT, "nodes runs rounds"),
-        (["hydra", "--fidelity", "nodes"], Code.BAD_INPUT, "takes up to 20,000 people"),
+        (
+            ["small", "--fidelity", "nodes", "--sharing", "plaintext"],
+            Code.BAD_INPUT,
+            "nodes cannot run plaintext",
+        ),
+        (["hydra", "--fidelity", "nodes"], Code.BAD_INPUT, "takes up to 20,000 honest users"),
         (["--sweep", "nothing.toml", "--out", "x"], Code.BAD_FILE, "There is no file nothing.toml."),
-        (["--sweep", "nothing.toml"], Code.BAD_INPUT, "--out DIR"),
+        (["--sweep", "nothing.toml"], Code.BAD_INPUT, "--out FOLDER"),
         (["--sweep", "nothing.toml", "--seeds", "3"], Code.BAD_INPUT, "leave those options out"),
-        (["small", "--fidelity", "nodes", "--attack", "stay"], Code.BAD_INPUT, "configured attack only"),
+        (["small", "--fidelity", "nodes", "--attack", "stay"], Code.BAD_INPUT, "the attack is configured"),
     ],
 )
-def test_what_cannot_be_done_is_said(run: Run, arguments: list[str], code: Code, said: str) -> None:
+def test_an_impossible_request_is_an_error(run: Run, arguments: list[str], code: Code, said: str) -> None:
     ran = run("simulate", *arguments)
     assert ran.status == code.info.exit_status
     assert said in " ".join(ran.err.split())
     assert "Traceback" not in ran.err
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(run: Run, folder: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_runs(run: Run, folder: Path) -> None:
     (folder / "file").write_text("")
     ran = run("simulate", "small", "--out", folder / "file" / "out")
     assert ran.status == Code.BAD_FILE.info.exit_status

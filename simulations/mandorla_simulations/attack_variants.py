@@ -1,13 +1,13 @@
-"""What becomes of a scenario's campaigns when all of them stay at one lab, or all adapt."""
+"""Variants of a scenario in which all attackers stay at one lab, or all adapt."""
 
 from __future__ import annotations
 
-from .choices import Attack
 from .scenario.model import Campaign, Rotate, Scenario
+from .study_options import Attack
 
 
-def under(scenario: Scenario, attack: Attack) -> Scenario:
-    """Return a scenario with its attackers changed."""
+def with_attack(scenario: Scenario, attack: Attack) -> Scenario:
+    """Return a scenario with its attackers changed as an attack says."""
     match attack:
         case Attack.CONFIGURED:
             return scenario
@@ -22,7 +22,7 @@ def under(scenario: Scenario, attack: Attack) -> Scenario:
 
 
 def _staying(scenario: Scenario, campaign: Campaign) -> Campaign:
-    """Keep a campaign at one lab: of its labs the least vigilant, which is the attacker's best choice."""
+    """Keep a campaign at the least vigilant of its labs, which is the attacker's best choice."""
     vigilance = {lab.name: lab.vigilance for lab in scenario.labs}
     labs = sorted(campaign.labs, key=lambda name: vigilance[name])
     rotation = campaign.rotation.model_copy(update={"policy": Rotate.STAY, "pivot": None})

@@ -1,4 +1,4 @@
-"""The record of a run: every account, flag, match and block, from which all results are computed."""
+"""The record of a run: all accounts, flags, matches and blocks. All results are computed from it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,17 @@ from numpy.typing import NDArray
 from .kinds import Ending
 from .population import Times
 from .resources import NEVER, Resource
-from .sharing.channel import Load, Match
+from .sharing.channel import Delivery, Load
 
 
 class Flag(NamedTuple):
-    """A lab flags a resource, from `at` until `expires`; `true` says that an attacker used it."""
+    """A lab flags a resource, from `at` until `expires`; `true` if an attacker had used it."""
 
     lab: int
     resource: Resource
     at: int
     expires: int
     true: bool
-
-
-class Told(NamedTuple):
-    """A lab learns of a match."""
-
-    at: int
-    match: Match
 
 
 class Block(NamedTuple):
@@ -42,10 +35,10 @@ class Block(NamedTuple):
 
 @dataclass
 class Accounts:
-    """The accounts of attackers, as columns; times are seconds, rates exchanges a day.
+    """The accounts of attackers, as columns; times are in seconds, rates in exchanges a day.
 
-    `ended` is when an account's exchanges stopped being of use; the exchanges of an account are
-    floor(((ended - opened) * rate + phase) / 86,400).
+    From `ended` on, an account's exchanges are of no use to the attacker. An account makes
+    floor(((ended - opened) * rate + phase) / 86,400) useful exchanges.
     """
 
     campaign: list[int] = field(default_factory=list)
@@ -60,11 +53,11 @@ class Accounts:
     _columns: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
-        """Return how many accounts were opened."""
+        """Return the number of accounts that were opened."""
         return len(self.opened)
 
     def column(self, name: str) -> NDArray[np.int64]:
-        """Return a column as an array; for a run that is over."""
+        """Return a column as an array; only after the run, since the array is cached."""
         column = self._columns.get(name)
         if column is None:
             column = self._columns[name] = np.array(getattr(self, name), dtype=np.int64)
@@ -72,28 +65,28 @@ class Accounts:
 
 
 @dataclass
-class Record:
-    """What happened in a run."""
+class RunRecord:
+    """The record of one run."""
 
     accounts: Accounts
     flags: list[Flag]
-    matches: list[Told]
+    matches: list[Delivery]
     blocks: list[Block]
     spent: list[int]
-    """Cents, by campaign."""
+    """[campaign]: cents."""
 
     benign_blocked: Times
-    """By lab and person: when the person was first blocked there, or NEVER."""
+    """[lab, person]: when the lab first blocked the person, or NEVER."""
 
     benign_ending: NDArray[np.int8]
-    """By lab and person: why."""
+    """[lab, person]: why the lab blocked the person (`Ending`)."""
 
     benign_visits: int
-    """Pairs of a person and a lab that the person uses by the end."""
+    """Pairs of a person and a lab that the person uses before the horizon."""
 
     load: Load
 
     @property
     def benign_total(self) -> int:
-        """Count the blocks of people, once for each lab that blocked them."""
+        """Count the honest users blocked, once for each lab that blocked them."""
         return int(np.count_nonzero(self.benign_blocked < NEVER))

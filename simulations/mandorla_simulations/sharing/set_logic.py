@@ -1,4 +1,4 @@
-"""Sharing by set logic: the same matches as the protocol finds, without its cryptography, at its costs."""
+"""Sharing by set logic: the matches and the cost of the protocol, without its cryptography."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .ledger import Ledger, Pair
 _ADDRESSES: Final = COLUMN[ResourceKind.ADDRESS]
 
 
-class Nothing:
+class NoSharing:
     """Labs share nothing."""
 
     def __init__(self) -> None:
@@ -28,29 +28,30 @@ class Nothing:
         self.load = Load()
 
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
-        """Tell nobody."""
+        """Deliver nothing."""
         return ()
 
     def observed(self, querier: int, resource: Resource, now: int) -> Sequence[Delivery]:
-        """Ask nobody."""
+        """Deliver nothing."""
         return ()
 
     def observed_exits(self, querier: int, relay: int, lease: int, now: int) -> Sequence[Delivery]:
-        """Ask nobody."""
+        """Deliver nothing."""
         return ()
 
     def round(self, now: int) -> Sequence[Delivery]:
-        """Run no round."""
+        """Deliver nothing."""
         return ()
 
 
 class SetLogic:
     """Matches by set logic, delivered when the scheme delivers them.
 
-    `plaintext` is an ideal feed: at once, at no cost. A batch delivers at the first round at which both labs
-    hold the indicator. A watch announces flags on what the querier already asked about within seconds, and
-    asks about what it newly saw in padded micro-batches. What a budget refuses waits for the next key epoch,
-    and what the pace of asking holds back for a later micro-batch.
+    `plaintext` is an ideal feed, which delivers at once and costs nothing. A batch delivers in the first
+    round in which the holder has flagged the resource and the querier has seen it. A watch announces within
+    seconds the flags on what the querier has asked about; the querier asks about new sightings in padded
+    micro-batches. Questions that the budget refuses wait for the next key epoch. Questions that the pace
+    holds back wait for a later micro-batch.
     """
 
     def __init__(
@@ -61,14 +62,14 @@ class SetLogic:
         book: ResourceBook,
         collections: Mapping[ResourceKind, Collection] = COLLECTIONS,
     ) -> None:
-        """Take a run's scenario, and in which collection each kind is asked about."""
+        """Take the scenario of a run, and the collection in which labs ask about each kind."""
         self._scheme = sharing.scheme
         self._protocol = scenario.protocol
         self._sightings = sightings
         self._labs = len(scenario.labs)
         self._book = book
         self._exits = tuple(relay.exits for relay in scenario.relays)
-        # Flagged addresses of relays, by relay and lease: the sighting of a lease looks them up.
+        # Flagged addresses of relays, by relay and lease.
         self._exit_flags: defaultdict[tuple[int, int], list[tuple[int, Resource]]] = defaultdict(list)
         self._flags: tuple[dict[Resource, tuple[int, int]], ...] = tuple({} for _ in range(self._labs))
         self._expiring: list[tuple[int, int, Resource]] = []
@@ -83,7 +84,7 @@ class SetLogic:
         self.load = self._ledger.load
         self._waiting: defaultdict[int, list[Match]] = defaultdict(list)
         self._just = JustFlagged()
-        self._telling: set[int] = set()
+        self._announcing: set[int] = set()
         self._held: set[Pair] = set()
         self._epoch = self._renewed_at = 0
         if self._period:
@@ -94,17 +95,17 @@ class SetLogic:
             ]
 
     def flagged(self, holder: int, resource: Resource, now: int, expires: int) -> Sequence[Delivery]:
-        """Match a flag with what the other labs have seen, or will."""
+        """Match a flag with what the other labs have seen, or will see before it expires."""
         self._flags[holder][resource] = (now, expires)
         self._ledger.flag(holder, self._collection[column_of(resource)])
         if self._period:
             heapq.heappush(self._expiring, (expires, holder, resource))
         if self._scheme is Scheme.WATCH:
             self._just.add(holder, resource)
-            self._telling.add(holder)
+            self._announcing.add(holder)
             self.due = now
-        if behind := self._book.exit_of(resource):
-            self._exit_flags[behind[:2]].append((holder, resource))
+        if relay_exit := self._book.exit_of(resource):
+            self._exit_flags[relay_exit[:2]].append((holder, resource))
         found: list[Delivery] = []
         for querier in range(self._labs):
             if querier != holder:
@@ -114,7 +115,7 @@ class SetLogic:
         return found
 
     def observed(self, querier: int, resource: Resource, now: int) -> Sequence[Delivery]:
-        """Match what a lab newly sees with what the other labs flagged."""
+        """Match a new sighting with the flags of the other labs."""
         self._ledger.see(querier, self._collection[column_of(resource)])
         found: list[Delivery] = []
         for holder in range(self._labs):
@@ -125,7 +126,7 @@ class SetLogic:
         return found
 
     def observed_exits(self, querier: int, relay: int, lease: int, now: int) -> Sequence[Delivery]:
-        """Match the addresses that a relay's exits have now with what the other labs flagged of them."""
+        """Match the addresses of a relay's exits during a lease with the flags of the other labs."""
         self._ledger.see(querier, self._collection[_ADDRESSES], self._exits[relay])
         found: list[Delivery] = []
         for holder, resource in self._exit_flags.get((relay, lease), ()):
@@ -135,14 +136,14 @@ class SetLogic:
         return found
 
     def round(self, now: int) -> Sequence[Delivery]:
-        """Ask about what was newly seen, as far as budgets go, and deliver what waited for that."""
+        """Ask about new sightings as far as the budgets allow, and deliver the matches that waited for it."""
         refused: set[Pair] = set()
         if now == self._next:
             self._next = now + self._period
             refused = self._watch(now) if self._scheme is Scheme.WATCH else self._batch(now)
-        if self._telling:
-            self._ledger.announce(self._telling)
-            self._telling.clear()
+        if self._announcing:
+            self._ledger.announce(self._announcing)
+            self._announcing.clear()
         self.due = self._next
         found = []
         for match in self._just.sort(self._waiting.pop(now, ())):
@@ -153,47 +154,47 @@ class SetLogic:
         return found
 
     def _batch(self, now: int) -> set[Pair]:
-        """Run the batch rounds of a period; return the halves that a budget refused."""
+        """Run the batch rounds of a period; return the halves that a budget refuses."""
         self._revoke(now)
         self._begins_epoch(now)
-        self._look(now)
+        self._end_period(now)
         return {pair for pair in self._ledger.pairs if not self._ledger.ask_in_batch(pair)}
 
     def _watch(self, now: int) -> set[Pair]:
-        """Hand over a micro-batch, in rounds that stand; return the halves in which it is not asked about."""
+        """Ask about a micro-batch in standing rounds; return the halves in which the labs cannot ask."""
         ledger = self._ledger
         self._revoke(now)
         if self._begins_epoch(now) or now >= self._renewed_at:
             self._renewed_at = now + standing_seconds(self._period)
             for pair in ledger.pairs:
-                ledger.stand(pair)
+                ledger.begin_standing(pair)
         else:
-            # What was held back comes first, if its time has come.
+            # Questions that were held back come before new ones.
             for pair in sorted(self._held):
                 ledger.ask_standing(pair, now, again=True)
-        self._look(now)
+        self._end_period(now)
         self._held = {pair for pair in ledger.pairs if not ledger.ask_standing(pair, now)}
         return self._held
 
-    def _look(self, now: int) -> None:
-        """Count what the labs have seen by the end of a period."""
+    def _end_period(self, now: int) -> None:
+        """Count what the honest users have shown the labs by the end of a period."""
         window = now // self._period
         for lab in range(self._labs):
             for name in self._names:
                 self._ledger.see(lab, name, self._benign[lab][name][window])
-        self._ledger.look(now)
+        self._ledger.end_period(now)
 
     def _revoke(self, now: int) -> None:
-        """Have the labs revoke the flags that have expired, and were not set anew."""
+        """Have the labs revoke the flags that have expired, unless they were set again."""
         while self._expiring and self._expiring[0][0] <= now:
             expires, holder, resource = heapq.heappop(self._expiring)
             if self._flags[holder][resource][1] == expires:
                 self._ledger.flag(holder, self._collection[column_of(resource)])
                 if self._scheme is Scheme.WATCH:
-                    self._telling.add(holder)
+                    self._announcing.add(holder)
 
     def _due(self, match: Match, ready: int, seen: int) -> list[Delivery]:
-        """Deliver a match that both sides hold from `ready` on, now or at a round to come."""
+        """Deliver a match that exists from `ready` on, at once or in a later round."""
         if self._scheme is Scheme.PLAINTEXT:
             return [Delivery(ready, match)]
         if self._scheme is Scheme.WATCH and seen <= self._ledger.asked_until(self._pair(match)):
@@ -213,7 +214,7 @@ class SetLogic:
         return self._protocol.announce if self._scheme is Scheme.WATCH else self._protocol.round_takes
 
     def _begins_epoch(self, now: int) -> bool:
-        """Begin new keys if it is time to; say whether it was."""
+        """Begin a key epoch if one is due; return whether it was."""
         epoch = now // self._protocol.epoch
         if epoch == self._epoch:
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mandorla_simulations.record import Record
+from mandorla_simulations.run_record import RunRecord
 from mandorla_simulations.scenario.model import Scenario, Scheme
 from mandorla_simulations.sharing.costs import question_bytes, standing_seconds, table_bytes
 from tests.support.scenarios import run, scenario
@@ -12,12 +12,12 @@ from tests.support.scenarios import run, scenario
 HOUR = 3_600
 
 
-def delays(record: Record) -> list[int]:
+def delays(record: RunRecord) -> list[int]:
     """Return how long after the flag each match was told, or after the sighting if that came later."""
     flagged = {(flag.lab, flag.resource, flag.expires): flag.at for flag in record.flags}
     return [
-        told.at - flagged[told.match.holder, told.match.resource, told.match.expires]
-        for told in record.matches
+        delivery.at - flagged[delivery.match.holder, delivery.match.resource, delivery.match.expires]
+        for delivery in record.matches
     ]
 
 
@@ -37,7 +37,7 @@ def test_a_watch_tells_of_what_was_asked_about_within_seconds() -> None:
 def test_batches_tell_only_after_a_round(hours: int) -> None:
     record = run(scenario(), f"mandorla-batch/{hours}h")
     assert record.matches
-    assert all((told.at - 120) % (hours * HOUR) == 0 for told in record.matches)
+    assert all((delivery.at - 120) % (hours * HOUR) == 0 for delivery in record.matches)
     assert record.load.rounds == (4 * 24 // hours) * 6 * 4
 
 
@@ -50,7 +50,7 @@ def test_more_sharing_never_leaves_the_attacker_more_in_the_small_rotation() -> 
     assert extracted == sorted(extracted, reverse=True)
 
 
-def test_what_a_budget_refuses_is_not_learnt() -> None:
+def test_a_lab_does_not_learn_what_the_budget_refuses() -> None:
     free = run(scenario(), "mandorla-batch/6h")
     # Each round asks for at least 256: this budget is spent after the first.
     tight = run(scenario(protocol__budget=2_000), "mandorla-batch/6h")
@@ -76,8 +76,8 @@ def test_a_watch_asks_no_faster_than_a_budget_lasts() -> None:
     asked = [one.load.by_collection["accounts"] - 6 * 4 * 256 for one in (tight, free)]
     assert tight.load.refused == 0
     assert asked[0] <= most < asked[1]
-    soon = {told.match: told.at for told in free.matches}
-    late = {told.match: told.at - soon[told.match] for told in tight.matches}
+    soon = {delivery.match: delivery.at for delivery in free.matches}
+    late = {delivery.match: delivery.at - soon[delivery.match] for delivery in tight.matches}
     assert min(late.values()) == 0
     assert max(late.values()) > 6 * HOUR
     # What was asked about before is announced all the same.

@@ -1,4 +1,4 @@
-"""What a log's columns, endpoints, models and tools are called: a small TOML file (docs/signatures.md)."""
+"""The map of a log: the names of its columns, endpoints, models and tools, in TOML (docs/signatures.md)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS: Final = (
 )
 TICKS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 TOKEN_CHARACTERS: Final = 4
-"""Characters of a token, where a log counts tokens: about right for English, and a class is a factor of 4."""
+"""The characters of a token, for logs that count tokens; precise enough for size classes of a factor 4."""
 
 ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "*/chat/completions": Endpoint.CHAT,
@@ -47,14 +47,14 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "*/moderations": Endpoint.MODERATION,
     "*/models*": Endpoint.LISTING,
 }
-"""Classes of common paths, for a log whose map names none."""
+"""Classes of common paths, for a map without endpoints."""
 
 Class = TypeVar("Class", bound=IntEnum | IntFlag)
 
 
 @dataclass(frozen=True, slots=True)
 class LogMap:
-    """How a lab's log is read: its columns by our names, and the classes of its names by pattern."""
+    """How to read a lab's log: its columns by our names, and patterns for the classes of its names."""
 
     columns: Mapping[str, str] = field(default_factory=lambda: {name: name for name in COLUMNS})
     named: frozenset[str] = frozenset(REQUIRED)
@@ -66,7 +66,7 @@ class LogMap:
 
 
 def classify(patterns: Mapping[str, int], name: str, other: int) -> int:
-    """Return the class of the first pattern that a name fits; a class's own name is of that class."""
+    """Return the class of the first pattern that matches a name; `other` if none does."""
     for pattern, kind in patterns.items():
         if fnmatchcase(name, pattern):
             return kind
@@ -74,12 +74,12 @@ def classify(patterns: Mapping[str, int], name: str, other: int) -> int:
 
 
 def load_map(path: Path | None) -> LogMap:
-    """Read a map; without one, columns have our names.
+    """Read a map; without a path, columns have our names.
 
-    Raises InputError: BAD_FILE if it cannot be read, BAD_CONFIG if it is not a map.
+    Raises InputError: BAD_FILE if the file cannot be read, BAD_CONFIG if it is not a map.
     """
     if path is None:
-        return _made({})
+        return _log_map({})
     try:
         text = path.read_text("utf-8")
     except OSError as error:
@@ -87,52 +87,53 @@ def load_map(path: Path | None) -> LogMap:
     except UnicodeDecodeError:
         raise InputError(Code.BAD_FILE, f"{path} is not UTF-8") from None
     try:
-        return _made(tomllib.loads(text))
+        return _log_map(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise InputError(Code.BAD_CONFIG, f"{path}: {error}") from None
 
 
-def _made(given: Mapping[str, object]) -> LogMap:
+def _log_map(tree: Mapping[str, object]) -> LogMap:
     tables = {"columns", "endpoints", "models", "tools"}
-    for name in given.keys() - tables - {"time", "sizes"}:
+    for name in tree.keys() - tables - {"time", "sizes"}:
         raise InputError(
-            Code.BAD_CONFIG, f"a map has no {name}; it has {', '.join(sorted(tables))}, time, sizes"
+            Code.BAD_CONFIG,
+            f"{name} is not a key of a map; the keys are {', '.join(sorted(tables))}, time, sizes",
         )
-    columns = _table(given, "columns")
+    columns = _table(tree, "columns")
     for name in columns.keys() - set(COLUMNS):
-        raise InputError(Code.BAD_CONFIG, f"there is no column {name}; there are {', '.join(COLUMNS)}")
-    endpoints = _classes(given, "endpoints", Endpoint)
+        raise InputError(Code.BAD_CONFIG, f"{name} is not a column; the columns are {', '.join(COLUMNS)}")
+    endpoints = _classes(tree, "endpoints", Endpoint)
     return LogMap(
         {name: columns.get(name, name) for name in COLUMNS},
         frozenset((*REQUIRED, *columns)),
-        TICKS[_choice(given, "time", tuple(TICKS))],
-        {"characters": 1, "tokens": TOKEN_CHARACTERS}[_choice(given, "sizes", ("characters", "tokens"))],
-        endpoints | (dict(ENDPOINTS) if not _table(given, "endpoints") else {}),
-        _classes(given, "models", ModelClass),
-        _classes(given, "tools", Tool),
+        TICKS[_choice(tree, "time", tuple(TICKS))],
+        {"characters": 1, "tokens": TOKEN_CHARACTERS}[_choice(tree, "sizes", ("characters", "tokens"))],
+        endpoints | (dict(ENDPOINTS) if not _table(tree, "endpoints") else {}),
+        _classes(tree, "models", ModelClass),
+        _classes(tree, "tools", Tool),
     )
 
 
-def _choice(given: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
-    value = given.get(name, choices[0])
+def _choice(tree: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
+    value = tree.get(name, choices[0])
     if not isinstance(value, str) or value not in choices:
-        raise InputError(Code.BAD_CONFIG, f"{name} is one of {', '.join(choices)}")
+        raise InputError(Code.BAD_CONFIG, f"{name} must be one of {', '.join(choices)}")
     return value
 
 
-def _table(given: Mapping[str, object], name: str) -> dict[str, str]:
-    table = given.get(name, {})
+def _table(tree: Mapping[str, object], name: str) -> dict[str, str]:
+    table = tree.get(name, {})
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise InputError(Code.BAD_CONFIG, f"[{name}] is a table of texts")
+        raise InputError(Code.BAD_CONFIG, f"[{name}] must be a table of texts")
     return {str(key): str(value) for key, value in table.items()}
 
 
-def _classes(given: Mapping[str, object], name: str, kind: type[Class]) -> dict[str, int]:
-    known = {member.name.lower(): int(member) for member in kind if member.name}
+def _classes(tree: Mapping[str, object], name: str, kind: type[Class]) -> dict[str, int]:
+    classes = {member.name.lower(): int(member) for member in kind if member.name}
     patterns: dict[str, int] = {}
-    for pattern, wanted in _table(given, name).items():
-        if wanted not in known:
-            raise InputError(Code.BAD_CONFIG, f"[{name}]: a class is one of {', '.join(known)}")
-        patterns[pattern] = known[wanted]
-    # What already has a class's name needs no pattern.
-    return patterns | {word: value for word, value in known.items() if word not in patterns}
+    for pattern, class_name in _table(tree, name).items():
+        if class_name not in classes:
+            raise InputError(Code.BAD_CONFIG, f"[{name}]: a class must be one of {', '.join(classes)}")
+        patterns[pattern] = classes[class_name]
+    # A name that equals the name of a class needs no pattern.
+    return patterns | {word: value for word, value in classes.items() if word not in patterns}

@@ -1,8 +1,10 @@
-"""The picture: where the attackers are, day by day, without and with sharing, side by side on one scale."""
+"""The chart of activity: exchanges a day at each lab, without and with sharing, side by side on one scale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from markupsafe import Markup
 
 from ..scenario.paths import Tree
 from .svg import SHADES, Canvas, Scale, short, ticks
@@ -15,8 +17,8 @@ _TOP = 64.0
 _SPACE = 14.0
 
 
-def draw(tree: Tree, cells: Sequence[tuple[str, Tree]]) -> str:
-    """Draw the cells, each under its name: a lane for each lab, exchanges stacked by campaign over days."""
+def draw(tree: Tree, cells: Sequence[tuple[str, Tree]]) -> Markup:
+    """Draw the cells, each under its name, with a lane for each lab: exchanges a day, by campaign."""
     scenario = tree["scenario"]
     labs = [lab["name"] for lab in scenario["labs"]]
     campaigns = [campaign["name"] for campaign in scenario["campaigns"]]
@@ -67,7 +69,7 @@ def draw(tree: Tree, cells: Sequence[tuple[str, Tree]]) -> str:
                     close=True,
                 )
                 canvas.text(x(release) - 8, top + 6, "release", "lane", "end")
-        _flags(canvas, cell, campaigns, x, _TOP + len(labs) * (_LANE + _SPACE) - _SPACE)
+        _flags(canvas, cell, x, _TOP + len(labs) * (_LANE + _SPACE) - _SPACE)
         bottom = _TOP + len(labs) * (_LANE + _SPACE)
         for mark in ticks(days, 6):
             if mark <= days:
@@ -89,13 +91,13 @@ def _stack(canvas: Canvas, series: list[list[list[float]]], lab: int, x: Scale, 
         below = above
 
 
-def _flags(canvas: Canvas, cell: Tree, campaigns: Sequence[str], x: Scale, bottom: float) -> None:
-    """Mark when something of a campaign was first flagged anywhere."""
+def _flags(canvas: Canvas, cell: Tree, x: Scale, bottom: float) -> None:
+    """Mark the first flag, at any lab, on a resource of a campaign."""
     firsts = [flag["mean"] for flag in cell["first_flag_days"] if flag]
     if firsts:
         first = min(firsts)
         canvas.line(x(first), _TOP - 12, x(first), bottom, "flag")
-        canvas.text(x(first) + 4, _TOP - 5, "first flag anywhere", "tick")
+        canvas.text(x(first) + 4, _TOP - 5, "first flag at any lab", "tick")
 
 
 def _key(canvas: Canvas, campaigns: Sequence[str], crowd: float, y: float) -> None:
@@ -105,7 +107,7 @@ def _key(canvas: Canvas, campaigns: Sequence[str], crowd: float, y: float) -> No
         canvas.text(at + 19, y + 10, f"exchanges a day of {name}", "tick")
         at += 40 + 6.4 * (len(name) + 19)
     canvas.path([(at, y + 6), (at + 26, y + 6)], "line accounts", "3 2")
-    canvas.text(at + 32, y + 10, f"accounts alive (the height of a lane is {short(crowd)})", "tick")
+    canvas.text(at + 32, y + 10, f"accounts alive (a lane is {short(crowd)} high)", "tick")
 
 
 def _peak(series: list[list[list[float]]], lab: int, days: int) -> float:
