@@ -41,8 +41,8 @@ test-tools:
 # What depends on the engine, and on the columns of the native extension: the vectors and the other VOPRF, batches, labels,
 # tables, sessions, audits, nodes in rounds with honest and with hostile peers, and nodes as processes. The rest of the suite
 # does not reach them, or by the same calls and for longer: each byte of a bundle, a node killed at each effect.
-PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/test_engine.py tests/protocol/test_labels.py \
-	tests/protocol/test_table.py tests/protocol/test_native_engine.py tests/protocol/session tests/protocol/audit \
+PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/engine tests/protocol/test_labels.py \
+	tests/protocol/test_table.py tests/protocol/session tests/protocol/audit \
 	tests/node/rounds/test_rounds.py tests/node/audit/test_bundle.py tests/node/cli/test_homes.py tests/adversarial/test_hostile_holder.py \
 	tests/adversarial/test_hostile_querier.py tests/e2e/test_demo.py \
 	--deselect tests/node/audit/test_bundle.py::test_every_byte_counts

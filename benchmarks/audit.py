@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mandorla_protocol import signatures
 from mandorla_protocol.audit.records import BundleStart, CheckpointRecord, ElementsRecord, Sealer
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.group import Element
 from mandorla_protocol.header import Offer, Party, RoundHeader, RoundId, RoundKind, RoundMode
 from mandorla_protocol.log.checkpoint import Checkpoint, LogKey, cosign, sign_checkpoint

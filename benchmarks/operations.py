@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mandorla_protocol.engine import Engine, PortableEngine, load_engine, split
+from mandorla_protocol.engine import Engine, split
+from mandorla_protocol.engine.loader import load_engine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.errors import InputError
 
 OPERATIONS = ("blind", "evaluate and prove", "verify and finalize", "own evaluation")

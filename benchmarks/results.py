@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "results"

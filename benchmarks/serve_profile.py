@@ -23,7 +23,7 @@ from typing import Any
 
 from mandorla_node.cli import main
 from mandorla_node.tables.builder import TableBuilder
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 
 OPERATIONS = (
     "derive_key_pair",

@@ -30,12 +30,12 @@ ROOT = Path(__file__).parents[1]
 PROTOCOL = Path("protocol/mandorla_protocol")
 KNOWN = ROOT / "tools" / "SURVIVORS.md"
 TESTS = {
-    "oprf": ["protocol/test_oprf.py", "protocol/test_engine.py"],
+    "oprf": ["protocol/test_oprf.py", "protocol/engine/test_portable.py"],
     "dleq": [
         "protocol/test_dleq.py",
         "protocol/test_dleq_search.py",
         "protocol/test_oprf.py",
-        "protocol/test_engine.py",
+        "protocol/engine/test_portable.py",
     ],
     "header": ["protocol/test_header.py"],
     "labels": ["protocol/test_labels.py", "protocol/test_columns.py"],
@@ -46,9 +46,9 @@ TESTS = {
     "session/querier": ["protocol/session"],
     "log/proofs": ["protocol/log/test_limits.py", "protocol/log/test_proofs.py"],
     "log/notes": ["protocol/log/test_limits.py", "protocol/log/test_checkpoint.py"],
-    "log/checkpoint": ["protocol/log/test_limits.py", "protocol/log", "node/test_witness.py"],
+    "log/checkpoint": ["protocol/log/test_limits.py", "protocol/log", "node/peers/test_witness.py"],
     "log/witness": ["protocol/log/test_witness.py"],
-    "log/fraud": ["protocol/log/test_limits.py", "protocol/log", "node/test_witness.py"],
+    "log/fraud": ["protocol/log/test_limits.py", "protocol/log", "node/peers/test_witness.py"],
     "log/entries": ["protocol/log/test_limits.py", "protocol/log/test_entries.py"],
 }
 _PAIRS: tuple[tuple[type[ast.AST], type[ast.AST]], ...] = (

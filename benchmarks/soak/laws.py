@@ -20,7 +20,7 @@ from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_node.audit.bundle import write_bundle
 from mandorla_node.store import Store
 from mandorla_protocol.audit.__main__ import verify_files
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.header import RoundHeader, RoundId
 from mandorla_protocol.log.entries import ChunkCharged, LogEntry, RoundAgreed, RoundEnded, decode_entry

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from . import extension
+from . import native_extension
 from .encoding import Reader, Writer, encoded_data, encoded_uint
 from .engine import OUTPUT_SIZE, split
 from .epochs import Epoch
 from .errors import Code, CryptoError, EncodingError
 
-if extension.BUILT:
+if native_extension.BUILT:
     from . import _native
 
 Tag = NewType("Tag", bytes)
@@ -153,8 +153,8 @@ def split_outputs(outputs: bytes) -> tuple[bytes, bytes]:
 
     Raises CryptoError(BAD_LENGTH) for a cut output.
     """
-    if extension.BUILT:
-        with extension.typed_errors():
+    if native_extension.BUILT:
+        with native_extension.typed_errors():
             return _native.split_outputs(outputs, _KEY_INFO)
     return split_one_by_one(outputs)
 
@@ -172,12 +172,12 @@ def seal_labels(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch,
     """
     if len(keys) != len(labels) * LABEL_KEY_SIZE or len(tags) != len(labels) * TAG_SIZE:
         raise CryptoError(Code.BAD_LENGTH, "a label has a key of 32 bytes and a tag of 16")
-    if extension.BUILT:
+    if native_extension.BUILT:
         # A lab says the same of many indicators, often by one object, which takes longer to hash than find.
         objects = {id(label): label for label in labels}
         encoded = {number: _encoded(label) for number, label in objects.items()}
         padded = b"".join([encoded[id(label)] for label in labels])
-        with extension.typed_errors():
+        with native_extension.typed_errors():
             aad = (_AAD_DOMAIN, _aad_end(epoch, version))
             return _native.seal_labels(keys, tags, padded, _nonce(version), aad)
     return seal_one_by_one(labels, keys, tags, epoch, version)
@@ -198,10 +198,10 @@ def open_labels(sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: 
     sizes = (count * SEALED_LABEL_SIZE, count * LABEL_KEY_SIZE, count * TAG_SIZE)
     if (len(sealed), len(keys), len(tags)) != sizes:
         raise CryptoError(Code.BAD_LENGTH, "a sealed label of 272 bytes has a key of 32 and a tag of 16")
-    if not extension.BUILT:
+    if not native_extension.BUILT:
         return open_one_by_one(sealed, keys, tags, epoch, version)
     aad = (_AAD_DOMAIN, _aad_end(epoch, version))
-    with extension.typed_errors():
+    with native_extension.typed_errors():
         opened, padded = _native.open_labels(keys, tags, sealed, _nonce(version), aad)
     each = zip(opened, split(padded, PADDED_LABEL_SIZE), strict=True)
     return [_decoded_or_none(label) if authentic else None for authentic, label in each]

@@ -15,7 +15,7 @@ from itertools import chain, groupby, islice
 from operator import attrgetter, lt
 from typing import Final
 
-from . import extension
+from . import native_extension
 from .encoding import Writer, encoded_uint
 from .engine import split
 from .errors import Code, RoundError
@@ -23,7 +23,7 @@ from .labels import SEALED_LABEL_SIZE, TAG_SIZE, Tag
 from .merkle import EMPTY_ROOT, HASH_SIZE, LEAF_PREFIX, Frontier, hash_leaf
 from .sizes import BATCH_SMALLEST, size_class
 
-if extension.BUILT:
+if native_extension.BUILT:
     from . import _native
 
 MAX_TABLE_SIZE: Final = 2**40
@@ -127,11 +127,11 @@ class TablePart:
 
     def append_to(self, frontier: Frontier) -> Frontier:
         """Return a tree's frontier after these entries, which are whole (SPEC 7.2)."""
-        if not extension.BUILT:
+        if not native_extension.BUILT:
             return self.append_by_entries(frontier)
         start = LEAF_PREFIX + _LEAF_DOMAIN + encoded_uint(self.version, 8)
         tree = (frontier.size, b"".join(frontier.subtrees))
-        with extension.typed_errors():
+        with native_extension.typed_errors():
             size, nodes = _native.append_entries(tree, start, self.operations, self.tags, self.sealed)
         return Frontier(size, tuple(split(nodes, HASH_SIZE)))
 

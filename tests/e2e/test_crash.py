@@ -13,7 +13,7 @@ from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_node.audit.bundle import write_bundle
 from mandorla_node.home.folder import Home
 from mandorla_protocol.audit.__main__ import verify_files
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from tests.support.labs import (
     SHARED,
     addresses,

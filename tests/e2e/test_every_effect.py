@@ -20,7 +20,7 @@ from mandorla_node.home.folder import Home
 from mandorla_node.store.database import Database
 from mandorla_node.store.schema import CHUNKS, HELD_EPOCHS
 from mandorla_protocol.audit.__main__ import verify_files
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated
 from tests.support.labs import (
     NO_WATCH,

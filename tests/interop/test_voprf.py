@@ -10,7 +10,8 @@ from voprf import ristretto
 
 from mandorla_protocol import oprf
 from mandorla_protocol.dleq import rfc_seed
-from mandorla_protocol.engine import OUTPUT_SIZE, PortableEngine, split
+from mandorla_protocol.engine import OUTPUT_SIZE, split
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.errors import Code, CryptoError
 from mandorla_protocol.group.ristretto255 import Ristretto255
 from mandorla_protocol.oprf import KeyPair, Mode

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mandorla_protocol import extension, labels
+from mandorla_protocol import labels, native_extension
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, CryptoError, RoundError
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, LabelKey, Tag, open_sealed
@@ -33,7 +33,7 @@ def entries(draw: st.DrawFn) -> list[TableEntry]:
 
 
 def without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extension, "BUILT", False)
+    monkeypatch.setattr(native_extension, "BUILT", False)
 
 
 @settings(max_examples=40, deadline=None)

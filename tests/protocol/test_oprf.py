@@ -8,7 +8,7 @@ import pytest
 
 from mandorla_protocol import dleq, oprf
 from mandorla_protocol.dleq import rfc_seed
-from mandorla_protocol.engine import PortableEngine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.errors import Code, CryptoError
 from mandorla_protocol.group import Element, Scalar
 from mandorla_protocol.group.ristretto255 import Ristretto255

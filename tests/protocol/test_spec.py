@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from mandorla.v1 import exchange_pb2
 from mandorla_protocol.audit.findings import Claim
-from mandorla_protocol.engine import PortableEngine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.group import Element

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mandorla_protocol.engine import PortableEngine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.epochs import epoch_keys
 from mandorla_protocol.group import Element, Scalar
 from mandorla_protocol.group.ristretto255 import Ristretto255

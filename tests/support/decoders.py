@@ -17,7 +17,7 @@ from mandorla_node.peers import messages
 from mandorla_protocol import signatures
 from mandorla_protocol.audit import records
 from mandorla_protocol.card import Card, issue_card
-from mandorla_protocol.engine import PortableEngine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, MandorlaError
 from mandorla_protocol.group import Element

@@ -20,7 +20,7 @@ from mandorla_node.rounds import negotiation
 from mandorla_node.rounds.negotiation import Terms
 from mandorla_protocol import signatures
 from mandorla_protocol.card import Card
-from mandorla_protocol.engine import PortableEngine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.epochs import Epoch, epoch_keys
 from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader, RoundKind
 from mandorla_protocol.indicators import Collection, Indicator, profiles

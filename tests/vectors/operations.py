@@ -10,8 +10,8 @@ from typing import Any
 
 from mandorla_protocol import fingerprints, labels, signatures, table
 from mandorla_protocol.audit import records
+from mandorla_protocol.audit.cross_check import join
 from mandorla_protocol.audit.findings import Claim
-from mandorla_protocol.audit.joint import join
 from mandorla_protocol.audit.reader import BundleReader
 from mandorla_protocol.card import Card
 from mandorla_protocol.encoding import Reader, Writer

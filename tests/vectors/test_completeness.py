@@ -116,7 +116,7 @@ def ours() -> set[type[Any]]:
     return {
         value
         for info in modules
-        if not info.name.endswith(("__main__", "_native", "native_engine"))
+        if not info.name.endswith(("__main__", "_native", "engine.native"))
         for value in vars(importlib.import_module(info.name)).values()
         if isinstance(value, type) and is_dataclass(value) and "encode" in vars(value)
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from idna.idnadata import __version__ as idna_unicode
 
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.errors import InputError, MandorlaError
 from tests.vectors.files import CASES, Case
 from tests.vectors.operations import WITHOUT_ENGINE, Operations

@@ -7,6 +7,18 @@ from typing import Final
 
 from .. import second_verifier as group
 from . import faults_in_logs, records, structures
+from .claims import (
+    AGREED,
+    BOUNDED,
+    BUDGETED,
+    CONSISTENT,
+    LOGGED,
+    PROVED,
+    RECORDED,
+    SEALED,
+    given,
+    verdict,
+)
 from .entries import card_text
 from .example import ABORT, BLINDED, CREATED, HEADER, A, B
 from .inputs import Case, bad, derived, slug
@@ -24,18 +36,6 @@ from .recorder import (
     unanswered,
 )
 from .structures import changed, faults, join
-from .verdicts import (
-    AGREED,
-    BOUNDED,
-    BUDGETED,
-    CONSISTENT,
-    LOGGED,
-    PROVED,
-    RECORDED,
-    SEALED,
-    given,
-    verdict,
-)
 
 ABOUT: Final = "Audit bundles: some that hold, and one for each claim that does not"
 SPEC: Final = "17"

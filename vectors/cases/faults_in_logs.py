@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from .. import second_verifier as group
 from . import notes, records
+from .claims import BUDGETED, DECLARED, KEYED, LOGGED, TABLED, TIMED, verdict
 from .example import CREATED, HEADER, A, B
 from .inputs import Case, Value, derived
 from .recorder import COSIGNED_AT, SEALED_AT, File, Item, Mark, Recorder, file_of, unanswered
 from .structures import Fields
-from .verdicts import BUDGETED, DECLARED, KEYED, LOGGED, TABLED, TIMED, verdict
 
 OURS = Recorder(B)
 BEGUN, TABLE, _, COSIGNED = OURS.before()

@@ -1,4 +1,4 @@
-"""Vectors of indicators (SPEC 4). Canonical values are written by hand, from the text of SPEC."""
+"""Vectors of indicators (SPEC A). Canonical values are written by hand, from the text of SPEC."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def verify(
     """
     from mandorla_protocol.audit.__main__ import read_roots, verify_files
     from mandorla_protocol.audit.report import as_tree, tell
-    from mandorla_protocol.engine import load_engine
+    from mandorla_protocol.engine.loader import load_engine
     from mandorla_protocol.errors import Code
 
     from ..terminal import console, safe, write_json

@@ -117,7 +117,7 @@ def _engine() -> Finding:
     """Say which engine serves, and what it costs if it is not the fast one."""
     import os
 
-    from mandorla_protocol.engine import load_engine
+    from mandorla_protocol.engine.loader import load_engine
 
     # As a node reads it: the variable wins over its home.
     choice = os.environ.get("MANDORLA_ENGINE", "auto")

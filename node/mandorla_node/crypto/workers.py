@@ -15,7 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TypeVar, TypeVarTuple
 
-from mandorla_protocol.engine import OUTPUT_SIZE, Batch, Engine, load_engine
+from mandorla_protocol.engine import OUTPUT_SIZE, Batch, Engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import Epoch
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.group import Element

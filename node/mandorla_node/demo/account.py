@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.table import Table
 
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 
 from ..terminal import count, duration, indented, pairs, safe, size, table, write_json
 from .lists import TYPE, Lab

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 
 from cryptography import x509
 
-from ..engine import Engine, load_engine
+from ..engine import Engine
+from ..engine.loader import load_engine
 from ..errors import Code, InputError, MandorlaError
 from ..header import CLOCK_SKEW
 from ..log.fraud import FIRST_LINE, MAX_FRAUD_PROOF, FraudProof
-from .findings import Bundle, Claim, Conclusion, Finding
-from .joint import join
+from .bundle import Bundle
+from .cross_check import join
+from .findings import Claim, Conclusion, Finding
 from .reader import BundleReader
 from .records import read_frames
 from .report import as_tree, tell

@@ -32,8 +32,9 @@ from ..log.entries import (
 from ..log.fraud import FraudProof
 from ..log.notes import Note
 from ..merkle import Frontier, hash_leaf
-from .findings import MAX_FINDINGS, Bundle, Claim, Finding, SeenCheckpoint, Stamp
-from .keys import KeyBook
+from .bundle import Bundle, SeenCheckpoint, Stamp
+from .findings import MAX_FINDINGS, Claim, Finding
+from .key_epochs import KeyEpochLedger
 from .records import (
     BundleStart,
     CardRecord,
@@ -44,7 +45,7 @@ from .records import (
     TimeStampRecord,
     decode,
 )
-from .rounds import Faults, RoundBook
+from .rounds import Faults, RoundLedger
 
 
 class BundleReader:
@@ -113,8 +114,8 @@ class BundleReader:
             self._find(Claim.SEALED, "the file begins twice")
             return
         self.bundle.start = record
-        self._keys = KeyBook()
-        self._rounds = RoundBook(self.bundle, record.lab, self._keys, self._engine)
+        self._keys = KeyEpochLedger()
+        self._rounds = RoundLedger(self.bundle, record.lab, self._keys, self._engine)
 
     def _take_entry(self, entry: Record) -> None:
         match entry:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..card import fingerprint
-from .findings import Bundle, Claim, Conclusion
+from .bundle import Bundle
+from .findings import Claim, Conclusion
 
 _SHOWN = 20
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

@@ -13,8 +13,9 @@ from ..header import CLOCK_SKEW, RoundHeader, RoundId, RoundMode
 from ..log.entries import ChunkCharged, ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded, RoundProposed
 from ..session.transcript import CloseStatement, Outcome, answer_digest, half_digest, request_digest
 from ..sizes import CHUNK_SIZE, STANDING_SMALLEST, size_class
-from .findings import OPEN, PROPOSED, Bundle, Claim, RoundFacts
-from .keys import KeyBook
+from .bundle import OPEN, PROPOSED, Bundle, RoundFacts
+from .findings import Claim
+from .key_epochs import KeyEpochLedger
 from .records import ElementsRecord
 
 _ENDS: Final = ("committed", "unconfirmed", "aborted")
@@ -22,10 +23,10 @@ _ENDS: Final = ("committed", "unconfirmed", "aborted")
 Faults: TypeAlias = Iterator[tuple[Claim, str]]
 
 
-class RoundBook:
+class RoundLedger:
     """The rounds of one bundle. Each method takes in an entry and yields what is wrong with it."""
 
-    def __init__(self, bundle: Bundle, lab: LabId, keys: KeyBook, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, lab: LabId, keys: KeyEpochLedger, engine: Engine) -> None:
         self._bundle = bundle
         self._lab = lab
         self._keys = keys

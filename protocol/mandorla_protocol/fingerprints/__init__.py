@@ -4,11 +4,11 @@ A prompt has several values of each type. Which of them are indicators, and how 
 registry's to say (SPEC A.5).
 """
 
-from .common import CommonValues
+from .common_values import CommonValues
 from .minhash import minhash_pairs_values, minhash_values, minhash_wide_values
+from .prompt_text import normalise, words
 from .sentence import sentence_values
 from .template import mine, template_values
-from .text import normalise, words
 
 __all__ = [
     "CommonValues",

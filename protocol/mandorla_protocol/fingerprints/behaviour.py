@@ -10,7 +10,7 @@ from itertools import pairwise, product
 from typing import Final
 
 from ..encoding import Writer
-from .text import normalise, words
+from .prompt_text import normalise, words
 
 MIN_REQUESTS: Final = 50
 """Requests below which an account has no behaviour to speak of."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..encoding import Writer
-from .text import normalise, words
+from .prompt_text import normalise, words
 
 MIN_RUNS: Final = 8
 """Different runs of words that a prompt must have: shorter ones say the same by chance."""

@@ -6,7 +6,7 @@ import hashlib
 from typing import Final
 
 from ..encoding import Writer
-from .text import sentences
+from .prompt_text import sentences
 
 MIN_LENGTH: Final = 40
 """Characters of a normalised sentence: shorter ones are said by anyone."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from ..encoding import Writer
 from ..errors import Code, InputError
-from .text import normalise, words
+from .prompt_text import normalise, words
 
 MIN_ACCOUNTS: Final = 10
 """Accounts in whose prompts a run of words must stand before it is a template's."""

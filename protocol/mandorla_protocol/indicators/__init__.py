@@ -1,4 +1,4 @@
-"""Indicators (SPEC 4): what labs match on, in the one spelling that all of them compute.
+"""Indicators (SPEC A): what labs match on, in the one spelling that all of them compute.
 
 An indicator is a type of the closed registry, the profile of its canonicalisation rule, and a canonical
 value. Its token is what the OPRF takes as input. The value and the token never leave the lab.

@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
-from .text import clean, refused
+from .input_text import clean, refused
 
 # Exactly what `ipaddress.IPv4Address` takes, in a fifth of its time: lists of addresses run to the millions.
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"

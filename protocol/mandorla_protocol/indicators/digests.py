@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .text import clean, refused
+from .input_text import clean, refused
 
 DIGEST_DIGITS: Final = 32
 """Hexadecimal digits of a fingerprint: 128 bits, so that two things share one by accident never."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from . import names
-from .text import clean, refused
+from .input_text import clean, refused
 
 MAX_LOCAL: Final = 64
 MAX_ADDRESS: Final = 254

@@ -8,7 +8,7 @@ from typing import Final
 
 import idna
 
-from .text import clean, refused
+from .input_text import clean, refused
 
 MAX_NAME: Final = 253
 

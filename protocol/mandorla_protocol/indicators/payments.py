@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .scopes import split_scope
-from .text import clean, refused
+from .input_text import clean, refused
+from .scoped_identifiers import split_scope
 
 _PAR: Final = re.compile(r"[0-9A-Z]{29}")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")

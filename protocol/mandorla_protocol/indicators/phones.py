@@ -6,7 +6,7 @@ import contextlib
 import re
 from typing import Final
 
-from .text import clean, refused
+from .input_text import clean, refused
 
 MAX_DIGITS: Final = 15
 """Digits of a number, the country code's included (E.164)."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from . import addresses, clients, digests, mail, names, payments, phones, scopes, urls, wallets
+from . import addresses, clients, digests, mail, names, payments, phones, scoped_identifiers, urls, wallets
 
 
 class Collection(StrEnum):
@@ -48,7 +48,7 @@ _TYPES: Final = (
     IndicatorType("phone", Collection.ACCOUNTS, 1, phones.phone),
     IndicatorType("payment-par", Collection.ACCOUNTS, 1, payments.payment_par),
     IndicatorType("payment-fingerprint", Collection.ACCOUNTS, 1, payments.payment_fingerprint),
-    IndicatorType("device-id", Collection.ACCOUNTS, 1, scopes.device_id),
+    IndicatorType("device-id", Collection.ACCOUNTS, 1, scoped_identifiers.device_id),
     IndicatorType("wallet", Collection.ACCOUNTS, 1, wallets.wallet),
     IndicatorType("domain", Collection.INFRASTRUCTURE, 1, names.domain),
     IndicatorType("ipv4", Collection.INFRASTRUCTURE, 1, addresses.ipv4),
@@ -58,7 +58,7 @@ _TYPES: Final = (
     IndicatorType("url", Collection.INFRASTRUCTURE, 1, urls.url),
     IndicatorType("ja4", Collection.INFRASTRUCTURE, 1, clients.ja4),
     IndicatorType("user-agent", Collection.INFRASTRUCTURE, 1, clients.user_agent),
-    IndicatorType("watermark", Collection.PROMPTS, 1, scopes.watermark),
+    IndicatorType("watermark", Collection.PROMPTS, 1, scoped_identifiers.watermark),
     IndicatorType("prompt-template", Collection.PROMPTS, 1, digests.digest, needed=2),
     IndicatorType("prompt-minhash", Collection.PROMPTS, 1, digests.digest),
     IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=3),

@@ -9,7 +9,7 @@ from typing import Final
 from ada_url import URL, HostType
 
 from . import addresses, names
-from .text import MAX_INPUT, clean, refused
+from .input_text import MAX_INPUT, clean, refused
 
 SCHEMES: Final = frozenset({"ftp:", "http:", "https:", "ws:", "wss:"})
 """The schemes of the URL Standard that have a host and a default port."""

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Final
 
-from .text import clean, refused
+from .input_text import clean, refused
 
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 # 21 bytes, of which the first is 0 or 5, and a checksum take at most 34 characters, and these no more bytes.

@@ -32,7 +32,7 @@ from mandorla_protocol.audit.records import (
     read_frames,
 )
 from mandorla_protocol.audit.report import as_tree, tell
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.errors import Code, InputError, MandorlaError
 from mandorla_protocol.header import RoundHeader, RoundId
 from mandorla_protocol.log.checkpoint import Checkpoint, LogKey, sign_checkpoint

@@ -18,7 +18,7 @@ from mandorla_protocol.audit.__main__ import read_roots, verify_files
 from mandorla_protocol.audit.findings import Claim, Conclusion
 from mandorla_protocol.audit.report import tell
 from mandorla_protocol.audit.stamps import load_roots, verify_stamp
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import Epoch, LabId
 from mandorla_protocol.errors import Code, CryptoError, InputError, MandorlaError
 from mandorla_protocol.log.entries import KeyEpochBegun

@@ -99,7 +99,7 @@ def test_doctor_finds_a_home_well(run: Run, home: Home) -> None:
 
 def test_doctor_says_what_the_portable_engine_costs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MANDORLA_ENGINE", raising=False)
-    monkeypatch.setitem(sys.modules, "mandorla_protocol.native_engine", None)
+    monkeypatch.setitem(sys.modules, "mandorla_protocol.engine.native", None)
     said = engine_by_doctor(run)
     assert said.startswith("portable, in processes: an operation costs two to eight times the CPU time")
     assert "install Rust 1.89 or newer" in said

@@ -19,7 +19,7 @@ from mandorla_node.rounds import deadlines, standing_querier, standing_round, wa
 from mandorla_node.store.matches import Matches
 from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.audit.findings import Claim
-from mandorla_protocol.engine import load_engine
+from mandorla_protocol.engine.loader import load_engine
 from tests.support.labs import WATCH, addresses, answering, free_port, make_labs, matched, pause, pin, serving
 from tests.support.network import Between
 from tests.support.watch import Stub, asking, take, until_matched, until_standing, watching_infrastructure

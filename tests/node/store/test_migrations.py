@@ -21,7 +21,8 @@ from mandorla_node.store import IndicatorSet
 from mandorla_node.store.backends.sqlite import SCHEMA
 from mandorla_node.store.database import Database
 from mandorla_node.store.schema import METADATA
-from mandorla_protocol.engine import Engine, load_engine
+from mandorla_protocol.engine import Engine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys
 from mandorla_protocol.group import Element
 from mandorla_protocol.header import RoundId, RoundKind

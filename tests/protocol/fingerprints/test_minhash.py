@@ -27,7 +27,7 @@ from mandorla_protocol.fingerprints.minhash import (
     band_values,
 )
 from mandorla_protocol.indicators import REGISTRY, Collection, Indicator
-from tests.protocol.fingerprints.test_text import TEXT
+from tests.protocol.fingerprints.test_prompt_text import TEXT
 
 WORDS = [f"w{chr(97 + one)}{chr(97 + other)}" for one in range(26) for other in range(26)]
 

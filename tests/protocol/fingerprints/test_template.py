@@ -11,7 +11,7 @@ from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.fingerprints import mine, template_values
 from mandorla_protocol.fingerprints.template import MAX_VALUES, MIN_ACCOUNTS, ordered_values
 from mandorla_protocol.indicators import Indicator
-from tests.protocol.fingerprints.test_text import TEXT
+from tests.protocol.fingerprints.test_prompt_text import TEXT
 
 SOLVE = "solve the problem below and write down every step of it"
 REVIEW = "review the following function and name each fault that you find"

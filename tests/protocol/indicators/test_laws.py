@@ -1,4 +1,4 @@
-"""What holds of every type and every text (SPEC 4)."""
+"""What holds of every type and every text (SPEC A)."""
 
 import json
 import string

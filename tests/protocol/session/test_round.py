@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mandorla_protocol.engine import PortableEngine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.errors import Code, CryptoError, RoundError
 from mandorla_protocol.labels import SEALED_LABEL_SIZE, Label, Severity, split_output
 from mandorla_protocol.session import holder, querier

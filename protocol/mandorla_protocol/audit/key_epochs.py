@@ -22,7 +22,7 @@ class _Held:
     ended: bool = False
 
 
-class KeyBook:
+class KeyEpochLedger:
     """The key epochs of which one lab is the holder, in the order of its log."""
 
     def __init__(self) -> None:

@@ -10,7 +10,8 @@ from ..errors import MandorlaError
 from ..header import CLOCK_SKEW
 from ..session.transcript import Outcome, half_digest
 from ..table import TableCommitment
-from .findings import OPEN, PROPOSED, Bundle, Claim, Conclusion, Finding, RoundFacts, SeenCheckpoint
+from .bundle import OPEN, PROPOSED, Bundle, RoundFacts, SeenCheckpoint
+from .findings import Claim, Conclusion, Finding
 from .reader import BundleReader
 
 

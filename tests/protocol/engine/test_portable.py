@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mandorla_protocol import oprf
-from mandorla_protocol.engine import OUTPUT_SIZE, TOKEN_SIZE, PortableEngine, load_engine, split
+from mandorla_protocol.engine import OUTPUT_SIZE, TOKEN_SIZE, split
+from mandorla_protocol.engine.loader import load_engine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.epochs import Epoch, LabId, epoch_keys, proof_nonce
 from mandorla_protocol.errors import Code, CryptoError
 from mandorla_protocol.group import Element

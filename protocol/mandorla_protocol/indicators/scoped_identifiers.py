@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .text import clean, refused
+from .input_text import clean, refused
 
 MAX_SCOPE: Final = 32
 MAX_SCOPE_DIGITS: Final = 7

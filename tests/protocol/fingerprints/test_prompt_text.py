@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mandorla_protocol.fingerprints import normalise, words
-from mandorla_protocol.fingerprints.text import MAX_CHARACTERS, MAX_LETTERS, MAX_WORDS, sentences
+from mandorla_protocol.fingerprints.prompt_text import MAX_CHARACTERS, MAX_LETTERS, MAX_WORDS, sentences
 
 MARKUP = st.text(st.sampled_from("ab1é _-./:{}<>[]()$%sw?\n\u0301\u200d\ud800请ſİ\u0345\u00a0"), max_size=60)
 TEXT = st.one_of(st.text(st.characters(), max_size=80), MARKUP)

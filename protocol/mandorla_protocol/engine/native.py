@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import _native
-from .engine import Batch
-from .extension import typed_errors
-from .group import Element, Scalar
-from .oprf import KeyPair
+from .. import _native
+from ..group import Element, Scalar
+from ..native_extension import typed_errors
+from ..oprf import KeyPair
+from . import Batch
 
 
 class NativeEngine:

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mandorla_protocol.engine import Engine, PortableEngine, load_engine, split
+from mandorla_protocol.engine import Engine, split
+from mandorla_protocol.engine.loader import load_engine
+from mandorla_protocol.engine.portable import PortableEngine
 from mandorla_protocol.errors import Code, InputError, MandorlaError
 from mandorla_protocol.group import Element, Scalar
 from mandorla_protocol.group.ristretto255 import Ristretto255
@@ -205,7 +207,7 @@ def test_batches_of_several_blocks_are_the_same() -> None:
 def test_without_the_extension_auto_is_portable_and_native_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "mandorla_protocol.native_engine", None)
+    monkeypatch.setitem(sys.modules, "mandorla_protocol.engine.native", None)
     assert load_engine("auto").name == "portable"
     with pytest.raises(InputError) as caught:
         load_engine("native")
@@ -216,13 +218,14 @@ def test_without_the_extension_auto_is_portable_and_native_says_what_to_do(
 def test_the_portable_run_of_these_tests_has_no_extension() -> None:
     """`make test` runs what depends on the engine a second time, with this folder on Python's path."""
     program = (
-        "from mandorla_protocol import engine, extension; "
-        "print(extension.BUILT, engine.load_engine('auto').name)"
+        "from mandorla_protocol import native_extension\n"
+        "from mandorla_protocol.engine.loader import load_engine\n"
+        "print(native_extension.BUILT, load_engine('auto').name)"
     )
-    folder = Path(__file__).parents[1] / "support" / "portable"
+    folder = Path(__file__).parents[2] / "support" / "portable"
     ran = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))},
         capture_output=True,
         text=True,
         check=True,
