@@ -217,7 +217,7 @@ def _serve(setting: Setting, world: World, call: Call) -> Iterator[World]:
                 world = _event(setting, world, who, received)
                 yield _replaced(world, call, replace(call, stage="served"))
             case _:
-                state, effects = holder.step(_holder(lab, who), holder.EvaluateRequested(0, BLINDED, NOW))
+                state, effects = holder.step(_holder(lab, who), holder.EvaluationRequested(0, BLINDED, NOW))
                 lab = _after(lab, state)
                 if any(isinstance(effect, holder.Charge) for effect in effects):
                     lab = replace(lab, writes=(*lab.writes, Write("charge")))

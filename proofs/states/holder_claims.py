@@ -104,7 +104,7 @@ def _moves(step: Step, charge: Charge, world: World) -> Iterator[tuple[str, Worl
 
 
 def _request(step: Step, world: World, index: int, content: int) -> Iterator[tuple[str, World]]:
-    event = holder.EvaluateRequested(index, _CONTENTS[content], _NOW)
+    event = holder.EvaluationRequested(index, _CONTENTS[content], _NOW)
     try:
         machine, effects = step(_machine(world), event)
     except RoundError:
@@ -133,7 +133,7 @@ def _go_on(step: Step, charge: Charge, world: World, call: Call) -> Iterator[tup
         yield f"refuse {name}", _after(done, step(_machine(done), holder.ChunkFailed(call.index))[0])
         return
     left = call.todo[1:]
-    if call.todo[0] == "ReplyAnswer":
+    if call.todo[0] == "SendAnswer":
         barred = done.stated is not None and call.index not in done.stated
         late = done.late | {(call.index, call.content)} if barred else done.late
         yield (
@@ -168,7 +168,7 @@ def _durable(charge: Charge, world: World, call: Call) -> tuple[World, bool]:
             if (call.index, request) in world.charged and call.index not in kept:
                 return replace(world, kept=tuple(sorted({**kept, call.index: call.content}.items()))), True
             return world, call.index in kept
-        case "ReplyAnswer":
+        case "SendAnswer":
             return world, kept.get(call.index) == call.content
         case _:
             return world, True
@@ -216,7 +216,7 @@ def control_answers() -> int:
     """Answer what comes after the statement: a mutant of the machine."""
 
     def step(state: HolderState, event: holder.Event) -> tuple[HolderState, tuple[holder.Effect, ...]]:
-        if isinstance(event, holder.EvaluateRequested):
+        if isinstance(event, holder.EvaluationRequested):
             reached, effects = holder.step(replace(state, stated=False), event)
             return replace(reached, stated=state.stated), effects
         return holder.step(state, event)

@@ -70,7 +70,7 @@ def _take(step: Step, world: World, event: querier.Event) -> World:
     world = replace(
         world,
         phase=machine.phase,
-        started=machine.started,
+        started=machine.chunks_begun,
         requests=tuple(sorted(machine.requests.items())),
         answers=tuple(sorted(machine.answers.items())),
         reader=machine.reader,
@@ -98,7 +98,7 @@ def _moves(step: Step, world: World) -> Iterator[tuple[str, World]]:
                 yield "start", _take(step, rest, querier.Started())
             case "Blind":
                 yield f"blind {index}", _take(step, rest, querier.ChunkBlinded(index, bytes([index])))
-            case "SendEvaluate":
+            case "RequestEvaluation":
                 answered = querier.ChunkAnswered(index, b"good", b"")
                 yield f"answer {index}", _take(step, rest, answered)
                 # The call is repeated, and both answers come.

@@ -19,7 +19,7 @@ from .group import Element, Group, Scalar
 MAX_BATCH: Final = 65_535
 """RFC 9497 writes an element's index in two bytes."""
 
-Seed: TypeAlias = Callable[[Group, bytes, Element, Sequence[Element], Sequence[Element]], bytes]
+SeedFunction: TypeAlias = Callable[[Group, bytes, Element, Sequence[Element], Sequence[Element]], bytes]
 """What a batch's weights are drawn from: a hash, given group, context, public key, and both sides."""
 
 
@@ -77,7 +77,7 @@ def prove(
     blinded: Sequence[Element],
     evaluated: Sequence[Element],
     nonce: Scalar,
-    seed: Seed = batch_seed,
+    seed: SeedFunction = batch_seed,
 ) -> Proof:
     """Prove that evaluated[i] = secret * blinded[i] for all i, and public_key = secret * generator.
 
@@ -102,7 +102,7 @@ def verify(
     blinded: Sequence[Element],
     evaluated: Sequence[Element],
     proof: Proof,
-    seed: Seed = batch_seed,
+    seed: SeedFunction = batch_seed,
 ) -> None:
     """Check a proof against the public key and the batch, in order.
 

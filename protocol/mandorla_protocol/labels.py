@@ -156,10 +156,10 @@ def split_outputs(outputs: bytes) -> tuple[bytes, bytes]:
     if native_extension.BUILT:
         with native_extension.typed_errors():
             return _native.split_outputs(outputs, _KEY_INFO)
-    return split_one_by_one(outputs)
+    return split_outputs_portable(outputs)
 
 
-def split_one_by_one(outputs: bytes) -> tuple[bytes, bytes]:
+def split_outputs_portable(outputs: bytes) -> tuple[bytes, bytes]:
     """Return what `split_outputs` returns, by one output after another."""
     pairs = [split_output(output) for output in split(outputs, OUTPUT_SIZE)]
     return b"".join(tag for tag, _ in pairs), b"".join(key for _, key in pairs)
@@ -180,10 +180,12 @@ def seal_labels(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch,
         with native_extension.typed_errors():
             aad = (_AAD_DOMAIN, _aad_end(epoch, version))
             return _native.seal_labels(keys, tags, padded, _nonce(version), aad)
-    return seal_one_by_one(labels, keys, tags, epoch, version)
+    return seal_labels_portable(labels, keys, tags, epoch, version)
 
 
-def seal_one_by_one(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int) -> bytes:
+def seal_labels_portable(
+    labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int
+) -> bytes:
     """Return what `seal_labels` returns, by one label after another."""
     each = zip(labels, split(keys, LABEL_KEY_SIZE), split(tags, TAG_SIZE), strict=True)
     return b"".join(seal(label, LabelKey(key), Tag(tag), epoch, version) for label, key, tag in each)
@@ -199,7 +201,7 @@ def open_labels(sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: 
     if (len(sealed), len(keys), len(tags)) != sizes:
         raise CryptoError(Code.BAD_LENGTH, "a sealed label of 272 bytes has a key of 32 and a tag of 16")
     if not native_extension.BUILT:
-        return open_one_by_one(sealed, keys, tags, epoch, version)
+        return open_labels_portable(sealed, keys, tags, epoch, version)
     aad = (_AAD_DOMAIN, _aad_end(epoch, version))
     with native_extension.typed_errors():
         opened, padded = _native.open_labels(keys, tags, sealed, _nonce(version), aad)
@@ -207,7 +209,7 @@ def open_labels(sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: 
     return [_decoded_or_none(label) if authentic else None for authentic, label in each]
 
 
-def open_one_by_one(
+def open_labels_portable(
     sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: int
 ) -> list[Label | None]:
     """Return what `open_labels` returns, by one label after another."""

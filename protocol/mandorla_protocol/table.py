@@ -128,14 +128,14 @@ class TablePart:
     def append_to(self, frontier: Frontier) -> Frontier:
         """Return a tree's frontier after these entries, which are whole (SPEC 7.2)."""
         if not native_extension.BUILT:
-            return self.append_by_entries(frontier)
+            return self.append_to_portable(frontier)
         start = LEAF_PREFIX + _LEAF_DOMAIN + encoded_uint(self.version, 8)
         tree = (frontier.size, b"".join(frontier.subtrees))
         with native_extension.typed_errors():
             size, nodes = _native.append_entries(tree, start, self.operations, self.tags, self.sealed)
         return Frontier(size, tuple(split(nodes, HASH_SIZE)))
 
-    def append_by_entries(self, frontier: Frontier) -> Frontier:
+    def append_to_portable(self, frontier: Frontier) -> Frontier:
         """Return what `append_to` returns, by one entry after another."""
         return frontier.extend(entry.leaf_hash() for entry in self.entries())
 

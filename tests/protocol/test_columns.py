@@ -42,7 +42,7 @@ def test_outputs_are_split_as_one_by_one(outputs: list[bytes]) -> None:
     joined = b"".join(outputs)
     split = [labels.split_output(output) for output in outputs]
     expected = (b"".join(tag for tag, _ in split), b"".join(key for _, key in split))
-    assert labels.split_outputs(joined) == labels.split_one_by_one(joined) == expected
+    assert labels.split_outputs(joined) == labels.split_outputs_portable(joined) == expected
 
 
 @settings(max_examples=40, deadline=None)
@@ -51,7 +51,7 @@ def test_labels_are_sealed_as_one_by_one(said: list[tuple[Label, bytes, bytes]],
     given_labels = [label for label, _, _ in said]
     keys, tags = b"".join(key for _, key, _ in said), b"".join(tag for _, _, tag in said)
     sealed = labels.seal_labels(given_labels, keys, tags, EPOCH, version)
-    assert sealed == labels.seal_one_by_one(given_labels, keys, tags, EPOCH, version)
+    assert sealed == labels.seal_labels_portable(given_labels, keys, tags, EPOCH, version)
     for place, (label, key, tag) in enumerate(said):
         one = sealed[place * SEALED_LABEL_SIZE : (place + 1) * SEALED_LABEL_SIZE]
         assert open_sealed(one, LabelKey(key), Tag(tag), EPOCH, version) == label
@@ -77,7 +77,7 @@ def test_labels_are_opened_as_one_by_one(said: list[tuple[Label, bytes, bytes, s
             one = bytearray(ChaCha20Poly1305(key).encrypt(nonce, bytes(256), aad))
         sealed.append(bytes(one))
     opened = labels.open_labels(b"".join(sealed), keys, tags, EPOCH, version)
-    assert opened == labels.open_one_by_one(b"".join(sealed), keys, tags, EPOCH, version)
+    assert opened == labels.open_labels_portable(b"".join(sealed), keys, tags, EPOCH, version)
     assert opened == [None if fault else label for label, _, _, fault in said]
 
 
@@ -87,7 +87,7 @@ def test_entries_are_appended_as_one_by_one(frontier: Frontier, some: list[Table
     appended = expected = frontier
     for part in parts_of(some):
         appended = part.append_to(appended)
-        expected = part.append_by_entries(expected)
+        expected = part.append_to_portable(expected)
     assert appended == expected == frontier.extend(entry.leaf_hash() for entry in some)
 
 

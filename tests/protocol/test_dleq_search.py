@@ -84,13 +84,13 @@ def search() -> list[Element]:
     return [false_answer(index, error) for index, error in enumerate(lists[0][0][1])]
 
 
-def verify(evaluated: list[Element], seed: dleq.Seed) -> None:
+def verify(evaluated: list[Element], seed: dleq.SeedFunction) -> None:
     """Prove as an honest holder does, and verify."""
     proof = dleq.prove(GROUP, CONTEXT, KEYS.secret, KEYS.public, BLINDED, evaluated, NONCE, seed)
     dleq.verify(GROUP, CONTEXT, KEYS.public, BLINDED, evaluated, proof, seed)
 
 
-def refused(evaluated: list[Element], seed: dleq.Seed) -> bool:
+def refused(evaluated: list[Element], seed: dleq.SeedFunction) -> bool:
     """Say whether false answers are found."""
     try:
         verify(evaluated, seed)
@@ -101,7 +101,7 @@ def refused(evaluated: list[Element], seed: dleq.Seed) -> bool:
 
 
 @pytest.mark.parametrize("seed", [dleq.rfc_seed, dleq.batch_seed])
-def test_false_answers_that_were_not_searched_for_are_refused(seed: dleq.Seed) -> None:
+def test_false_answers_that_were_not_searched_for_are_refused(seed: dleq.SeedFunction) -> None:
     verify(TRUE, seed)
     assert refused([false_answer(index, 1) for index in range(PAIRS)], seed)
 

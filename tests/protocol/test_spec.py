@@ -174,7 +174,9 @@ def test_the_domain_strings_are_those_of_the_code() -> None:
 @pytest.mark.parametrize(("machine", "number"), [(querier, "10.1"), (holder, "10.2")])
 def test_state_tables_name_every_event_and_effect(machine: object, number: str) -> None:
     # Section 19.5 has what a standing round adds to either.
-    added = {"10.1": {"IndicatorsWaiting", "TableAnnounced", "Leaving"}, "10.2": {"TableExtended"}}[number]
+    added = {"10.1": {"IndicatorsQueued", "TableAnnounced", "StandingEnded"}, "10.2": {"TableExtended"}}[
+        number
+    ]
     assert added <= set(re.findall(r"`(\w+)`", section("19.5")))
     named = set(re.findall(r"`([A-Z][a-z]\w+)`", section(number))) | added
     members = {
@@ -271,8 +273,8 @@ def test_the_table_of_a_standing_querier_is_what_step_does() -> None:
         kind=RoundKind.WATCH,
         responder=replace(header().responder, offer=offer),
     )
-    events: list[object] = [querier.Leaving()]
-    events += [querier.IndicatorsWaiting(count) for count in (2 * CHUNK_SIZE + 1, 4 * CHUNK_SIZE)]
+    events: list[object] = [querier.StandingEnded()]
+    events += [querier.IndicatorsQueued(count) for count in (2 * CHUNK_SIZE + 1, 4 * CHUNK_SIZE)]
     for index in range(4):
         events.append(querier.ChunkBlinded(index, b""))
         events += [kind(index, b"", b"") for kind in (querier.ChunkAnswered, querier.ChunkFinalized)]
@@ -301,8 +303,8 @@ def test_the_holders_table_is_what_step_does() -> None:
         return "pending" if chunk.answer is None else "answered"
 
     events = [
-        holder.EvaluateRequested(0, bytes(32), now),
-        holder.EvaluateRequested(0, bytes(64), now),
+        holder.EvaluationRequested(0, bytes(32), now),
+        holder.EvaluationRequested(0, bytes(64), now),
         holder.EvaluationDone(0, b"", b""),
         holder.AnswerStored(0, b"", b""),
         holder.ChunkFailed(0),

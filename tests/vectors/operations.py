@@ -10,7 +10,7 @@ from typing import Any
 
 from mandorla_protocol import fingerprints, labels, signatures, table
 from mandorla_protocol.audit import records
-from mandorla_protocol.audit.cross_check import join
+from mandorla_protocol.audit.cross_check import cross_check
 from mandorla_protocol.audit.findings import Claim
 from mandorla_protocol.audit.reader import BundleReader
 from mandorla_protocol.card import Card
@@ -324,7 +324,7 @@ class Operations(LogOperations):
             reader = BundleReader(name, self.engine)
             reader.read(records.read_frames(_reading(file)))
             readers.append(reader)
-        verdict = join(readers)
+        verdict = cross_check(readers)
         return {"broken": [claim.value for claim in Claim if verdict.of(claim)]}
 
 

@@ -16,8 +16,8 @@ from .claims import (
     PROVED,
     RECORDED,
     SEALED,
+    claims_case,
     given,
-    verdict,
 )
 from .entries import card_text
 from .example import ABORT, BLINDED, CREATED, HEADER, A, B
@@ -49,16 +49,16 @@ CHUNK: Final = chunk(BLINDED)
 
 def cases() -> Iterator[Case]:
     """Yield all vectors of bundles."""
-    yield verdict("bundle-aborted", [_with(*logged(CHUNK))])
-    yield verdict("bundle-empty", [OURS.file()])
-    yield verdict("bundle-round-open", [OURS.file(*BEFORE, OURS.agreed())])
+    yield claims_case("bundle-aborted", [_with(*logged(CHUNK))])
+    yield claims_case("bundle-empty", [OURS.file()])
+    yield claims_case("bundle-round-open", [OURS.file(*BEFORE, OURS.agreed())])
     yield from _committed()
     both = [_with(*logged(CHUNK)), _theirs()]
-    yield verdict("bundles-of-both-labs", both)
-    yield verdict("bundles-of-both-labs-exchanged", both[::-1])
-    yield verdict("bundle-of-the-initiator", [_theirs()])
+    yield claims_case("bundles-of-both-labs", both)
+    yield claims_case("bundles-of-both-labs-exchanged", both[::-1])
+    yield claims_case("bundle-of-the-initiator", [_theirs()])
     cards = [records.audit_card({"card": card_text(lab)}) for lab in (B, A)]
-    yield verdict("bundle-with-cards", [OURS.file(*cards, *BEFORE, OURS.agreed(), *ABORTED)])
+    yield claims_case("bundle-with-cards", [OURS.file(*cards, *BEFORE, OURS.agreed(), *ABORTED)])
     yield from _unsealed()
     yield from _agreements()
     yield from _chunks()
@@ -92,13 +92,13 @@ def _committed() -> Iterator[Case]:
     records_of = logged(whole)
     end = OURS.ended("committed")
     file = OURS.file(*BEFORE, OURS.agreed(), *records_of, OURS.committed([whole]), end)
-    yield verdict("bundle-committed", [file])
+    yield claims_case("bundle-committed", [file])
     other = OURS.committed([whole | {"answer": derived("another answer", 32)}])
     file = OURS.file(*BEFORE, OURS.agreed(), *records_of[:2], other, end)
     # Its elements are left out here to be brief, and so nothing proves its answer.
-    yield verdict("bundle-committed-for-another-answer", [file], PROVED, RECORDED)
+    yield claims_case("bundle-committed-for-another-answer", [file], PROVED, RECORDED)
     unpadded = (OURS.agreed(), *logged(CHUNK), OURS.committed([CHUNK]), end)
-    yield verdict("bundle-not-padded", [OURS.file(*BEFORE, *unpadded)], BOUNDED)
+    yield claims_case("bundle-not-padded", [OURS.file(*BEFORE, *unpadded)], BOUNDED)
 
 
 def _unsealed() -> Iterator[Case]:
@@ -114,48 +114,50 @@ def _unsealed() -> Iterator[Case]:
         ("record-after-the-seal", file_of(*whole, seal, OURS.start)),
         ("start-twice", file_of(*twice, OURS.seal(twice))),
     ):
-        yield verdict(f"bundle-{name}", [file], SEALED)
+        yield claims_case(f"bundle-{name}", [file], SEALED)
     for fault, fields in faults(OURS.sealed(whole)).items():
         wrong = seal | {"signature": B.sign(join(fields))}
-        yield verdict(f"bundle-seal-signature-{slug(fault)}", [file_of(*whole, wrong)], SEALED)
+        yield claims_case(f"bundle-seal-signature-{slug(fault)}", [file_of(*whole, wrong)], SEALED)
     # An entry that does not parse is none, and so the log is another.
-    yield verdict("bundle-trailing-byte-in-an-entry", [file_of(*longer, OURS.seal(longer))], SEALED, LOGGED)
-    yield verdict("bundle-without-the-sealed-records", [file_of(OURS.start, seal)], SEALED, LOGGED)
+    yield claims_case(
+        "bundle-trailing-byte-in-an-entry", [file_of(*longer, OURS.seal(longer))], SEALED, LOGGED
+    )
+    yield claims_case("bundle-without-the-sealed-records", [file_of(OURS.start, seal)], SEALED, LOGGED)
     card = records.audit_card({"card": card_text(A).replace("lab-a.example:", "lab-b.example:")})
-    yield verdict("bundle-card-altered", [OURS.file(card)], SEALED)
+    yield claims_case("bundle-card-altered", [OURS.file(card)], SEALED)
     # Without a start, nothing else is looked at.
-    yield verdict("bundle-name-upper-case", [Recorder(B, name="Lab-b").file()], SEALED)
-    yield verdict("bundle-origin-space", [Recorder(B, origin="lab b").file()], SEALED)
+    yield claims_case("bundle-name-upper-case", [Recorder(B, name="Lab-b").file()], SEALED)
+    yield claims_case("bundle-origin-space", [Recorder(B, origin="lab b").file()], SEALED)
     stamp = records.audit_time_stamp({"response": b"no response"})
-    yield verdict("bundle-time-stamp-that-is-not-checked", [OURS.file(Mark(), stamp)])
-    yield verdict("bundle-time-stamp-on-nothing", [OURS.file(stamp)], SEALED)
+    yield claims_case("bundle-time-stamp-that-is-not-checked", [OURS.file(Mark(), stamp)])
+    yield claims_case("bundle-time-stamp-on-nothing", [OURS.file(stamp)], SEALED)
 
 
 def _agreements() -> Iterator[Case]:
     agreed = OURS.agreed()
     for field in ("own_signature", "peer_signature"):
         fault = OURS.file(*BEFORE, changed(agreed, field), *ABORTED)
-        yield verdict(f"bundle-header-{slug(field)}-altered", [fault], AGREED)
-    yield verdict("bundle-round-twice", [_with(agreed)], AGREED)
-    yield verdict("bundle-round-never-agreed", [OURS.file(*BEFORE, *ABORTED)], AGREED, RECORDED)
+        yield claims_case(f"bundle-header-{slug(field)}-altered", [fault], AGREED)
+    yield claims_case("bundle-round-twice", [_with(agreed)], AGREED)
+    yield claims_case("bundle-round-never-agreed", [OURS.file(*BEFORE, *ABORTED)], AGREED, RECORDED)
     early = OURS.file(*BEFORE, charged(CHUNK), agreed, *ABORTED)
-    yield verdict("bundle-chunk-before-its-round", [early], AGREED)
+    yield claims_case("bundle-chunk-before-its-round", [early], AGREED)
     others = OURS.file(*BEFORE, OURS.agreed(HEADER | {"responder": HEADER["initiator"]}))
-    yield verdict("bundle-header-of-others", [others], AGREED)
+    yield claims_case("bundle-header-of-others", [others], AGREED)
     proposed, ended = THEIRS.proposed(), (THEIRS.agreed(), THEIRS.aborted(), THEIRS.ended())
     before = THEIRS.before()
-    yield verdict("bundle-never-proposed", [THEIRS.file(*before, *ended)], AGREED)
+    yield claims_case("bundle-never-proposed", [THEIRS.file(*before, *ended)], AGREED)
     other = THEIRS.proposed(HEADER | {"purpose": "something else"})
-    yield verdict("bundle-another-header-proposed", [THEIRS.file(*before, other, *ended)], AGREED)
+    yield claims_case("bundle-another-header-proposed", [THEIRS.file(*before, other, *ended)], AGREED)
     unsigned = changed(proposed, "own_signature")
-    yield verdict("bundle-proposal-altered", [THEIRS.file(*before, unsigned)], AGREED)
+    yield claims_case("bundle-proposal-altered", [THEIRS.file(*before, unsigned)], AGREED)
     late = THEIRS.file(*before, proposed, *ended, proposed)
-    yield verdict("bundle-proposed-after-it-ended", [late], AGREED)
+    yield claims_case("bundle-proposed-after-it-ended", [late], AGREED)
     # A proposal whose answer was lost accuses nobody.
-    yield verdict("bundle-proposed-alone", [THEIRS.file(*before, proposed)])
+    yield claims_case("bundle-proposed-alone", [THEIRS.file(*before, proposed)])
     endless = HEADER | {"expires": CREATED + 8 * 86_400}
     file = OURS.file(*BEFORE, OURS.agreed(endless), OURS.aborted(endless), OURS.ended(header=endless))
-    yield verdict("bundle-lifetime-over-seven-days", [file], BOUNDED)
+    yield claims_case("bundle-lifetime-over-seven-days", [file], BOUNDED)
 
 
 def _chunks() -> Iterator[Case]:
@@ -172,18 +174,18 @@ def _chunks() -> Iterator[Case]:
         ("elements-before-the-answer", (asked, elements, evaluated)),
         ("charged-for-fewer", (charged(CHUNK | {"count": 2}), evaluated, elements)),
     ):
-        yield verdict(f"bundle-chunk-{name}", [_with(*items)], PROVED)
-    yield verdict("bundle-chunk-charged-alone", [_with(asked)])
-    yield verdict("bundle-chunk-charged-twice", [_with(asked, asked, evaluated, elements)], BOUNDED)
-    yield verdict("bundle-chunk-of-nothing", [_with(unanswered(0))], BOUNDED)
-    yield verdict("bundle-chunk-answered-twice", [_with(asked, evaluated, elements, evaluated)], RECORDED)
+        yield claims_case(f"bundle-chunk-{name}", [_with(*items)], PROVED)
+    yield claims_case("bundle-chunk-charged-alone", [_with(asked)])
+    yield claims_case("bundle-chunk-charged-twice", [_with(asked, asked, evaluated, elements)], BOUNDED)
+    yield claims_case("bundle-chunk-of-nothing", [_with(unanswered(0))], BOUNDED)
+    yield claims_case("bundle-chunk-answered-twice", [_with(asked, evaluated, elements, evaluated)], RECORDED)
     late = OURS.file(*BEFORE, OURS.agreed(), *ABORTED, charged(CHUNK, CREATED + 200))
-    yield verdict("bundle-chunk-charged-after-the-end", [late], RECORDED)
+    yield claims_case("bundle-chunk-charged-after-the-end", [late], RECORDED)
     gap = logged(chunk(BLINDED, index=1))
-    yield verdict("bundle-chunk-missing-before-another", [_with(*gap)], RECORDED)
-    yield verdict("bundle-chunk-not-charged", [_with(evaluated)], BUDGETED)
-    yield verdict("bundle-cap-reached", [_with(unanswered(1_000))])
-    yield verdict("bundle-cap-exceeded", [_with(unanswered(1_001))], BOUNDED)
+    yield claims_case("bundle-chunk-missing-before-another", [_with(*gap)], RECORDED)
+    yield claims_case("bundle-chunk-not-charged", [_with(evaluated)], BUDGETED)
+    yield claims_case("bundle-cap-reached", [_with(unanswered(1_000))])
+    yield claims_case("bundle-cap-exceeded", [_with(unanswered(1_001))], BOUNDED)
     for name, kept, broken in (
         ("as-long-as-it-said", 86_400 - 200, ()),
         ("a-second-too-short", 86_400 - 199, (PROVED,)),
@@ -191,7 +193,7 @@ def _chunks() -> Iterator[Case]:
     ):
         recorder = Recorder(B, keep_elements=kept)
         file = recorder.file(*BEFORE, OURS.agreed(), asked, evaluated, *ABORTED)
-        yield verdict(f"bundle-elements-kept-{name}", [file], *broken)
+        yield claims_case(f"bundle-elements-kept-{name}", [file], *broken)
 
 
 def _closes() -> Iterator[Case]:
@@ -214,14 +216,14 @@ def _closes() -> Iterator[Case]:
         ("committed-without-a-close", closing(OURS.ended("committed"))),
         ("committed-by-an-abort", closing(aborted, OURS.ended("committed"))),
     ):
-        yield verdict(f"bundle-{name}", [file], RECORDED)
+        yield claims_case(f"bundle-{name}", [file], RECORDED)
     # Of nothing that was evaluated, a commit is not padded either.
-    yield verdict("bundle-commit-and-abort", [closing(mine, aborted, ended)], BOUNDED, RECORDED)
+    yield claims_case("bundle-commit-and-abort", [closing(mine, aborted, ended)], BOUNDED, RECORDED)
 
 
 def _contradictions() -> Iterator[Case]:
     ours = _with()
-    yield verdict("bundles-round-missing-in-one", [ours, THEIRS.file(*THEIRS.before())], CONSISTENT)
+    yield claims_case("bundles-round-missing-in-one", [ours, THEIRS.file(*THEIRS.before())], CONSISTENT)
     other = HEADER | {"purpose": "something else"}
     file = THEIRS.file(
         *THEIRS.before(),
@@ -230,14 +232,14 @@ def _contradictions() -> Iterator[Case]:
         THEIRS.aborted(other),
         THEIRS.ended(header=other),
     )
-    yield verdict("bundles-of-two-headers", [ours, file], CONSISTENT)
-    yield verdict("bundles-of-one-lab", [ours, ours], CONSISTENT)
+    yield claims_case("bundles-of-two-headers", [ours, file], CONSISTENT)
+    yield claims_case("bundles-of-one-lab", [ours, ours], CONSISTENT)
     # Lab B cosigned another log than the one that lab A gives to the auditor, and lab A logged nothing of B.
     forked = THEIRS.file(THEIRS.begun(at=CREATED - 601), *THEIRS.before()[1:])
-    yield verdict("bundles-another-log-than-was-cosigned", [OURS.file(*BEFORE), forked], LOGGED)
+    yield claims_case("bundles-another-log-than-was-cosigned", [OURS.file(*BEFORE), forked], LOGGED)
     silent = THEIRS.file(*THEIRS.before()[:3])
-    yield verdict("bundles-cosigned-and-not-logged", [OURS.file(*BEFORE), silent], LOGGED)
-    yield verdict("bundles-before-a-round", [OURS.file(*BEFORE), THEIRS.file(*THEIRS.before())])
+    yield claims_case("bundles-cosigned-and-not-logged", [OURS.file(*BEFORE), silent], LOGGED)
+    yield claims_case("bundles-before-a-round", [OURS.file(*BEFORE), THEIRS.file(*THEIRS.before())])
     shorter = Recorder(A, CREATED - 1_000).file()
     older = [OURS.file(*BEFORE), shorter]
-    yield verdict("bundles-of-a-log-that-grew-since", older, LOGGED)
+    yield claims_case("bundles-of-a-log-that-grew-since", older, LOGGED)

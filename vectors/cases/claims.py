@@ -55,6 +55,6 @@ def given(files: list[File]) -> Value:
     return {"files": {f"file-{place}": _numbered(file) for place, file in enumerate(files, 1)}}
 
 
-def verdict(name: str, files: list[File], *broken: str) -> Case:
+def claims_case(name: str, files: list[File], *broken: str) -> Case:
     """Make the vector of files, and of the claims that do not hold, in the order of SPEC 17.2."""
     return good(name, "verify-bundles", given(files), {"broken": list(broken)})

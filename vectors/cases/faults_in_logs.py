@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .. import second_verifier as group
 from . import notes, records
-from .claims import BUDGETED, DECLARED, KEYED, LOGGED, TABLED, TIMED, verdict
+from .claims import BUDGETED, DECLARED, KEYED, LOGGED, TABLED, TIMED, claims_case
 from .example import CREATED, HEADER, A, B
 from .inputs import Case, Value, derived
 from .recorder import COSIGNED_AT, SEALED_AT, File, Item, Mark, Recorder, file_of, unanswered
@@ -44,8 +44,8 @@ def _logs() -> Iterator[Case]:
         ("peer-caught", (records.peer_caught(caught | {"one": one, "other": other}),)),
         ("peer-accused-without-a-proof", (records.peer_caught(caught | {"one": one, "other": one}),)),
     ):
-        yield verdict(f"bundle-{name}", [OURS.file(*items)], LOGGED)
-    yield verdict("bundle-without-a-last-checkpoint", [file_of(*unsigned, OURS.seal(unsigned))], LOGGED)
+        yield claims_case(f"bundle-{name}", [OURS.file(*items)], LOGGED)
+    yield claims_case("bundle-without-a-last-checkpoint", [file_of(*unsigned, OURS.seal(unsigned))], LOGGED)
 
 
 def _with(begun: Item, table: Item, *more: Item) -> File:
@@ -67,12 +67,14 @@ def _keys() -> Iterator[Case]:
         ("epoch-ended-that-never-began", _with(BEGUN, TABLE, _ended(epoch | {"number": 6})), KEYED),
         ("epoch-expires-before-it-begins", _with(OURS.begun(expires=CREATED - 600), TABLE), TIMED),
     ):
-        yield verdict(f"bundle-{name}", [file], broken)
+        yield claims_case(f"bundle-{name}", [file], broken)
     spent = (ROUND[0], _ended(epoch, CREATED + 2), unanswered(3), *ROUND[1:])
-    yield verdict("bundle-key-used-after-its-end", [OURS.file(BEGUN, TABLE, Mark(), COSIGNED, *spent)], KEYED)
+    yield claims_case(
+        "bundle-key-used-after-its-end", [OURS.file(BEGUN, TABLE, Mark(), COSIGNED, *spent)], KEYED
+    )
     successor = OURS.begun(epoch=epoch | {"number": 8}, at=CREATED + 300)
     whole = (BEGUN, TABLE, Mark(), COSIGNED, *ROUND, _ended(epoch, CREATED + 300), successor)
-    yield verdict("bundle-of-two-epochs", [OURS.file(*whole)])
+    yield claims_case("bundle-of-two-epochs", [OURS.file(*whole)])
 
 
 def _ended(epoch: Value, at: int = CREATED - 600) -> Fields:
@@ -97,9 +99,9 @@ def _tables() -> Iterator[Case]:
             TABLED,
         ),
     ):
-        yield verdict(f"bundle-{name}", [OURS.file(*items, Mark(), COSIGNED, *ROUND)], broken)
+        yield claims_case(f"bundle-{name}", [OURS.file(*items, Mark(), COSIGNED, *ROUND)], broken)
     earlier = OURS.published(version=1, size=256, root=derived("first root", 32))
-    yield verdict("bundle-of-two-table-versions", [_with(BEGUN, earlier, TABLE)])
+    yield claims_case("bundle-of-two-table-versions", [_with(BEGUN, earlier, TABLE)])
 
 
 def _second(party: str, **change: object) -> Value:
@@ -135,7 +137,7 @@ def _successions() -> Iterator[Case]:
         ("table-rewritten", _second(party, table=rewritten), (TABLED,)),
         ("table-taken-back", _second(party, table=offer | {"version": 2, "size": 512}), (TABLED,)),
     ):
-        yield verdict(f"bundle-{name}", [_two(header)], *broken)
+        yield claims_case(f"bundle-{name}", [_two(header)], *broken)
     smaller = HEADER | {"responder": HEADER["responder"] | {"offer": _budget(HEADER)}}
     later = _second(party) | {"responder": smaller["responder"]}
     for name, count, exceeded in (("reached", 300, ()), ("exceeded", 301, (BUDGETED,))):
@@ -148,7 +150,7 @@ def _successions() -> Iterator[Case]:
         )
         end = (OURS.aborted(later, CREATED + 300), OURS.ended(header=later, at=CREATED + 300))
         spent = (OURS.begun(budget=1_000), TABLE, Mark(), COSIGNED, *rounds, unanswered(count, later), *end)
-        yield verdict(f"bundle-budget-{name}", [OURS.file(*spent)], *exceeded)
+        yield claims_case(f"bundle-budget-{name}", [OURS.file(*spent)], *exceeded)
 
 
 def _budget(header: Value) -> Value:
@@ -177,10 +179,10 @@ def _times() -> Iterator[Case]:
         ("cosigned-300-seconds-early", _cosigned(CREATED - 900), ()),
         ("cosigned-before-an-entry-that-it-covers", _cosigned(CREATED - 901), (TIMED,)),
     ):
-        yield verdict(f"bundle-{name}", [file], *broken)
+        yield claims_case(f"bundle-{name}", [file], *broken)
     old = OURS.published(version=4, size=1_024, at=COSIGNED_AT - 301)
     file = OURS.file(BEGUN, TABLE, Mark(), old, COSIGNED, *ROUND)
-    yield verdict("bundle-entry-301-seconds-before-a-cosignature", [file], TIMED)
+    yield claims_case("bundle-entry-301-seconds-before-a-cosignature", [file], TIMED)
 
 
 def _cosigned(at: int) -> File:

@@ -122,7 +122,7 @@ def verify(
     Offline, and the same program as `python -m mandorla_protocol.audit`.
     """
     from mandorla_protocol.audit.__main__ import read_roots, verify_files
-    from mandorla_protocol.audit.report import as_tree, tell
+    from mandorla_protocol.audit.report import report_json, report_lines
     from mandorla_protocol.engine.loader import load_engine
     from mandorla_protocol.errors import Code
 
@@ -131,10 +131,10 @@ def verify(
     roots = read_roots(None if tsa_cert is None else str(tsa_cert))
     verdict = verify_files([str(file) for file in files], load_engine("auto", 0), roots)
     if as_json:
-        write_json(as_tree(verdict))
+        write_json(report_json(verdict))
     else:
         out = console()
-        for line in tell(verdict):
+        for line in report_lines(verdict):
             style = "bold red" if line.lstrip().startswith("FAILS") else ""
             out.print(safe(line, style), soft_wrap=True)
     if not verdict.holds:

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TypeVar, TypeVarTuple
 
-from mandorla_protocol.engine import OUTPUT_SIZE, Batch, Engine
+from mandorla_protocol.engine import OUTPUT_SIZE, ElementBatch, Engine
 from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import Epoch
 from mandorla_protocol.errors import Code, NodeError
@@ -76,17 +76,19 @@ def derive_keys(engine: Engine, seed: bytes, epoch: Epoch) -> KeyPair:
     return engine.derive_key_pair(seed, epoch.encode())
 
 
-def blind(engine: Engine, tokens: bytes) -> tuple[bytes, Batch]:
+def blind(engine: Engine, tokens: bytes) -> tuple[bytes, ElementBatch]:
     """Blind tokens with fresh randomness; return joined blinding scalars and the blinded elements."""
     return engine.blind(tokens, os.urandom(2 * len(tokens)))
 
 
-def decode_elements(engine: Engine, elements: bytes) -> Batch:
+def decode_elements(engine: Engine, elements: bytes) -> ElementBatch:
     """Decode joined elements; refuse the identity, and encodings that are not canonical."""
     return engine.decode_elements(elements)
 
 
-def evaluate_and_prove(engine: Engine, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
+def evaluate_and_prove(
+    engine: Engine, keys: KeyPair, blinded: ElementBatch, nonce: bytes
+) -> tuple[bytes, bytes]:
     """Evaluate a chunk; return the joined evaluated elements and the proof."""
     return engine.evaluate_and_prove(keys, blinded, nonce)
 
@@ -96,7 +98,7 @@ def finalize_tags(
     public_key: Element,
     tokens: bytes,
     blinds: bytes,
-    blinded: Batch,
+    blinded: ElementBatch,
     evaluated: bytes,
     proof: bytes,
     count: int,

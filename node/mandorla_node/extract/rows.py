@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import polars as pl
 
-from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Tool, size_class
+from mandorla_protocol.fingerprints.steps import Endpoint, ModelClass, Tool, text_size_class
 
 from .log_map import LogMap, classify
 from .log_reader import Batch, Faults
@@ -72,8 +72,8 @@ class Rows:
             endpoint << 32
             | model << 24
             | (tool or 0) << 16
-            | size_class(len(text or "") if size is None else scale * size) << 8
-            | size_class(scale * (answer or 0))
+            | text_size_class(len(text or "") if size is None else scale * size) << 8
+            | text_size_class(scale * (answer or 0))
             for endpoint, model, tool, text, size, answer in zip(
                 endpoints, models, tools, prompt, asked, answered, strict=True
             )

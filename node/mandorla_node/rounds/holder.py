@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mandorla.v1 import exchange_pb2
-from mandorla_protocol.engine import Batch
+from mandorla_protocol.engine import ElementBatch
 from mandorla_protocol.epochs import proof_nonce
 from mandorla_protocol.errors import Code, NodeError, RoundError
 from mandorla_protocol.header import RoundHeader
@@ -45,7 +45,7 @@ class Holder:
         self._state = HolderState(header, context.lab)
         # The chunks that are being answered: their elements are kept with the answer, for an auditor.
         self._blinded: dict[int, bytes] = {}
-        self._decoded: dict[int, Batch] = {}
+        self._decoded: dict[int, ElementBatch] = {}
         self._answers: set[asyncio.Task[Answer]] = set()
 
     @property
@@ -97,7 +97,7 @@ class Holder:
         return await asyncio.shield(answer)
 
     async def _answer(self, index: int, blinded: bytes, now: int) -> Answer:
-        self._state, effects = holder.step(self._state, holder.EvaluateRequested(index, blinded, now))
+        self._state, effects = holder.step(self._state, holder.EvaluationRequested(index, blinded, now))
         self._blinded[index] = blinded
         try:
             while True:
@@ -135,7 +135,7 @@ class Holder:
                 chunk = StoredChunk(request, evaluated, proof, self._blinded[index])
                 await asyncio.to_thread(store.rounds.store_answer, held.id, round_id, index, chunk)
                 return holder.AnswerStored(index, evaluated, proof)
-            case holder.ReplyAnswer(index):
+            case holder.SendAnswer(index):
                 stored = await asyncio.to_thread(store.rounds.answer, round_id, index)
                 return Answer(stored.evaluated, stored.proof)
         return None
@@ -148,7 +148,7 @@ class Holder:
         self._state, effects = holder.step(self._state, holder.PageRequested(start, now))
         parts: tuple[TablePart, ...] = ()
         for effect in effects:
-            if isinstance(effect, holder.ReplyPage):
+            if isinstance(effect, holder.SendPage):
                 entries = self._context.store.holder.entries
                 parts = await asyncio.to_thread(entries, self._epoch.held, effect.start, effect.limit)
         return messages.parts_to(parts)

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Final
 
 from mandorla.v1 import exchange_pb2
-from mandorla_protocol.engine import TOKEN_SIZE, Batch
+from mandorla_protocol.engine import TOKEN_SIZE, ElementBatch
 from mandorla_protocol.errors import Code, RoundError
 from mandorla_protocol.header import RoundHeader, RoundKind
 from mandorla_protocol.labels import Label, open_labels
@@ -49,7 +49,7 @@ class _Blinded:
     indicator_ids: list[int]
     tokens: bytes
     blinds: bytes
-    blinded: Batch
+    blinded: ElementBatch
 
     def __repr__(self) -> str:
         # Tokens reveal indicators to anybody who can guess them, and blinds reveal what was asked.
@@ -160,7 +160,7 @@ class Querier:
                     await self._accept(reader)
                 case querier.Blind(index, count):
                     tasks.add(asyncio.create_task(self._blind(index, count)))
-                case querier.SendEvaluate(index, blinded):
+                case querier.RequestEvaluation(index, blinded):
                     tasks.add(asyncio.create_task(self._evaluate(index, blinded)))
                 case querier.Finalize():
                     tasks.add(asyncio.create_task(self._finalize(effect)))

@@ -126,7 +126,7 @@ class StandingQuerier(Querier):
         self._stop_sources()
         await asyncio.shield(driving)
         await self._queue.join()
-        self._state, _ = querier.step(self._state, querier.Leaving())
+        self._state, _ = querier.step(self._state, querier.StandingEnded())
         await asyncio.to_thread(self._store.querier.mark_finished, self._peer_epoch)
 
     def is_behind(self, until: int) -> bool:
@@ -166,7 +166,7 @@ class StandingQuerier(Querier):
                 self._fresh.pages.append((self._state.reader.position, parts))
             case querier.TableAnnounced():
                 self._listener = None
-            case querier.IndicatorsWaiting():
+            case querier.IndicatorsQueued():
                 self._asker = None
                 self._waiting, self._arrived, self._taken = self._arrived, None, 0
         tasks = await super()._step(event)
@@ -222,7 +222,7 @@ class StandingQuerier(Querier):
                         await asyncio.Event().wait()
                     self._pace.overdraw(padded)
                     self._seen, self._arrived = until, found
-                    return querier.IndicatorsWaiting(len(found.indicator_ids))
+                    return querier.IndicatorsQueued(len(found.indicator_ids))
                 self._seen = until
                 self._queue.put_nowait(_Fresh(indicator_ids=found.tagged, until=until))
             await self._changes.observed.beyond(seen)

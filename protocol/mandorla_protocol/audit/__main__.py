@@ -16,11 +16,11 @@ from ..errors import Code, InputError, MandorlaError
 from ..header import CLOCK_SKEW
 from ..log.fraud import FIRST_LINE, MAX_FRAUD_PROOF, FraudProof
 from .bundle import Bundle
-from .cross_check import join
+from .cross_check import cross_check
 from .findings import Claim, Conclusion, Finding
 from .reader import BundleReader
 from .records import read_frames
-from .report import as_tree, tell
+from .report import report_json, report_lines
 from .stamps import load_roots, verify_stamp
 
 
@@ -41,7 +41,7 @@ def verify_files(paths: Sequence[str], engine: Engine, roots: Sequence[x509.Cert
                 reader.read(read_frames(file.read))
                 others += _stamps(reader.bundle, roots)
                 readers.append(reader)
-    return join(readers, others)
+    return cross_check(readers, others)
 
 
 @contextmanager
@@ -80,22 +80,22 @@ def _fraud(path: str, content: bytes) -> Finding:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Verify the files named, print the verdict, and return the exit status (SPEC 11)."""
+    """Verify the files named, print the conclusion, and return the exit status (SPEC 11)."""
     parser = ArgumentParser("python -m mandorla_protocol.audit", description="Verify audit bundles.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a bundle or a fraud proof")
-    parser.add_argument("--json", action="store_true", help="write the verdict for a machine")
+    parser.add_argument("--json", action="store_true", help="write the conclusion for a machine")
     parser.add_argument("--tsa-cert", metavar="PEM", help="authorities whose time stamps are believed")
     options = parser.parse_args(arguments)
     try:
-        verdict = verify_files(options.files, load_engine("auto", 0), read_roots(options.tsa_cert))
+        conclusion = verify_files(options.files, load_engine("auto", 0), read_roots(options.tsa_cert))
     except MandorlaError as error:
         sys.stderr.write(error.diagnostics() + "\n")
         return error.code.info.exit_status
     if options.json:
-        sys.stdout.write(json.dumps(as_tree(verdict), indent=2) + "\n")
+        sys.stdout.write(json.dumps(report_json(conclusion), indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(tell(verdict)) + "\n")
-    return 0 if verdict.holds else Code.CHECK_FAILED.info.exit_status
+        sys.stdout.write("\n".join(report_lines(conclusion)) + "\n")
+    return 0 if conclusion.holds else Code.CHECK_FAILED.info.exit_status
 
 
 def read_roots(path: str | None) -> Sequence[x509.Certificate]:

@@ -15,7 +15,7 @@ from .findings import Claim, Conclusion, Finding
 from .reader import BundleReader
 
 
-def join(readers: Iterable[BundleReader], others: Iterable[Finding] = ()) -> Conclusion:
+def cross_check(readers: Iterable[BundleReader], others: Iterable[Finding] = ()) -> Conclusion:
     """Say what bundles show together, with what was found elsewhere."""
     known = list(readers)
     findings = [finding for reader in known for finding in reader.findings]

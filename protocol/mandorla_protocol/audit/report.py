@@ -1,4 +1,4 @@
-"""A verdict in plain words, for a lawyer, and as a tree, for a machine."""
+"""A conclusion in plain words, for a lawyer, and as a tree, for a machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SHOWN = 20
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-def tell(verdict: Conclusion) -> Iterator[str]:
-    """Yield the verdict, line by line."""
-    for bundle in verdict.bundles:
+def report_lines(conclusion: Conclusion) -> Iterator[str]:
+    """Yield the conclusion, line by line."""
+    for bundle in conclusion.bundles:
         yield from _introduce(bundle)
     yield ""
     for claim in Claim:
-        found = verdict.of(claim)
+        found = conclusion.of(claim)
         yield f"{'holds' if not found else 'FAILS':>6}  {claim.value}"
         for finding in found[:_SHOWN]:
             where = f"round {finding.round_id.hex()}" if finding.round_id else "the file"
@@ -26,14 +26,14 @@ def tell(verdict: Conclusion) -> Iterator[str]:
         if len(found) > _SHOWN:
             yield f"        and {len(found) - _SHOWN} more."
     yield ""
-    yield from _limits(verdict)
+    yield from _limits(conclusion)
 
 
-def as_tree(verdict: Conclusion) -> dict[str, object]:
-    """Return the verdict as JSON writes it."""
+def report_json(conclusion: Conclusion) -> dict[str, object]:
+    """Return the conclusion as JSON writes it."""
     return {
         "format": "mandorla audit 1",
-        "holds": verdict.holds,
+        "holds": conclusion.holds,
         "bundles": [
             {
                 "lab": bundle.name,
@@ -48,16 +48,16 @@ def as_tree(verdict: Conclusion) -> dict[str, object]:
                 "cosigned": max((one.checkpoint.size for one in bundle.cosigned), default=0),
                 "cosigners": sorted({one.cosigner.hex() for one in bundle.cosigned}),
             }
-            for bundle in verdict.bundles
+            for bundle in conclusion.bundles
         ],
         "claims": [
             {
                 "claim": claim.name.lower(),
                 "text": claim.value,
-                "holds": not verdict.of(claim),
+                "holds": not conclusion.of(claim),
                 "findings": [
                     {"lab": one.lab, "round": one.round_id.hex(), "what": one.what}
-                    for one in verdict.of(claim)
+                    for one in conclusion.of(claim)
                 ],
             }
             for claim in Claim
@@ -112,9 +112,9 @@ def _is_leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-def _limits(verdict: Conclusion) -> Iterator[str]:
+def _limits(conclusion: Conclusion) -> Iterator[str]:
     """Say what the files cannot show."""
-    names = [bundle.name for bundle in verdict.bundles]
+    names = [bundle.name for bundle in conclusion.bundles]
     if len(names) == 1:
         yield f"Only {names[0]} was read: what its peers answered it is in their bundles."
     yield "Of a round that nobody signed as committed, no signature says which chunks were answered."

@@ -21,7 +21,7 @@ UNIFORM_SIZE: Final = 64
 OUTPUT_SIZE: Final = 64
 
 
-class Decoded(Protocol):
+class DecodedElements(Protocol):
     """Elements that an engine has decoded, in whatever form it keeps them."""
 
     def __bytes__(self) -> bytes:
@@ -29,12 +29,12 @@ class Decoded(Protocol):
         ...
 
 
-Batch: TypeAlias = bytes | Decoded
+ElementBatch: TypeAlias = bytes | DecodedElements
 """A batch of elements: encoded, or as the engine that is given it has decoded it before."""
 
 
 class Engine(Protocol):
-    """Batch operations of mode VOPRF."""
+    """ElementBatch operations of mode VOPRF."""
 
     @property
     def name(self) -> str:
@@ -50,18 +50,18 @@ class Engine(Protocol):
         """Derive an epoch's key pair from its 32-byte seed."""
         ...
 
-    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, Batch]:
+    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, ElementBatch]:
         """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
         ...
 
-    def decode_elements(self, elements: bytes) -> Batch:
+    def decode_elements(self, elements: bytes) -> ElementBatch:
         """Decode elements strictly, and return them to be given to this engine in the place of the bytes.
 
         Raises CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity.
         """
         ...
 
-    def evaluate_and_prove(self, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
+    def evaluate_and_prove(self, keys: KeyPair, blinded: ElementBatch, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof.
 
         `nonce` is 64 secret uniform bytes, never used with another batch.
@@ -80,7 +80,7 @@ class Engine(Protocol):
         public_key: Element,
         tokens: bytes,
         blinds: bytes,
-        blinded: Batch,
+        blinded: ElementBatch,
         evaluated: bytes,
         proof: bytes,
     ) -> bytes:

@@ -8,7 +8,7 @@ from .. import _native
 from ..group import Element, Scalar
 from ..native_extension import typed_errors
 from ..oprf import KeyPair
-from . import Batch
+from . import ElementBatch
 
 
 class NativeEngine:
@@ -26,17 +26,17 @@ class NativeEngine:
             secret, public = _native.derive_key_pair(seed, info)
         return KeyPair(Scalar(secret), Element(public))
 
-    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, Batch]:
+    def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, ElementBatch]:
         """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
         with typed_errors():
             return _native.blind(tokens, uniform, self._threads)
 
-    def decode_elements(self, elements: bytes) -> Batch:
+    def decode_elements(self, elements: bytes) -> ElementBatch:
         """Decode elements strictly; each is decompressed once, however often the batch is used."""
         with typed_errors():
             return _native.decode(elements, self._threads)
 
-    def evaluate_and_prove(self, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
+    def evaluate_and_prove(self, keys: KeyPair, blinded: ElementBatch, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
         with typed_errors():
             return _native.evaluate_and_prove(keys.secret, keys.public, _own(blinded), nonce, self._threads)
@@ -51,7 +51,7 @@ class NativeEngine:
         public_key: Element,
         tokens: bytes,
         blinds: bytes,
-        blinded: Batch,
+        blinded: ElementBatch,
         evaluated: bytes,
         proof: bytes,
     ) -> bytes:
@@ -67,6 +67,6 @@ class NativeEngine:
             return _native.evaluate(keys.secret, tokens, self._threads)
 
 
-def _own(batch: Batch) -> bytes | _native.Elements:
+def _own(batch: ElementBatch) -> bytes | _native.Elements:
     """Take what another engine decoded by its encoding."""
     return batch if isinstance(batch, _native.Elements) else bytes(batch)

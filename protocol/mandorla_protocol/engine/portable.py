@@ -8,7 +8,7 @@ from .. import dleq, oprf
 from ..errors import Code, CryptoError
 from ..group import Element, Group, Scalar
 from ..oprf import KeyPair, Mode
-from . import TOKEN_SIZE, UNIFORM_SIZE, Batch, split
+from . import TOKEN_SIZE, UNIFORM_SIZE, ElementBatch, split
 
 
 class PortableEngine:
@@ -16,7 +16,7 @@ class PortableEngine:
 
     releases_gil: Final = False
 
-    def __init__(self, group: Group | None = None, seed: dleq.Seed = dleq.batch_seed) -> None:
+    def __init__(self, group: Group | None = None, seed: dleq.SeedFunction = dleq.batch_seed) -> None:
         self._seed = seed
         self._group: Group = group or _ristretto255()
         self._context = oprf.context_string(Mode.VOPRF, self._group)
@@ -42,12 +42,12 @@ class PortableEngine:
         ]
         return b"".join(blinds), b"".join(blinded)
 
-    def decode_elements(self, elements: bytes) -> Batch:
+    def decode_elements(self, elements: bytes) -> ElementBatch:
         """Check that all elements are canonical and none is the identity; this engine keeps the bytes."""
         self._decode(elements)
         return elements
 
-    def evaluate_and_prove(self, keys: KeyPair, blinded: Batch, nonce: bytes) -> tuple[bytes, bytes]:
+    def evaluate_and_prove(self, keys: KeyPair, blinded: ElementBatch, nonce: bytes) -> tuple[bytes, bytes]:
         """Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2)."""
         secret = self._decode_nonzero(keys.secret)
         public_key = self._group.decode_element(keys.public)
@@ -70,7 +70,7 @@ class PortableEngine:
         public_key: Element,
         tokens: bytes,
         blinds: bytes,
-        blinded: Batch,
+        blinded: ElementBatch,
         evaluated: bytes,
         proof: bytes,
     ) -> bytes:

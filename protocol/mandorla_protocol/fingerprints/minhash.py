@@ -26,7 +26,7 @@ VALUE_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Banding:
     """How a type of prompt fingerprint is made: runs of so many words, in bands of so many rows."""
 
     name: str
@@ -35,14 +35,14 @@ class Profile:
     rows: int
 
 
-PRECISE: Final = Profile("prompt-minhash", run=3, bands=25, rows=5)
-WIDE: Final = Profile("prompt-minhash-wide", run=3, bands=42, rows=3)
-PAIRS: Final = Profile("prompt-minhash-pairs", run=2, bands=64, rows=5)
-PROFILES: Final = (PRECISE, WIDE, PAIRS)
+PRECISE: Final = Banding("prompt-minhash", run=3, bands=25, rows=5)
+WIDE: Final = Banding("prompt-minhash-wide", run=3, bands=42, rows=3)
+PAIRS: Final = Banding("prompt-minhash-pairs", run=2, bands=64, rows=5)
+BANDINGS: Final = (PRECISE, WIDE, PAIRS)
 
 _WORD: Final = Writer("mandorla/v1 prompt word").finish()
 _BANDS: Final = {
-    profile.name: Writer("mandorla/v1 prompt band").text(profile.name).finish() for profile in PROFILES
+    banding.name: Writer("mandorla/v1 prompt band").text(banding.name).finish() for banding in BANDINGS
 }
 _CACHED_WORDS: Final = 32_768
 _BLOCK: Final = 2_048
@@ -64,19 +64,19 @@ def minhash_pairs_values(prompt: str) -> tuple[str, ...]:
     return band_values(words(normalise(prompt)), PAIRS)
 
 
-def band_values(prompt_words: Sequence[str], profile: Profile) -> tuple[str, ...]:
+def band_values(prompt_words: Sequence[str], banding: Banding) -> tuple[str, ...]:
     """Return the values of a prompt's words, as `words` gives them (SPEC A.8).
 
     There are none if the words have fewer than `MIN_RUNS` different runs.
     """
-    runs = _run_hashes(prompt_words, profile.run)
+    runs = _run_hashes(prompt_words, banding.run)
     if len(runs) < MIN_RUNS:
         return ()
-    minima = _minima(runs, profile.bands * profile.rows).astype(">u4").tobytes()
-    size = 4 * profile.rows
+    minima = _minima(runs, banding.bands * banding.rows).astype(">u4").tobytes()
+    size = 4 * banding.rows
     return tuple(
-        band_value(profile.name, band, minima[band * size : (band + 1) * size])
-        for band in range(profile.bands)
+        band_value(banding.name, band, minima[band * size : (band + 1) * size])
+        for band in range(banding.bands)
     )
 
 
@@ -94,14 +94,14 @@ def word_hash(word: str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def band_value(profile: str, band: int, rows: bytes) -> str:
+def band_value(banding: str, band: int, rows: bytes) -> str:
     """Return the value of a band, whose rows are minima of four bytes each (SPEC A.8)."""
-    encoded = _BANDS[profile] + band.to_bytes(2, "big") + (len(rows) // 4).to_bytes(4, "big") + rows
+    encoded = _BANDS[banding] + band.to_bytes(2, "big") + (len(rows) // 4).to_bytes(4, "big") + rows
     return hashlib.blake2b(encoded, digest_size=VALUE_BYTES).hexdigest()
 
 
-_LONGEST: Final = max(profile.run for profile in PROFILES)
-_ROWS: Final = max(profile.bands * profile.rows for profile in PROFILES)
+_LONGEST: Final = max(banding.run for banding in BANDINGS)
+_ROWS: Final = max(banding.bands * banding.rows for banding in BANDINGS)
 
 _MULTIPLIERS: Final = np.array(
     [int.from_bytes(constant("run", index), "big") for index in range(_LONGEST + 1)], dtype=np.uint64

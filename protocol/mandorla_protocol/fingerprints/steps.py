@@ -80,14 +80,14 @@ class Step:
                 self.endpoint,
                 self.model,
                 self.tools,
-                size_class(self.prompt_size),
-                size_class(self.answer_size),
+                text_size_class(self.prompt_size),
+                text_size_class(self.answer_size),
                 0 if self.gap is None else gap_class(self.gap),
             )
         )
 
 
-def size_class(characters: int) -> int:
+def text_size_class(characters: int) -> int:
     """Return the class of a size in characters (SPEC A.9)."""
     return bisect_right(SIZE_LIMITS, characters)
 

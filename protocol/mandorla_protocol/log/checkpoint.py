@@ -75,7 +75,7 @@ def open_checkpoint(note: bytes, log: LogKey) -> Checkpoint:
     checkpoint = Checkpoint.parse(parsed.text)
     if checkpoint.origin != log.origin:
         raise CryptoError(Code.BAD_CHECKPOINT, "the checkpoint is that of another log")
-    found = parsed.by(log.origin, key_id(log.origin, SignatureType.ED25519, log.lab))
+    found = parsed.signatures_by(log.origin, key_id(log.origin, SignatureType.ED25519, log.lab))
     if len(found) != 1:
         raise CryptoError(Code.BAD_CHECKPOINT, "the log has not signed the checkpoint, once")
     _verify(log.lab, parsed.text.encode(), found[0])
@@ -118,7 +118,7 @@ def with_cosignatures(note: bytes, cosignatures: list[tuple[LogKey, bytes]]) -> 
 
 def cosignatures_by(note: bytes, cosigner: LogKey) -> list[bytes]:
     """Return what a cosigner added to a note, unverified."""
-    return Note.decode(note).by(
+    return Note.decode(note).signatures_by(
         cosigner.origin, key_id(cosigner.origin, SignatureType.COSIGNATURE, cosigner.lab)
     )
 

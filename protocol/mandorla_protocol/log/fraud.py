@@ -18,7 +18,7 @@ from .notes import SignatureType, decode_base64, key_id, require_key_name
 FIRST_LINE: Final = "mandorla/v1 fraud proof\n"
 MAX_FRAUD_PROOF: Final = 65_536
 
-_BETWEEN: Final = "\n=====\n\n"
+_DIVIDER: Final = "\n=====\n\n"
 _KEY: Final = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 
@@ -33,13 +33,13 @@ class FraudProof:
     def encode(self) -> bytes:
         """Return the file's content."""
         head = f"{FIRST_LINE}{verifier_key(self.log)}\n\n"
-        return head.encode() + self.one + _BETWEEN.encode() + self.other
+        return head.encode() + self.one + _DIVIDER.encode() + self.other
 
     @classmethod
     def decode(cls, content: bytes) -> FraudProof:
         """Parse a file, and verify what it says; raises EncodingError or CryptoError(BAD_CHECKPOINT)."""
         head, found, notes = content.partition(b"\n\n")
-        one, between, other = notes.partition(_BETWEEN.encode())
+        one, between, other = notes.partition(_DIVIDER.encode())
         key = head.removeprefix(FIRST_LINE.encode())
         if not found or not between or head == key or len(content) > MAX_FRAUD_PROOF:
             raise EncodingError(Code.BAD_CHECKPOINT, "this is no fraud proof")

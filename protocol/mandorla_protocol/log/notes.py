@@ -80,7 +80,7 @@ class Note:
             raise EncodingError(Code.BAD_CHECKPOINT, "a note has more signatures than allowed")
         return cls(text + "\n", signatures)
 
-    def by(self, name: str, key_id: bytes) -> list[bytes]:
+    def signatures_by(self, name: str, key_id: bytes) -> list[bytes]:
         """Return what a key signed with."""
         return [one.signature for one in self.signatures if (one.name, one.key_id) == (name, key_id)]
 

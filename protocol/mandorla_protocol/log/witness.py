@@ -22,7 +22,7 @@ class Cosign:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class AlreadyCosigned:
     """The checkpoint was cosigned before: answer with the same cosignature."""
 
 
@@ -38,7 +38,7 @@ class Fraud:
     """The lab signed another root for a size that this witness cosigned."""
 
 
-Judgement: TypeAlias = Cosign | Known | Conflict | Fraud
+Judgement: TypeAlias = Cosign | AlreadyCosigned | Conflict | Fraud
 
 
 def judge(
@@ -63,4 +63,4 @@ def judge(
     if old != size:
         return Conflict(size)
     verify_consistency(old, root, checkpoint.size, checkpoint.root, proof)
-    return Cosign() if known is None else Known()
+    return Cosign() if known is None else AlreadyCosigned()

@@ -1,6 +1,6 @@
 """The holder's half of a round (SPEC 10.2): answer chunks within the header, and hand out the table.
 
-EvaluateRequested -> check elements, charge the budget durably, evaluate
+EvaluationRequested -> check elements, charge the budget durably, evaluate
 EvaluationDone    -> store the answer durably, reply
 PageRequested     -> reply with a page of the committed table
 TableExtended     -> in a standing round: pages of what was added to the table since
@@ -40,7 +40,7 @@ class HolderState:
     header: RoundHeader
     holder: LabId
     chunks: Mapping[int, Chunk] = field(default_factory=lambda: MappingProxyType({}))
-    extended: TableCommitment | None = None
+    announced_table: TableCommitment | None = None
     stated: bool = False
     closed: bool = False
 
@@ -52,7 +52,7 @@ class HolderState:
     @property
     def table(self) -> TableCommitment:
         """The table that the querier may read: that of the header, or what was announced since."""
-        return self.extended or self.header.party(self.holder).offer.table
+        return self.announced_table or self.header.party(self.holder).offer.table
 
     @property
     def elements(self) -> int:
@@ -74,7 +74,7 @@ class HolderState:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateRequested:
+class EvaluationRequested:
     """The querier sent chunk `index` of blinded elements, 32 bytes each. `now` is Unix seconds."""
 
     index: int
@@ -133,7 +133,7 @@ class Closed:
 
 
 Event: TypeAlias = (
-    EvaluateRequested
+    EvaluationRequested
     | EvaluationDone
     | AnswerStored
     | ChunkFailed
@@ -181,21 +181,21 @@ class StoreAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyAnswer:
+class SendAnswer:
     """Send the stored answer to chunk `index`."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyPage:
+class SendPage:
     """Send at most `limit` entries of the committed table, from leaf index `start` on."""
 
     start: int
     limit: int
 
 
-Effect: TypeAlias = CheckElements | Charge | Evaluate | StoreAnswer | ReplyAnswer | ReplyPage
+Effect: TypeAlias = CheckElements | Charge | Evaluate | StoreAnswer | SendAnswer | SendPage
 
 
 def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, ...]]:
@@ -204,7 +204,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
     Raises RoundError if the event is not allowed; the state then stays as it was.
     """
     match event:
-        case EvaluateRequested():
+        case EvaluationRequested():
             return _evaluate_requested(state, event)
         case EvaluationDone(index, evaluated, proof):
             chunk = _pending(state, index)
@@ -212,7 +212,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
         case AnswerStored(index, evaluated, proof):
             chunk = _pending(state, index)
             answered = replace(chunk, answer=answer_digest(chunk.request, evaluated, proof))
-            return _with(state, index, answered), (ReplyAnswer(index),)
+            return _with(state, index, answered), (SendAnswer(index),)
         case ChunkFailed(index):
             failed = state.chunks.get(index)
             if failed is None or failed.answer is not None:
@@ -223,12 +223,12 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
             size = state.table.size
             if not 0 <= start < size:
                 raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a page starts outside the table")
-            return state, (ReplyPage(start, min(PAGE_SIZE, size - start)),)
+            return state, (SendPage(start, min(PAGE_SIZE, size - start)),)
         case TableExtended(table):
             if state.header.mode is not RoundMode.STANDING or state.closed:
                 raise RoundError(Code.WRONG_STATE, "only the table of a standing round grows while it lasts")
             table.require_extends(state.table)
-            return replace(state, extended=table), ()
+            return replace(state, announced_table=table), ()
         case StatementIssued():
             if state.closed:
                 raise RoundError(Code.WRONG_STATE, "the round is closed")
@@ -239,7 +239,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
 
 
 def _evaluate_requested(
-    state: HolderState, event: EvaluateRequested
+    state: HolderState, event: EvaluationRequested
 ) -> tuple[HolderState, tuple[Effect, ...]]:
     _require_open(state, event.now)
     cap = state.header.party(state.holder).offer.cap
@@ -256,7 +256,7 @@ def _evaluate_requested(
             raise RoundError(Code.CHUNK_REUSED)
         if known.answer is None:
             raise RoundError(Code.NOT_READY, "the chunk is being evaluated")
-        return state, (ReplyAnswer(event.index),)
+        return state, (SendAnswer(event.index),)
     if state.stated:
         raise RoundError(Code.WRONG_STATE, "this lab has stated what the round was")
     if state.elements + count > cap:

@@ -47,7 +47,7 @@ class QuerierState:
     counts: tuple[int, ...]
     reader: TableReader
     phase: Phase = Phase.EVALUATING
-    started: int = 0
+    chunks_begun: int = 0
     requests: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}))
     answers: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -110,7 +110,7 @@ class PageReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class IndicatorsWaiting:
+class IndicatorsQueued:
     """While the round stands and nothing is asked: `count` indicators have no tag yet."""
 
     count: int
@@ -124,7 +124,7 @@ class TableAnnounced:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class StandingEnded:
     """The standing round is to be closed: nothing more is asked or read."""
 
 
@@ -134,9 +134,9 @@ Event: TypeAlias = (
     | ChunkAnswered
     | ChunkFinalized
     | PageReceived
-    | IndicatorsWaiting
+    | IndicatorsQueued
     | TableAnnounced
-    | Leaving
+    | StandingEnded
 )
 
 
@@ -149,7 +149,7 @@ class Blind:
 
 
 @dataclass(frozen=True, slots=True)
-class SendEvaluate:
+class RequestEvaluation:
     """Send the chunk, and answer with `ChunkAnswered`. May be repeated, with the same bytes only."""
 
     index: int
@@ -187,7 +187,7 @@ class AcceptTable:
     reader: TableReader
 
 
-Effect: TypeAlias = Blind | SendEvaluate | Finalize | RequestPage | StageEntries | AcceptTable
+Effect: TypeAlias = Blind | RequestEvaluation | Finalize | RequestPage | StageEntries | AcceptTable
 
 
 def open_half(header: RoundHeader, querier: LabId, count: int, reader: TableReader) -> QuerierState:
@@ -211,12 +211,12 @@ def step(state: QuerierState, event: Event) -> tuple[QuerierState, tuple[Effect,
     then stays as it was and the round must be aborted.
     """
     match event:
-        case Started() if state.phase is Phase.EVALUATING and state.started == 0:
+        case Started() if state.phase is Phase.EVALUATING and state.chunks_begun == 0:
             return _blind_more(state, CHUNKS_IN_FLIGHT)
-        case ChunkBlinded(index, blinded) if 0 <= index < state.started and index not in state.requests:
+        case ChunkBlinded(index, blinded) if 0 <= index < state.chunks_begun and index not in state.requests:
             request = request_digest(state.header.digest(), index, blinded)
             requests = MappingProxyType({**state.requests, index: request})
-            return replace(state, requests=requests), (SendEvaluate(index, blinded),)
+            return replace(state, requests=requests), (RequestEvaluation(index, blinded),)
         case ChunkAnswered(index, evaluated, proof) if index in state.requests and index not in state.answers:
             return state, (Finalize(index, evaluated, proof),)
         case ChunkFinalized(index, evaluated, proof) if (
@@ -234,7 +234,7 @@ def step(state: QuerierState, event: Event) -> tuple[QuerierState, tuple[Effect,
             state = replace(state, reader=state.reader.accept(parts))
             state, effects = _read_more(state)
             return state, (StageEntries(start, parts), *effects)
-        case IndicatorsWaiting(count) if state.phase is Phase.STANDING and len(state.answers) == len(
+        case IndicatorsQueued(count) if state.phase is Phase.STANDING and len(state.answers) == len(
             state.counts
         ):
             padded = size_class(count, STANDING_SMALLEST)
@@ -248,16 +248,16 @@ def step(state: QuerierState, event: Event) -> tuple[QuerierState, tuple[Effect,
                 return state, ()
             reader = TableReader.resume(reader.committed, reader.frontier, table)
             return replace(state, reader=reader), (RequestPage(reader.position),)
-        case Leaving() if state.phase is Phase.STANDING and state.settled:
+        case StandingEnded() if state.phase is Phase.STANDING and state.settled:
             return replace(state, phase=Phase.COMPLETE), ()
         case _:
             raise RoundError(Code.WRONG_STATE, f"{type(event).__name__} while {state.phase.value}")
 
 
 def _blind_more(state: QuerierState, more: int) -> tuple[QuerierState, tuple[Effect, ...]]:
-    indices = range(state.started, min(state.started + more, len(state.counts)))
+    indices = range(state.chunks_begun, min(state.chunks_begun + more, len(state.counts)))
     effects = tuple(Blind(index, state.counts[index]) for index in indices)
-    return replace(state, started=state.started + len(indices)), effects
+    return replace(state, chunks_begun=state.chunks_begun + len(indices)), effects
 
 
 def _read_more(state: QuerierState) -> tuple[QuerierState, tuple[Effect, ...]]:

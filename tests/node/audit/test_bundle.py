@@ -31,7 +31,7 @@ from mandorla_protocol.audit.records import (
     decode,
     read_frames,
 )
-from mandorla_protocol.audit.report import as_tree, tell
+from mandorla_protocol.audit.report import report_json, report_lines
 from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.errors import Code, InputError, MandorlaError
 from mandorla_protocol.header import RoundHeader, RoundId
@@ -144,10 +144,10 @@ def test_honest_bundles_verify_alone_and_together(case: Case) -> None:
     assert [bundle.evaluations for bundle in verdict.bundles] == [768, 768]
     for file in case.files:
         assert case.verify(file).holds
-    said = "\n".join(tell(verdict))
+    said = "\n".join(report_lines(verdict))
     assert "lab-a" in said
     assert "FAILS" not in said
-    assert as_tree(verdict)["holds"] is True
+    assert report_json(verdict)["holds"] is True
 
 
 def test_a_bundle_holds_no_indicator(case: Case) -> None:
@@ -374,7 +374,7 @@ def test_a_log_that_was_rewritten_and_signed_anew_is_not_the_one_that_the_peer_c
     # By itself, such a file shows that its rounds began without the peer's having seen the log.
     assert Claim.LOGGED in broken(case.verify(forked))
     found = case.verify(forked, case.files[1]).of(Claim.LOGGED)
-    assert any("was shown another log" in finding.what for finding in found)
+    assert any("this lab showed" in finding.what for finding in found)
 
 
 def test_a_checkpoint_that_the_lab_signed_for_another_tree_is_found(case: Case) -> None:
@@ -409,7 +409,7 @@ def test_elements_that_are_older_than_the_lab_keeps_them_are_said_to_be_unchecke
     verdict = case.verify(case.resealed([later, *records[1:]], keep=True))
     assert verdict.findings == []
     assert verdict.bundles[0].unchecked == verdict.bundles[0].evaluations > 0
-    assert any("no longer kept" in line for line in tell(verdict))
+    assert any("no longer kept" in line for line in report_lines(verdict))
     for keep in (0, 500 * 86_400):
         changed = replace(later, keep_elements=keep)
         assert Claim.PROVED in broken(case.verify(case.resealed([changed, *records[1:]])))
@@ -463,8 +463,8 @@ def test_a_name_that_is_none_is_not_shown(case: Case, name: str) -> None:
     records = [replace(r, name=name) if isinstance(r, BundleStart) else r for r in case.records()]
     verdict = case.verify(case.resealed(records))
     assert Claim.SEALED in broken(verdict)
-    assert all(line.isprintable() for line in tell(verdict))
-    assert name == "" or name not in "".join(tell(verdict))
+    assert all(line.isprintable() for line in report_lines(verdict))
+    assert name == "" or name not in "".join(report_lines(verdict))
 
 
 def test_labs_of_one_name_are_told_apart(case: Case) -> None:

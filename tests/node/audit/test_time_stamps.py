@@ -16,7 +16,7 @@ from mandorla_node.audit.time_stamps import request_stamp
 from mandorla_node.home.folder import Home
 from mandorla_protocol.audit.__main__ import read_roots, verify_files
 from mandorla_protocol.audit.findings import Claim, Conclusion
-from mandorla_protocol.audit.report import tell
+from mandorla_protocol.audit.report import report_lines
 from mandorla_protocol.audit.stamps import load_roots, verify_stamp
 from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import Epoch, LabId
@@ -145,7 +145,7 @@ def test_a_bundle_says_since_when_an_authority_knows_its_log(
     with authority.serving() as url:
         assert run("audit", "bundle", "--home", home.path, "-o", file, "--tsa", url).status == 0
     unchecked = verify_files([str(file)], load_engine("auto"))
-    assert any("not checked" in line for line in tell(unchecked))
+    assert any("not checked" in line for line in report_lines(unchecked))
     verdict = verdict_on(file, authority.root)
     assert verdict.findings == []
     assert [size for size, _ in verdict.bundles[0].stamped] == [1]

@@ -17,11 +17,11 @@ from mandorla_protocol.fingerprints import (
 )
 from mandorla_protocol.fingerprints.minhash import (
     _BLOCK,
+    BANDINGS,
     PAIRS,
     PRECISE,
-    PROFILES,
     WIDE,
-    Profile,
+    Banding,
     _minima,
     _run_hashes,
     band_values,
@@ -37,23 +37,23 @@ def some_words(count: int, seed: int = 1) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("values", "profile"),
+    ("values", "banding"),
     [(minhash_values, PRECISE), (minhash_wide_values, WIDE), (minhash_pairs_values, PAIRS)],
 )
 def test_a_prompt_has_a_value_a_band_each_an_indicator(
-    values: Callable[[str], tuple[str, ...]], profile: Profile
+    values: Callable[[str], tuple[str, ...]], banding: Banding
 ) -> None:
     prompt = " ".join(some_words(200))
     found = values(prompt)
-    assert len(set(found)) == profile.bands
-    assert found == band_values(words(normalise(prompt)), profile)
-    kind = REGISTRY[profile.name]
+    assert len(set(found)) == banding.bands
+    assert found == band_values(words(normalise(prompt)), banding)
+    kind = REGISTRY[banding.name]
     assert kind.collection is Collection.PROMPTS
     assert [Indicator.parse(kind.name, value).value for value in found] == list(found)
 
 
 def test_the_needed_numbers_are_those_of_the_specification() -> None:
-    assert [REGISTRY[profile.name].needed for profile in PROFILES] == [1, 3, 2]
+    assert [REGISTRY[banding.name].needed for banding in BANDINGS] == [1, 3, 2]
 
 
 @given(prompt=TEXT)

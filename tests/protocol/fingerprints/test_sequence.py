@@ -18,7 +18,7 @@ from mandorla_protocol.fingerprints.steps import (
     Step,
     Tool,
     gap_class,
-    size_class,
+    text_size_class,
 )
 from mandorla_protocol.indicators import Indicator
 
@@ -58,8 +58,8 @@ def test_a_step_is_six_bytes_of_classes() -> None:
 
 
 def test_classes_begin_at_their_limits() -> None:
-    assert [size_class(limit) for limit in SIZE_LIMITS] == list(range(1, 9))
-    assert [size_class(limit - 1) for limit in SIZE_LIMITS] == list(range(8))
+    assert [text_size_class(limit) for limit in SIZE_LIMITS] == list(range(1, 9))
+    assert [text_size_class(limit - 1) for limit in SIZE_LIMITS] == list(range(8))
     assert [gap_class(limit) for limit in GAP_LIMITS] == list(range(2, 11))
     assert [gap_class(limit - 1) for limit in GAP_LIMITS] == list(range(1, 10))
 

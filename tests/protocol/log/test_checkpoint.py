@@ -58,7 +58,7 @@ def test_a_note_of_another_implementation_verifies() -> None:
     note = Note.decode(GO_NOTE.encode())
     assert key_id(name, SignatureType.ED25519, lab).hex() == identifier
     assert verifier_key(LogKey(name, lab)) == GO_KEY
-    (signature,) = note.by(name, bytes.fromhex(identifier))
+    (signature,) = note.signatures_by(name, bytes.fromhex(identifier))
     signatures.verify(lab, note.text.encode(), signature)
     assert note.encode() == GO_NOTE.encode()
 

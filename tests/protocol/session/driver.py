@@ -141,7 +141,7 @@ class HolderHalf:
         self.state = holder.HolderState(header, lab.id)
 
     def evaluate(self, index: int, blinded: bytes) -> tuple[bytes, bytes]:
-        effects = self._step(holder.EvaluateRequested(index, blinded, NOW))
+        effects = self._step(holder.EvaluationRequested(index, blinded, NOW))
         while True:
             outcome = [self._perform(effect) for effect in effects][-1]
             if isinstance(outcome, tuple):
@@ -171,7 +171,7 @@ class HolderHalf:
             case holder.StoreAnswer(index, _, evaluated, proof):
                 lab.answers[header.round_id, index] = (evaluated, proof)
                 return holder.AnswerStored(index, evaluated, proof)
-            case holder.ReplyAnswer(index):
+            case holder.SendAnswer(index):
                 return lab.answers[header.round_id, index]
         return None
 
@@ -204,7 +204,7 @@ class Querier:
         match effect:
             case querier.Blind(index, count):
                 return self._blind(index, count)
-            case querier.SendEvaluate(index, blinded):
+            case querier.RequestEvaluation(index, blinded):
                 self.sent.append((index, blinded))
                 return querier.ChunkAnswered(index, *self.peer.evaluate(index, blinded))
             case querier.Finalize(index, evaluated, proof):

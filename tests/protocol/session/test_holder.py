@@ -14,13 +14,13 @@ from mandorla_protocol.session.holder import (
     Closed,
     Effect,
     Evaluate,
-    EvaluateRequested,
     EvaluationDone,
+    EvaluationRequested,
     Event,
     HolderState,
     PageRequested,
-    ReplyAnswer,
-    ReplyPage,
+    SendAnswer,
+    SendPage,
     StatementIssued,
     StoreAnswer,
     step,
@@ -43,8 +43,8 @@ def elements(count: int, fill: bytes = b"e") -> bytes:
     return fill * (32 * count)
 
 
-def ask(index: int, count: int, fill: bytes = b"e", now: int = NOW) -> EvaluateRequested:
-    return EvaluateRequested(index, elements(count, fill), now)
+def ask(index: int, count: int, fill: bytes = b"e", now: int = NOW) -> EvaluationRequested:
+    return EvaluationRequested(index, elements(count, fill), now)
 
 
 def opened(cap: int = 1_000) -> HolderState:
@@ -59,7 +59,7 @@ def run(state: HolderState, *events: Event) -> tuple[HolderState, list[Effect]]:
     return state, effects
 
 
-def answer(state: HolderState, request: EvaluateRequested) -> HolderState:
+def answer(state: HolderState, request: EvaluationRequested) -> HolderState:
     evaluated = EvaluationDone(request.index, EVALUATED, PROOF)
     stored = AnswerStored(request.index, EVALUATED, PROOF)
     return run(state, request, evaluated, stored)[0]
@@ -83,20 +83,20 @@ def test_a_chunk_is_checked_then_charged_then_evaluated_then_stored_then_answere
         Charge(0, request, 3),
         Evaluate(0, request, elements(3)),
         StoreAnswer(0, request, EVALUATED, PROOF),
-        ReplyAnswer(0),
+        SendAnswer(0),
     ]
 
 
 def test_the_same_chunk_again_gets_the_same_answer_and_is_not_charged_again() -> None:
     state = answer(opened(), ask(0, 3))
     again, effects = step(state, ask(0, 3))
-    assert effects == (ReplyAnswer(0),)
+    assert effects == (SendAnswer(0),)
     assert again == state
 
 
 @pytest.mark.spec("9.5-1")
 @pytest.mark.parametrize("other", [ask(0, 3, b"x"), ask(0, 2), ask(0, 4)])
-def test_an_index_with_other_content_is_refused(other: EvaluateRequested) -> None:
+def test_an_index_with_other_content_is_refused(other: EvaluationRequested) -> None:
     answered = answer(opened(), ask(0, 3))
     pending, _ = step(opened(), ask(0, 3))
     assert_refused(answered, other, Code.CHUNK_REUSED)
@@ -145,7 +145,7 @@ def test_no_failure_takes_back_an_answer() -> None:
     ids=["none", "short", "long", "trailing byte", "too many"],
 )
 def test_a_chunk_of_the_wrong_length_is_refused(blinded: bytes) -> None:
-    assert_refused(opened(10 * CHUNK_SIZE), EvaluateRequested(0, blinded, NOW), Code.BAD_LENGTH)
+    assert_refused(opened(10 * CHUNK_SIZE), EvaluationRequested(0, blinded, NOW), Code.BAD_LENGTH)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_after_the_statement_only_what_was_answered_is_answered() -> None:
     stated, effects = step(answer(opened(3 * CHUNK_SIZE), ask(0, 3)), StatementIssued())
     assert effects == ()
     assert_refused(stated, ask(1, 3), Code.WRONG_STATE)
-    assert step(stated, ask(0, 3)) == (stated, (ReplyAnswer(0),))
+    assert step(stated, ask(0, 3)) == (stated, (SendAnswer(0),))
 
 
 def test_a_half_with_an_open_chunk_is_not_stated() -> None:
@@ -223,7 +223,7 @@ def test_an_answer_without_a_question_is_refused(event: Event) -> None:
 )
 def test_pages_cover_the_committed_table(start: int, limit: int) -> None:
     state = opened()
-    assert step(state, PageRequested(start, NOW)) == (state, (ReplyPage(start, limit),))
+    assert step(state, PageRequested(start, NOW)) == (state, (SendPage(start, limit),))
 
 
 @pytest.mark.parametrize("start", [-1, 20_000, 20_001, 2**64])

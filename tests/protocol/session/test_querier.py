@@ -21,8 +21,8 @@ from mandorla_protocol.session.querier import (
     PageReceived,
     Phase,
     QuerierState,
+    RequestEvaluation,
     RequestPage,
-    SendEvaluate,
     StageEntries,
     Started,
     open_half,
@@ -97,7 +97,7 @@ def test_a_chunk_is_blinded_sent_finalized_and_then_the_table_is_read() -> None:
     state, effects = step(state, Started())
     assert effects == (Blind(0, 256),)
     state, effects = step(state, blinded)
-    assert effects == (SendEvaluate(0, b"b0"),)
+    assert effects == (RequestEvaluation(0, b"b0"),)
     state, effects = step(state, answered)
     assert effects == (Finalize(0, b"e0", b"p0"),)
     state, effects = step(state, finalized)

@@ -121,10 +121,10 @@ def test_an_announcement_is_about_its_round_and_has_one_encoding() -> None:
 
 
 def test_a_question_is_padded_and_only_then_counts() -> None:
-    state, effects = querier.step(standing(), querier.IndicatorsWaiting(17))
+    state, effects = querier.step(standing(), querier.IndicatorsQueued(17))
     assert effects == (querier.Blind(1, 23),)
     with pytest.raises(RoundError) as caught:
-        querier.step(state, querier.IndicatorsWaiting(1))
+        querier.step(state, querier.IndicatorsQueued(1))
     assert caught.value.code is Code.WRONG_STATE, "one question at a time"
     # News of the table that come meanwhile wait for the answer.
     state, _ = querier.step(state, querier.TableAnnounced(commitment(FIRST, SECOND)))
@@ -145,36 +145,36 @@ def test_the_classes_of_a_standing_round_begin_at_sixteen() -> None:
 def test_no_more_is_asked_than_the_header_allows() -> None:
     state = standing()
     assert sum(state.counts) == 256
-    state, _ = querier.step(state, querier.IndicatorsWaiting(256))
+    state, _ = querier.step(state, querier.IndicatorsQueued(256))
     state, _ = answered(state, 1)
     with pytest.raises(RoundError) as caught:
-        querier.step(state, querier.IndicatorsWaiting(92))
+        querier.step(state, querier.IndicatorsQueued(92))
     assert caught.value.code is Code.CAP_EXCEEDED
 
 
 def test_who_leaves_is_done() -> None:
-    state, _ = querier.step(standing(), querier.Leaving())
+    state, _ = querier.step(standing(), querier.StandingEnded())
     assert state.phase is Phase.COMPLETE
-    for late in (querier.IndicatorsWaiting(1), querier.TableAnnounced(commitment(FIRST, SECOND))):
+    for late in (querier.IndicatorsQueued(1), querier.TableAnnounced(commitment(FIRST, SECOND))):
         with pytest.raises(RoundError):
             querier.step(state, late)
     state, _ = querier.step(standing(), querier.TableAnnounced(commitment(FIRST, SECOND)))
     with pytest.raises(RoundError):
-        querier.step(state, querier.Leaving())
+        querier.step(state, querier.StandingEnded())
 
 
 @pytest.mark.spec("19.3-1")
 def test_a_holder_answers_as_many_small_chunks_as_the_cap_has() -> None:
     state = holder.HolderState(HEADER, HOLDER)
-    state, effects = holder.step(state, holder.EvaluateRequested(37, bytes(32 * 16), NOW))
+    state, effects = holder.step(state, holder.EvaluationRequested(37, bytes(32 * 16), NOW))
     assert effects
     for mode, index in ((RoundMode.STANDING, 38), (RoundMode.BATCH, 1)):
         with pytest.raises(RoundError) as caught:
             batch = holder.HolderState(replace(HEADER, mode=mode), HOLDER)
-            holder.step(batch, holder.EvaluateRequested(index, bytes(32 * 16), NOW))
+            holder.step(batch, holder.EvaluationRequested(index, bytes(32 * 16), NOW))
         assert caught.value.code is Code.CHUNK_OUT_OF_RANGE
     with pytest.raises(RoundError) as caught:
-        holder.step(state, holder.EvaluateRequested(0, bytes(32 * 600), NOW))
+        holder.step(state, holder.EvaluationRequested(0, bytes(32 * 600), NOW))
     assert caught.value.code is Code.CAP_EXCEEDED
     assert CHUNK_SIZE > 600
 
@@ -187,7 +187,7 @@ def test_a_holder_hands_out_what_it_announced_and_nothing_else() -> None:
     assert caught.value.code is Code.CHUNK_OUT_OF_RANGE
     state, _ = holder.step(state, holder.TableExtended(commitment(FIRST, SECOND)))
     _, effects = holder.step(state, holder.PageRequested(3, NOW))
-    assert effects == (holder.ReplyPage(3, 2),)
+    assert effects == (holder.SendPage(3, 2),)
     with pytest.raises(RoundError) as caught:
         holder.step(state, holder.TableExtended(commitment(FIRST)))
     assert caught.value.code is Code.TABLE_MISMATCH
