@@ -1,5 +1,5 @@
 """The Mandorla protocol: pure functions and state machines.
 
-Nothing here opens a socket or a file, reads a clock, or draws randomness that was not passed in.
-SPEC.md is the normative text; docstrings name the section they implement.
+No module here opens a socket or reads a clock. Callers pass in all randomness and times. SPEC.md is the
+normative text; each docstring names the section that its code implements.
 """

@@ -1,7 +1,8 @@
-"""Cards: a lab's public identity, signed by itself and pinned by its peers (SPEC 9.1).
+"""Cards: a lab's public identity, signed by the lab and pinned by its peers (SPEC 9.1).
 
 A card travels out of band, as a small JSON file. Its signature shows that name, certificate and endpoint
-belong to the identity key; that the key belongs to the lab is what the operator who pins it vouches for.
+belong to the identity key. It does not show that the key belongs to the lab: the peer's operator checks the
+key's fingerprint with the lab before pinning the card.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .signatures import Signature
 MAX_CARD_BYTES: Final = 16_384
 
 MAX_ISSUED: Final = 2**40
-"""Cards are issued before this time, in Unix seconds."""
+"""The limit of a card's time of issue, in Unix seconds."""
 
 _FORMAT: Final = "mandorla/v1 card"
 _DATED_FORMAT: Final = "mandorla/v1 dated card"
@@ -39,8 +40,8 @@ _BYTE_FIELDS: Final = ("identity", "certificate", "signature")
 class Card:
     """A lab's name, identity key, TLS certificate (DER), endpoint (HOST:PORT) and log origin.
 
-    `issued` is when, in Unix seconds: of two cards of a lab the later one counts. A card without a date, as a
-    lab's first is, has 0.
+    `issued` is the time of issue in Unix seconds, and 0 in a card without a date, such as a lab's first card.
+    Of two cards of one lab, the later card counts.
     """
 
     name: str
@@ -53,11 +54,11 @@ class Card:
 
     @property
     def certificate_hash(self) -> bytes:
-        """SHA-256 of the certificate's DER bytes: what TLS is pinned to and headers are bound to."""
+        """SHA-256 of the certificate in DER, 32 bytes: peers pin it for TLS, and headers name it."""
         return hashlib.sha256(self.certificate).digest()
 
     def to_json(self) -> str:
-        """Write the card as its file's text."""
+        """Return the text of the card's file."""
         fields: dict[str, str | int] = {"format": _DATED_FORMAT if self.issued else _FORMAT}
         fields |= {name: getattr(self, name) for name in _TEXT_FIELDS}
         fields |= {"issued": self.issued} if self.issued else {}
@@ -66,22 +67,22 @@ class Card:
 
     @classmethod
     def from_json(cls, text: str) -> Card:
-        """Parse a card's file and verify its signature.
+        """Parse the text of a card's file, and verify its signature (SPEC 9.1).
 
-        Raises InputError(BAD_CARD) if it is too long, is no JSON object with exactly the card's fields,
-        breaks a field's syntax, or is not signed by the identity that it names.
+        Raises InputError: BAD_CARD if the text is too long, is not a JSON object with exactly the card's
+        fields, has a field that breaks its syntax, or is not signed by the card's identity.
         """
         try:
             if len(text) > MAX_CARD_BYTES:
-                raise ValueError("too long")
+                raise ValueError("the card is too long")
             fields = json.loads(text)
             if not isinstance(fields, dict):
-                raise ValueError("not a card")
+                raise ValueError("the file does not hold a card")
             issued = _read_issued(fields)
             if set(fields) != {*_TEXT_FIELDS, *_BYTE_FIELDS}:
-                raise ValueError("missing or unknown fields")
+                raise ValueError("the card lacks a field, or has an unknown one")
             if not all(isinstance(value, str) for value in fields.values()):
-                raise ValueError("a field is no text")
+                raise ValueError("a field of the card is not a text")
             binary = {name: base64.b64decode(fields[name], validate=True) for name in _BYTE_FIELDS}
             card = cls(
                 name=fields["name"],
@@ -103,44 +104,50 @@ class Card:
         require_endpoint(self.endpoint)
         if not _ORIGIN.fullmatch(self.log_origin) or not self.log_origin.isprintable():
             raise InputError(
-                Code.BAD_CARD, "the log origin is 1 to 255 printable characters, no space, no plus"
+                Code.BAD_CARD, "the log origin is not 1 to 255 printable characters without space or plus"
             )
         if not 0 <= self.issued < MAX_ISSUED:
-            raise InputError(Code.BAD_CARD, "the card is issued at no time that a card can have")
+            raise InputError(Code.BAD_CARD, "the time of issue is out of range")
         if len(self.identity) != 32:
-            raise CryptoError(Code.BAD_LENGTH, "an identity has 32 bytes")
+            raise CryptoError(Code.BAD_LENGTH, "an identity does not have 32 bytes")
         signatures.verify(self.identity, _signed(self), self.signature)
 
 
 def issue_card(
     key: Ed25519PrivateKey, name: str, certificate: bytes, endpoint: str, log_origin: str, issued: int = 0
 ) -> Card:
-    """Make and sign a card; without a time of issue, one that has no date.
+    """Return a signed card, which has no date if `issued` is 0 (SPEC 9.1).
 
-    Raises InputError(BAD_CARD) if a field breaks its syntax.
+    Raises InputError: BAD_CARD if a field breaks its syntax.
     """
     unsigned = Card(name, signatures.lab_id(key), certificate, endpoint, log_origin, Signature(b""), issued)
     if not 0 <= issued < MAX_ISSUED:
-        raise InputError(Code.BAD_CARD, "the card is issued at no time that a card can have")
+        raise InputError(Code.BAD_CARD, "the time of issue is out of range")
     card = replace(unsigned, signature=signatures.sign(key, _signed(unsigned)))
     card._require_valid()
     return card
 
 
 def fingerprint(identity: bytes) -> str:
-    """Write an identity for people to compare over another channel."""
+    """Return an identity as groups of eight hexadecimal digits, for people to compare out of band."""
     digits = identity.hex()
     return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
 
 
 def require_name(name: str) -> None:
-    """Raise InputError(BAD_CARD) unless the name is 1 to 63 of a-z, 0-9 and inner hyphens."""
+    """Check that a lab's name is 1 to 63 of a-z, 0-9 and inner hyphens.
+
+    Raises InputError: BAD_CARD otherwise.
+    """
     if not _NAME.fullmatch(name):
-        raise InputError(Code.BAD_CARD, "a lab's name is 1 to 63 of a-z, 0-9 and -, with no - at either end")
+        raise InputError(Code.BAD_CARD, "a lab's name has 1 to 63 of a-z, 0-9 and -, with no - at either end")
 
 
 def require_endpoint(endpoint: str) -> None:
-    """Raise InputError(BAD_CARD) unless the endpoint is HOST:PORT."""
+    """Check that an endpoint is HOST:PORT.
+
+    Raises InputError: BAD_CARD otherwise.
+    """
     parts = _ENDPOINT.fullmatch(endpoint)
     if not parts or int(parts[2]) > 65_535:
         raise InputError(Code.BAD_CARD, "an endpoint is HOST:PORT, with an IPv6 address in brackets")
@@ -159,7 +166,7 @@ def _signed(card: Card) -> bytes:
 
 
 def _read_issued(fields: dict[str, object]) -> int:
-    """Take the format and the time of issue out of a card's members; return the time."""
+    """Remove the format and the time of issue from a card's members; return the time, 0 for none."""
     match fields.pop("format", None):
         case str(name) if name == _FORMAT:
             return 0
@@ -167,6 +174,6 @@ def _read_issued(fields: dict[str, object]) -> int:
             issued = fields.pop("issued", None)
             if type(issued) is int and 0 < issued < MAX_ISSUED:
                 return issued
-            raise ValueError("no time of issue")
+            raise ValueError("the time of issue is missing or out of range")
         case _:
-            raise ValueError("not a card")
+            raise ValueError("the file does not hold a card of a known format")

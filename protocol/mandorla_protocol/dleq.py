@@ -1,9 +1,14 @@
 """Batched proofs that two discrete logarithms are equal (RFC 9497 section 2.2, SPEC 5.4).
 
-The prover shows that every evaluated element is `secret` times its blinded element, with the `secret` behind
-the public key, in one proof of two scalars for the whole batch. The batch is combined with random weights.
-RFC 9497 draws each from its own pair alone, which lets a prover search for false answers whose errors cancel;
-here every weight depends on the whole batch (SPEC 5.4).
+The prover shows that each evaluated element is the secret key times its blinded element, with one proof of
+two scalars for the whole batch. The secret key is that of the public key.
+
+Both sides combine the batch to two composites with random weights: M, the sum of d_i * blinded[i], and Z, the
+sum of d_i * evaluated[i]. The proof is about M and Z alone, so it is sound only if the prover cannot choose
+false elements whose weighted errors sum to zero. In RFC 9497 each weight depends on the public key and its
+own pair only: a prover can compute the weight of each false pair by itself and search for errors that cancel
+(about 2**31 hashes for 16,384 pairs). Here each weight depends on the whole batch, so a change of one element
+changes all weights (SPEC 5.4). `tests/protocol/test_dleq_search.py` runs the search in a small group.
 """
 
 from __future__ import annotations
@@ -17,10 +22,10 @@ from .errors import Code, CryptoError
 from .group import Element, Group, Scalar
 
 MAX_BATCH: Final = 65_535
-"""RFC 9497 writes an element's index in two bytes."""
+"""The most elements in a batch: RFC 9497 section 2.2.1 writes an index in two bytes."""
 
 SeedFunction: TypeAlias = Callable[[Group, bytes, Element, Sequence[Element], Sequence[Element]], bytes]
-"""What a batch's weights are drawn from: a hash, given group, context, public key, and both sides."""
+"""Returns the seed of a batch's weights, given group, context, public key, blinded and evaluated elements."""
 
 
 def batch_seed(
@@ -30,7 +35,8 @@ def batch_seed(
     blinded: Sequence[Element],
     evaluated: Sequence[Element],
 ) -> bytes:
-    """Return the seed over the public key and the whole batch, whose size is a part of it (SPEC 5.4)."""
+    """Return the seed of the weights: a hash of the public key and the whole batch (SPEC 5.4)."""
+    # Elements have a fixed size, so the number of pairs shows where each element stands.
     batch = len(blinded).to_bytes(4, "big") + b"".join(blinded) + b"".join(evaluated)
     return group.hash(_prefixed(public_key) + _prefixed(b"Batch-" + context) + batch)
 
@@ -42,7 +48,7 @@ def rfc_seed(
     blinded: Sequence[Element],
     evaluated: Sequence[Element],
 ) -> bytes:
-    """Return the seed over the public key alone (RFC 9497 section 2.2.1), for the RFC's vectors."""
+    """Return the seed of RFC 9497 section 2.2.1, a hash of the public key alone; for the RFC's vectors."""
     return group.hash(_prefixed(public_key) + _prefixed(b"Seed-" + context))
 
 
@@ -59,9 +65,10 @@ class Proof:
 
     @classmethod
     def decode(cls, encoded: bytes, group: Group) -> Proof:
-        """Parse c || s strictly.
+        """Parse c || s strictly (RFC 9497 section 3.3.2).
 
-        Raises CryptoError: BAD_LENGTH for anything but two scalars, BAD_SCALAR for an unreduced one.
+        Raises CryptoError: BAD_LENGTH for another length than two scalars, BAD_SCALAR for an unreduced
+        scalar.
         """
         size = group.scalar_size
         if len(encoded) != 2 * size:
@@ -83,11 +90,15 @@ def prove(
 
     `nonce` is secret, uniform, and never used for another statement: two proofs with one nonce reveal the
     key.
-    Source: RFC 9497 section 2.2.1, GenerateProof with ComputeCompositesFast, but for the seed.
+
+    Raises CryptoError: BAD_LENGTH for an empty batch or one that is too large.
+
+    Source: RFC 9497 section 2.2.1, GenerateProof with ComputeCompositesFast, except for the seed (SPEC 5.4).
     """
     require_batch(len(blinded), len(evaluated))
-    drawn_from = seed(group, context, public_key, blinded, evaluated)
-    m = _combine(group, blinded, _weights(group, context, drawn_from, blinded, evaluated))
+    weight_seed = seed(group, context, public_key, blinded, evaluated)
+    m = _combine(group, blinded, _weights(group, context, weight_seed, blinded, evaluated))
+    # The prover knows the key, so one multiplication gives Z (ComputeCompositesFast).
     z = group.multiply(secret, m)
     t2 = group.multiply_generator(nonce)
     t3 = group.multiply(nonce, m)
@@ -104,14 +115,15 @@ def verify(
     proof: Proof,
     seed: SeedFunction = batch_seed,
 ) -> None:
-    """Check a proof against the public key and the batch, in order.
+    """Verify a proof against the public key and the batch, in the batch's order.
 
-    Raises CryptoError(BAD_PROOF) if it does not hold. Source: RFC 9497 section 2.2.2, VerifyProof, but for
-    the seed.
+    Raises CryptoError: BAD_PROOF if the proof does not hold, BAD_LENGTH for batches that no proof covers.
+
+    Source: RFC 9497 section 2.2.2, VerifyProof, except for the seed (SPEC 5.4).
     """
     require_batch(len(blinded), len(evaluated))
-    drawn_from = seed(group, context, public_key, blinded, evaluated)
-    weights = _weights(group, context, drawn_from, blinded, evaluated)
+    weight_seed = seed(group, context, public_key, blinded, evaluated)
+    weights = _weights(group, context, weight_seed, blinded, evaluated)
     m = _combine(group, blinded, weights)
     z = _combine(group, evaluated, weights)
     t2 = group.add(group.multiply_generator(proof.response), group.multiply(proof.challenge, public_key))
@@ -122,7 +134,10 @@ def verify(
 
 
 def require_batch(blinded: int, evaluated: int) -> None:
-    """Refuse numbers of elements that one proof cannot cover; raises CryptoError(BAD_LENGTH)."""
+    """Check the numbers of blinded and evaluated elements.
+
+    Raises CryptoError: BAD_LENGTH if they differ, or if one proof cannot cover so many.
+    """
     if blinded != evaluated:
         raise CryptoError(Code.BAD_LENGTH, "a batch has as many evaluated as blinded elements")
     if not 1 <= blinded <= MAX_BATCH:
@@ -136,7 +151,7 @@ def _prefixed(value: bytes) -> bytes:
 def _weights(
     group: Group, context: bytes, seed: bytes, blinded: Sequence[Element], evaluated: Sequence[Element]
 ) -> list[Scalar]:
-    """Return the batch's random weights d_i (RFC 9497 section 2.2.1, ComputeComposites)."""
+    """Return the batch's weights d_i, which are public (RFC 9497 section 2.2.1, ComputeComposites)."""
     dst = b"HashToScalar-" + context
     return [
         group.hash_to_scalar(

@@ -1,4 +1,4 @@
-"""Labs, collections' key epochs, and the keys derived for them (SPEC 5.2)."""
+"""Labs, key epochs, and the derivation of their keys (SPEC 5.2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .engine import Engine
 from .oprf import KeyPair
 
 LabId = NewType("LabId", bytes)
-"""A lab's Ed25519 public key, 32 bytes: its identity."""
+"""A lab's identity: its Ed25519 public key, 32 bytes."""
 
 _DOMAIN = "mandorla/v1 key epoch"
 MAX_COLLECTION: Final = 32
@@ -20,7 +20,10 @@ MAX_COLLECTION: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The life of one OPRF key: who holds it, who may query it, for which collection, and its number."""
+    """The key epoch of one OPRF key: its holder, its querier, its collection and its number.
+
+    One key serves one querier and one collection only, so tags of two queriers cannot be compared.
+    """
 
     holder: LabId
     querier: LabId
@@ -28,7 +31,10 @@ class Epoch:
     number: int
 
     def encode(self) -> bytes:
-        """Return the canonical encoding, which is the key's derivation info and part of each label's AAD."""
+        """Return the canonical encoding:
+
+        the `info` of the key's derivation, and a part of each label's AAD.
+        """
         return (
             Writer(_DOMAIN)
             .fixed(self.holder, 32)
@@ -40,7 +46,10 @@ class Epoch:
 
     @classmethod
     def decode(cls, encoded: bytes) -> Epoch:
-        """Parse a canonical encoding; raises EncodingError on anything else."""
+        """Parse a canonical encoding.
+
+        Raises EncodingError: BAD_ENCODING or BAD_LENGTH for any other bytes.
+        """
         reader = Reader(encoded, _DOMAIN)
         epoch = cls(
             holder=LabId(reader.fixed(32)),
@@ -53,15 +62,16 @@ class Epoch:
 
 
 def epoch_keys(engine: Engine, seed: bytes, epoch: Epoch) -> KeyPair:
-    """Derive an epoch's key pair from its seed of 32 random bytes (RFC 9497 section 3.2.1)."""
+    """Derive a key epoch's key pair from its seed, 32 random bytes (RFC 9497 section 3.2.1, SPEC 5.2)."""
     return engine.derive_key_pair(seed, epoch.encode())
 
 
 def proof_nonce(seed: bytes, epoch: Epoch, request: bytes) -> bytes:
-    """Derive the 64 uniform bytes behind the proof of one chunk, from the request's digest (SPEC 5.4).
+    """Derive the 64 uniform bytes of a proof's nonce from the digest of the chunk's request (SPEC 5.4).
 
-    The request fixes the statement to be proved, so no nonce serves two statements, no weak random generator
-    can repeat one, and the same request gets the same proof to the byte.
+    Two proofs of two statements with one nonce reveal the key. The request fixes the statement, so the
+    derivation never gives one nonce to two statements, and no weak random generator can repeat one. The same
+    request gets the same proof, to the byte.
     """
     message = Writer("mandorla/v1 proof nonce").data(epoch.encode()).fixed(request, 32).finish()
     return hmac.digest(seed, message, hashlib.sha512)

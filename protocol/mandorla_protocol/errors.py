@@ -1,8 +1,9 @@
-"""The error catalogue (SPEC 11): one place that says what can go wrong and what each party is told.
+"""The error catalogue (SPEC 11): all errors, and what each party learns of them.
 
 An error carries a `Code`. The code fixes the exit status of the command line, the gRPC status and a public
-message that holds no data of either lab. `detail` is for the operator of the lab that raised it and never
-crosses the wire; even there it names positions, fields and sizes of *messages*, never an indicator.
+message. The public message holds no data of either lab. `detail` is for the operator of the lab that raises
+the error, and never crosses the wire. Even a detail names positions, fields and sizes of *messages*, and
+never an indicator.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CodeInfo:
-    """What a code means to each reader.
+    """The exit status, gRPC status and public message of a code.
 
-    `retryable` says that the same request may succeed later, unchanged.
+    `retryable` means that the same request, unchanged, may succeed later.
     """
 
     exit_status: int
@@ -40,7 +41,7 @@ class CodeInfo:
 
 
 class Code(Enum):
-    """Every way in which Mandorla refuses or fails. The names are stable: peers and scripts read them."""
+    """The codes of all refusals and failures. Their names are stable, since peers and scripts read them."""
 
     # Input of an operator.
     BAD_INPUT = CodeInfo(10, Status.INVALID_ARGUMENT, "The input is not valid.")
@@ -56,7 +57,7 @@ class Code(Enum):
     UNKNOWN_PEER = CodeInfo(18, Status.NOT_FOUND, "No pinned peer has that name.")
     NODE_NOT_RUNNING = CodeInfo(19, Status.UNAVAILABLE, "No node answers on this home's socket.", True)
 
-    # Bytes that do not parse.
+    # Malformed bytes.
     BAD_ENCODING = CodeInfo(20, Status.INVALID_ARGUMENT, "A message is malformed.")
     BAD_ELEMENT = CodeInfo(
         21, Status.INVALID_ARGUMENT, "A group element is not a canonical, non-identity one."
@@ -109,21 +110,21 @@ class Code(Enum):
 
     PAUSED = CodeInfo(58, Status.PERMISSION_DENIED, "The lab has paused rounds with this peer.")
 
-    # This lab's own trouble.
+    # Failures within this lab.
     STORE_FAILED = CodeInfo(60, Status.INTERNAL, "The store could not be read or written.")
     INTERNAL = CodeInfo(61, Status.INTERNAL, "An internal error occurred.")
     CHECK_FAILED = CodeInfo(62, Status.INTERNAL, "A result differs from what it was checked against.")
 
     @property
     def info(self) -> CodeInfo:
-        """The catalogue's entry for this code."""
+        """The code's row in the catalogue."""
         return self.value
 
 
 class MandorlaError(Exception):
-    """Something in the catalogue happened.
+    """An error with a code of the catalogue.
 
-    `str(error)` is the public message; `detail` stays with the lab that raised it.
+    `str(error)` is the public message. `detail` stays within the lab that raised the error.
     """
 
     def __init__(self, code: Code, detail: str = "") -> None:
@@ -132,34 +133,34 @@ class MandorlaError(Exception):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type[MandorlaError], tuple[Code, str]]:
-        """Survive the way out of a worker process."""
+        """Pickle the code and the detail, so that an error passes from a worker process to its parent."""
         return type(self), (self.code, self.detail)
 
     def diagnostics(self) -> str:
-        """Explain the error to the operator of this lab: code, public message and local detail."""
+        """Return the explanation for this lab's operator: code, public message and detail."""
         explanation = f"{self.code.name}: {self.code.info.message}"
         return f"{explanation} {self.detail}" if self.detail else explanation
 
 
 class InputError(MandorlaError):
-    """What an operator gave cannot be used."""
+    """An operator's input is not valid."""
 
 
 class EncodingError(MandorlaError):
-    """Bytes do not decode to the value that was expected."""
+    """Bytes are no encoding of the expected structure, or a value has no encoding."""
 
 
 class CryptoError(MandorlaError):
-    """A proof, signature, element, scalar or sealed label is not what it must be."""
+    """A proof, signature, element, scalar or sealed label is not valid."""
 
 
 class RoundError(MandorlaError):
-    """A message is not allowed by its round, its header or its budget."""
+    """A round, its header or its budget does not allow a message."""
 
 
 class TransportError(MandorlaError):
-    """A peer is absent, late, or not who it must be."""
+    """A peer does not answer, answers too late, or is not authenticated."""
 
 
 class NodeError(MandorlaError):
-    """This lab's own home, store or process is in trouble."""
+    """This lab's home, store or process fails."""

@@ -1,4 +1,4 @@
-"""The round header: what two labs agree to, and sign, before anything else happens (SPEC 9.3)."""
+"""The round header: the terms of a round, which both labs sign before the first evaluation (SPEC 9.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .group import Element
 from .table import MAX_TABLE_SIZE, TableCommitment
 
 RoundId = NewType("RoundId", bytes)
-"""16 random bytes, drawn by the initiator."""
+"""16 random bytes that the initiator draws."""
 
 PROTOCOL_VERSION: Final = "mandorla/v1"
 SUITE: Final = "ristretto255-SHA512"
@@ -31,14 +31,17 @@ _MAX_PROFILES: Final = 64
 
 
 class RoundMode(IntEnum):
-    """Whether a round closes when done, or stays open until it expires."""
+    """Whether a round closes when both halves are complete (batch), or stays open (standing, SPEC 19)."""
 
     BATCH = 1
     STANDING = 2
 
 
 class RoundKind(IntEnum):
-    """What a round compares: the querier's flagged or observed set with the holder's flagged set."""
+    """The querier's set in a round: its flagged set (shared) or its observed set (watch).
+
+    The holder's set is always its flagged set.
+    """
 
     SHARED = 1
     WATCH = 2
@@ -46,7 +49,10 @@ class RoundKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a lab brings as a holder: its key epoch, key, limits in evaluations, and table."""
+    """A lab's terms as a holder: its key epoch and public key, its limits, and its table (SPEC 9.2).
+
+    `budget` limits the evaluations of the key epoch, `cap` those of the round.
+    """
 
     epoch_number: int
     public_key: Element
@@ -61,7 +67,7 @@ class Offer:
 
     @classmethod
     def read(cls, reader: Reader) -> Offer:
-        """Read the offer's fields; the public key is checked where it is used, by the engine."""
+        """Read the offer's fields. The engine checks the public key when it uses the key."""
         return cls(
             epoch_number=reader.uint(4),
             public_key=Element(reader.fixed(32)),
@@ -71,14 +77,17 @@ class Offer:
         )
 
     def encode(self) -> bytes:
-        """Return the canonical encoding, as Hello carries it."""
+        """Return the canonical encoding, as the answer to Hello carries it (SPEC 9.2)."""
         writer = Writer(_OFFER_DOMAIN)
         self.write(writer)
         return writer.finish()
 
     @classmethod
     def decode(cls, encoded: bytes) -> Offer:
-        """Parse a canonical encoding; raises EncodingError on anything else."""
+        """Parse a canonical encoding.
+
+        Raises EncodingError: BAD_ENCODING or BAD_LENGTH for any other bytes.
+        """
         reader = Reader(encoded, _OFFER_DOMAIN)
         offer = cls.read(reader)
         reader.finish()
@@ -87,7 +96,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One lab in a header: its identity, the certificate that it uses, and its offer."""
+    """One lab in a header: its identity, the SHA-256 of its TLS certificate, and its offer."""
 
     lab: LabId
     certificate_hash: bytes
@@ -106,7 +115,7 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class RoundHeader:
-    """Everything that bounds a round. Times are Unix seconds."""
+    """The terms of a round (SPEC 9.3). `created` and `expires` are Unix seconds."""
 
     round_id: RoundId
     mode: RoundMode
@@ -134,7 +143,8 @@ class RoundHeader:
     def decode(cls, encoded: bytes) -> RoundHeader:
         """Parse a canonical encoding.
 
-        Raises EncodingError on anything else, RoundError(VERSION_MISMATCH) for another protocol or suite.
+        Raises RoundError: VERSION_MISMATCH for another protocol version or suite. Raises EncodingError:
+        BAD_ENCODING or BAD_LENGTH for any other bytes that are no header.
         """
         reader = Reader(encoded, _DOMAIN)
         if (reader.text(_MAX_NAME), reader.text(_MAX_NAME)) != (PROTOCOL_VERSION, SUITE):
@@ -154,65 +164,74 @@ class RoundHeader:
                 expires=reader.uint(8),
             )
         except ValueError:
-            raise EncodingError(Code.BAD_ENCODING, "an unknown mode or kind of round") from None
+            raise EncodingError(Code.BAD_ENCODING, "a header has an unknown mode or kind") from None
         reader.finish()
         return header
 
     def digest(self) -> bytes:
-        """Return SHA-256 of the encoding: what chunks and the close are bound to."""
+        """Return SHA-256 of the encoding, which binds chunks and closes to this round (SPEC 9.6)."""
         return hashlib.sha256(self.encode()).digest()
 
     def party(self, lab: LabId) -> Party:
-        """Return the party that a lab is.
+        """Return the lab's party.
 
-        Raises RoundError(BAD_HEADER) if it is neither.
+        Raises RoundError: BAD_HEADER if the lab is neither party.
         """
         for party in (self.initiator, self.responder):
             if party.lab == lab:
                 return party
-        raise RoundError(Code.BAD_HEADER, "the lab is no party to the header")
+        raise RoundError(Code.BAD_HEADER, "the lab is not a party to the header")
 
     def other(self, lab: LabId) -> Party:
-        """Return the party that faces a lab."""
+        """Return the party of the lab's peer.
+
+        Raises RoundError: BAD_HEADER if the lab is neither party.
+        """
         return self.responder if self.party(lab) is self.initiator else self.initiator
 
     def epoch(self, holder: LabId) -> Epoch:
-        """Return the key epoch under which a party holds."""
+        """Return the key epoch of a party as the holder.
+
+        Raises RoundError: BAD_HEADER if the lab is neither party.
+        """
         offer = self.party(holder).offer
         return Epoch(holder, self.other(holder).lab, self.collection, offer.epoch_number)
 
     def require_valid(self, now: int) -> None:
-        """Check the header against itself and the clock.
+        """Check the header by itself, and that it is valid at `now`, in Unix seconds (SPEC 9.3).
 
-        Raises RoundError: BAD_HEADER for parties, limits or texts that make no sense, HEADER_EXPIRED outside
-        its validity.
+        Raises RoundError: BAD_HEADER for parties, limits, texts or times that no header may have;
+        HEADER_EXPIRED outside the header's validity.
         """
         if self.initiator.lab == self.responder.lab:
-            raise RoundError(Code.BAD_HEADER, "a lab cannot face itself")
+            raise RoundError(Code.BAD_HEADER, "both parties are the same lab")
         if self.mode is RoundMode.STANDING and self.kind is not RoundKind.WATCH:
-            raise RoundError(Code.BAD_HEADER, "only a watch stands")
+            raise RoundError(Code.BAD_HEADER, "a standing round is not a watch")
         if not self.purpose.strip() or not self.legal_basis.strip():
-            raise RoundError(Code.BAD_HEADER, "a round names its purpose and its legal basis")
+            raise RoundError(Code.BAD_HEADER, "the purpose or the legal basis is empty")
         texts = ((self.collection, MAX_COLLECTION), (self.purpose, _MAX_TEXT), (self.legal_basis, _MAX_TEXT))
         for text, limit in texts:
             if not text.isprintable():
                 raise RoundError(Code.BAD_HEADER, "a text holds control characters")
             if len(text.encode()) > limit:
-                raise RoundError(Code.BAD_HEADER, "a text is longer than the peer will read")
+                raise RoundError(Code.BAD_HEADER, "a text is longer than its limit")
         if self.profiles != tuple(sorted(set(self.profiles))):
             raise RoundError(Code.BAD_HEADER, "profiles are not sorted and distinct")
         for offer in (self.initiator.offer, self.responder.offer):
             if offer.epoch_number == 0:
-                raise RoundError(Code.BAD_HEADER, "epochs are numbered from 1")
+                raise RoundError(Code.BAD_HEADER, "a key epoch has number 0")
             if not 0 < offer.cap <= min(offer.budget, MAX_CAP):
-                raise RoundError(Code.BAD_HEADER, "a cap is zero or over its budget")
+                raise RoundError(Code.BAD_HEADER, "a cap is zero, or over its budget")
             if not 0 < offer.table.version <= offer.table.size <= MAX_TABLE_SIZE:
-                raise RoundError(Code.BAD_HEADER, "a table commitment is not possible")
+                raise RoundError(Code.BAD_HEADER, "a table commitment has an impossible version or size")
         if not self.created < self.expires <= self.created + MAX_LIFETIME:
-            raise RoundError(Code.BAD_HEADER, "a header is valid for up to seven days")
+            raise RoundError(Code.BAD_HEADER, "a header is valid for longer than seven days, or for no time")
         self.require_current(now)
 
     def require_current(self, now: int) -> None:
-        """Raise RoundError(HEADER_EXPIRED) outside the validity; an early `now` may be off by the skew."""
+        """Check that the header is valid at `now`, in Unix seconds; clocks may differ by `CLOCK_SKEW`.
+
+        Raises RoundError: HEADER_EXPIRED otherwise.
+        """
         if not self.created - CLOCK_SKEW <= now < self.expires:
             raise RoundError(Code.HEADER_EXPIRED)

@@ -1,7 +1,7 @@
-"""Tags and sealed labels: what the OPRF output becomes (SPEC 6).
+"""Tags and sealed labels (SPEC 6).
 
-An output is split: its first 16 bytes are the tag that the holder publishes, the rest keys the label that
-only somebody who holds the same indicator, and was given an evaluation of it, can open.
+The first 16 bytes of an OPRF output are the tag, which the holder publishes. The other 48 bytes give the key
+of the label. So only a lab that has the indicator, and its evaluation by the holder, can open the label.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Tag = NewType("Tag", bytes)
 """The first 16 bytes of an OPRF output."""
 
 LabelKey = NewType("LabelKey", bytes)
-"""32 bytes that seal the label of one indicator in one key epoch."""
+"""The key of one indicator's labels in one key epoch, 32 bytes."""
 
 TAG_SIZE: Final = 16
 LABEL_KEY_SIZE: Final = 32
@@ -44,7 +44,7 @@ _MAX_TIME: Final = 2**40
 
 
 class Reason(IntEnum):
-    """Why an indicator was flagged. Closed, so that a label cannot carry free text."""
+    """Why the holder flagged an indicator. The set is closed, so that a label cannot carry free text."""
 
     UNSPECIFIED = 0
     DISTILLATION = 1
@@ -55,7 +55,7 @@ class Reason(IntEnum):
 
 
 class Severity(IntEnum):
-    """How much harm the holder saw."""
+    """The harm that the holder saw."""
 
     LOW = 1
     MEDIUM = 2
@@ -64,7 +64,7 @@ class Severity(IntEnum):
 
 
 class Tlp(IntEnum):
-    """Traffic Light Protocol 2.0: how far the querier may pass the label on."""
+    """Traffic Light Protocol 2.0: to whom the querier may pass the label on."""
 
     CLEAR = 0
     GREEN = 1
@@ -75,7 +75,12 @@ class Tlp(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a holder says about an indicator. Times are Unix seconds; `expires` 0 means that it does not."""
+    """A holder's statement about an indicator (SPEC 6.3).
+
+    `confidence` is 0 to 100. `first_seen` and `expires` are Unix seconds; 0 in `expires` means never.
+
+    Raises EncodingError: BAD_LABEL for a number out of its range.
+    """
 
     reason: Reason = Reason.UNSPECIFIED
     severity: Severity = Severity.MEDIUM
@@ -86,7 +91,7 @@ class Label:
 
     def __post_init__(self) -> None:
         if not 0 <= self.confidence <= 100:
-            raise EncodingError(Code.BAD_LABEL, "confidence is 0 to 100")
+            raise EncodingError(Code.BAD_LABEL, "a confidence is not 0 to 100")
         if not (0 <= self.first_seen < _MAX_TIME and 0 <= self.expires < _MAX_TIME):
             raise EncodingError(Code.BAD_LABEL, "a time is outside 0 to 2**40 seconds")
 
@@ -96,14 +101,14 @@ class Label:
 
     @classmethod
     def decode(cls, padded: bytes) -> Label:
-        """Parse a padded label.
+        """Parse a padded label of 256 bytes (SPEC 6.3).
 
-        Raises EncodingError(BAD_LABEL) for another size, an unknown value, or padding that is not zero.
+        Raises EncodingError: BAD_LABEL for another size, an unknown value, or padding that is not zero.
         """
         return _decoded(padded)
 
 
-# A lab says the same of many indicators: most labels of a table are encoded and decoded once.
+# Many indicators have equal labels, so most labels of a table are in these caches.
 @lru_cache(maxsize=4096)
 def _encoded(label: Label) -> bytes:
     encoded = (
@@ -122,7 +127,7 @@ def _encoded(label: Label) -> bytes:
 @lru_cache(maxsize=4096)
 def _decoded(padded: bytes) -> Label:
     if len(padded) != PADDED_LABEL_SIZE:
-        raise EncodingError(Code.BAD_LABEL, "a padded label has 256 bytes")
+        raise EncodingError(Code.BAD_LABEL, "a padded label does not have 256 bytes")
     try:
         reader = Reader(padded, _LABEL_DOMAIN)
         label = Label(
@@ -141,17 +146,22 @@ def _decoded(padded: bytes) -> Label:
 
 
 def split_output(output: bytes) -> tuple[Tag, LabelKey]:
-    """Split a 64-byte OPRF output into the tag and the label key (SPEC 6.1, 6.2; RFC 5869 section 2.3)."""
+    """Split an OPRF output of 64 bytes into the tag and the label key (SPEC 6.1, 6.2).
+
+    Raises CryptoError: BAD_LENGTH for another size.
+    """
     if len(output) != OUTPUT_SIZE:
-        raise CryptoError(Code.BAD_LENGTH, "an output has 64 bytes")
+        raise CryptoError(Code.BAD_LENGTH, "an output does not have 64 bytes")
+    # The output is a pseudorandom key already, so HKDF needs no Extract step (RFC 5869 section 3.3). The tag
+    # is public, so the key comes from the other 48 bytes only.
     key = HKDFExpand(algorithm=SHA512(), length=32, info=_KEY_INFO).derive(output[TAG_SIZE:])
     return Tag(output[:TAG_SIZE]), LabelKey(key)
 
 
 def split_outputs(outputs: bytes) -> tuple[bytes, bytes]:
-    """Split n outputs into n tags and n label keys, both joined.
+    """Split n joined outputs; return n joined tags and n joined label keys (SPEC 6.1, 6.2).
 
-    Raises CryptoError(BAD_LENGTH) for a cut output.
+    Raises CryptoError: BAD_LENGTH unless there is a whole number of outputs.
     """
     if native_extension.BUILT:
         with native_extension.typed_errors():
@@ -160,20 +170,20 @@ def split_outputs(outputs: bytes) -> tuple[bytes, bytes]:
 
 
 def split_outputs_portable(outputs: bytes) -> tuple[bytes, bytes]:
-    """Return what `split_outputs` returns, by one output after another."""
+    """Do the work of `split_outputs` without the native extension."""
     pairs = [split_output(output) for output in split(outputs, OUTPUT_SIZE)]
     return b"".join(tag for tag, _ in pairs), b"".join(key for _, key in pairs)
 
 
 def seal_labels(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int) -> bytes:
-    """Seal n labels under n joined keys for n joined tags; return n * 272 bytes.
+    """Seal n labels, given n joined keys and n joined tags; return n * 272 bytes (SPEC 6.4).
 
-    Raises CryptoError(BAD_LENGTH) unless there are a key and a tag for each label.
+    Raises CryptoError: BAD_LENGTH unless there are a key and a tag for each label.
     """
     if len(keys) != len(labels) * LABEL_KEY_SIZE or len(tags) != len(labels) * TAG_SIZE:
-        raise CryptoError(Code.BAD_LENGTH, "a label has a key of 32 bytes and a tag of 16")
+        raise CryptoError(Code.BAD_LENGTH, "each label needs a key of 32 bytes and a tag of 16")
     if native_extension.BUILT:
-        # A lab says the same of many indicators, often by one object, which takes longer to hash than find.
+        # Many indicators often share one label object. A look-up by `id` is faster than hashing the label.
         objects = {id(label): label for label in labels}
         encoded = {number: _encoded(label) for number, label in objects.items()}
         padded = b"".join([encoded[id(label)] for label in labels])
@@ -186,20 +196,23 @@ def seal_labels(labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch,
 def seal_labels_portable(
     labels: Sequence[Label], keys: bytes, tags: bytes, epoch: Epoch, version: int
 ) -> bytes:
-    """Return what `seal_labels` returns, by one label after another."""
+    """Do the work of `seal_labels` without the native extension."""
     each = zip(labels, split(keys, LABEL_KEY_SIZE), split(tags, TAG_SIZE), strict=True)
     return b"".join(seal(label, LabelKey(key), Tag(tag), epoch, version) for label, key, tag in each)
 
 
 def open_labels(sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: int) -> list[Label | None]:
-    """Open n joined sealed labels under n joined keys for n joined tags; None stands for one that does not.
+    """Open n joined sealed labels, given n joined keys and n joined tags (SPEC 6.4).
 
-    Raises CryptoError(BAD_LENGTH) unless there are a key and a tag for each.
+    Return None for a label that does not open or is malformed. That is no error: the holder must not notice
+    it (SPEC 6.5).
+
+    Raises CryptoError: BAD_LENGTH unless there are a key and a tag for each sealed label.
     """
     count = len(sealed) // SEALED_LABEL_SIZE
     sizes = (count * SEALED_LABEL_SIZE, count * LABEL_KEY_SIZE, count * TAG_SIZE)
     if (len(sealed), len(keys), len(tags)) != sizes:
-        raise CryptoError(Code.BAD_LENGTH, "a sealed label of 272 bytes has a key of 32 and a tag of 16")
+        raise CryptoError(Code.BAD_LENGTH, "each sealed label of 272 bytes needs a key of 32 and a tag of 16")
     if not native_extension.BUILT:
         return open_labels_portable(sealed, keys, tags, epoch, version)
     aad = (_AAD_DOMAIN, _aad_end(epoch, version))
@@ -212,7 +225,7 @@ def open_labels(sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: 
 def open_labels_portable(
     sealed: bytes, keys: bytes, tags: bytes, epoch: Epoch, version: int
 ) -> list[Label | None]:
-    """Return what `open_labels` returns, by one label after another."""
+    """Do the work of `open_labels` without the native extension."""
     labels: list[Label | None] = []
     for one, key, tag in zip(
         split(sealed, SEALED_LABEL_SIZE), split(keys, LABEL_KEY_SIZE), split(tags, TAG_SIZE), strict=True
@@ -232,20 +245,19 @@ def _decoded_or_none(padded: bytes) -> Label | None:
 
 
 def seal(label: Label, key: LabelKey, tag: Tag, epoch: Epoch, version: int) -> bytes:
-    """Seal a label into 272 bytes.
-
-    The nonce is the table version: a tag is added at most once in a version, versions grow, and the key
-    belongs to one indicator in one epoch, so no key meets a nonce twice (SPEC 6.4; RFC 8439 section 2.8).
-    """
+    """Seal a label; return 272 bytes (SPEC 6.4, RFC 8439 section 2.8)."""
+    # ChaCha20-Poly1305 must never use one key with one nonce twice. A key belongs to one indicator in one key
+    # epoch, and a version adds a tag at most once, so the table version can be the nonce. The associated data
+    # bind the label to its tag, key epoch and version: a holder cannot move a sealed label to another place.
     return ChaCha20Poly1305(key).encrypt(_nonce(version), label.encode(), _aad(tag, epoch, version))
 
 
 def open_sealed(sealed: bytes, key: LabelKey, tag: Tag, epoch: Epoch, version: int) -> Label:
-    """Open a sealed label.
+    """Open a sealed label of 272 bytes (SPEC 6.4).
 
-    Raises CryptoError(BAD_LABEL) if it does not authenticate, EncodingError(BAD_LABEL) if its content is
-    malformed. Neither may be shown to the holder: that one's label failed to open says that the querier
-    holds the indicator (SPEC 6.5).
+    Raises CryptoError: BAD_LABEL if it does not authenticate. Raises EncodingError: BAD_LABEL if its content
+    is malformed. The caller must hide both from the holder: a holder that learns of a label that failed to
+    open learns that the querier has the indicator (SPEC 6.5).
     """
     try:
         padded = ChaCha20Poly1305(key).decrypt(_nonce(version), sealed, _aad(tag, epoch, version))
@@ -260,7 +272,7 @@ def _nonce(version: int) -> bytes:
 
 def _aad(tag: Tag, epoch: Epoch, version: int) -> bytes:
     if len(tag) != TAG_SIZE:
-        raise EncodingError(Code.BAD_LENGTH, "a tag has 16 bytes")
+        raise EncodingError(Code.BAD_LENGTH, "a tag does not have 16 bytes")
     return _AAD_DOMAIN + tag + _aad_end(epoch, version)
 
 

@@ -1,5 +1,8 @@
-"""Whether the native extension is built. What works on whole columns uses it then, and gives the same bytes
-without it. This is not the choice of an engine: a node that is told to use the portable one still uses this.
+"""The native extension: whether it is built, and its errors (SPEC 5.5).
+
+Functions on whole columns of labels and table entries use the extension where it is built. They return the
+same bytes without it. This is independent of the choice of an engine: with the portable engine too, these
+functions use the extension.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ BUILT: Final = _built()
 
 @contextmanager
 def typed_errors() -> Iterator[None]:
-    """Raise what the extension refuses as an error of the catalogue."""
-    from . import _native  # noqa: PLC0415 - it may be missing
+    """Raise the extension's refusals as CryptoError with the code that the extension names."""
+    from . import _native  # noqa: PLC0415 - the extension may be missing
 
     try:
         yield

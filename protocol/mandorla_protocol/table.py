@@ -1,8 +1,9 @@
 """The tag table: a holder's append-only list of additions and revocations (SPEC 7).
 
-A table belongs to one key epoch. It grows by versions; within a version, entries stand in the order of their
-tags, and random entries pad it to a size class. The entries are the leaves of a Merkle tree whose root both
-labs sign before the first evaluation.
+A table belongs to one key epoch, and grows by versions. The entries of a version are in ascending order of
+their tags, and random entries pad the version to a size class. The entries are the leaves of a Merkle tree.
+Both labs sign the tree's root, in the round header, before the first evaluation: so the holder cannot choose
+entries after it sees what the querier sends.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _LEAF_DOMAIN: Final = Writer("mandorla/v1 table leaf").finish()
 
 
 class Operation(IntEnum):
-    """What an entry does to its tag."""
+    """The operation of an entry on its tag."""
 
     ADD = 1
     REVOKE = 2
@@ -40,7 +41,7 @@ class Operation(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TableEntry:
-    """One leaf: in `version`, `tag` was added with a sealed label of 272 bytes, or revoked with none."""
+    """One entry: the addition of a tag with a sealed label of 272 bytes, or its revocation without one."""
 
     version: int
     operation: Operation
@@ -48,9 +49,9 @@ class TableEntry:
     sealed: bytes
 
     def leaf_hash(self) -> bytes:
-        """Return the entry's leaf hash in the table's Merkle tree (SPEC 7.2).
+        """Return the entry's leaf hash in the table's Merkle tree, 32 bytes (SPEC 7.2).
 
-        Raises EncodingError for a version or a tag that does not fit its field.
+        Raises EncodingError: BAD_ENCODING for a version, BAD_LENGTH for a tag that does not fit its field.
         """
         return hash_leaf(
             Writer("mandorla/v1 table leaf")
@@ -64,9 +65,10 @@ class TableEntry:
 
 @dataclass(frozen=True, slots=True)
 class TablePart:
-    """Entries of one version that follow each other, in columns: a table has millions of them.
+    """Consecutive entries of one version, in columns, because a table has millions of entries.
 
-    `operations` has a byte for each entry, `tags` 16 bytes, and `sealed` 272 bytes for each addition.
+    `operations` has one byte for each entry, `tags` has 16 bytes for each entry, and `sealed` has 272 bytes
+    for each addition. The methods, except `require_whole`, need a part that `require_whole` accepts.
     """
 
     version: int
@@ -81,25 +83,25 @@ class TablePart:
         return f"TablePart(version={self.version}, entries={len(self)})"
 
     def require_whole(self) -> None:
-        """Check that there is an entry, and that the columns have the sizes that the operations ask for.
+        """Check that the part has an entry, known operations, and columns of the right sizes.
 
-        Raises RoundError(BAD_TABLE).
+        Raises RoundError: BAD_TABLE otherwise.
         """
         additions = self.operations.count(Operation.ADD)
         if not self.operations or additions + self.operations.count(Operation.REVOKE) != len(self):
-            raise RoundError(Code.BAD_TABLE, "a part of a page is empty, or has an unknown operation")
+            raise RoundError(Code.BAD_TABLE, "a part of a page has no entry, or an unknown operation")
         if len(self.tags) != len(self) * TAG_SIZE or len(self.sealed) != additions * SEALED_LABEL_SIZE:
             raise RoundError(Code.BAD_TABLE, "a column of a page has the wrong size")
 
     def entries(self) -> Iterator[TableEntry]:
-        """Yield the entries of a part that is whole."""
+        """Yield the entries."""
         labels = split(self.sealed, SEALED_LABEL_SIZE)
         for operation, tag in zip(self.operations, split(self.tags, TAG_SIZE), strict=True):
             sealed = next(labels) if operation == _ADD else b""
             yield TableEntry(self.version, _OPERATIONS[operation], Tag(tag), sealed)
 
     def entry(self, index: int) -> TableEntry:
-        """Return one entry of a part that is whole."""
+        """Return the entry at an index."""
         operation = _OPERATIONS[self.operations[index]]
         before = self._sealed_before(index)
         sealed = self.sealed[before : before + SEALED_LABEL_SIZE] if operation is Operation.ADD else b""
@@ -108,7 +110,7 @@ class TablePart:
         )
 
     def cut(self, start: int, stop: int) -> TablePart:
-        """Return the entries from one index to before another."""
+        """Return the entries from index `start` to before index `stop`, both cut to the part."""
         if start <= 0 and stop >= len(self):
             return self
         start, stop = max(start, 0), min(stop, len(self))
@@ -120,13 +122,13 @@ class TablePart:
         )
 
     def _sealed_before(self, index: int) -> int:
-        """Return how many bytes of sealed labels stand before an entry."""
+        """Return the number of bytes of sealed labels before an entry."""
         if len(self.sealed) == len(self) * SEALED_LABEL_SIZE:
             return index * SEALED_LABEL_SIZE
         return self.operations.count(_ADD, 0, index) * SEALED_LABEL_SIZE
 
     def append_to(self, frontier: Frontier) -> Frontier:
-        """Return a tree's frontier after these entries, which are whole (SPEC 7.2)."""
+        """Return a tree's frontier after appending these entries (SPEC 7.2)."""
         if not native_extension.BUILT:
             return self.append_to_portable(frontier)
         start = LEAF_PREFIX + _LEAF_DOMAIN + encoded_uint(self.version, 8)
@@ -136,7 +138,7 @@ class TablePart:
         return Frontier(size, tuple(split(nodes, HASH_SIZE)))
 
     def append_to_portable(self, frontier: Frontier) -> Frontier:
-        """Return what `append_to` returns, by one entry after another."""
+        """Do the work of `append_to` without the native extension."""
         return frontier.extend(entry.leaf_hash() for entry in self.entries())
 
 
@@ -145,7 +147,7 @@ _OPERATIONS: Final = {int(operation): operation for operation in Operation}
 
 
 def parts_of(entries: Iterable[TableEntry]) -> tuple[TablePart, ...]:
-    """Return entries in columns: a part for each run of one version."""
+    """Return entries as parts: one part for each run of entries of one version."""
     parts = []
     for version, run in groupby(entries, key=attrgetter("version")):
         columns = [(entry.operation, entry.tag, entry.sealed) for entry in run]
@@ -156,16 +158,22 @@ def parts_of(entries: Iterable[TableEntry]) -> tuple[TablePart, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TableCommitment:
-    """What a holder commits to: the table's latest version, its number of entries and its Merkle root."""
+    """A holder's commitment:
+
+    the table's latest version, its number of entries and its Merkle root (SPEC 7.2).
+    """
 
     version: int = 0
     size: int = 0
     root: bytes = EMPTY_ROOT
 
     def require_extends(self, earlier: TableCommitment) -> None:
-        """Check what can be checked of two commitments alone.
+        """Check that this commitment may be a later state of the table of `earlier` (SPEC 7.3).
 
-        Raises RoundError(TABLE_MISMATCH) if this one cannot be a later state of the `earlier` one's table.
+        Two commitments show no more than this. Only reading the entries between them shows that the later
+        table extends the earlier one.
+
+        Raises RoundError: TABLE_MISMATCH if the table cannot have grown from `earlier`.
         """
         if self.version < earlier.version or self.size < earlier.size:
             raise RoundError(Code.TABLE_MISMATCH, "the table went back to an earlier version")
@@ -178,9 +186,10 @@ class TableCommitment:
 def padding(
     count: int, random_bytes: Callable[[int], bytes], smallest: int = BATCH_SMALLEST
 ) -> Iterator[tuple[Tag, bytes]]:
-    """Yield the random tags and labels that fill a version of `count` entries up to its size class.
+    """Yield random tags and sealed labels that fill a version of `count` entries to its size class (SPEC
+    7.1).
 
-    They cannot be told from additions by anyone who lacks the OPRF output of each tag.
+    Only a lab with the OPRF outputs of all additions can tell padding from additions.
     """
     for _ in range(size_class(count, smallest) - count):
         entry = random_bytes(TAG_SIZE + SEALED_LABEL_SIZE)
@@ -189,9 +198,10 @@ def padding(
 
 @dataclass(frozen=True, slots=True)
 class TableReader:
-    """Read a holder's table page by page, from what was verified earlier to what the header commits to.
+    """Reads a holder's table page by page, from the verified part to the commitment (SPEC 7.3).
 
-    Nothing that was read may be used before `require_complete` has passed.
+    The caller must not use entries before `require_complete` accepts the table: until then the holder may
+    have sent any entries.
     """
 
     committed: TableCommitment
@@ -201,36 +211,36 @@ class TableReader:
 
     @classmethod
     def resume(cls, verified: TableCommitment, frontier: Frontier, committed: TableCommitment) -> TableReader:
-        """Start after the part that an earlier round verified.
+        """Return a reader that starts after the part that an earlier round verified.
 
-        Raises RoundError(TABLE_MISMATCH) if `committed` cannot extend it.
+        Raises RoundError: TABLE_MISMATCH if `committed` cannot extend that part.
         """
         committed.require_extends(verified)
         if (frontier.size, frontier.root) != (verified.size, verified.root):
-            raise RoundError(Code.TABLE_MISMATCH, "the stored frontier is not that of the verified table")
+            raise RoundError(Code.TABLE_MISMATCH, "the stored frontier does not fit the verified table")
         return cls(committed, frontier, verified.version)
 
     @property
     def position(self) -> int:
-        """Index of the next entry to read."""
+        """The index of the next entry."""
         return self.frontier.size
 
     @property
     def complete(self) -> bool:
-        """Whether every committed entry was read."""
+        """Whether all committed entries are read."""
         return self.position == self.committed.size
 
     def accept(self, parts: Sequence[TablePart]) -> TableReader:
-        """Take the next entries.
+        """Return the reader after the next page, given as parts (SPEC 7.3).
 
-        Raises RoundError(BAD_TABLE) on an empty page, more than was committed to, versions that go back or
-        pass the committed one, tags out of order or doubled within a version, an unknown operation, or a
-        column of the wrong size.
+        Raises RoundError: BAD_TABLE for an empty page, more entries than committed, versions out of order or
+        beyond the committed one, an entry in a finished version, tags that do not ascend within a version, an
+        unknown operation, or a column of the wrong size.
         """
         if not parts:
             raise RoundError(Code.BAD_TABLE, "a page is empty before the table's end")
         if self.position + sum(map(len, parts)) > self.committed.size:
-            raise RoundError(Code.BAD_TABLE, "more entries than were committed to")
+            raise RoundError(Code.BAD_TABLE, "there are more entries than the holder committed to")
         version, last_tag, frontier = self.version, self.last_tag, self.frontier
         for part in parts:
             part.require_whole()
@@ -239,7 +249,8 @@ class TableReader:
                     raise RoundError(Code.BAD_TABLE, "versions are out of order")
                 version, last_tag = part.version, b""
             elif not last_tag:
-                raise RoundError(Code.BAD_TABLE, "a finished version was added to")
+                # The verified part ended with this version, so an entry now would change a finished version.
+                raise RoundError(Code.BAD_TABLE, "an entry belongs to a finished version")
             tags = list(chain((last_tag,), split(part.tags, TAG_SIZE)))
             if not all(map(lt, tags, islice(tags, 1, None))):
                 raise RoundError(Code.BAD_TABLE, "tags are out of order")
@@ -248,13 +259,13 @@ class TableReader:
         return replace(self, frontier=frontier, version=version, last_tag=last_tag)
 
     def require_complete(self) -> None:
-        """Check that what was read is what the holder committed to.
+        """Check that the holder committed to exactly the entries that were read (SPEC 7.3).
 
-        Raises RoundError(TABLE_MISMATCH) if the version or the root differs.
+        Raises RoundError: TABLE_MISMATCH if the version, the size or the root differs.
         """
         if (self.version, self.position, self.frontier.root) != (
             self.committed.version,
             self.committed.size,
             self.committed.root,
         ):
-            raise RoundError(Code.TABLE_MISMATCH, "the entries are not those that were committed to")
+            raise RoundError(Code.TABLE_MISMATCH, "the entries differ from the committed ones")

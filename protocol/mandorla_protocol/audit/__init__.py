@@ -1,6 +1,6 @@
-"""Auditing what labs did, from files alone (SPEC 17).
+"""Audits of labs from files alone (SPEC 17).
 
-A bundle is what one lab's node recorded: headers, closes and signatures, and each chunk that it answered,
-with the blinded and evaluated elements and the proof. It holds no indicator, and nothing from which one could
-be guessed. `verify` reads bundles of one lab or of several, and says claim by claim what they show.
+A bundle holds the records of one lab's node: the entries of its log, and the elements of each chunk that the
+lab answered. It holds no indicator, and nothing that lets a reader guess one. An auditor verifies bundles of
+one lab or of several, and learns for each claim of SPEC 17.2 whether it holds.
 """

@@ -25,13 +25,13 @@ from .stamps import load_roots, verify_stamp
 
 
 def verify_files(paths: Sequence[str], engine: Engine, roots: Sequence[x509.Certificate] = ()) -> Conclusion:
-    """Verify bundles and fraud proofs together; `roots` are authorities whose time stamps are believed.
+    """Verify bundles and fraud proofs together; `roots` are trusted time stamping authorities.
 
-    Raises InputError(BAD_FILE) for a file that cannot be read as either.
+    Raises InputError: BAD_FILE if a file cannot be read, or is neither a bundle nor a fraud proof.
     """
     readers, others = [], []
     for path in paths:
-        with _named(path), open(path, "rb") as file:  # noqa: PTH123 - the protocol does without pathlib
+        with _named(path), open(path, "rb") as file:  # noqa: PTH123 - the protocol does not import pathlib
             is_fraud = file.read(len(FIRST_LINE)) == FIRST_LINE.encode()
             file.seek(0)
             if is_fraud:
@@ -46,7 +46,7 @@ def verify_files(paths: Sequence[str], engine: Engine, roots: Sequence[x509.Cert
 
 @contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Say of which file an error speaks."""
+    """Put the file's path before the detail of an error."""
     try:
         yield
     except OSError as error:
@@ -64,7 +64,7 @@ def _stamps(bundle: Bundle, roots: Sequence[x509.Certificate]) -> Iterator[Findi
             continue
         bundle.stamped.append((stamp.checkpoint.size, at))
         if stamp.latest_entry > at + CLOCK_SKEW:
-            what = "an entry is of a later time than an authority's stamp on it"
+            what = "an entry has a later time than an authority's stamp on it"
             yield Finding(Claim.TIMED, bundle.name, b"", what)
 
 
@@ -73,18 +73,18 @@ def _fraud(path: str, content: bytes) -> Finding:
         proof = FraudProof.decode(content)
         checkpoint, _ = proof.require_valid()
     except MandorlaError as error:
-        raise InputError(Code.BAD_FILE, f"this proves no fraud: {error.detail}") from None
+        raise InputError(Code.BAD_FILE, f"the file proves no fraud: {error.detail}") from None
     lab = proof.log.lab.hex()
     what = f"the lab {lab[:8]} ({checkpoint.origin}) signed two trees of {checkpoint.size} entries"
     return Finding(Claim.LOGGED, path, b"", what)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Verify the files named, print the conclusion, and return the exit status (SPEC 11)."""
+    """Verify the named files, print the conclusion, and return the exit status (SPEC 11)."""
     parser = ArgumentParser("python -m mandorla_protocol.audit", description="Verify audit bundles.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a bundle or a fraud proof")
-    parser.add_argument("--json", action="store_true", help="write the conclusion for a machine")
-    parser.add_argument("--tsa-cert", metavar="PEM", help="authorities whose time stamps are believed")
+    parser.add_argument("--json", action="store_true", help="print the conclusion as JSON")
+    parser.add_argument("--tsa-cert", metavar="PEM", help="certificates of trusted time stamping authorities")
     options = parser.parse_args(arguments)
     try:
         conclusion = verify_files(options.files, load_engine("auto", 0), read_roots(options.tsa_cert))
@@ -99,7 +99,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_roots(path: str | None) -> Sequence[x509.Certificate]:
-    """Read the certificates of time stamping authorities, if a file is named; raises InputError(BAD_FILE)."""
+    """Read certificates of time stamping authorities from a PEM file; return none without a path.
+
+    Raises InputError: BAD_FILE if the file cannot be read, or holds no certificates.
+    """
     if path is None:
         return ()
     with _named(path), open(path, "rb") as file:  # noqa: PTH123 - as above

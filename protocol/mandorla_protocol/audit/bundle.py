@@ -1,4 +1,4 @@
-"""What one bundle says, as a reader gathers it (SPEC 17.1)."""
+"""The contents of one bundle, as `BundleReader` collects them (SPEC 17.1)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from ..session.transcript import CloseStatement
 from .records import BundleStart
 
 PROPOSED: Final = "proposed"
-"""The state of a round that this lab proposed, and of which no log says that the peer agreed."""
+"""The state of a round that the lab proposed, while the log does not show that the peer agreed."""
 
 OPEN: Final = "open"
-"""The state of a round whose end is not in the log."""
+"""The state of an agreed round, while its end is not in the log."""
 
 
 @dataclass
 class RoundFacts:
-    """What one bundle says of one round."""
+    """The records of one round in one bundle. `agreed_at` and `ended_at` are Unix seconds.
+
+    `state` is PROPOSED, OPEN, or the state of a `RoundEnded` entry. "This lab" is the bundle's lab.
+    """
 
     header: RoundHeader
     encoded: bytes
@@ -31,26 +34,26 @@ class RoundFacts:
     agreed_at: int
     ended_at: int = 0
     charged: dict[int, tuple[int, bytes]] = field(default_factory=dict)
-    """By index: the elements and the request's digest, of chunks that this lab charged."""
+    """Of each chunk that this lab charged, by index: the number of elements, and the request's digest."""
 
     answered: dict[int, bytes] = field(default_factory=dict)
-    """By index: the digest of the answer, of chunks that this lab answered."""
+    """Of each chunk that this lab answered, by index: the answer's digest."""
 
     unproved: set[int] = field(default_factory=set)
-    """The indices of answers whose elements were not shown."""
+    """The indices of answers whose elements the bundle lacks."""
 
     closes: list[tuple[CloseStatement, bool, bool]] = field(default_factory=list)
-    """Statements, and whether this lab and the peer signed each."""
+    """Each close statement: whether this lab's signature is valid, and whether the peer's is."""
 
     @property
     def elements(self) -> int:
-        """Elements that were charged."""
+        """The number of charged elements."""
         return sum(count for count, _ in self.charged.values())
 
 
 @dataclass(frozen=True, slots=True)
 class SeenCheckpoint:
-    """A checkpoint of one lab's log that another lab cosigned, and when."""
+    """A checkpoint of the log of the lab `log`, which the lab `cosigner` cosigned at `at` (Unix seconds)."""
 
     log: LabId
     cosigner: LabId
@@ -60,7 +63,7 @@ class SeenCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """An authority's response on a checkpoint, and the latest time of an entry that this covers."""
+    """An authority's response for a checkpoint, and the latest time of an entry under the checkpoint."""
 
     checkpoint: Checkpoint
     response: bytes
@@ -69,7 +72,7 @@ class Stamp:
 
 @dataclass
 class Bundle:
-    """What one file says."""
+    """The contents of one file. `source` is the file's name."""
 
     source: str
     start: BundleStart | None = None
@@ -77,7 +80,7 @@ class Bundle:
     rounds: dict[RoundId, RoundFacts] = field(default_factory=dict)
     evaluations: int = 0
     unchecked: int = 0
-    """Evaluations whose elements are not kept any more, so that their proofs were not checked."""
+    """Evaluations whose elements the lab deleted in time, so that nobody can check their proofs."""
 
     leaves: bytearray = field(default_factory=bytearray)
     """The hashes of the log's entries, 32 bytes each."""
@@ -89,28 +92,28 @@ class Bundle:
     """Checkpoints of peers' logs that this lab cosigned."""
 
     stamps: list[Stamp] = field(default_factory=list)
-    """What time stamping authorities answered, unverified."""
+    """The responses of time stamping authorities, unverified."""
 
     stamped: list[tuple[int, int]] = field(default_factory=list)
-    """How many entries there were by which time, where an authority that the verifier trusts says so."""
+    """Pairs of a number of entries and a time, each verified from the response of a trusted authority."""
 
     @property
     def lab(self) -> LabId | None:
-        """Whose file it is."""
+        """The identity of the bundle's lab; None if the file has no valid start."""
         return None if self.start is None else self.start.lab
 
     @property
     def name(self) -> str:
-        """How the lab calls itself, and which identity it is; of an unreadable file, the file's name."""
+        """The lab's name and the start of its identity; the file's name if the file has no valid start."""
         return self.source if self.start is None else f"{self.start.name} ({self.start.lab.hex()[:8]})"
 
     @property
     def size(self) -> int:
-        """The number of the log's entries."""
+        """The number of entries in the log."""
         return len(self.leaves) // 32
 
     def roots(self, sizes: list[int]) -> Iterator[bytes | None]:
-        """Yield the root that the log had at each of some ascending sizes; None where it is shorter."""
+        """Yield the log's root at each of the ascending `sizes`; None for a size that is beyond the log."""
         frontier = Frontier()
         for size in sizes:
             if size > self.size:

@@ -1,4 +1,4 @@
-"""What bundles show together: each over all its rounds, and the labs' records against each other."""
+"""Checks across the rounds of one bundle, and between the bundles of several labs (SPEC 17.2)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .reader import BundleReader
 
 
 def cross_check(readers: Iterable[BundleReader], others: Iterable[Finding] = ()) -> Conclusion:
-    """Say what bundles show together, with what was found elsewhere."""
-    known = list(readers)
-    findings = [finding for reader in known for finding in reader.findings]
-    bundles = [reader.bundle for reader in known]
+    """Return the conclusion from all bundles, with the findings of their readers and `others`."""
+    finished = list(readers)
+    findings = [finding for reader in finished for finding in reader.findings]
+    bundles = [reader.bundle for reader in finished]
     for bundle in bundles:
         findings += _over_rounds(bundle)
     findings += _between(bundles)
@@ -28,7 +28,7 @@ def cross_check(readers: Iterable[BundleReader], others: Iterable[Finding] = ())
 
 
 def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
-    """Follow keys and tables of both labs over the headers, in the order of their agreement."""
+    """Check the keys and tables of both labs across all headers, in the order of their agreement."""
     keys: dict[Epoch, bytes] = {}
     latest: dict[tuple[LabId, LabId, str], int] = {}
     tables: dict[Epoch, TableCommitment] = {}
@@ -39,7 +39,7 @@ def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
     for facts in bundle.rounds.values():
         header = facts.header
         if facts.state == PROPOSED:
-            # What a header says of a peer that did not sign it is nobody's word.
+            # The peer did not sign this header, so it proves nothing about the peer's key and table.
             continue
         for party in (header.initiator, header.responder):
             epoch, offer = header.epoch(party.lab), party.offer
@@ -47,7 +47,7 @@ def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
             if keys.setdefault(epoch, offer.public_key) != offer.public_key:
                 yield find(Claim.KEYED, facts, f"epoch {epoch.number} has two keys")
             if epoch.number < latest.get(line, 0):
-                yield find(Claim.KEYED, facts, f"epoch {epoch.number} comes back after epoch {latest[line]}")
+                yield find(Claim.KEYED, facts, f"epoch {epoch.number} comes after epoch {latest[line]}")
             latest[line] = max(epoch.number, latest.get(line, 0))
             try:
                 offer.table.require_extends(tables.get(epoch, TableCommitment()))
@@ -57,13 +57,13 @@ def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
 
 
 def _between(bundles: Sequence[Bundle]) -> Iterator[Finding]:
-    """Hold each pair of labs' records of their common rounds against each other."""
+    """Compare the records of each pair of labs about their common rounds."""
     for place, one in enumerate(bundles):
         for other in bundles[place + 1 :]:
             if one.lab is None or other.lab is None:
                 continue
             if one.lab == other.lab:
-                yield Finding(Claim.CONSISTENT, other.name, b"", "two files are of the same lab")
+                yield Finding(Claim.CONSISTENT, other.name, b"", "two files come from the same lab")
                 continue
             yield from _pair(one, other)
 
@@ -86,19 +86,19 @@ def _pair(one: Bundle, other: Bundle) -> Iterator[Finding]:
 
 
 def _missing(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> str:
-    """Say why a round is missing: accusing a lab of a round that came after its file would be wrong."""
+    """Return why `theirs` lacks a round. A round that began after the file was sealed is no fault."""
     if _is_older(theirs, facts.agreed_at):
-        return f"as {mine.name} has it, the round began after this file was sealed: ask for a new file"
+        return f"according to {mine.name}, the round began after this file was sealed: ask for a new file"
     return f"the round is missing here, and {mine.name} holds this lab's signature on it"
 
 
 def _is_older(bundle: Bundle, at: int) -> bool:
-    """Whether a file may have been written before a time, as another lab's clock had it."""
+    """Return whether a file may be older than a time of another lab's clock, in Unix seconds."""
     return bundle.start is not None and at >= bundle.start.created - CLOCK_SKEW
 
 
 def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding]:
-    """Hold the commit that another lab signed against what this lab says that it answered."""
+    """Compare the commits that `theirs` signed with the answers that `mine` recorded."""
     seen = theirs.rounds[facts.header.round_id]
     commits = [s for s, own, _ in seen.closes if own and s.outcome is Outcome.COMMITTED]
     answers = [facts.answered[index] for index in sorted(facts.answered)]
@@ -110,18 +110,18 @@ def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding
             statement.initiator_half if facts.header.initiator.lab == theirs.lab else statement.responder_half
         )
         if stated != expected:
-            what = f"{theirs.name} signed for other chunks than {mine.name} recorded"
+            what = f"{theirs.name} signed a commit over other chunks than {mine.name} recorded"
             if facts.state in (OPEN, PROPOSED):
-                what = f"the round, which {theirs.name} saw end, was open in this file: ask for a new file"
+                what = f"the round is open in this file, but ended for {theirs.name}: ask for a new file"
             yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, what)
     if {s.outcome for s, own, _ in facts.closes if own} == {Outcome.ABORTED} and commits:
-        what = f"{theirs.name} signed a commit of a round that {mine.name} signed as aborted"
+        what = f"{theirs.name} signed a commit of a round, and {mine.name} signed its abort"
         if facts.state == "committed" or seen.state == "committed":
             yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, what)
 
 
 def _logs(bundles: Sequence[Bundle]) -> Iterator[Finding]:
-    """Hold the checkpoints that labs cosigned against the logs that they are of, and against each other."""
+    """Compare the checkpoints that labs cosigned with the logs in the bundles, and with each other."""
     by_lab = {bundle.lab: bundle for bundle in bundles if bundle.lab is not None}
     seen = [one for bundle in bundles for one in bundle.seen]
     for lab, origin in sorted({(one.log, one.checkpoint.origin) for one in seen}):
@@ -131,7 +131,7 @@ def _logs(bundles: Sequence[Bundle]) -> Iterator[Finding]:
         if bundle is None or bundle.start is None:
             yield from _against_each_other(of_log, by_lab)
         elif bundle.start.origin != origin:
-            what = f"{by_lab[of_log[0].cosigner].name} was shown another log of this lab, {origin}"
+            what = f"this lab showed {by_lab[of_log[0].cosigner].name} another log, {origin}"
             yield Finding(Claim.LOGGED, bundle.name, b"", what)
         else:
             yield from _against_log(bundle, of_log, by_lab)
@@ -145,10 +145,10 @@ def _against_log(
     for one, root in zip(seen, bundle.roots([one.checkpoint.size for one in seen]), strict=True):
         cosigner = by_lab[one.cosigner].name
         if root is None and _is_older(bundle, one.at):
-            what = f"{cosigner} cosigned more of this log than this file has: ask for a new file"
+            what = f"{cosigner} cosigned more entries than this file has: ask for a new file"
             yield Finding(Claim.LOGGED, bundle.name, b"", what)
         elif root != one.checkpoint.root:
-            what = f"{cosigner} was shown another log: other entries among the first {one.checkpoint.size}"
+            what = f"this lab showed {cosigner} other entries among the first {one.checkpoint.size}"
             yield Finding(Claim.LOGGED, bundle.name, b"", what)
 
 
@@ -162,7 +162,7 @@ def _against_each_other(seen: Sequence[SeenCheckpoint], by_lab: dict[LabId, Bund
 
 
 def _logged_by_cosigners(bundle: Bundle, by_lab: dict[LabId, Bundle]) -> Iterator[Finding]:
-    """A lab logs what it cosigns before it says so: a cosignature that its log lacks was made aside."""
+    """Check that each cosignature is in the cosigner's own log, which has it before the cosigner sends it."""
     for one in bundle.cosigned:
         cosigner = by_lab.get(one.cosigner)
         if cosigner is None or any(
@@ -170,7 +170,7 @@ def _logged_by_cosigners(bundle: Bundle, by_lab: dict[LabId, Bundle]) -> Iterato
             for seen in cosigner.seen
         ):
             continue
-        what = f"this lab cosigned {one.checkpoint.size} entries of {bundle.name}, and did not log it"
+        what = f"this lab cosigned {one.checkpoint.size} entries of {bundle.name}, and did not log that"
         if _is_older(cosigner, one.at):
             what = f"this lab cosigned {bundle.name} after this file was sealed: ask for a new file"
         yield Finding(Claim.LOGGED, cosigner.name, b"", what)

@@ -1,4 +1,4 @@
-"""What is claimed of a set of bundles, and what speaks against it (SPEC 17.2)."""
+"""The claims of an audit, and the findings against them (SPEC 17.2)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from .bundle import Bundle
 
 MAX_FINDINGS: Final = 10_000
-"""Findings that are kept of one file: a file of nothing but faults must not fill the memory."""
+"""The most findings that a reader keeps of one file, so that a file of faults cannot fill the memory."""
 
 
 class Claim(StrEnum):
-    """What an auditor wants to know; the texts are SPEC 17.2's."""
+    """The claims that an audit checks, with the texts of SPEC 17.2."""
 
     SEALED = "The file is whole, and is what the lab sealed."
     LOGGED = "The log is one tree, which the lab signed and its peers cosigned."
@@ -31,7 +31,7 @@ class Claim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong: which claim it breaks, in whose bundle, in which round, and what it is."""
+    """One fault: the claim that it breaks, the lab's name, the round (empty for none), and a description."""
 
     claim: Claim
     lab: str
@@ -41,16 +41,16 @@ class Finding:
 
 @dataclass
 class Conclusion:
-    """What several bundles show together."""
+    """The result of an audit: the bundles, and all findings against claims."""
 
     bundles: list[Bundle]
     findings: list[Finding]
 
     @property
     def holds(self) -> bool:
-        """Whether every claim holds."""
+        """Whether all claims hold."""
         return not self.findings
 
     def of(self, claim: Claim) -> list[Finding]:
-        """Return what speaks against a claim."""
+        """Return the findings against a claim."""
         return [finding for finding in self.findings if finding.claim is claim]

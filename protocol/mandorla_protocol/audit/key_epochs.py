@@ -1,4 +1,4 @@
-"""The keys and tables that a lab's log declares, and whether its rounds used these and no others."""
+"""Checks that a lab's rounds used the keys and tables that its log declared (SPEC 17.2)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ class _Held:
 
 
 class KeyEpochLedger:
-    """The key epochs of which one lab is the holder, in the order of its log."""
+    """The key epochs whose holder is one lab, as its log declares them.
+
+    Each method takes the next entry or header of the log, and yields its faults.
+    """
 
     def __init__(self) -> None:
         self._held: dict[Epoch, _Held] = {}
         self._latest: dict[tuple[LabId, str], Epoch] = {}
 
     def begin(self, lab: LabId, entry: KeyEpochBegun) -> Iterator[tuple[Claim, str]]:
-        """Take in a new epoch."""
+        """Add a key epoch that began."""
         epoch, line = entry.epoch, (entry.epoch.querier, entry.epoch.collection)
         if epoch.holder != lab:
-            yield Claim.KEYED, "a key epoch in the log is another lab's"
+            yield Claim.KEYED, "a key epoch in the log belongs to another holder"
             return
         before = self._latest.get(line)
         if before is not None and epoch.number <= before.number:
@@ -47,18 +50,18 @@ class KeyEpochLedger:
         self._latest[line] = epoch
 
     def end(self, entry: KeyEpochEnded) -> Iterator[tuple[Claim, str]]:
-        """Take in the end of an epoch."""
+        """Mark a key epoch as ended."""
         held = self._held.get(entry.epoch)
         if held is None or held.ended:
-            yield Claim.KEYED, "an epoch ends that was not begun"
+            yield Claim.KEYED, "the log ends an epoch that it did not begin"
         else:
             held.ended = True
 
     def publish(self, position: int, entry: TableVersionPublished) -> Iterator[tuple[Claim, str]]:
-        """Take in a version of a table, and where in the log it stands."""
+        """Add a table version, which is the log's entry at index `position`."""
         held = self._held.get(entry.epoch)
         if held is None or held.ended:
-            yield Claim.DECLARED, "a table's version belongs to no epoch of its time"
+            yield Claim.DECLARED, "a table version belongs to no open epoch"
             return
         table = TableCommitment(entry.version, entry.size, entry.root)
         try:
@@ -69,7 +72,7 @@ class KeyEpochLedger:
         held.tables.setdefault(table, position)
 
     def agree(self, lab: LabId, header: RoundHeader) -> Iterator[tuple[Claim, str]]:
-        """Hold what a header says of this lab against what its log says."""
+        """Compare this lab's offer in an agreed header with the log."""
         offer, epoch = header.party(lab).offer, header.epoch(lab)
         held = self._held.get(epoch)
         if held is None:
@@ -80,15 +83,15 @@ class KeyEpochLedger:
         if offer.budget != held.begun.budget:
             yield Claim.BUDGETED, "the header names another budget than the log"
         if offer.table not in held.tables:
-            yield Claim.DECLARED, "the header names a table that was not in the log"
+            yield Claim.DECLARED, "the header names a table before it was in the log"
 
     def declared_at(self, lab: LabId, header: RoundHeader) -> int | None:
-        """Return where in the log the table stands that a header offers; None if it is not there."""
+        """Return the index of the log's entry with the table that a header offers; None if there is none."""
         held = self._held.get(header.epoch(lab))
         return None if held is None else held.tables.get(header.party(lab).offer.table)
 
     def charge(self, lab: LabId, header: RoundHeader, count: int) -> Iterator[tuple[Claim, str]]:
-        """Add evaluations to an epoch's sum."""
+        """Charge evaluations to the key epoch of a header."""
         epoch = header.epoch(lab)
         held = self._held.get(epoch)
         if held is None:

@@ -1,7 +1,7 @@
-"""Reading one bundle: record by record, in memory that grows with the log and not with the evaluations.
+"""The reader of one bundle (SPEC 17).
 
-Nothing in a file is trusted: what does not verify is a finding, and never stops the others from being
-looked for.
+It reads record by record. Its memory grows with the log, and not with the evaluations. It trusts nothing in
+the file: a record that does not verify becomes a finding, and the reader goes on to find the others.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from .rounds import Faults, RoundLedger
 
 
 class BundleReader:
-    """Reads one bundle."""
+    """Reads one bundle; collects its contents in `bundle`, and its faults in `findings`."""
 
     def __init__(self, source: str, engine: Engine) -> None:
         self.bundle = Bundle(source)
@@ -65,15 +65,15 @@ class BundleReader:
         self._checkpoint: CheckpointRecord | None = None
 
     def read(self, frames: Iterable[bytes]) -> None:
-        """Take in all records of a file."""
+        """Read all records of a file, given their encodings in order."""
         for encoded in frames:
             if self._sealed:
-                self._find(Claim.SEALED, "records follow the seal")
+                self._find(Claim.SEALED, "there are records after the seal")
                 return
             try:
                 record = decode(encoded)
             except MandorlaError as error:
-                self._find(Claim.SEALED, f"a record does not parse: {error.detail}")
+                self._find(Claim.SEALED, f"a record is malformed: {error.detail}")
                 record = None
             if isinstance(record, Seal):
                 self._seal(record)
@@ -82,10 +82,10 @@ class BundleReader:
             if record is not None:
                 self._take(record, encoded)
         if not self._sealed:
-            self._find(Claim.SEALED, "the file has no seal: it is cut off, or was never finished")
+            self._find(Claim.SEALED, "the file has no seal: it is cut off, or its writer stopped")
         if self.bundle.start is not None:
             if self._signed_size != self._log.size:
-                self._find(Claim.LOGGED, "the log's end is not signed")
+                self._find(Claim.LOGGED, "the last entries of the log have no signed checkpoint")
             for claim, round_id, what in self._rounds.finish():
                 self._find(claim, what, round_id)
 
@@ -93,7 +93,7 @@ class BundleReader:
         if isinstance(record, BundleStart):
             self._start(record)
         elif self.bundle.start is None:
-            self._find(Claim.SEALED, "a record comes before the file says whose it is")
+            self._find(Claim.SEALED, "a record stands before the start of the file")
         elif isinstance(record, CardRecord):
             card = Card.from_json(record.card)
             self.bundle.cards[card.identity] = card
@@ -111,7 +111,7 @@ class BundleReader:
 
     def _start(self, record: BundleStart) -> None:
         if self.bundle.start is not None:
-            self._find(Claim.SEALED, "the file begins twice")
+            self._find(Claim.SEALED, "the file has two starts")
             return
         self.bundle.start = record
         self._keys = KeyEpochLedger()
@@ -151,24 +151,24 @@ class BundleReader:
         if start is None:
             return
         if (seal.count, seal.root) != (self._file.size, self._file.root):
-            self._find(Claim.SEALED, "records were changed, left out, added or put in another order")
+            self._find(Claim.SEALED, "records are changed, left out, added or in another order")
         try:
             signatures.verify(start.lab, seal.signed(start), seal.signature)
         except MandorlaError:
-            self._find(Claim.SEALED, "the seal's signature is not that of the lab")
+            self._find(Claim.SEALED, "the seal does not have the lab's signature")
 
     def _take_checkpoint(self, record: CheckpointRecord) -> None:
-        """Hold a checkpoint of this log against its entries, and verify who cosigned it."""
+        """Compare a checkpoint of this log with the entries before it, and verify its cosignatures."""
         start = self.bundle.start
         if start is None:
             return
         try:
             checkpoint = open_checkpoint(record.note, start.log)
         except MandorlaError as error:
-            self._find(Claim.LOGGED, f"a checkpoint is not that of the log: {error.detail}")
+            self._find(Claim.LOGGED, f"a checkpoint is not one of this log: {error.detail}")
             return
         if (checkpoint.size, checkpoint.root) != (self._log.size, self._log.root):
-            what = f"the lab signed another tree of {checkpoint.size} entries than is in this file"
+            what = f"the lab signed another tree of {checkpoint.size} entries than this file has"
             self._find(Claim.LOGGED, what)
             return
         self._signed_size, self._checkpoint = checkpoint.size, record
@@ -176,16 +176,16 @@ class BundleReader:
             try:
                 at = verify_cosignature(cosigner.lab, checkpoint, cosignature)
             except MandorlaError as error:
-                self._find(Claim.LOGGED, f"a cosignature does not hold: {error.detail}")
+                self._find(Claim.LOGGED, f"a cosignature does not verify: {error.detail}")
                 continue
             self.bundle.cosigned.append(SeenCheckpoint(start.lab, cosigner.lab, checkpoint, at))
             self._cosigned_by[cosigner.lab] = checkpoint.size
             if self._latest_entry > at + CLOCK_SKEW:
-                self._find(Claim.TIMED, "an entry is of a later time than a peer's signature on it")
+                self._find(Claim.TIMED, "an entry has a later time than a peer's cosignature on it")
             self._latest_cosigned = max(self._latest_cosigned, at)
 
     def _require_cosigned(self, entry: RoundAgreed) -> None:
-        """Before a round, the peer cosigns the log that declares what this lab offers in it."""
+        """Check that the peer cosigned the entries with this lab's key and table before the round."""
         with suppress(MandorlaError):
             header = RoundHeader.decode(entry.header)
             declared = self._keys.declared_at(self._lab, header)
@@ -196,7 +196,7 @@ class BundleReader:
     def _take_stamp(self, record: TimeStampRecord) -> None:
         start = self.bundle.start
         if start is None or self._checkpoint is None:
-            self._find(Claim.SEALED, "a time stamp is on no checkpoint")
+            self._find(Claim.SEALED, "a time stamp follows no checkpoint")
             return
         checkpoint = open_checkpoint(self._checkpoint.note, start.log)
         self.bundle.stamps.append(Stamp(checkpoint, record.response, self._latest_entry))
@@ -207,7 +207,7 @@ class BundleReader:
             checkpoint = open_checkpoint(entry.note, LogKey(origin, entry.peer))
             at = verify_cosignature(self._lab, checkpoint, entry.cosignature)
         except MandorlaError as error:
-            self._find(Claim.LOGGED, f"a peer's checkpoint in the log does not hold: {error.detail}")
+            self._find(Claim.LOGGED, f"a peer's checkpoint in the log does not verify: {error.detail}")
             return
         self.bundle.seen.append(SeenCheckpoint(entry.peer, self._lab, checkpoint, at))
         self._require_in_time(at)
@@ -217,17 +217,17 @@ class BundleReader:
             origin = Note.decode(entry.one).text.partition("\n")[0]
             one, _ = FraudProof(LogKey(origin, entry.peer), entry.one, entry.other).require_valid()
         except MandorlaError as error:
-            self._find(Claim.LOGGED, f"the log accuses a peer without a proof: {error.detail}")
+            self._find(Claim.LOGGED, f"the log accuses a peer of fraud without a proof: {error.detail}")
             return
         who = f"the lab {entry.peer.hex()[:8]} ({one.origin})"
         self._find(Claim.LOGGED, f"{who} signed two trees of {one.size} entries; the proof is in this file")
 
     def _require_in_time(self, at: int) -> None:
-        """Entries are neither of a time after the file, nor far earlier than what stands before them."""
+        """Check an entry's time against the file's time, and against the times before it."""
         if self.bundle.start is not None and at > self.bundle.start.created + CLOCK_SKEW:
-            self._find(Claim.TIMED, "an entry is of a time after the file was sealed")
+            self._find(Claim.TIMED, "an entry has a later time than the file")
         if at < max(self._latest_entry, self._latest_cosigned) - CLOCK_SKEW:
-            self._find(Claim.TIMED, "an entry is of an earlier time than one before it")
+            self._find(Claim.TIMED, "an entry has an earlier time than one before it")
         self._latest_entry = max(self._latest_entry, at)
 
     @property

@@ -1,8 +1,8 @@
-"""The records of a bundle, and how a file holds them (SPEC 17.1).
+"""The records of a bundle, and the format of its file (SPEC 17.1).
 
-A file is a sequence of records, each behind its length in four bytes. Most are the entries of the lab's log,
-as they are in it; between them stands what an auditor needs beside them. The last record seals all others:
-their number, the root of a Merkle tree over them, and the lab's signature.
+A file is a sequence of records, each after its length in four bytes. Most records are entries of the lab's
+log. Between them are other records that an auditor needs, such as checkpoints and elements. The last record
+is the seal: the number of the other records, the root of a Merkle tree over them, and the lab's signature.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..sizes import CHUNK_SIZE
 from .stamps import MAX_RESPONSE
 
 MAX_RECORD: Final = 2 * 32 * CHUNK_SIZE + 4_096
-"""Bytes in a record at most: a chunk's elements, and what frames them."""
+"""The most bytes in a record: the elements of one chunk, and their other fields."""
 
 MAX_COSIGNERS: Final = 1_024
 
@@ -41,10 +41,10 @@ _MAX_ORIGIN: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class BundleStart:
-    """Whose records follow, the origin of its log, when the file was written, and what is kept.
+    """The first record: the lab, its name, the origin of its log, and the time of the file.
 
-    `created` is Unix seconds. `keep_elements` is for how many seconds the lab keeps the elements of chunks
-    after their round was closed; 0 for ever.
+    `created` is Unix seconds. `keep_elements` is the number of seconds for which the lab keeps the elements
+    of chunks after their round ended; 0 means without limit.
     """
 
     lab: LabId
@@ -55,7 +55,7 @@ class BundleStart:
 
     @property
     def log(self) -> LogKey:
-        """The key of the lab's log."""
+        """The name and key of the lab's log."""
         return LogKey(self.origin, self.lab)
 
     def encode(self) -> bytes:
@@ -66,7 +66,7 @@ class BundleStart:
 
 @dataclass(frozen=True, slots=True)
 class CardRecord:
-    """The card of this lab or of a peer that it pinned."""
+    """The card of the lab, or of a peer that it pinned, as JSON."""
 
     card: str
 
@@ -77,7 +77,7 @@ class CardRecord:
 
 @dataclass(frozen=True, slots=True)
 class ElementsRecord:
-    """The elements of the chunk whose evaluation was logged last: what its proof is about."""
+    """The elements of the chunk in the `ChunkEvaluated` entry before; the entry's proof is about them."""
 
     round_id: RoundId
     index: int
@@ -92,7 +92,7 @@ class ElementsRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A checkpoint of the log as it was after the entry before: the note, and who cosigned it."""
+    """The checkpoint of the log after the entries so far: its note, and the cosignatures on it."""
 
     note: bytes
     cosignatures: tuple[tuple[LogKey, bytes], ...]
@@ -104,7 +104,7 @@ class CheckpointRecord:
 
 @dataclass(frozen=True, slots=True)
 class TimeStampRecord:
-    """The response of a time stamping authority (RFC 3161) on the text of the checkpoint before."""
+    """The response of a time stamping authority (RFC 3161) for the text of the checkpoint before."""
 
     response: bytes
 
@@ -115,14 +115,14 @@ class TimeStampRecord:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """The end of a bundle: how many records came before it, their Merkle root, and the lab's signature."""
+    """The last record: the number of the records before it, their Merkle root, and the lab's signature."""
 
     count: int
     root: bytes
     signature: bytes
 
     def signed(self, start: BundleStart) -> bytes:
-        """Return what the signature is on."""
+        """Return the structure that the lab signs, which also names the lab and the time of the start."""
         writer = Writer(_SEAL).fixed(start.lab, signatures.IDENTITY_SIZE).uint(start.created, 8)
         return writer.uint(self.count, 8).fixed(self.root, HASH_SIZE).finish()
 
@@ -157,7 +157,7 @@ def _start(reader: Reader) -> BundleStart:
         created=reader.uint(8),
         keep_elements=reader.uint(8),
     )
-    # Both are printed: they must be names, and nothing that moves a terminal's cursor.
+    # Both are printed, so they must not hold control sequences of terminals.
     require_name(start.name)
     require_key_name(start.origin)
     return start
@@ -204,9 +204,10 @@ _PARSERS: Final[dict[bytes, tuple[str, Callable[[Reader], Record]]]] = {
 
 
 def decode(encoded: bytes) -> Record:
-    """Parse a record of any kind.
+    """Parse the canonical encoding of a record of any type.
 
-    Raises EncodingError on anything else, InputError(BAD_CARD) for a name or a card that is none.
+    Raises EncodingError: BAD_ENCODING, BAD_LENGTH or BAD_CHECKPOINT for any other bytes. Raises InputError:
+    BAD_CARD for a malformed name or card.
     """
     for prefix, (domain, parse) in _PARSERS.items():
         if encoded.startswith(prefix):
@@ -218,23 +219,23 @@ def decode(encoded: bytes) -> Record:
 
 
 class Sealer:
-    """Frame records for a file, and keep what its seal needs."""
+    """Encodes records for a file, and seals the file."""
 
     def __init__(self, start: BundleStart) -> None:
         self._start = start
         self._frontier = Frontier()
 
     def add(self, record: Record) -> bytes:
-        """Return a record as the file holds it."""
+        """Add a record; return its bytes in the file."""
         return self.add_encoded(record.encode())
 
     def add_encoded(self, encoded: bytes) -> bytes:
-        """Return an encoded record as the file holds it."""
+        """Add an encoded record; return its bytes in the file."""
         self._frontier = self._frontier.extend([hash_leaf(encoded)])
         return _framed(encoded)
 
     def seal(self, sign: Callable[[bytes], bytes]) -> bytes:
-        """Return the last record, signed by the lab."""
+        """Return the bytes of the seal in the file; `sign` makes the lab's signature."""
         unsigned = Seal(self._frontier.size, self._frontier.root, bytes(signatures.SIGNATURE_SIZE))
         signature = sign(unsigned.signed(self._start))
         return _framed(Seal(unsigned.count, unsigned.root, signature).encode())
@@ -245,15 +246,15 @@ def _framed(encoded: bytes) -> bytes:
 
 
 def read_frames(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Yield the encoded records of a file, given how to read up to n bytes of it.
+    """Yield the encoded records of a file. `read(n)` returns the next bytes of the file, at most n.
 
-    Raises InputError(BAD_FILE) if it ends in the middle of a record, or a record is too long.
+    Raises InputError: BAD_FILE if the file ends within a record, or if a record is too long.
     """
     while prefix := read(_LENGTH):
         size = int.from_bytes(prefix, "big")
         if len(prefix) < _LENGTH or not 0 < size <= MAX_RECORD:
-            raise InputError(Code.BAD_FILE, "this is no audit bundle, or it is cut off or damaged")
+            raise InputError(Code.BAD_FILE, "the file is no audit bundle, or is cut off or damaged")
         encoded = read(size)
         if len(encoded) < size:
-            raise InputError(Code.BAD_FILE, "the bundle is cut off in the middle of a record")
+            raise InputError(Code.BAD_FILE, "the bundle is cut off within a record")
         yield encoded

@@ -1,4 +1,4 @@
-"""A conclusion in plain words, for a lawyer, and as a tree, for a machine."""
+"""The report of a conclusion: lines of plain text for people, and JSON for programs (SPEC 17.2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def report_lines(conclusion: Conclusion) -> Iterator[str]:
-    """Yield the conclusion, line by line."""
+    """Yield the lines of the report."""
     for bundle in conclusion.bundles:
         yield from _introduce(bundle)
     yield ""
@@ -30,7 +30,7 @@ def report_lines(conclusion: Conclusion) -> Iterator[str]:
 
 
 def report_json(conclusion: Conclusion) -> dict[str, object]:
-    """Return the conclusion as JSON writes it."""
+    """Return the report as an object for JSON."""
     return {
         "format": "mandorla audit 1",
         "holds": conclusion.holds,
@@ -76,23 +76,23 @@ def _introduce(bundle: Bundle) -> Iterator[str]:
     for size, at in bundle.stamped:
         yield f"        an authority stamped the first {size:,} entries at {_when(at)}"
     if bundle.stamps and not bundle.stamped:
-        yield "        time stamps that were not checked: name their authority's certificate with --tsa-cert"
+        yield "        time stamps are not checked: name their authority's certificate with --tsa-cert"
     if bundle.unchecked:
-        yield f"        {bundle.unchecked:,} evaluations are no longer kept: their proofs were not checked"
+        yield f"        {bundle.unchecked:,} evaluations are no longer kept: their proofs are not checked"
 
 
 def _cosigned(bundle: Bundle) -> str:
-    """Say how far others stand in for a log, and since when."""
+    """Return how many entries other labs cosigned, and by which time."""
     if not bundle.cosigned:
-        return "cosigned by nobody"
+        return "no cosignature"
     last = max(bundle.cosigned, key=lambda one: (one.checkpoint.size, -one.at))
     labs = len({one.cosigner for one in bundle.cosigned})
     whom = f"{labs} other lab{'' if labs == 1 else 's'}"
-    return f"of which {whom} cosigned the first {last.checkpoint.size:,} by {_when(last.at)}"
+    return f"the first {last.checkpoint.size:,} cosigned by {whom} by {_when(last.at)}"
 
 
 def _when(seconds: int) -> str:
-    """Write a time, in Unix seconds, by the calendar; the protocol has no clock, nor a library that has."""
+    """Return a time in Unix seconds as date and time in UTC. The protocol does not import `datetime`."""
     days, second = divmod(seconds, 86_400)
     # The calendar repeats itself after 400 years.
     cycles, days = divmod(days, 146_097)
@@ -113,10 +113,10 @@ def _is_leap(year: int) -> bool:
 
 
 def _limits(conclusion: Conclusion) -> Iterator[str]:
-    """Say what the files cannot show."""
+    """Yield what the files cannot show."""
     names = [bundle.name for bundle in conclusion.bundles]
     if len(names) == 1:
-        yield f"Only {names[0]} was read: what its peers answered it is in their bundles."
-    yield "Of a round that nobody signed as committed, no signature says which chunks were answered."
-    yield "That a fingerprint is that of a lab, only the lab can say: ask it over another channel."
-    yield "What labs did outside these records, and whether what they flagged is true, no file can show."
+        yield f"This is the bundle of {names[0]} alone: its peers' answers to it are in their bundles."
+    yield "If no lab signed a commit of a round, no signature shows which chunks were answered."
+    yield "Only the lab itself can confirm its fingerprint: ask the lab over another channel."
+    yield "No file can show what labs did outside these records, or whether a flag is right."

@@ -1,4 +1,4 @@
-"""What one lab's log says of its rounds, held against signatures, proofs and the header of each."""
+"""Checks of one lab's rounds: signatures, proofs, and the terms of each header (SPEC 17.2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Faults: TypeAlias = Iterator[tuple[Claim, str]]
 
 
 class RoundLedger:
-    """The rounds of one bundle. Each method takes in an entry and yields what is wrong with it."""
+    """The rounds of one bundle. Each method takes the next entry or record, and yields its faults."""
 
     def __init__(self, bundle: Bundle, lab: LabId, keys: KeyEpochLedger, engine: Engine) -> None:
         self._bundle = bundle
@@ -34,33 +34,33 @@ class RoundLedger:
         self._awaited: ChunkEvaluated | None = None
 
     def propose(self, entry: RoundProposed) -> Faults:
-        """Take in a header that this lab signed first."""
+        """Add a round that this lab proposed."""
         try:
             header = RoundHeader.decode(entry.header)
             signatures.verify(self._lab, entry.header, entry.own_signature)
             header.other(self._lab)
         except MandorlaError as error:
-            yield Claim.AGREED, f"a proposal is not one of this lab: {error.code.name}"
+            yield Claim.AGREED, f"a proposal does not come from this lab: {error.code.name}"
             return
         if header.round_id in self._bundle.rounds:
-            yield Claim.AGREED, "a round is recorded before it was proposed"
+            yield Claim.AGREED, "the log has the round before its proposal"
             return
         self._bundle.rounds[header.round_id] = RoundFacts(header, entry.header, PROPOSED, entry.at)
 
     def agree(self, entry: RoundAgreed) -> Faults:
-        """Take in a header that both labs signed."""
+        """Add a round whose header both labs signed."""
         try:
             header = RoundHeader.decode(entry.header)
             peer = header.other(self._lab).lab
         except MandorlaError as error:
-            yield Claim.AGREED, f"a header is not one, or not this lab's: {error.code.name}"
+            yield Claim.AGREED, f"a header is malformed, or names other labs: {error.code.name}"
             return
         proposed = self._bundle.rounds.get(header.round_id)
         if proposed is not None and proposed.state != PROPOSED:
-            yield Claim.AGREED, "the round is recorded twice"
+            yield Claim.AGREED, "the log has the round twice"
             return
         if header.initiator.lab == self._lab and (proposed is None or proposed.encoded != entry.header):
-            yield Claim.AGREED, "the round was agreed without this lab's having proposed it"
+            yield Claim.AGREED, "the round was agreed, and this lab did not propose it"
         self._bundle.rounds[header.round_id] = RoundFacts(header, entry.header, OPEN, entry.at)
         for signer, signature, whose in (
             (self._lab, entry.own_signature, "this lab's"),
@@ -79,10 +79,10 @@ class RoundLedger:
         yield from self._keys.agree(self._lab, header)
 
     def charge(self, entry: ChunkCharged) -> Faults:
-        """Take in a chunk that a querier asked for."""
+        """Add a chunk that this lab charged."""
         facts = self._bundle.rounds.get(entry.round_id)
         if facts is None or facts.state == PROPOSED:
-            yield Claim.AGREED, "a chunk belongs to no round that was agreed before it"
+            yield Claim.AGREED, "a chunk belongs to no agreed round"
             return
         if entry.index in facts.charged:
             yield Claim.BOUNDED, f"chunk {entry.index} was charged twice"
@@ -96,7 +96,7 @@ class RoundLedger:
         yield from self._keys.charge(self._lab, facts.header, entry.count)
 
     def answer(self, entry: ChunkEvaluated) -> Faults:
-        """Take in the answer to a chunk."""
+        """Add the answer to a chunk."""
         facts = self._bundle.rounds.get(entry.round_id)
         if facts is None or entry.index not in facts.charged:
             yield Claim.BUDGETED, f"chunk {entry.index} was answered without a charge"
@@ -109,7 +109,7 @@ class RoundLedger:
         self._awaited = entry
 
     def prove(self, record: ElementsRecord) -> Faults:
-        """Verify the proof of the chunk that was answered last, with its elements."""
+        """Verify the proof of the chunk in the entry before, with its elements."""
         entry, self._awaited = self._awaited, None
         if entry is None or (entry.round_id, entry.index) != (record.round_id, record.index):
             yield Claim.PROVED, f"the elements of chunk {record.index} do not follow its answer"
@@ -118,30 +118,30 @@ class RoundLedger:
         count, request = facts.charged[index]
         facts.unproved.discard(index)
         if len(record.blinded) != 32 * count:
-            yield Claim.PROVED, f"chunk {index} has another size than was charged"
+            yield Claim.PROVED, f"chunk {index} has another size than its charge"
         if request_digest(facts.header.digest(), index, record.blinded) != request:
-            yield Claim.PROVED, f"chunk {index} is not what was asked"
+            yield Claim.PROVED, f"chunk {index} is not the one that the querier requested"
         if answer_digest(request, record.evaluated, entry.proof) != entry.answer:
-            yield Claim.PROVED, f"chunk {index} is not what was answered"
+            yield Claim.PROVED, f"the answer to chunk {index} is not the one in the log"
         public_key = facts.header.party(self._lab).offer.public_key
         try:
             self._engine.verify(public_key, record.blinded, record.evaluated, entry.proof)
         except MandorlaError as error:
-            yield Claim.PROVED, f"the proof of chunk {index} fails: {error.code.name}"
+            yield Claim.PROVED, f"the proof of chunk {index} does not verify: {error.code.name}"
 
     def close(self, entry: RoundClosed) -> Faults:
-        """Take in a statement of how a round ended."""
+        """Add a statement that closes a round."""
         facts = self._bundle.rounds.get(entry.round_id)
         if facts is None or facts.state == PROPOSED:
-            yield Claim.AGREED, "a close belongs to no round that was agreed before it"
+            yield Claim.AGREED, "a close belongs to no agreed round"
             return
         try:
             statement = CloseStatement.decode(entry.statement)
         except MandorlaError:
-            yield Claim.RECORDED, "a close is no statement"
+            yield Claim.RECORDED, "a close has a malformed statement"
             return
         if statement.header_digest != facts.header.digest():
-            yield Claim.RECORDED, "a close is that of another header"
+            yield Claim.RECORDED, "a close belongs to another header"
         signed = []
         for signer, signature, whose in (
             (self._lab, entry.own_signature, "this lab's"),
@@ -160,15 +160,15 @@ class RoundLedger:
             yield Claim.TIMED, "the round was closed before it was agreed"
 
     def end(self, entry: RoundEnded) -> Faults:
-        """Take in what a round came to for this lab."""
+        """Set the final state of a round."""
         facts = self._bundle.rounds.get(entry.round_id)
         if facts is None or facts.state != OPEN or entry.state not in _ENDS:
-            yield Claim.RECORDED, "the round ended in no known way, or twice"
+            yield Claim.RECORDED, "the round has an unknown end, or two ends"
             return
         facts.state, facts.ended_at = entry.state, entry.at
 
     def finish(self) -> Iterator[tuple[Claim, RoundId, str]]:
-        """Hold what was exchanged against what was signed at the end, round by round."""
+        """Compare the recorded chunks of each round with the signed statements; yield the faults by round."""
         for round_id, facts in self._bundle.rounds.items():
             for claim, what in self._finish(facts):
                 yield claim, round_id, what
@@ -179,12 +179,12 @@ class RoundLedger:
         if total > offer.cap:
             yield Claim.BOUNDED, f"{total} evaluations are more than the cap of {offer.cap}"
         if facts.answered and set(facts.answered) != set(range(len(facts.answered))):
-            yield Claim.RECORDED, "chunks are missing between those that are recorded"
+            yield Claim.RECORDED, "some chunks between recorded ones are missing"
         if facts.unproved:
             yield from self._unproved(facts)
         commits = [(s, own, peer) for s, own, peer in facts.closes if s.outcome is Outcome.COMMITTED]
         if facts.state == "committed" and not any(own and peer for _, own, peer in commits):
-            yield Claim.RECORDED, "the round counts as committed without both signatures"
+            yield Claim.RECORDED, "the round is recorded as committed without both signatures"
         if any(own for _, own, _ in commits) and any(
             own for s, own, _ in facts.closes if s.outcome is Outcome.ABORTED
         ):
@@ -194,16 +194,16 @@ class RoundLedger:
             if small:
                 yield Claim.BOUNDED, f"a chunk of {min(small)} evaluations is no size class"
         elif commits and total != size_class(total):
-            yield Claim.BOUNDED, f"{total} evaluations are no size class: the question was not padded"
+            yield Claim.BOUNDED, f"{total} evaluations are no size class: the querier did not pad"
         answers = [facts.answered[index] for index in sorted(facts.answered)]
         expected = half_digest(header, header.other(self._lab).lab, answers)
         initiated = header.initiator.lab == self._lab
         for statement, _, _ in commits:
             if (statement.responder_half if initiated else statement.initiator_half) != expected:
-                yield Claim.RECORDED, "the chunks are not those that the close was signed for"
+                yield Claim.RECORDED, "the close covers other chunks than the recorded ones"
 
     def _unproved(self, facts: RoundFacts) -> Faults:
-        """Accept that elements are gone if they are as old as the lab says that they may be."""
+        """Yield a fault for each missing proof, unless the lab may have deleted the elements by now."""
         start = self._bundle.start
         kept = start is None or start.keep_elements == 0
         if kept or facts.state in (OPEN, PROPOSED):
@@ -214,5 +214,5 @@ class RoundLedger:
             self._bundle.unchecked += sum(facts.charged[index][0] for index in facts.unproved)
             return
         for index in sorted(facts.unproved):
-            # A proof that cannot be checked shows nothing: else whoever has a false one would leave this out.
-            yield Claim.PROVED, f"chunk {index} is kept without the elements that its proof is about"
+            # Otherwise a lab with a false proof could leave out the elements.
+            yield Claim.PROVED, f"the elements of chunk {index} are missing, so its proof cannot be checked"

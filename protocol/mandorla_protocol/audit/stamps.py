@@ -1,4 +1,4 @@
-"""Time stamps of independent authorities on checkpoints (RFC 3161, SPEC 17.3)."""
+"""Time stamps of independent authorities for checkpoints (RFC 3161, SPEC 17.3)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ MAX_RESPONSE: Final = 65_536
 
 
 def load_roots(pem: bytes) -> list[x509.Certificate]:
-    """Read the certificates of authorities that are trusted; raises InputError(BAD_FILE)."""
+    """Return the certificates in a PEM text.
+
+    Raises InputError: BAD_FILE if there are none.
+    """
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise InputError(Code.BAD_FILE, "this holds no certificates in PEM") from None
+        raise InputError(Code.BAD_FILE, "the file holds no certificates in PEM") from None
 
 
 def verify_stamp(response: bytes, text: bytes, roots: Sequence[x509.Certificate]) -> int:
-    """Check that an authority under one of the roots stamped a text; return when, in Unix seconds.
+    """Verify a time stamp on a text by an authority under one of the roots; return its time in Unix seconds.
 
-    Raises CryptoError(BAD_SIGNATURE).
+    Raises CryptoError: BAD_SIGNATURE if the response does not verify.
     """
-    # Its readers need it for bundles with stamps alone.
+    # Loaded only for bundles with time stamps.
     from rfc3161_client import (  # noqa: PLC0415
         VerificationError,
         VerifierBuilder,
@@ -37,4 +40,4 @@ def verify_stamp(response: bytes, text: bytes, roots: Sequence[x509.Certificate]
         VerifierBuilder(roots=list(roots)).build().verify_message(decoded, text)
         return int(decoded.tst_info.gen_time.timestamp())
     except (VerificationError, ValueError) as error:
-        raise CryptoError(Code.BAD_SIGNATURE, f"the time stamp does not hold: {error}") from None
+        raise CryptoError(Code.BAD_SIGNATURE, f"the time stamp does not verify: {error}") from None

@@ -1,8 +1,9 @@
-"""The engine: the OPRF over whole batches, held in contiguous buffers (SPEC 5.5).
+"""Engines: the OPRF over whole batches in contiguous buffers (SPEC 5.5).
 
-A batch of n tokens is n * 32 bytes; a batch of n elements is n * 32 bytes; a batch of n outputs is n * 64
-bytes. No Python object per element crosses this interface, so that an engine in another language can take
-the buffers as they are. Every engine gives the same bytes for the same arguments.
+A batch of n tokens or n elements is n * 32 bytes, a batch of n outputs n * 64 bytes. There is no Python
+object for each element, so an engine in another language takes the buffers as they are. All engines return
+the same bytes, and raise the same codes, for the same arguments. `loader` chooses between `portable` and
+`native`.
 """
 
 from __future__ import annotations
@@ -22,54 +23,60 @@ OUTPUT_SIZE: Final = 64
 
 
 class DecodedElements(Protocol):
-    """Elements that an engine has decoded, in whatever form it keeps them."""
+    """A batch of elements that an engine decoded, in the engine's own form."""
 
     def __bytes__(self) -> bytes:
-        """Return their encoding."""
+        """Return the elements' encoding, 32 bytes each."""
         ...
 
 
 ElementBatch: TypeAlias = bytes | DecodedElements
-"""A batch of elements: encoded, or as the engine that is given it has decoded it before."""
+"""A batch of elements: their encoding, or the result of an engine's `decode_elements` or `blind`."""
 
 
 class Engine(Protocol):
-    """ElementBatch operations of mode VOPRF."""
+    """The operations of mode VOPRF on batches."""
 
     @property
     def name(self) -> str:
-        """How `mandorla doctor` and the benchmarks call this engine."""
+        """The engine's name, as configuration, `mandorla doctor` and the benchmarks write it."""
         ...
 
     @property
     def releases_gil(self) -> bool:
-        """Whether threads suffice to use every core."""
+        """Whether threads of one process can use all cores at once."""
         ...
 
     def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
-        """Derive an epoch's key pair from its 32-byte seed."""
+        """Derive a key epoch's key pair from its seed of 32 bytes (SPEC 5.2)."""
         ...
 
     def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, ElementBatch]:
-        """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
+        """Blind n tokens with n * 64 uniform bytes; return n blinds of 32 bytes and n blinded elements.
+
+        Raises CryptoError: BAD_LENGTH unless there are 64 uniform bytes for each token.
+        """
         ...
 
     def decode_elements(self, elements: bytes) -> ElementBatch:
-        """Decode elements strictly, and return them to be given to this engine in the place of the bytes.
+        """Decode n elements strictly; return a batch that this engine need not decode again.
 
-        Raises CryptoError(BAD_ELEMENT) unless all elements are canonical and none is the identity.
+        Raises CryptoError: BAD_LENGTH for a cut element, BAD_ELEMENT if an element is not canonical or is the
+        identity.
         """
         ...
 
     def evaluate_and_prove(self, keys: KeyPair, blinded: ElementBatch, nonce: bytes) -> tuple[bytes, bytes]:
-        """Evaluate n blinded elements; return n evaluated elements and one proof.
+        """Evaluate n blinded elements; return n evaluated elements and one proof of 64 bytes.
 
-        `nonce` is 64 secret uniform bytes, never used with another batch.
+        `nonce` is 64 secret uniform bytes that are never used with another batch (`epochs.proof_nonce`).
+
+        Raises CryptoError: BAD_ELEMENT, BAD_LENGTH or BAD_SCALAR.
         """
         ...
 
     def verify(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> None:
-        """Verify the proof of n blinded and evaluated elements, as an auditor does.
+        """Verify the proof of n blinded and n evaluated elements, as an auditor does.
 
         Raises CryptoError: BAD_ELEMENT, BAD_LENGTH, BAD_SCALAR or BAD_PROOF.
         """
@@ -84,22 +91,22 @@ class Engine(Protocol):
         evaluated: bytes,
         proof: bytes,
     ) -> bytes:
-        """Verify the batch's proof, unblind, and return n outputs.
+        """Verify the batch's proof, unblind n evaluated elements, and return n outputs of 64 bytes.
 
         Raises CryptoError: BAD_ELEMENT, BAD_LENGTH, BAD_SCALAR or BAD_PROOF.
         """
         ...
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
-        """Return the outputs of the holder's own n tokens."""
+        """Return n outputs of 64 bytes for the holder's own n tokens."""
         ...
 
 
 def split(buffer: bytes, size: int) -> Iterator[bytes]:
-    """Cut a buffer into values of `size` bytes.
+    """Yield a buffer's values of `size` bytes each.
 
-    Raises CryptoError(BAD_LENGTH) unless the buffer is a whole number of values.
+    Raises CryptoError: BAD_LENGTH unless the buffer holds a whole number of values.
     """
     if len(buffer) % size:
-        raise CryptoError(Code.BAD_LENGTH, "a buffer is not a whole number of values")
+        raise CryptoError(Code.BAD_LENGTH, "a buffer does not hold a whole number of values")
     return map(itemgetter(0), struct.iter_unpack(f"{size}s", buffer))

@@ -8,13 +8,16 @@ from .portable import PortableEngine
 
 
 def load_engine(choice: str, threads: int = 1) -> Engine:
-    """Return an engine by name; `auto` takes the fastest that is installed.
+    """Return the engine with a name, or for `auto` the fastest engine that is installed.
 
-    `threads` is how many the native engine uses for one batch: 0 for every core.
-    Raises InputError(BAD_CONFIG) if there is none of that name, or if it cannot be loaded here.
+    `threads` is the number of threads that the native engine uses for one batch; 0 means one for each core.
+
+    Raises InputError: BAD_CONFIG if no engine has the name, or if the engine cannot be loaded.
     """
     if choice not in ("auto", "portable", "native"):
-        raise InputError(Code.BAD_CONFIG, f"there is no engine called {choice} here")
+        raise InputError(
+            Code.BAD_CONFIG, f"no engine is called {choice}: the engines are auto, native and portable"
+        )
     if choice != "portable":
         try:
             from .native import NativeEngine  # noqa: PLC0415 - the extension may be missing

@@ -1,4 +1,4 @@
-"""The engine in Rust (`protocol/native`): same bytes and same errors as the portable one, without the GIL."""
+"""The engine in Rust (`protocol/native`): the bytes and errors of the portable engine, without the GIL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from . import ElementBatch
 
 
 class NativeEngine:
-    """The engine over ristretto255 by curve25519-dalek; `threads` serve a batch, 0 for every core."""
+    """The engine over ristretto255 by curve25519-dalek. `Engine` says what the methods do.
+
+    `threads` is the number of threads for one batch; 0 means one for each core.
+    """
 
     name: Final = "native"
     releases_gil: Final = True
@@ -21,18 +24,18 @@ class NativeEngine:
         self._threads = threads
 
     def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
-        """Derive an epoch's key pair from its 32-byte seed (SPEC 5.2)."""
+        """Derive a key epoch's key pair from its seed of 32 bytes (SPEC 5.2)."""
         with typed_errors():
             secret, public = _native.derive_key_pair(seed, info)
         return KeyPair(Scalar(secret), Element(public))
 
     def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, ElementBatch]:
-        """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
+        """Blind n tokens with n * 64 uniform bytes; return n blinds and n blinded elements (SPEC 5.3)."""
         with typed_errors():
             return _native.blind(tokens, uniform, self._threads)
 
     def decode_elements(self, elements: bytes) -> ElementBatch:
-        """Decode elements strictly; each is decompressed once, however often the batch is used."""
+        """Decode n elements strictly; later calls use the decompressed points."""
         with typed_errors():
             return _native.decode(elements, self._threads)
 
@@ -62,11 +65,11 @@ class NativeEngine:
             )
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
-        """Return the outputs of the holder's own n tokens."""
+        """Return n outputs for the holder's own n tokens (RFC 9497 section 3.3.1)."""
         with typed_errors():
             return _native.evaluate(keys.secret, tokens, self._threads)
 
 
 def _own(batch: ElementBatch) -> bytes | _native.Elements:
-    """Take what another engine decoded by its encoding."""
+    """Return this engine's decoded batch as it is, and the encoding of any other."""
     return batch if isinstance(batch, _native.Elements) else bytes(batch)

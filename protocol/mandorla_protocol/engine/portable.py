@@ -1,4 +1,8 @@
-"""The engine over any `Group`, one element after another (SPEC 5.5)."""
+"""The engine in Python, over any `Group` (SPEC 5.5).
+
+libsodium multiplies by secret scalars in constant time. The Python code around it is not constant-time: it
+copies secrets, and compares a blind or a key with zero. SPEC 12.8 lists this.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from . import TOKEN_SIZE, UNIFORM_SIZE, ElementBatch, split
 
 
 class PortableEngine:
-    """The engine over any `Group`, one element after another."""
+    """The engine over any `Group`; without a group, over ristretto255. `Engine` says what the methods do."""
 
     releases_gil: Final = False
 
@@ -27,14 +31,14 @@ class PortableEngine:
         return "portable"
 
     def derive_key_pair(self, seed: bytes, info: bytes) -> KeyPair:
-        """Derive an epoch's key pair from its 32-byte seed (SPEC 5.2)."""
+        """Derive a key epoch's key pair from its seed of 32 bytes (SPEC 5.2)."""
         return oprf.derive_key_pair(self._group, Mode.VOPRF, seed, info)
 
     def blind(self, tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
-        """Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements."""
+        """Blind n tokens with n * 64 uniform bytes; return n blinds and n blinded elements (SPEC 5.3)."""
         group = self._group
         if len(uniform) // UNIFORM_SIZE != len(tokens) // TOKEN_SIZE:
-            raise CryptoError(Code.BAD_LENGTH, "a token is blinded with 64 uniform bytes")
+            raise CryptoError(Code.BAD_LENGTH, "each token needs 64 uniform bytes")
         blinds = [group.random_scalar(u) for u in split(uniform, UNIFORM_SIZE)]
         values = split(tokens, TOKEN_SIZE)
         blinded = [
@@ -43,7 +47,7 @@ class PortableEngine:
         return b"".join(blinds), b"".join(blinded)
 
     def decode_elements(self, elements: bytes) -> ElementBatch:
-        """Check that all elements are canonical and none is the identity; this engine keeps the bytes."""
+        """Check that all elements are canonical and none is the identity; return the bytes."""
         self._decode(elements)
         return elements
 
@@ -93,7 +97,7 @@ class PortableEngine:
         self._verified(self._group.decode_element(public_key), blinded, evaluated, proof)
 
     def _verified(self, public_key: Element, blinded: bytes, evaluated: bytes, proof: bytes) -> list[Element]:
-        """Verify a batch's proof, and return the evaluated elements."""
+        """Verify a batch's proof; return the decoded evaluated elements."""
         elements = self._decode(evaluated)
         parsed = dleq.Proof.decode(proof, self._group)
         dleq.require_batch(len(blinded) // self._group.element_size, len(elements))
@@ -102,7 +106,7 @@ class PortableEngine:
         return elements
 
     def evaluate(self, keys: KeyPair, tokens: bytes) -> bytes:
-        """Return the outputs of the holder's own n tokens."""
+        """Return n outputs for the holder's own n tokens (RFC 9497 section 3.3.1)."""
         secret = self._decode_nonzero(keys.secret)
         return b"".join(
             oprf.evaluate(self._group, Mode.VOPRF, secret, value) for value in split(tokens, TOKEN_SIZE)
@@ -112,7 +116,11 @@ class PortableEngine:
         return [self._group.decode_element(e) for e in split(elements, self._group.element_size)]
 
     def _decode_nonzero(self, encoded: bytes) -> Scalar:
-        """Accept a key or a blind: with zero, or an unreduced zero, every output would be that of no key."""
+        """Decode a key or a blind.
+
+        Raises CryptoError: BAD_SCALAR for zero too. A zero key gives one element for all tokens, and a zero
+        blind does not hide the token.
+        """
         scalar = self._group.decode_scalar(encoded)
         if not any(scalar):
             raise CryptoError(Code.BAD_SCALAR)
@@ -120,7 +128,8 @@ class PortableEngine:
 
 
 def _ristretto255() -> Group:
-    # Its libsodium is a file of 2.8 MB that each process unpacks, and that the native engine does without.
+    # rbcl unpacks a libsodium of 2.8 MB in each process that imports it. The native engine needs no
+    # libsodium.
     from ..group.ristretto255 import Ristretto255  # noqa: PLC0415
 
     return Ristretto255()

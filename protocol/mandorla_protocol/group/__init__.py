@@ -1,7 +1,7 @@
-"""Prime-order groups as the OPRF needs them (RFC 9497 section 2.1, SPEC 5.1).
+"""The interface of prime-order groups (RFC 9497 section 2.1, SPEC 5.1).
 
-Elements and scalars are handled in their serialised form, so that one interface serves libsodium, which
-works on serialised elements, and the toy groups over which the proofs enumerate every case.
+Elements and scalars stay serialised. So one interface serves libsodium, which works on serialised elements,
+and the small groups over which the proofs enumerate all cases.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NewType, Protocol
 
 Element = NewType("Element", bytes)
-"""A serialised element that was decoded strictly: canonical and not the identity."""
+"""A serialised element that `decode_element` accepted: canonical, and not the identity."""
 
 Scalar = NewType("Scalar", bytes)
-"""A serialised scalar, reduced modulo the group order."""
+"""A serialised scalar, reduced modulo the group's order."""
 
 
 class Group(Protocol):
@@ -39,35 +39,35 @@ class Group(Protocol):
         ...
 
     def hash(self, message: bytes) -> bytes:
-        """Hash a message; the output is the OPRF's output."""
+        """Hash a message (RFC 9497 section 4, Hash); the result is the OPRF's output."""
         ...
 
     def hash_to_group(self, message: bytes, dst: bytes) -> bytes:
-        """Map a message to an element, which may in principle be the identity."""
+        """Map a message to an element under a domain separation tag; the result may be the identity."""
         ...
 
     def hash_to_scalar(self, message: bytes, dst: bytes) -> Scalar:
-        """Map a message to a scalar."""
+        """Map a message to a scalar under a domain separation tag; the result may be zero."""
         ...
 
     def decode_element(self, encoded: bytes) -> Element:
-        """Accept a canonical, non-identity element.
+        """Return a canonical element that is not the identity.
 
-        Raises CryptoError(BAD_ELEMENT) on anything else.
+        Raises CryptoError: BAD_ELEMENT for any other bytes.
         """
         ...
 
     def decode_scalar(self, encoded: bytes) -> Scalar:
-        """Accept a canonical scalar, zero included.
+        """Return a canonical scalar, which may be zero.
 
-        Raises CryptoError(BAD_SCALAR) on anything else.
+        Raises CryptoError: BAD_SCALAR for any other bytes.
         """
         ...
 
     def random_scalar(self, uniform: bytes) -> Scalar:
-        """Reduce 64 uniform bytes to a scalar.
+        """Reduce 64 uniform bytes to a non-zero scalar.
 
-        Raises CryptoError(BAD_SCALAR) if the result is zero.
+        Raises CryptoError: BAD_SCALAR if the result is zero.
         """
         ...
 
@@ -84,11 +84,11 @@ class Group(Protocol):
         ...
 
     def subtract(self, left: bytes, right: bytes) -> bytes:
-        """Subtract an element from another; the result may be the identity."""
+        """Subtract the element `right` from `left`; the result may be the identity."""
         ...
 
     def scalar_multiply_subtract(self, nonce: Scalar, challenge: Scalar, secret: Scalar) -> Scalar:
-        """Return nonce - challenge * secret."""
+        """Return nonce - challenge * secret, modulo the order."""
         ...
 
     def scalar_invert(self, scalar: Scalar) -> Scalar:

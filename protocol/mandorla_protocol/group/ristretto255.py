@@ -20,7 +20,7 @@ _UNIFORM_SIZE: Final = 64
 def expand_message_xmd(message: bytes, dst: bytes) -> bytes:
     """Expand a message to 64 uniform bytes with SHA-512 (RFC 9380 section 5.3.1).
 
-    One output block suffices, so that b_1 is the whole result. `dst` has at most 255 bytes.
+    SHA-512 has 64 bytes, so the result is b_1 alone. `dst` has at most 255 bytes.
     """
     dst_prime = dst + len(dst).to_bytes(1, "big")
     b_0 = hashlib.sha512(
@@ -30,7 +30,7 @@ def expand_message_xmd(message: bytes, dst: bytes) -> bytes:
 
 
 class Ristretto255:
-    """The group ristretto255 with SHA-512. Stateless; every instance is equal to every other."""
+    """The group ristretto255 with SHA-512. It has no state."""
 
     identifier: Final = "ristretto255-SHA512"
     element_size: Final = 32
@@ -54,11 +54,12 @@ class Ristretto255:
         return Scalar(bindings.crypto_core_ed25519_scalar_reduce(expand_message_xmd(message, dst)))
 
     def decode_element(self, encoded: bytes) -> Element:
-        """Accept a canonical, non-identity element (RFC 9496 section 4.3.1, RFC 9497 section 2.1).
+        """Return a canonical element that is not the identity (RFC 9496 section 4.3.1, RFC 9497 section 2.1).
 
-        Raises CryptoError(BAD_ELEMENT) on anything else.
+        Raises CryptoError: BAD_ELEMENT for any other bytes.
         """
-        # rbcl's libsodium ignores the highest bit, which no canonical encoding sets (RFC 9496 section 4.3.1).
+        # A canonical encoding has the highest bit clear (RFC 9496 section 4.3.1). rbcl's libsodium ignores
+        # that bit.
         if (
             len(encoded) != self.element_size
             or encoded[-1] & 0x80
@@ -69,9 +70,9 @@ class Ristretto255:
         return Element(encoded)
 
     def decode_scalar(self, encoded: bytes) -> Scalar:
-        """Accept a scalar below the order, 32 bytes little-endian.
+        """Return a scalar of 32 bytes, little-endian, below the order.
 
-        Raises CryptoError(BAD_SCALAR) on anything else.
+        Raises CryptoError: BAD_SCALAR for any other bytes.
         """
         if len(encoded) != self.scalar_size or int.from_bytes(encoded, "little") >= _ORDER:
             raise CryptoError(Code.BAD_SCALAR)
@@ -80,7 +81,8 @@ class Ristretto255:
     def random_scalar(self, uniform: bytes) -> Scalar:
         """Reduce 64 uniform bytes to a non-zero scalar.
 
-        Raises CryptoError(BAD_SCALAR) if the result is zero, which chance does not bring about.
+        Raises CryptoError: BAD_LENGTH for another number of bytes; BAD_SCALAR if the result is zero, which
+        has a negligible probability for uniform bytes.
         """
         if len(uniform) != _UNIFORM_SIZE:
             raise CryptoError(Code.BAD_LENGTH)
@@ -90,21 +92,22 @@ class Ristretto255:
         return scalar
 
     def multiply(self, scalar: Scalar, element: bytes) -> bytes:
-        """Multiply a decoded element by a scalar in constant time.
+        """Multiply a decoded element by a scalar, in constant time in the scalar.
 
-        Raises CryptoError(BAD_ELEMENT) if `element` was not decoded and is not an element.
+        Raises CryptoError: BAD_ELEMENT if `element` is not the encoding of an element.
         """
         try:
             product: bytes = rbcl.crypto_scalarmult_ristretto255(scalar, element)
         except RuntimeError:
-            # libsodium says only "failed": either the product is the identity or the input was no element.
+            # libsodium raises one error for two cases: the product is the identity, or the input is no
+            # element.
             if not rbcl.crypto_core_ristretto255_is_valid_point(element):
                 raise CryptoError(Code.BAD_ELEMENT) from None
             return self.identity
         return product
 
     def multiply_generator(self, scalar: Scalar) -> bytes:
-        """Multiply the generator by a scalar in constant time."""
+        """Multiply the generator by a scalar, in constant time in the scalar."""
         product: bytes = rbcl.crypto_scalarmult_ristretto255_base_allow_scalar_zero(scalar)
         return product
 
@@ -126,7 +129,7 @@ class Ristretto255:
     def scalar_invert(self, scalar: Scalar) -> Scalar:
         """Return the inverse of a non-zero scalar modulo the order, in constant time.
 
-        Raises CryptoError(BAD_SCALAR) for zero.
+        Raises CryptoError: BAD_SCALAR for zero.
         """
         try:
             return Scalar(bindings.crypto_core_ed25519_scalar_invert(scalar))

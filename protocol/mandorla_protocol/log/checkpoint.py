@@ -1,8 +1,8 @@
-"""Checkpoints: the state of a log, signed by its lab and cosigned by its peers (SPEC 18.3).
+"""Checkpoints: states of a log that its lab signs and its peers cosign (SPEC 18.3).
 
-A checkpoint's text has three lines: origin, number of entries, and the base64 of the root (C2SP
-tlog-checkpoint). A cosignature (C2SP tlog-cosignature) says that at its time this was the largest tree that
-the cosigner knew of the log, and an extension of all that it knew before.
+A checkpoint's text has three lines: the origin, the number of entries, and the root in base64 (C2SP
+tlog-checkpoint). A cosignature (C2SP tlog-cosignature) states a time, and that at this time the checkpoint
+was the largest that the cosigner knew of this log, and extended all earlier ones.
 """
 
 from __future__ import annotations
@@ -28,70 +28,82 @@ _MAX_TIME: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state of a log: its origin, how many entries it has, and the root over them."""
+    """The state of a log: its origin, its number of entries, and the root over them (32 bytes)."""
 
     origin: str
     size: int
     root: bytes
 
     def text(self) -> str:
-        """Return the text that is signed."""
+        """Return the text that the lab signs, with its last newline."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode('ascii')}\n"
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """Parse a text without extension lines; raises EncodingError(BAD_CHECKPOINT) on anything else."""
+        """Parse the text of a checkpoint without extension lines.
+
+        Raises EncodingError: BAD_CHECKPOINT for any other text.
+        """
         lines = text.split("\n")
         if len(lines) != 4 or lines[3] or not _SIZE.fullmatch(lines[1]):
-            raise EncodingError(Code.BAD_CHECKPOINT, "a checkpoint has three lines")
+            raise EncodingError(Code.BAD_CHECKPOINT, "a checkpoint does not have the three lines")
         require_key_name(lines[0])
         root = decode_base64(lines[2])
         if len(root) != HASH_SIZE:
-            raise EncodingError(Code.BAD_CHECKPOINT, "a root has 32 bytes")
+            raise EncodingError(Code.BAD_CHECKPOINT, "a root does not have 32 bytes")
         return cls(lines[0], int(lines[1]), root)
 
 
 @dataclass(frozen=True, slots=True)
 class LogKey:
-    """Whose log, or whose cosignature: the origin of a lab's log names its key, too."""
+    """The name and the key of a log or of a cosigner. A lab's key has the name of its log's origin."""
 
     origin: str
     lab: LabId
 
 
 def sign_checkpoint(key: Ed25519PrivateKey, checkpoint: Checkpoint) -> bytes:
-    """Return the signed note."""
+    """Return the note of a checkpoint, signed by its log's lab (C2SP tlog-checkpoint)."""
     text = checkpoint.text()
     identifier = key_id(checkpoint.origin, SignatureType.ED25519, signatures.lab_id(key))
     return Note(text, (NoteSignature(checkpoint.origin, identifier, key.sign(text.encode())),)).encode()
 
 
 def open_checkpoint(note: bytes, log: LogKey) -> Checkpoint:
-    """Parse a checkpoint of a log, and check the log's signature; those of others are not looked at.
+    """Parse the note of a log's checkpoint, and verify the signature of the log. Ignore other signatures.
 
-    Raises EncodingError or CryptoError(BAD_CHECKPOINT).
+    Raises EncodingError: BAD_CHECKPOINT if the note is malformed. Raises CryptoError: BAD_CHECKPOINT if it is
+    the note of another log, or lacks the log's one valid signature.
     """
     parsed = Note.decode(note)
     checkpoint = Checkpoint.parse(parsed.text)
     if checkpoint.origin != log.origin:
-        raise CryptoError(Code.BAD_CHECKPOINT, "the checkpoint is that of another log")
+        raise CryptoError(Code.BAD_CHECKPOINT, "the checkpoint belongs to another log")
     found = parsed.signatures_by(log.origin, key_id(log.origin, SignatureType.ED25519, log.lab))
     if len(found) != 1:
-        raise CryptoError(Code.BAD_CHECKPOINT, "the log has not signed the checkpoint, once")
+        raise CryptoError(
+            Code.BAD_CHECKPOINT, "the checkpoint does not have exactly one signature of its log"
+        )
     _verify(log.lab, parsed.text.encode(), found[0])
     return checkpoint
 
 
 def cosign(key: Ed25519PrivateKey, checkpoint: Checkpoint, now: int) -> bytes:
-    """Return the 72 bytes of a cosignature: the time, in Unix seconds, and the signature."""
+    """Return a cosignature of 72 bytes:
+
+    `now` in Unix seconds (8 bytes), and the signature (C2SP tlog-cosignature).
+    """
     signature = key.sign(_cosigned(checkpoint.text(), now))
     return now.to_bytes(8, "big") + signature
 
 
 def verify_cosignature(cosigner: LabId, checkpoint: Checkpoint, cosignature: bytes) -> int:
-    """Check a cosignature and return its time; raises CryptoError(BAD_CHECKPOINT)."""
+    """Verify a cosignature; return its time in Unix seconds.
+
+    Raises CryptoError: BAD_CHECKPOINT if it does not verify.
+    """
     if len(cosignature) != COSIGNATURE_SIZE:
-        raise CryptoError(Code.BAD_CHECKPOINT, "a cosignature has 72 bytes")
+        raise CryptoError(Code.BAD_CHECKPOINT, "a cosignature does not have 72 bytes")
     at = int.from_bytes(cosignature[:8], "big")
     if at > _MAX_TIME:
         raise CryptoError(Code.BAD_CHECKPOINT, "a cosignature's time is out of range")
@@ -100,14 +112,14 @@ def verify_cosignature(cosigner: LabId, checkpoint: Checkpoint, cosignature: byt
 
 
 def by_log_alone(note: bytes, log: LogKey) -> bytes:
-    """Return a note without the signatures of all but its log."""
+    """Return a note with its log's signature only."""
     parsed, identifier = Note.decode(note), key_id(log.origin, SignatureType.ED25519, log.lab)
     kept = tuple(one for one in parsed.signatures if (one.name, one.key_id) == (log.origin, identifier))
     return replace(parsed, signatures=kept).encode()
 
 
 def with_cosignatures(note: bytes, cosignatures: list[tuple[LogKey, bytes]]) -> bytes:
-    """Add cosignature lines to a note."""
+    """Return a note with lines for more cosignatures."""
     parsed = Note.decode(note)
     lines = tuple(
         NoteSignature(key.origin, key_id(key.origin, SignatureType.COSIGNATURE, key.lab), cosignature)
@@ -117,7 +129,7 @@ def with_cosignatures(note: bytes, cosignatures: list[tuple[LogKey, bytes]]) -> 
 
 
 def cosignatures_by(note: bytes, cosigner: LogKey) -> list[bytes]:
-    """Return what a cosigner added to a note, unverified."""
+    """Return the cosignatures of a cosigner in a note, unverified."""
     return Note.decode(note).signatures_by(
         cosigner.origin, key_id(cosigner.origin, SignatureType.COSIGNATURE, cosigner.lab)
     )

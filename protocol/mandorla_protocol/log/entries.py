@@ -1,7 +1,7 @@
-"""What a log holds (SPEC 18.1): one canonical encoding for each kind of entry, and no indicator in any.
+"""The entries of a log, and their canonical encodings (SPEC 18.1). No entry holds an indicator.
 
-The order of the entries is what the log proves. A key is logged before it is offered, a version of a table
-before a header commits to it, a charge before its answer leaves.
+The log proves the order of its entries. A lab logs a key before it offers the key, a table version before a
+header commits to it, and a charge before it sends the answer. `at` is the time of an entry in Unix seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .checkpoint import COSIGNATURE_SIZE
 from .notes import MAX_NOTE
 
 MAX_ENTRY: Final = 40_960
-"""Bytes in an entry at most."""
+"""The most bytes in an entry."""
 
 _MAX_EPOCH: Final = 256
 _MAX_HEADER: Final = 8_192
@@ -33,7 +33,10 @@ _SIGNATURE: Final = signatures.SIGNATURE_SIZE
 
 @dataclass(frozen=True, slots=True)
 class KeyEpochBegun:
-    """A key epoch of which this lab is the holder, its public key, and the budget of the querier."""
+    """A key epoch began whose holder is this lab: the public key, the querier's budget and the end.
+
+    `budget` is in evaluations, `expires` in Unix seconds.
+    """
 
     DOMAIN: ClassVar = "mandorla/v1 log key epoch"
 
@@ -51,7 +54,7 @@ class KeyEpochBegun:
 
 @dataclass(frozen=True, slots=True)
 class KeyEpochEnded:
-    """The seed and the table of an epoch were destroyed."""
+    """This lab destroyed the seed and the table of a key epoch."""
 
     DOMAIN: ClassVar = "mandorla/v1 log key destroyed"
 
@@ -65,7 +68,7 @@ class KeyEpochEnded:
 
 @dataclass(frozen=True, slots=True)
 class TableVersionPublished:
-    """A version of a tag table: how many entries it has by then, and the root over them."""
+    """This lab published a table version: the number of the table's entries, and the root over them."""
 
     DOMAIN: ClassVar = "mandorla/v1 log table version"
 
@@ -83,7 +86,7 @@ class TableVersionPublished:
 
 @dataclass(frozen=True, slots=True)
 class RoundProposed:
-    """This lab signed a header and is about to send it; it may never hear that the peer agreed."""
+    """This lab signed a header before sending it. The peer's answer may be lost, so this proves no round."""
 
     DOMAIN: ClassVar = "mandorla/v1 log round proposed"
 
@@ -99,7 +102,7 @@ class RoundProposed:
 
 @dataclass(frozen=True, slots=True)
 class RoundAgreed:
-    """A header with both labs' signatures."""
+    """Both labs signed a header."""
 
     DOMAIN: ClassVar = "mandorla/v1 log round agreed"
 
@@ -116,7 +119,7 @@ class RoundAgreed:
 
 @dataclass(frozen=True, slots=True)
 class ChunkCharged:
-    """A chunk was charged to the querier's budget: its index, its elements, and the request's digest."""
+    """A chunk was charged to the querier's budget: index, number of elements, digest of the request."""
 
     DOMAIN: ClassVar = "mandorla/v1 log chunk charged"
 
@@ -134,7 +137,7 @@ class ChunkCharged:
 
 @dataclass(frozen=True, slots=True)
 class ChunkEvaluated:
-    """A chunk was evaluated: the answer's digest, and the proof."""
+    """A chunk was evaluated and its answer stored: index, digest of the answer, and proof."""
 
     DOMAIN: ClassVar = "mandorla/v1 log chunk evaluated"
 
@@ -152,7 +155,7 @@ class ChunkEvaluated:
 
 @dataclass(frozen=True, slots=True)
 class RoundClosed:
-    """A signed statement of how a round ended; a signature is empty where there is none."""
+    """A statement that closes a round was signed. The signature of a lab that did not sign is empty."""
 
     DOMAIN: ClassVar = "mandorla/v1 log round closed"
 
@@ -170,7 +173,7 @@ class RoundClosed:
 
 @dataclass(frozen=True, slots=True)
 class RoundEnded:
-    """What a round came to for this lab, signed by nobody else: `committed`, `unconfirmed` or `aborted`."""
+    """A round ended for this lab as `committed`, `unconfirmed` or `aborted`. The peer does not sign this."""
 
     DOMAIN: ClassVar = "mandorla/v1 log round ended"
 
@@ -203,7 +206,7 @@ class PeerCosigned:
 
 @dataclass(frozen=True, slots=True)
 class PeerCaught:
-    """A peer showed its log in two ways: the two notes."""
+    """A peer signed two trees of one size: the two notes (SPEC 18.5)."""
 
     DOMAIN: ClassVar = "mandorla/v1 log peer caught"
 
@@ -249,7 +252,7 @@ def _time(reader: Reader) -> int:
     return reader.uint(8)
 
 
-# Arguments are read in the order in which they are written: Python evaluates them from left to right.
+# Each parser reads the fields in their order: Python evaluates arguments from left to right.
 _PARSERS: Final[dict[str, Callable[[Reader], LogEntry]]] = {
     KeyEpochBegun.DOMAIN: lambda r: KeyEpochBegun(
         _epoch(r), r.fixed(_ELEMENT), r.uint(8), r.uint(8), _time(r)
@@ -279,11 +282,14 @@ _PREFIXES: Final = {domain: Writer(domain).finish() for domain in _PARSERS}
 
 
 def decode_entry(encoded: bytes) -> LogEntry:
-    """Parse an entry of any kind; raises EncodingError on anything else."""
+    """Parse the canonical encoding of an entry of any type.
+
+    Raises EncodingError: BAD_ENCODING or BAD_LENGTH for any other bytes.
+    """
     for domain, prefix in _PREFIXES.items():
         if encoded.startswith(prefix):
             reader = Reader(encoded, domain)
             entry = _PARSERS[domain](reader)
             reader.finish()
             return entry
-    raise EncodingError(Code.BAD_ENCODING, "a log entry is of no known kind")
+    raise EncodingError(Code.BAD_ENCODING, "a log entry has an unknown domain")

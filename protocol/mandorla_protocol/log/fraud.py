@@ -1,6 +1,6 @@
-"""Fraud proofs: two checkpoints that no one log has (SPEC 18.5), in a file that anyone can verify.
+"""Fraud proofs: two contradicting checkpoints of one log, in a file that anyone can verify (SPEC 18.5).
 
-The file is text: a first line, the log's key as C2SP writes it, and the two notes.
+The file is text: a first line, the log's key as a C2SP verifier key, and the two notes.
 """
 
 from __future__ import annotations
@@ -24,25 +24,28 @@ _KEY: Final = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 @dataclass(frozen=True, slots=True)
 class FraudProof:
-    """A log's key, and two notes that it signed."""
+    """A log's key, and two notes with its signature."""
 
     log: LogKey
     one: bytes
     other: bytes
 
     def encode(self) -> bytes:
-        """Return the file's content."""
+        """Return the content of the file."""
         head = f"{FIRST_LINE}{verifier_key(self.log)}\n\n"
         return head.encode() + self.one + _DIVIDER.encode() + self.other
 
     @classmethod
     def decode(cls, content: bytes) -> FraudProof:
-        """Parse a file, and verify what it says; raises EncodingError or CryptoError(BAD_CHECKPOINT)."""
+        """Parse the content of a file, and verify the proof.
+
+        Raises EncodingError or CryptoError: BAD_CHECKPOINT if the file is malformed or proves no fraud.
+        """
         head, found, notes = content.partition(b"\n\n")
         one, between, other = notes.partition(_DIVIDER.encode())
         key = head.removeprefix(FIRST_LINE.encode())
         if not found or not between or head == key or len(content) > MAX_FRAUD_PROOF:
-            raise EncodingError(Code.BAD_CHECKPOINT, "this is no fraud proof")
+            raise EncodingError(Code.BAD_CHECKPOINT, "the file is not a fraud proof")
         try:
             log = _log_key(key.decode())
         except UnicodeDecodeError:
@@ -52,9 +55,9 @@ class FraudProof:
         return proof
 
     def require_valid(self) -> tuple[Checkpoint, Checkpoint]:
-        """Return the two checkpoints: of one log and size, with two roots, both signed by the log's lab.
+        """Verify the proof; return the two checkpoints, which have one size and two roots.
 
-        Raises EncodingError or CryptoError(BAD_CHECKPOINT) if they prove nothing.
+        Raises EncodingError or CryptoError: BAD_CHECKPOINT if they prove no fraud.
         """
         one, other = (open_checkpoint(note, self.log) for note in (self.one, self.other))
         if one.size != other.size or one.root == other.root:
@@ -63,7 +66,7 @@ class FraudProof:
 
 
 def verifier_key(log: LogKey) -> str:
-    """Write a log's key as C2SP signed-note has it."""
+    """Return a log's key as text: name, key id and key, with plus signs between them (C2SP signed-note)."""
     identifier = key_id(log.origin, SignatureType.ED25519, log.lab).hex()
     material = base64.b64encode(bytes([SignatureType.ED25519]) + log.lab).decode("ascii")
     return f"{log.origin}+{identifier}+{material}"

@@ -1,4 +1,4 @@
-"""Signed notes (C2SP signed-note, SPEC 18.3): a text, and lines that say who signed it.
+"""Signed notes: a text and the lines of its signatures (C2SP signed-note, SPEC 18.3).
 
     mandorla.invalid/lab-a/0f1e...
     17
@@ -6,7 +6,7 @@
 
     — mandorla.invalid/lab-a/0f1e... Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+Z...
 
-A parser takes what a writer writes and nothing else.
+A note has one encoding: the parser refuses all other bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..epochs import LabId
 from ..errors import Code, EncodingError
 
 MAX_NOTE: Final = 16_384
-"""Bytes in a note at most."""
+"""The most bytes in a note."""
 
 MAX_SIGNATURES: Final = 64
 
@@ -31,7 +31,7 @@ _KEY_ID_SIZE: Final = 4
 
 
 class SignatureType(IntEnum):
-    """The types of signature that are read here; all others are passed over."""
+    """The types of signatures that Mandorla reads. Signatures of other types are allowed and ignored."""
 
     ED25519 = 0x01
     COSIGNATURE = 0x04
@@ -39,14 +39,14 @@ class SignatureType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoteSignature:
-    """One line: the key's name and id, and what it signed with."""
+    """One signature line: the key's name, the key's id (4 bytes) and the signature."""
 
     name: str
     key_id: bytes
     signature: bytes
 
     def line(self) -> str:
-        """Return the line, with its end."""
+        """Return the line with its newline."""
         return f"{_DASH}{self.name} {base64.b64encode(self.key_id + self.signature).decode('ascii')}\n"
 
 
@@ -58,12 +58,15 @@ class Note:
     signatures: tuple[NoteSignature, ...]
 
     def encode(self) -> bytes:
-        """Return the note as it is stored and sent."""
+        """Return the bytes of the note, as labs store and send it."""
         return f"{self.text}\n{''.join(one.line() for one in self.signatures)}".encode()
 
     @classmethod
     def decode(cls, encoded: bytes) -> Note:
-        """Parse a note; raises EncodingError(BAD_CHECKPOINT) on anything else."""
+        """Parse a note.
+
+        Raises EncodingError: BAD_CHECKPOINT for any other bytes.
+        """
         if len(encoded) > MAX_NOTE:
             raise EncodingError(Code.BAD_CHECKPOINT, "a note is longer than allowed")
         try:
@@ -72,28 +75,31 @@ class Note:
             raise EncodingError(Code.BAD_CHECKPOINT, "a note is not UTF-8") from None
         text, found, lines = content.rpartition("\n\n")
         if not found or any(character < " " and character != "\n" for character in content):
-            raise EncodingError(Code.BAD_CHECKPOINT, "this is no signed note")
+            raise EncodingError(Code.BAD_CHECKPOINT, "the bytes are not a signed note")
         if not lines.endswith("\n"):
-            raise EncodingError(Code.BAD_CHECKPOINT, "a note ends too early")
+            raise EncodingError(Code.BAD_CHECKPOINT, "a note is cut off")
         signatures = tuple(_signature(line) for line in lines[:-1].split("\n"))
         if len(signatures) > MAX_SIGNATURES:
             raise EncodingError(Code.BAD_CHECKPOINT, "a note has more signatures than allowed")
         return cls(text + "\n", signatures)
 
     def signatures_by(self, name: str, key_id: bytes) -> list[bytes]:
-        """Return what a key signed with."""
+        """Return the signatures of a key, unverified."""
         return [one.signature for one in self.signatures if (one.name, one.key_id) == (name, key_id)]
 
 
 def key_id(name: str, kind: SignatureType, lab: LabId) -> bytes:
-    """Return the four bytes that tell a key and its use from others of the name."""
+    """Return the id of a key and its signature type, 4 bytes (C2SP signed-note)."""
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + lab).digest()[:_KEY_ID_SIZE]
 
 
 def require_key_name(name: str) -> None:
-    """Raise EncodingError(BAD_CHECKPOINT) unless a text can name a key: printable, no space, no plus."""
+    """Check that a text may be a key's name: printable, without space and plus (C2SP signed-note).
+
+    Raises EncodingError: BAD_CHECKPOINT otherwise.
+    """
     if not name or not name.isprintable() or "+" in name or any(one.isspace() for one in name):
-        raise EncodingError(Code.BAD_CHECKPOINT, "a key's name is printable, without space or plus")
+        raise EncodingError(Code.BAD_CHECKPOINT, "a key's name is not printable, or has a space or a plus")
 
 
 def _signature(line: str) -> NoteSignature:
@@ -108,11 +114,15 @@ def _signature(line: str) -> NoteSignature:
 
 
 def decode_base64(encoded: str) -> bytes:
-    """Decode standard base64 as it is written, and in no other way; raises EncodingError(BAD_CHECKPOINT)."""
+    """Decode canonical standard base64.
+
+    Raises EncodingError: BAD_CHECKPOINT for any other text.
+    """
+    # Python's decoder ignores unused bits of the last character, so several texts would decode to one value.
     try:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
-        raise EncodingError(Code.BAD_CHECKPOINT, "bad base64") from None
+        raise EncodingError(Code.BAD_CHECKPOINT, "a text is not base64") from None
     if base64.b64encode(content).decode("ascii") != encoded:
-        raise EncodingError(Code.BAD_CHECKPOINT, "base64 that no encoder writes")
+        raise EncodingError(Code.BAD_CHECKPOINT, "a text is not canonical base64")
     return content

@@ -1,7 +1,8 @@
-"""Proofs that a tree extends another, and that it holds a leaf (RFC 9162 section 2.1, SPEC 18.2).
+"""Merkle proofs of consistency and inclusion (RFC 9162 section 2.1, SPEC 18.2).
 
-Proofs are made from the roots of complete subtrees, which never change once they are there; they are verified
-from nothing but sizes, roots and hashes.
+A consistency proof shows that one tree extends another; an inclusion proof shows that a tree has a leaf at an
+index. A prover needs the roots of complete subtrees, which never change, so a store can keep them. A verifier
+needs sizes, roots and the proof only.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from ..errors import Code, CryptoError
 from ..merkle import EMPTY_ROOT, HASH_SIZE, hash_children
 
 NodeHash: TypeAlias = Callable[[int, int], bytes]
-"""Gives the root of the complete subtree of 2^level leaves that begins at leaf index * 2^level."""
+"""Returns the root of the complete subtree of 2**level leaves that begins at leaf index * 2**level."""
 
 MAX_PROOF: Final = 63
-"""Hashes in a proof at most (C2SP tlog-witness)."""
+"""The most hashes in a proof (C2SP tlog-witness)."""
 
 
 def root_of(start: int, end: int, node: NodeHash) -> bytes:
-    """Return the root over the leaves from `start` to before `end`.
+    """Return the root over the leaves from index `start` to before index `end` (RFC 9162 section 2.1.1).
 
-    `start` is a multiple of a power of two that is not below their number, as in every split of RFC 9162.
+    `start` is a multiple of a power of two that is at least `end - start`, as in each split of RFC 9162.
     """
     if start == end:
         return EMPTY_ROOT
@@ -38,15 +39,17 @@ def root_of(start: int, end: int, node: NodeHash) -> bytes:
 
 
 def prove_consistency(old: int, size: int, node: NodeHash) -> list[bytes]:
-    """Prove that the tree of `size` leaves begins with the tree of `old` (RFC 9162 section 2.1.4.1).
+    """Prove that the tree of `size` leaves extends the tree of `old` leaves (RFC 9162 section 2.1.4.1).
 
-    Raises CryptoError(BAD_CHECKPOINT) if `old` is larger.
+    Raises CryptoError: BAD_CHECKPOINT if `old` is larger than `size`.
     """
     if not 0 <= old <= size:
         _refuse("a smaller tree does not extend a larger one")
     if old in (0, size):
         return []
     proof: list[bytes] = []
+    # This is SUBPROOF(m, D, b) of the RFC as a loop. `known` is b: the verifier knows the root of this
+    # subtree, since it is the old tree, so the proof leaves it out.
     start, end, known = 0, size, True
     while old != end:
         middle = start + _split(end - start)
@@ -62,42 +65,43 @@ def prove_consistency(old: int, size: int, node: NodeHash) -> list[bytes]:
 
 
 def verify_consistency(old: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> None:
-    """Check that the tree with one root begins with the tree with the other (RFC 9162 section 2.1.4.2).
+    """Verify that the tree of `size` leaves extends the tree of `old` leaves (RFC 9162 section 2.1.4.2).
 
-    Raises CryptoError(BAD_CHECKPOINT).
+    Raises CryptoError: BAD_CHECKPOINT if the proof does not hold.
     """
     if not 0 <= old <= size or any(len(part) != HASH_SIZE for part in proof):
-        _refuse("no consistency proof")
+        _refuse("a consistency proof has impossible sizes or a hash of another length")
     if old in (0, size):
         if proof or (old == 0 and old_root != EMPTY_ROOT) or (old == size and old_root != root):
             _refuse("the trees are not consistent")
         return
-    # If the old tree is complete, its root is a node of the new one, and the proof leaves it out.
+    # If the old size is a power of two, the old root is a node of the new tree, and the proof leaves it out.
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     if not path:
         _refuse("the proof is too short")
-    one, other = old - 1, size - 1
-    while one & 1:
-        one, other = one >> 1, other >> 1
-    first = second = path[0]
+    # The RFC's fn and sn: the indices of the old and the new tree's last leaf, one level higher at each step.
+    old_index, new_index = old - 1, size - 1
+    while old_index & 1:
+        old_index, new_index = old_index >> 1, new_index >> 1
+    old_node = new_node = path[0]
     for part in path[1:]:
-        if other == 0:
+        if new_index == 0:
             _refuse("the proof is too long")
-        if one & 1 or one == other:
-            first, second = hash_children(part, first), hash_children(part, second)
-            while not one & 1 and one:
-                one, other = one >> 1, other >> 1
+        if old_index & 1 or old_index == new_index:
+            old_node, new_node = hash_children(part, old_node), hash_children(part, new_node)
+            while not old_index & 1 and old_index:
+                old_index, new_index = old_index >> 1, new_index >> 1
         else:
-            second = hash_children(second, part)
-        one, other = one >> 1, other >> 1
-    if other != 0 or (first, second) != (old_root, root):
+            new_node = hash_children(new_node, part)
+        old_index, new_index = old_index >> 1, new_index >> 1
+    if new_index != 0 or (old_node, new_node) != (old_root, root):
         _refuse("the trees are not consistent")
 
 
 def prove_inclusion(index: int, size: int, node: NodeHash) -> list[bytes]:
-    """Prove which leaf stands at an index (RFC 9162 section 2.1.3.1).
+    """Prove that the tree of `size` leaves has its leaf at an index (RFC 9162 section 2.1.3.1).
 
-    Raises CryptoError(BAD_CHECKPOINT) if the tree has no such leaf.
+    Raises CryptoError: BAD_CHECKPOINT if the tree has no such leaf.
     """
     if not 0 <= index < size:
         _refuse("the tree has no such leaf")
@@ -115,9 +119,12 @@ def prove_inclusion(index: int, size: int, node: NodeHash) -> list[bytes]:
 
 
 def verify_inclusion(leaf_hash: bytes, index: int, size: int, root: bytes, proof: Sequence[bytes]) -> None:
-    """Check that a leaf stands at an index (RFC 9162 section 2.1.3.2); raises CryptoError(BAD_CHECKPOINT)."""
+    """Verify that the tree of `size` leaves has a leaf at an index (RFC 9162 section 2.1.3.2).
+
+    Raises CryptoError: BAD_CHECKPOINT if the proof does not hold.
+    """
     if not 0 <= index < size or any(len(part) != HASH_SIZE for part in proof):
-        _refuse("no inclusion proof")
+        _refuse("an inclusion proof has impossible sizes or a hash of another length")
     place, last, node = index, size - 1, leaf_hash
     for part in proof:
         if last == 0:

@@ -1,7 +1,8 @@
-"""What a witness answers to a checkpoint (C2SP tlog-witness, SPEC 18.4): pure, so that it can be proved.
+"""The decision of a witness about a checkpoint (C2SP tlog-witness, SPEC 18.4).
 
-A witness keeps every checkpoint that it cosigned. It cosigns the next one if that extends the last. Two of
-one size with two roots are a proof of fraud.
+A witness keeps all checkpoints that it cosigned. It cosigns a checkpoint that extends the latest of them. Two
+checkpoints of one size with two roots are a proof of fraud. The decision is a pure function, so that
+`proofs/states/witness_claims.py` can explore it.
 """
 
 from __future__ import annotations
@@ -18,24 +19,27 @@ from .proofs import MAX_PROOF, verify_consistency
 
 @dataclass(frozen=True, slots=True)
 class Cosign:
-    """The checkpoint extends what was seen: persist it, and only then answer with a cosignature."""
+    """The checkpoint extends the latest: store it durably, and only then answer with a cosignature."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyCosigned:
-    """The checkpoint was cosigned before: answer with the same cosignature."""
+    """The witness cosigned this checkpoint before: answer with the same cosignature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The proof does not start where this witness stands: answer with the size that it would have to."""
+    """The proof does not start at the latest cosigned size:
+
+    answer with that size, so the lab sends another.
+    """
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fraud:
-    """The lab signed another root for a size that this witness cosigned."""
+    """The lab signed another root for a size that the witness cosigned."""
 
 
 Judgement: TypeAlias = Cosign | AlreadyCosigned | Conflict | Fraud
@@ -48,18 +52,20 @@ def judge(
     latest: Checkpoint | None,
     root_at: Callable[[int], bytes | None],
 ) -> Judgement:
-    """Judge a checkpoint whose signature holds, against the latest that was cosigned and those before it.
+    """Return the decision about a checkpoint whose signature the caller verified.
 
-    `root_at` gives the root that was cosigned for a size, if there was one.
+    `proof` is a consistency proof from size `old`. `latest` is the checkpoint that the witness cosigned last.
+    `root_at` returns the root that the witness cosigned for a size, or None.
 
-    Raises CryptoError(BAD_CHECKPOINT) if the sizes make no sense, or the proof does not hold.
+    Raises CryptoError: BAD_CHECKPOINT if the sizes are impossible, or the proof does not hold.
     """
     size, root = (0, EMPTY_ROOT) if latest is None else (latest.size, latest.root)
+    # Fraud comes first: two signed roots of one size need no proof.
     known = root_at(checkpoint.size)
     if known is not None and known != checkpoint.root:
         return Fraud()
     if old > checkpoint.size or len(proof) > MAX_PROOF:
-        raise CryptoError(Code.BAD_CHECKPOINT, "no consistency proof")
+        raise CryptoError(Code.BAD_CHECKPOINT, "the consistency proof has impossible sizes")
     if old != size:
         return Conflict(size)
     verify_consistency(old, root, checkpoint.size, checkpoint.root, proof)

@@ -1,4 +1,4 @@
-"""What a holder says of its table while a round stands (SPEC 19.2)."""
+"""A holder's announcement of a new table version in a standing round (SPEC 19.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ _DOMAIN: Final = "mandorla/v1 table announcement"
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a table has come to, in the standing round of the header with a digest."""
+    """The current commitment of the holder's table, in the standing round whose header has a digest.
+
+    An announcement has no signature. The TLS channel authenticates it, the holder's log holds the version,
+    and the holder's next header must extend it (SPEC 19.2).
+    """
 
     header_digest: bytes
     table: TableCommitment
@@ -28,7 +32,10 @@ class Announcement:
 
     @classmethod
     def decode(cls, encoded: bytes) -> Announcement:
-        """Parse a canonical encoding; raises EncodingError on anything else."""
+        """Parse a canonical encoding.
+
+        Raises EncodingError: BAD_ENCODING or BAD_LENGTH for any other bytes.
+        """
         reader = Reader(encoded, _DOMAIN)
         digest = reader.fixed(DIGEST_SIZE)
         table = TableCommitment(version=reader.uint(8), size=reader.uint(8), root=reader.fixed(DIGEST_SIZE))
@@ -36,7 +43,10 @@ class Announcement:
         return cls(digest, table)
 
     def require_of(self, header_digest: bytes) -> TableCommitment:
-        """Return the table, if this is about the round; raises RoundError(TABLE_MISMATCH)."""
+        """Return the announced table, if the announcement belongs to the round of a header's digest.
+
+        Raises RoundError: TABLE_MISMATCH if it belongs to another round.
+        """
         if self.header_digest != header_digest:
-            raise RoundError(Code.TABLE_MISMATCH, "an announcement is about another round")
+            raise RoundError(Code.TABLE_MISMATCH, "an announcement belongs to another round")
         return self.table

@@ -1,10 +1,19 @@
-"""The holder's half of a round (SPEC 10.2): answer chunks within the header, and hand out the table.
+"""The holder's half of a round (SPEC 10.2): answer chunks within the header's terms, and send the table.
 
-EvaluationRequested -> check elements, charge the budget durably, evaluate
-EvaluationDone    -> store the answer durably, reply
-PageRequested     -> reply with a page of the committed table
-TableExtended     -> in a standing round: pages of what was added to the table since
-Closed            -> nothing is answered any more
+EvaluationRequested -> check the elements, charge the budget durably, evaluate
+EvaluationDone      -> store the answer durably, then send it
+PageRequested       -> send a page of the committed table
+TableExtended       -> in a standing round: send pages up to the new table's end
+StatementIssued     -> answer no new chunk
+Closed              -> answer nothing
+
+A chunk is *pending* from its request until its answer is stored. These rules apply to pending chunks:
+
+- A pending chunk counts against the cap, so that concurrent requests cannot pass the cap together.
+- A repeated request gets NOT_READY, so that no chunk is charged or evaluated twice at once.
+- If an effect fails, `ChunkFailed` removes the pending chunk, and the querier may send the request again. The
+  charge stays in the store: after a charge, the store refuses any other bytes at this index (CHUNK_REUSED).
+- The half has no digest, so this lab can state nothing about the half.
 """
 
 from __future__ import annotations
@@ -26,7 +35,10 @@ _ELEMENT_SIZE = 32
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk that was asked for: digest of the request, number of elements, digest of the answer if any."""
+    """A chunk: the digest of its request, its number of elements, and the digest of its answer.
+
+    A pending chunk has no answer.
+    """
 
     request: bytes
     count: int
@@ -35,7 +47,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class HolderState:
-    """What a holder remembers of its half."""
+    """The state of a holder's half.
+
+    `announced_table` is the table that a standing round announced last. `stated` means that this lab issued a
+    statement about the half (`StatementIssued`).
+    """
 
     header: RoundHeader
     holder: LabId
@@ -46,36 +62,41 @@ class HolderState:
 
     @property
     def querier(self) -> LabId:
-        """The lab that asks."""
+        """The lab whose blinded elements this lab evaluates."""
         return self.header.other(self.holder).lab
 
     @property
     def table(self) -> TableCommitment:
-        """The table that the querier may read: that of the header, or what was announced since."""
+        """The table that the querier may read: the table announced last, or the header's."""
         return self.announced_table or self.header.party(self.holder).offer.table
 
     @property
     def elements(self) -> int:
-        """Elements asked for so far, padding included."""
+        """The number of elements in all chunks, pending chunks and padding included."""
         return sum(chunk.count for chunk in self.chunks.values())
 
     def digest(self) -> bytes:
-        """Return the half's transcript digest (SPEC 9.6).
+        """Return the half's digest, 32 bytes (SPEC 9.6).
 
-        Raises RoundError(TRANSCRIPT_MISMATCH) unless the chunks 0 to n-1 are all answered.
+        Raises RoundError: TRANSCRIPT_MISMATCH if a chunk is pending or an index is missing.
         """
         answers = []
         for index in range(len(self.chunks)):
             chunk = self.chunks.get(index)
             if chunk is None or chunk.answer is None:
-                raise RoundError(Code.TRANSCRIPT_MISMATCH, "the half has a gap or an unanswered chunk")
+                raise RoundError(
+                    Code.TRANSCRIPT_MISMATCH, "the half has a pending chunk, or an index is missing"
+                )
             answers.append(chunk.answer)
         return half_digest(self.header, self.querier, answers)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRequested:
-    """The querier sent chunk `index` of blinded elements, 32 bytes each. `now` is Unix seconds."""
+    """The querier requested the evaluation of chunk `index`: blinded elements of 32 bytes each.
+
+    `now` is Unix seconds.
+    """
 
     index: int
     blinded: bytes
@@ -84,7 +105,7 @@ class EvaluationRequested:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationDone:
-    """The chunk was charged and evaluated."""
+    """Chunk `index` was charged and evaluated."""
 
     index: int
     evaluated: bytes
@@ -93,7 +114,7 @@ class EvaluationDone:
 
 @dataclass(frozen=True, slots=True)
 class AnswerStored:
-    """The answer is on disk, and may leave."""
+    """The answer to chunk `index` was stored durably, so it may be sent."""
 
     index: int
     evaluated: bytes
@@ -102,14 +123,14 @@ class AnswerStored:
 
 @dataclass(frozen=True, slots=True)
 class ChunkFailed:
-    """An effect of the chunk failed before its answer was stored; the same request may come again."""
+    """An effect of chunk `index` failed before its answer was stored."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequested:
-    """The querier asks for table entries from a leaf index on. `now` is Unix seconds."""
+    """The querier requested table entries from leaf index `start` on. `now` is Unix seconds."""
 
     start: int
     now: int
@@ -117,19 +138,25 @@ class PageRequested:
 
 @dataclass(frozen=True, slots=True)
 class TableExtended:
-    """The table has a newer version, which is announced to the querier."""
+    """The holder published a newer table version, and announces it to the querier."""
 
     table: TableCommitment
 
 
 @dataclass(frozen=True, slots=True)
 class StatementIssued:
-    """This lab signs a statement of what the half was: no chunk can come to it any more."""
+    """This lab issued a statement with the half's digest: the half is final.
+
+    The statement covers the answered chunks, and the peer may sign it too. An answer to a further chunk would
+    be an evaluation that no signature covers. So from now on a request gets an answer only if it had one
+    before (SPEC 9.7). Repeating an answer reveals nothing new. The event is refused while a chunk is pending,
+    because its answer may be on its way.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The round ended."""
+    """The round was closed or aborted."""
 
 
 Event: TypeAlias = (
@@ -146,7 +173,7 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class CheckElements:
-    """Refuse the chunk unless every element is canonical and none is the identity."""
+    """Decode all elements strictly; fail with BAD_ELEMENT if one is not canonical or is the identity."""
 
     index: int
     blinded: bytes
@@ -154,7 +181,10 @@ class CheckElements:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Charge the epoch's budget, once for this round, index and digest, and durably before going on."""
+    """Charge `count` evaluations to the key epoch's budget, durably before the next effect.
+
+    The store charges once for each round, index and request digest.
+    """
 
     index: int
     request: bytes
@@ -163,7 +193,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """Evaluate the elements and prove it; answer with `EvaluationDone`."""
+    """Evaluate the elements and prove the evaluation; then report `EvaluationDone`."""
 
     index: int
     request: bytes
@@ -172,7 +202,7 @@ class Evaluate:
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
-    """Keep the answer, so that the same request gets the same answer; then go on with `AnswerStored`."""
+    """Store the answer durably, for repeated requests; then report `AnswerStored`."""
 
     index: int
     request: bytes
@@ -199,9 +229,9 @@ Effect: TypeAlias = CheckElements | Charge | Evaluate | StoreAnswer | SendAnswer
 
 
 def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, ...]]:
-    """Advance the holder's half by one event.
+    """Return the holder's state after an event, and the effects to perform (SPEC 10.2).
 
-    Raises RoundError if the event is not allowed; the state then stays as it was.
+    Raises RoundError, with a code of SPEC 10.2, if the event is not allowed. The state then stays as it was.
     """
     match event:
         case EvaluationRequested():
@@ -214,6 +244,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
             answered = replace(chunk, answer=answer_digest(chunk.request, evaluated, proof))
             return _with(state, index, answered), (SendAnswer(index),)
         case ChunkFailed(index):
+            # A late failure, such as that of a call that timed out, must not remove a stored answer.
             failed = state.chunks.get(index)
             if failed is None or failed.answer is not None:
                 return state, ()
@@ -222,17 +253,17 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
             _require_open(state, now)
             size = state.table.size
             if not 0 <= start < size:
-                raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a page starts outside the table")
+                raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a page begins outside the table")
             return state, (SendPage(start, min(PAGE_SIZE, size - start)),)
         case TableExtended(table):
             if state.header.mode is not RoundMode.STANDING or state.closed:
-                raise RoundError(Code.WRONG_STATE, "only the table of a standing round grows while it lasts")
+                raise RoundError(Code.WRONG_STATE, "the table grows only in an open standing round")
             table.require_extends(state.table)
             return replace(state, announced_table=table), ()
         case StatementIssued():
             if state.closed:
                 raise RoundError(Code.WRONG_STATE, "the round is closed")
-            state.digest()
+            state.digest()  # raises while a chunk is pending
             return replace(state, stated=True), ()
         case Closed():
             return replace(state, closed=True), ()
@@ -245,20 +276,21 @@ def _evaluate_requested(
     cap = state.header.party(state.holder).offer.cap
     count, rest = divmod(len(event.blinded), _ELEMENT_SIZE)
     if rest or not 1 <= count <= CHUNK_SIZE:
-        raise RoundError(Code.BAD_LENGTH, f"a chunk has 1 to {CHUNK_SIZE} whole elements")
+        raise RoundError(Code.BAD_LENGTH, f"a chunk does not have 1 to {CHUNK_SIZE} whole elements")
+    # Chunks before the last are full in a batch round; in a standing round they have 16 elements or more.
     smallest = CHUNK_SIZE if state.header.mode is RoundMode.BATCH else STANDING_SMALLEST
     if not 0 <= event.index < -(-cap // smallest):
-        raise RoundError(Code.CHUNK_OUT_OF_RANGE, "a chunk's index is beyond the cap")
+        raise RoundError(Code.CHUNK_OUT_OF_RANGE, "the index of a chunk is beyond the cap")
     request = request_digest(state.header.digest(), event.index, event.blinded)
     known = state.chunks.get(event.index)
     if known is not None:
         if known.request != request:
             raise RoundError(Code.CHUNK_REUSED)
         if known.answer is None:
-            raise RoundError(Code.NOT_READY, "the chunk is being evaluated")
+            raise RoundError(Code.NOT_READY, "the chunk is pending")
         return state, (SendAnswer(event.index),)
     if state.stated:
-        raise RoundError(Code.WRONG_STATE, "this lab has stated what the round was")
+        raise RoundError(Code.WRONG_STATE, "this lab issued its statement, so it answers no new chunk")
     if state.elements + count > cap:
         raise RoundError(Code.CAP_EXCEEDED)
     return _with(state, event.index, Chunk(request, count)), (
@@ -273,7 +305,7 @@ def _pending(state: HolderState, index: int) -> Chunk:
         raise RoundError(Code.WRONG_STATE, "the round is closed")
     chunk = state.chunks.get(index)
     if chunk is None or chunk.answer is not None:
-        raise RoundError(Code.WRONG_STATE, "no such chunk is being evaluated")
+        raise RoundError(Code.WRONG_STATE, "no such chunk is pending")
     return chunk
 
 

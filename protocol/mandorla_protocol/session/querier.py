@@ -1,9 +1,11 @@
-"""The querier's half of a round (SPEC 10.1): have its own indicators evaluated, and read the holder's table.
+"""The querier's half of a round (SPEC 10.1): evaluate own indicators with the holder, and read its table.
 
-EVALUATING   chunks are blinded, sent, verified and finalized, a few at a time
-READING      the table is read page by page and checked against the commitment
-STANDING     in a standing round: both are done for now; more is asked and read as it comes
-COMPLETE     both are done; only now, or while the round stands, may tags and table be compared
+EVALUATING   blind, send, verify and finalize chunks, `CHUNKS_IN_FLIGHT` at a time
+READING      read the table page by page, and check it against the commitment
+STANDING     in a standing round: send chunks of new indicators, and read announced versions
+COMPLETE     all chunks are finalized, and all entries are verified
+
+The caller compares tags with the table only in STANDING and COMPLETE.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from ..table import TableCommitment, TablePart, TableReader
 from .transcript import answer_digest, half_digest, request_digest
 
 CHUNKS_IN_FLIGHT: Final = 2
-"""While the holder evaluates one chunk, the querier blinds or verifies another."""
+"""The most chunks under way.
+
+With two, the querier blinds or verifies one while the holder evaluates the other.
+"""
 
 
 class Phase(Enum):
-    """Where a querier's half stands."""
+    """The phase of a querier's half."""
 
     EVALUATING = "evaluating"
     READING = "reading"
@@ -36,10 +41,11 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class QuerierState:
-    """What a querier remembers of its half.
+    """The state of a querier's half.
 
-    `counts` are the chunks' sizes, padding included; `requests` the digests of chunks sent, `answers` those
-    of chunks verified.
+    `counts` are the sizes of all chunks, padding included. `chunks_begun` is the number of chunks that the
+    caller was told to blind. `requests` has the request digests of blinded chunks by index, `answers` the
+    answer digests of finalized chunks.
     """
 
     header: RoundHeader
@@ -53,32 +59,32 @@ class QuerierState:
 
     @property
     def settled(self) -> bool:
-        """Whether everything that was asked is answered, and everything that was announced is read."""
+        """Whether all chunks are finalized, and all committed entries are read."""
         return len(self.answers) == len(self.counts) and self.reader.complete
 
     @property
     def holder(self) -> LabId:
-        """The lab that is asked."""
+        """The lab that evaluates, and whose table this lab reads."""
         return self.header.other(self.querier).lab
 
     def digest(self) -> bytes:
-        """Return the half's transcript digest (SPEC 9.6).
+        """Return the half's digest, 32 bytes (SPEC 9.6).
 
-        Raises RoundError(WRONG_STATE) before every chunk was verified.
+        Raises RoundError: WRONG_STATE before all chunks are finalized.
         """
         if len(self.answers) != len(self.counts):
-            raise RoundError(Code.WRONG_STATE, "chunks are missing")
+            raise RoundError(Code.WRONG_STATE, "some chunks are not finalized")
         return half_digest(self.header, self.querier, [self.answers[i] for i in range(len(self.counts))])
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The header is signed by both labs."""
+    """Both labs signed the header."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkBlinded:
-    """Chunk `index` was blinded and may be sent."""
+    """The caller blinded chunk `index`."""
 
     index: int
     blinded: bytes
@@ -95,7 +101,7 @@ class ChunkAnswered:
 
 @dataclass(frozen=True, slots=True)
 class ChunkFinalized:
-    """The answer to chunk `index` was verified and its tags are stored."""
+    """The caller verified the answer to chunk `index`, and stored its tags and label keys."""
 
     index: int
     evaluated: bytes
@@ -111,21 +117,21 @@ class PageReceived:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorsQueued:
-    """While the round stands and nothing is asked: `count` indicators have no tag yet."""
+    """In STANDING, with no chunk under way: `count` more indicators need a tag."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class TableAnnounced:
-    """While the round stands and nothing is read: the holder's table has come to this."""
+    """In STANDING, with no page under way: the holder announced a table."""
 
     table: TableCommitment
 
 
 @dataclass(frozen=True, slots=True)
 class StandingEnded:
-    """The standing round is to be closed: nothing more is asked or read."""
+    """A lab decided to close the standing round: no further chunk is sent, and no further page is read."""
 
 
 Event: TypeAlias = (
@@ -142,7 +148,7 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Blind:
-    """Blind the next `count` tokens, random ones once the indicators run out; answer with `ChunkBlinded`."""
+    """Blind the next `count` tokens, random tokens after the last indicator; then report `ChunkBlinded`."""
 
     index: int
     count: int
@@ -150,7 +156,7 @@ class Blind:
 
 @dataclass(frozen=True, slots=True)
 class RequestEvaluation:
-    """Send the chunk, and answer with `ChunkAnswered`. May be repeated, with the same bytes only."""
+    """Send the chunk with Evaluate; then report `ChunkAnswered`. A repeated call must have the same bytes."""
 
     index: int
     blinded: bytes
@@ -158,7 +164,7 @@ class RequestEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class Finalize:
-    """Verify the proof, then store the chunk's tags and label keys; answer with `ChunkFinalized`."""
+    """Verify the proof, unblind, and store the chunk's tags and label keys; then report `ChunkFinalized`."""
 
     index: int
     evaluated: bytes
@@ -167,14 +173,14 @@ class Finalize:
 
 @dataclass(frozen=True, slots=True)
 class RequestPage:
-    """Ask for table entries from a leaf index on; answer with `PageReceived`."""
+    """Request table entries from leaf index `start` on; then report `PageReceived`."""
 
     start: int
 
 
 @dataclass(frozen=True, slots=True)
 class StageEntries:
-    """Store entries as unverified, from a leaf index on."""
+    """Store entries as unverified, from leaf index `start` on."""
 
     start: int
     parts: tuple[TablePart, ...]
@@ -182,7 +188,7 @@ class StageEntries:
 
 @dataclass(frozen=True, slots=True)
 class AcceptTable:
-    """The staged entries are those that the holder committed to: verified from now on."""
+    """Mark the staged entries as verified: the holder committed to exactly these."""
 
     reader: TableReader
 
@@ -191,13 +197,14 @@ Effect: TypeAlias = Blind | RequestEvaluation | Finalize | RequestPage | StageEn
 
 
 def open_half(header: RoundHeader, querier: LabId, count: int, reader: TableReader) -> QuerierState:
-    """Plan the half for `count` indicators that have no tag yet in this epoch.
+    """Return the first state of a half, for `count` indicators that have no tag in this key epoch (SPEC
+    10.1).
 
-    Raises RoundError: CAP_EXCEEDED if their size class is over what the header allows, TABLE_MISMATCH if
-    `reader` reads another table than the header's.
+    Raises RoundError: CAP_EXCEEDED if their size class is over the header's cap; TABLE_MISMATCH if `reader`
+    does not read the header's table.
     """
     if reader.committed != header.other(querier).offer.table:
-        raise RoundError(Code.TABLE_MISMATCH, "the reader is not for the header's table")
+        raise RoundError(Code.TABLE_MISMATCH, "the reader does not read the header's table")
     padded = size_class(count)
     if padded > header.other(querier).offer.cap:
         raise RoundError(Code.CAP_EXCEEDED, "this lab has more indicators to compare than the peer allows")
@@ -205,10 +212,10 @@ def open_half(header: RoundHeader, querier: LabId, count: int, reader: TableRead
 
 
 def step(state: QuerierState, event: Event) -> tuple[QuerierState, tuple[Effect, ...]]:
-    """Advance the querier's half by one event.
+    """Return the querier's state after an event, and the effects to perform (SPEC 10.1, 19.5).
 
-    Raises RoundError if the event does not fit the state or the table is not what was committed to; the state
-    then stays as it was and the round must be aborted.
+    Raises RoundError, with a code of SPEC 10.1, if the event does not fit the state, or if the table differs
+    from the commitment. The state then stays as it was, and the caller must abort the round.
     """
     match event:
         case Started() if state.phase is Phase.EVALUATING and state.chunks_begun == 0:
@@ -239,7 +246,9 @@ def step(state: QuerierState, event: Event) -> tuple[QuerierState, tuple[Effect,
         ):
             padded = size_class(count, STANDING_SMALLEST)
             if sum(state.counts) + padded > state.header.other(state.querier).offer.cap:
-                raise RoundError(Code.CAP_EXCEEDED, "the standing round has no evaluations left")
+                raise RoundError(
+                    Code.CAP_EXCEEDED, "the class of the new indicators is over the cap that is left"
+                )
             counts = state.counts + chunk_counts(padded)
             return _blind_more(replace(state, counts=counts), CHUNKS_IN_FLIGHT)
         case TableAnnounced(table) if state.phase is Phase.STANDING and state.reader.complete:
@@ -273,4 +282,5 @@ def _read_more(state: QuerierState) -> tuple[QuerierState, tuple[Effect, ...]]:
 
 
 def _accept(state: QuerierState) -> tuple[Effect, ...]:
+    # A table becomes verified only when all chunks are finalized too, so that comparing starts in one place.
     return (AcceptTable(state.reader),) if state.settled else ()
