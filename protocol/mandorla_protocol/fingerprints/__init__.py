@@ -1,7 +1,7 @@
-"""Fingerprints (SPEC A.8): values of things that come back nearly the same, made from a lab's logs.
+"""Fingerprints of prompts and accounts, made from a lab's logs (SPEC A.8, A.9).
 
-A prompt has several values of each type. Which of them are indicators, and how many must match, is the
-registry's to say (SPEC A.5).
+Similar prompts share some of their values. A prompt has several values of each type; the registry says how
+many of them must match (SPEC A.5).
 """
 
 from .common_values import CommonValues

@@ -1,4 +1,4 @@
-"""Behaviour (SPEC A.9): how an account is used, as the cell of a coarse grid, and the cells next to it."""
+"""Behaviour (SPEC A.9): the use of an account, as a cell of a coarse grid and its nearest neighbours."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..encoding import Writer
 from .prompt_text import normalise, words
 
 MIN_REQUESTS: Final = 50
-"""Requests below which an account has no behaviour to speak of."""
+"""The fewest requests of an account with behaviour values."""
 
 SAMPLE: Final = 64
-"""Prompts of an account that are looked at, the first in order of time."""
+"""The most prompts of an account that count: the earliest."""
 
 PROBED: Final = 4
-"""Features for which the neighbouring cell is given too, those that lie nearest to a border."""
+"""The number of features whose neighbouring cell counts too: those nearest to a border of their cell."""
 
 MAX_PROMPT: Final = 4096
-"""Characters of a prompt that are looked at."""
+"""The most characters of a prompt that count: the first."""
 
 _DAY: Final = 86_400
 _NIGHT: Final = 21_600
@@ -34,11 +34,11 @@ _VALUE_SIZE: Final = 16
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Activity:
-    """What one account did.
+    """The activity of one account.
 
-    `times` are the Unix seconds of its requests, in any order. `prompts` are the first `SAMPLE` of its
-    prompts in order of time, none if they are not logged. `sharing` counts the accounts on its payment
-    instrument, itself included; 0 if that is not known.
+    `times` are the Unix seconds of its requests, in any order. `prompts` are its first `SAMPLE` prompts in
+    order of time, and none if the lab does not log prompts. `sharing` is the number of accounts with its
+    payment instrument, itself included; 0 if the lab does not know.
     """
 
     times: Sequence[int]
@@ -48,7 +48,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A feature of behaviour: the width of its cells, and how far the first begins before 0."""
+    """A feature of behaviour: the width of its cells, and the distance by which the first begins before 0."""
 
     name: str
     width: int
@@ -66,16 +66,16 @@ FEATURES: Final = (
 
 
 def behaviour_values(activity: Activity) -> tuple[str, ...]:
-    """Return the `behaviour` values of an account, sorted; none if it made too few requests (SPEC A.9)."""
+    """Return the sorted `behaviour` values of an account; none for fewer than `MIN_REQUESTS` (SPEC A.9)."""
     if len(activity.times) < MIN_REQUESTS:
         return ()
     return tuple(sorted(cell_value(cell) for cell in cells(measures(activity))))
 
 
 def measures(activity: Activity) -> tuple[int | None, ...]:
-    """Return the features of an account in whole numbers, in the order of `FEATURES`; None is not known.
+    """Return the features of an account as integers, in the order of `FEATURES`; None for an unknown feature.
 
-    Logarithms are in quarters, shares in 64ths. Everything is computed in integers, so that two labs agree.
+    Logarithms are in quarters, shares in 64ths. All arithmetic is in integers, so that two labs agree.
     """
     times = sorted(activity.times)
     days = len({time // _DAY for time in times})
@@ -94,7 +94,10 @@ def measures(activity: Activity) -> tuple[int | None, ...]:
 
 
 def cells(measured: Sequence[int | None]) -> tuple[tuple[int, ...], ...]:
-    """Return the cell of an account, and those that it nearly lies in: at most 2**`PROBED`."""
+    """Return the cell of an account and the neighbours nearest to it: at most 2**`PROBED` cells (SPEC A.9).
+
+    Two similar accounts may lie on two sides of a border. With the neighbours they still share cells.
+    """
     own: list[int] = []
     near: list[tuple[int, int, int]] = []
     for index, (feature, value) in enumerate(zip(FEATURES, measured, strict=True)):
@@ -107,7 +110,8 @@ def cells(measured: Sequence[int | None]) -> tuple[tuple[int, ...], ...]:
         neighbour = cell - 1 if below else cell + 1
         distance = 2 * (place if below else feature.width - 1 - place) + 1
         if neighbour >= 0:
-            # In eighths of half a cell: widths divide 8.
+            # The distance to the border, in eighths of half a cell. All widths divide 8, so this is an
+            # integer.
             near.append((distance * 8 // feature.width, index, neighbour))
     probed = {index: neighbour for _, index, neighbour in sorted(near)[:PROBED]}
     choices = [(cell, probed[index]) if index in probed else (cell,) for index, cell in enumerate(own)]
@@ -115,18 +119,18 @@ def cells(measured: Sequence[int | None]) -> tuple[tuple[int, ...], ...]:
 
 
 def cell_value(cell: Sequence[int]) -> str:
-    """Return the value of a cell: BLAKE2b of its encoding (SPEC 14.2)."""
+    """Return the value of a cell, 32 hexadecimal digits: BLAKE2b of its encoding (SPEC 14.2)."""
     encoding = Writer("mandorla/v1 behaviour").fixed(bytes(cell), len(FEATURES)).finish()
     return hashlib.blake2b(encoding, digest_size=_VALUE_SIZE).hexdigest()
 
 
 def quarter_logarithm(numerator: int, denominator: int) -> int:
-    """Return floor(4 log2(numerator / denominator)), for a fraction of 1 or more, exactly."""
+    """Return floor(4 log2(numerator / denominator)) exactly, for a fraction of at least 1."""
     return (numerator**4 // denominator**4).bit_length() - 1
 
 
 def _of_prompts(prompts: Sequence[str]) -> tuple[int | None, int | None]:
-    """Return template reuse and topic spread, as shares."""
+    """Return template reuse and topic spread in 64ths; None without prompts."""
     openings: Counter[str] = Counter()
     topics: set[str] = set()
     for prompt in prompts:

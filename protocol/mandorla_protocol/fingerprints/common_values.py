@@ -1,6 +1,6 @@
-"""What anyone says: values that benign traffic has in common, which a lab learns and leaves out (SPEC A.8).
+"""Common values: values of benign traffic, which a lab learns and leaves out (SPEC A.8).
 
-The list is local. Two labs need not have the same: a value that either leaves out does not match.
+Each lab has its own list. Two labs need not have equal lists: a value that one lab leaves out does not match.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from typing import Final
 
 MIN_ACCOUNTS: Final = 10
-"""Benign accounts that must have a value before it can be common, however few accounts there are."""
+"""The fewest benign accounts with a common value, for any number of accounts."""
 
 ONE_IN: Final = 1_000
-"""A value is common if one in so many benign accounts has it.
+"""A value is common if at least one in this many benign accounts has it.
 
-An operator can try to make its own template common: that takes this share of all accounts.
+An attacker who wants its own template to be common needs this share of all accounts.
 """
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CommonValues:
-    """The values that a lab leaves out."""
+    """The common values of a lab."""
 
     values: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        # A value can be guessed, so it isn't printed.
+        # A value is the hash of text that can be guessed, so this leaves the values out.
         return f"CommonValues({len(self.values)})"
 
     @classmethod
@@ -37,7 +37,7 @@ class CommonValues:
         one_in: int = ONE_IN,
         min_accounts: int = MIN_ACCOUNTS,
     ) -> CommonValues:
-        """Return the values that many of `accounts` benign accounts have, given how many have each."""
+        """Return the common values, given the numbers of benign accounts by value and in all."""
         return cls(
             frozenset(
                 value
@@ -46,6 +46,6 @@ class CommonValues:
             )
         )
 
-    def left(self, values: Iterable[str]) -> tuple[str, ...]:
-        """Return the values that are not common, in their order."""
+    def without(self, values: Iterable[str]) -> tuple[str, ...]:
+        """Return the given values that are not common, in their order."""
         return tuple(value for value in values if value not in self.values)

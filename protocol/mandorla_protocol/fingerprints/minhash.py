@@ -1,8 +1,9 @@
-"""Prompts that are nearly the same (SPEC A.8): min-wise hashing of short runs of words, in bands.
+"""Near-equal prompts (SPEC A.8): MinHash over short runs of words, in bands.
 
-Two prompts agree in a minimum as often as their runs of words overlap (Broder). A value is made of several
-minima, a band, so that it is shared by chance hardly ever; of many bands one is shared if the overlap is
-great enough. Everything that is random about this is derived with BLAKE2b, so that all labs hash alike.
+The probability that two prompts have the same minimum is the overlap of their sets of runs (Broder, "On the
+resemblance and containment of documents", 1997). A value is the hash of a band, which is several minima. So
+two different prompts hardly ever share a band by chance, and two similar prompts share one of the many bands
+with high probability. BLAKE2b derives all random choices, so that all labs make the same ones.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from ..encoding import Writer
 from .prompt_text import normalise, words
 
 MIN_RUNS: Final = 8
-"""Different runs of words that a prompt must have: shorter ones say the same by chance."""
+"""The fewest different runs of a prompt with values: shorter prompts are equal by chance too often."""
 
 VALUE_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Banding:
-    """How a type of prompt fingerprint is made: runs of so many words, in bands of so many rows."""
+    """The parameters of a fingerprint type: words in a run, bands, and minima in a band (`rows`)."""
 
     name: str
     run: int
@@ -46,28 +47,28 @@ _BANDS: Final = {
 }
 _CACHED_WORDS: Final = 32_768
 _BLOCK: Final = 2_048
-"""Runs of words that are permuted at once, which bounds the memory that a prompt takes to a few megabytes."""
+"""The number of runs that are permuted at once, which limits a prompt's memory to a few megabytes."""
 
 
 def minhash_values(prompt: str) -> tuple[str, ...]:
-    """Return the values of type `prompt-minhash` of a prompt (SPEC A.8): 25, or none of a short prompt."""
+    """Return the 25 values of type `prompt-minhash` of a prompt; none for a short prompt (SPEC A.8)."""
     return band_values(words(normalise(prompt)), PRECISE)
 
 
 def minhash_wide_values(prompt: str) -> tuple[str, ...]:
-    """Return the values of type `prompt-minhash-wide` of a prompt (SPEC A.8): 42, or none."""
+    """Return the 42 values of type `prompt-minhash-wide` of a prompt; none for a short prompt (SPEC A.8)."""
     return band_values(words(normalise(prompt)), WIDE)
 
 
 def minhash_pairs_values(prompt: str) -> tuple[str, ...]:
-    """Return the values of type `prompt-minhash-pairs` of a prompt (SPEC A.8): 64, or none."""
+    """Return the 64 values of type `prompt-minhash-pairs` of a prompt; none for a short prompt (SPEC A.8)."""
     return band_values(words(normalise(prompt)), PAIRS)
 
 
 def band_values(prompt_words: Sequence[str], banding: Banding) -> tuple[str, ...]:
-    """Return the values of a prompt's words, as `words` gives them (SPEC A.8).
+    """Return one value for each band, given the result of `words` (SPEC A.8).
 
-    There are none if the words have fewer than `MIN_RUNS` different runs.
+    There is no value if the words have fewer than `MIN_RUNS` different runs.
     """
     runs = _run_hashes(prompt_words, banding.run)
     if len(runs) < MIN_RUNS:
@@ -81,21 +82,21 @@ def band_values(prompt_words: Sequence[str], banding: Banding) -> tuple[str, ...
 
 
 def constant(name: str, index: int) -> bytes:
-    """Return 8 bytes that stand for a random choice (SPEC A.8)."""
+    """Return 8 bytes for a random choice, by its name and index (SPEC A.8)."""
     encoded = Writer("mandorla/v1 prompt constant").text(name).uint(index, 2).finish()
     return hashlib.blake2b(encoded, digest_size=8).digest()
 
 
 @lru_cache(_CACHED_WORDS)
 def word_hash(word: str) -> int:
-    """Return the hash of a word, of 32 bits (SPEC A.8)."""
+    """Return the 32-bit hash of a word (SPEC A.8)."""
     encoded = word.encode()
     digest = hashlib.blake2b(_WORD + len(encoded).to_bytes(4, "big") + encoded, digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
 
 def band_value(banding: str, band: int, rows: bytes) -> str:
-    """Return the value of a band, whose rows are minima of four bytes each (SPEC A.8)."""
+    """Return the value of a band, given its minima of four bytes each (SPEC A.8)."""
     encoded = _BANDS[banding] + band.to_bytes(2, "big") + (len(rows) // 4).to_bytes(4, "big") + rows
     return hashlib.blake2b(encoded, digest_size=VALUE_BYTES).hexdigest()
 
@@ -114,9 +115,10 @@ _SHIFTS: Final = _PERMUTATIONS[:, 1]
 
 
 def _run_hashes(prompt_words: Sequence[str], run: int) -> NDArray[np.uint32]:
-    """Return the different hashes of the runs of words, in any order: multilinear, and so universal.
+    """Return the different 32-bit hashes of the runs of words, in any order. Integers wrap at 2**64.
 
-    D. Lemire, O. Kaser: Strongly universal string hashing is fast (2014). Integers wrap at 2^64.
+    The hash is multilinear and strongly universal: Lemire, Kaser, "Strongly universal string hashing is fast"
+    (2014).
     """
     count = len(prompt_words) - run + 1
     if count < MIN_RUNS:
@@ -129,7 +131,7 @@ def _run_hashes(prompt_words: Sequence[str], run: int) -> NDArray[np.uint32]:
 
 
 def _minima(runs: NDArray[np.uint32], count: int) -> NDArray[np.uint32]:
-    """Return the minimum of each of the first permutations over the runs. Integers wrap at 2^32."""
+    """Return the minimum of each of the first `count` permutations over the runs. Integers wrap at 2**32."""
     minima = np.full(count, 0xFFFFFFFF, dtype=np.uint32)
     for start in range(0, len(runs), _BLOCK):
         permuted = np.multiply.outer(runs[start : start + _BLOCK], _SCALES[:count])

@@ -1,6 +1,7 @@
-"""The text of a prompt as fingerprints see it (SPEC A.8): what an operator varies at no cost is gone.
+"""The normalised text of prompts, of which fingerprints are made (SPEC A.8).
 
-The work on any input is bounded: of a long prompt only the two ends are read.
+Normalisation removes what an attacker can vary at no cost, such as case, spaces, numbers and placeholders.
+The work for one prompt is limited: only the two ends of a long prompt count.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import unicodedata
 from typing import Final
 
 MAX_CHARACTERS: Final = 65_536
-"""Code points of a prompt that are read: half of them at the start, half at the end."""
+"""The most code points of a prompt that count: half of them at its start, half at its end."""
 
 MAX_WORDS: Final = 16_384
-"""Words of a prompt that are used: half of them at the start, half at the end."""
+"""The most words of a prompt that count: half of them at its start, half at its end."""
 
 MAX_LETTERS: Final = 64
-"""Code points of a word that are used: what is longer is encoded data."""
+"""The most code points of a word that count: longer words are encoded data."""
 
 _MARKS: Final = re.compile(
-    # Every branch begins with a literal, which makes the search several times faster. What ends an address
-    # is written out, because readers differ on what white space is.
+    # Each branch begins with a literal, which makes the search several times faster. The characters that end
+    # an address are written out, because implementations differ about white space.
     r"(?:http://|https://|ftp://|www\.)[^\x00-\x20\x7f-\xa0\u1680\u2028\u2029<>\"]+"
     r"|\{\{?[\w .-]{0,40}\}\}?"
     r"|\$(?:\{[\w .-]{0,40}\}|[^\W\d]\w{0,39})"
@@ -38,25 +39,25 @@ _SENTENCE_ENDS: Final = re.compile(r"[\n\r\u2028\u2029\u3002]|[.!?](?=[\x00-\x20
 _UNSPACED: Final = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff])"
 )
-"""Thai, Lao, Burmese, Khmer, kana and Han: scripts without spaces, of which each letter is a word."""
+"""Thai, Lao, Burmese, Khmer, kana and Han: scripts without spaces. Each of their letters is a word."""
 
 
 def normalise(prompt: str) -> str:
-    """Return the words of a prompt, in their order, with one space between them (SPEC A.8).
+    """Return the words of a prompt in their order, with one space between them (SPEC A.8).
 
-    Words are letters and digits. Placeholders have become SLOT, addresses URL, and numbers 0.
+    Words are letters and digits. SLOT replaces a placeholder, URL an address, and 0 a number.
     """
     return _to_words(_fold(_ends(prompt)))
 
 
 def sentences(prompt: str) -> list[str]:
-    """Return the sentences of a prompt, each as `normalise` gives words, without empty ones (SPEC A.8)."""
+    """Return the sentences of a prompt that have words, each normalised as by `normalise` (SPEC A.8)."""
     parts = _SENTENCE_ENDS.split(_fold(_ends(prompt)))
     return [sentence for part in parts if (sentence := _to_words(part))]
 
 
 def words(normalised: str) -> list[str]:
-    """Return the words of a normalised text, cut to `MAX_LETTERS`: at most `MAX_WORDS`, from both ends."""
+    """Return at most `MAX_WORDS` words from both ends of a normalised text, each cut to `MAX_LETTERS`."""
     found = normalised.split()
     if len(found) > MAX_WORDS:
         half = MAX_WORDS // 2
@@ -72,11 +73,11 @@ def _ends(prompt: str) -> str:
 
 
 def _fold(text: str) -> str:
-    """Fold what looks the same, and drop what cannot be seen."""
+    """Map characters that look the same to one character, and drop invisible ones."""
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    # Sentences end at line feeds, so control characters stay.
+    # Control characters stay, because sentences end at line feeds.
     seen = "".join(
         character
         for character in folded

@@ -1,4 +1,9 @@
-"""Request sequences (SPEC A.9): the order of an account's requests, as winnowed n-grams of its steps."""
+"""Request sequences (SPEC A.9): the order of an account's requests, as winnowed n-grams of steps.
+
+Winnowing keeps the smallest value of each window of consecutive n-grams. Two accounts that share a whole
+window of n-grams share a kept value, wherever the window stands: Schleimer, Wilkerson, Aiken, "Winnowing:
+local algorithms for document fingerprinting" (2003).
+"""
 
 from __future__ import annotations
 
@@ -9,26 +14,24 @@ from ..encoding import Writer
 from .steps import STEP_SIZE
 
 GRAM: Final = 5
-"""Steps of an n-gram."""
+"""The number of steps in an n-gram."""
 
 WINDOW: Final = 4
-"""Consecutive n-grams of which the least is taken, so that two accounts that share as many share a value."""
+"""The number of consecutive n-grams in a window."""
 
 MIN_DISTINCT: Final = 3
-"""Different steps that an n-gram holds at least: fewer are a loop, such as anybody's chat."""
+"""The fewest different steps of an n-gram with a value: fewer are a loop, such as an ordinary chat."""
 
 MAX_VALUES: Final = 64
-"""Values of an account at most, the least of them: the same that another account with the same ones keeps."""
+"""The most values of an account: the smallest, so that similar accounts keep the same values."""
 
 _VALUE_SIZE: Final = 16
 
 
 def sequence_values(steps: bytes) -> tuple[str, ...]:
-    """Return the `request-sequence` values of an account, sorted (SPEC A.9).
+    """Return the sorted `request-sequence` values of an account (SPEC A.9).
 
     `steps` are its encoded steps in order of time, `STEP_SIZE` bytes each.
-
-    Schleimer, Wilkerson and Aiken, "Winnowing: local algorithms for document fingerprinting" (2003).
     """
     known: dict[bytes, bytes] = {}
     values: list[bytes] = []
@@ -47,13 +50,13 @@ def sequence_values(steps: bytes) -> tuple[str, ...]:
 
 
 def is_telling(gram: bytes) -> bool:
-    """Say whether an n-gram holds enough different steps to tell programs apart."""
+    """Return whether an n-gram has enough different steps to distinguish programs."""
     steps = {gram[start : start + STEP_SIZE] for start in range(0, len(gram), STEP_SIZE)}
     return len(steps) >= MIN_DISTINCT
 
 
 def gram_value(gram: bytes) -> bytes:
-    """Return the value of an n-gram: BLAKE2b of its encoding (SPEC 14.2), 16 bytes."""
+    """Return the value of an n-gram, 16 bytes: BLAKE2b of its encoding (SPEC 14.2)."""
     return hashlib.blake2b(_START + gram, digest_size=_VALUE_SIZE).digest()
 
 

@@ -1,4 +1,4 @@
-"""Steps (SPEC A.9): a request in the closed classes that every lab's names, sizes and gaps fall into."""
+"""Steps (SPEC A.9): a request as closed classes, which each lab maps its own names, sizes and gaps to."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 STEP_SIZE: Final = 6
-"""Bytes of a step."""
+"""The number of bytes of a step."""
 
 SIZE_LIMITS: Final = (1, 64, 256, 1024, 4096, 16_384, 65_536, 262_144)
-"""Characters at which a class of sizes begins; below the first is class 0."""
+"""The characters at which classes of text sizes begin. A size below the first limit is class 0."""
 
 GAP_LIMITS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
-"""Seconds at which a class of gaps begins; below the first is class 1, and no gap at all is class 0."""
+"""The seconds at which classes of gaps begin. A gap below the first limit is class 1; no gap is class 0."""
 
 
 class Endpoint(IntEnum):
-    """What a request asks for."""
+    """The type of a request's endpoint."""
 
     OTHER = 0
     CHAT = 1
@@ -33,7 +33,7 @@ class Endpoint(IntEnum):
 
 
 class ModelClass(IntEnum):
-    """The place of a model in its lab's range."""
+    """The class of a model in its lab's range."""
 
     OTHER = 0
     FRONTIER = 1
@@ -46,7 +46,7 @@ class ModelClass(IntEnum):
 
 
 class Tool(IntFlag):
-    """Tools that a request offers to the model: a set."""
+    """The set of tools that a request offers to the model."""
 
     NONE = 0
     SEARCH = 1
@@ -62,8 +62,8 @@ class Tool(IntFlag):
 class Step:
     """One request of an account.
 
-    Sizes are in characters, 0 if unknown. `gap` is in seconds since the account's last request, None if there
-    is none.
+    Sizes are in characters; 0 means unknown. `gap` is the number of seconds since the account's previous
+    request; None means that there is none.
     """
 
     endpoint: Endpoint = Endpoint.OTHER
@@ -74,7 +74,7 @@ class Step:
     gap: int | None = None
 
     def encode(self) -> bytes:
-        """Return the step as six bytes (SPEC A.9): endpoint, model, tools, sizes and gap."""
+        """Return the step's six bytes: endpoint, model, tools, two sizes and gap (SPEC A.9)."""
         return bytes(
             (
                 self.endpoint,
@@ -88,7 +88,7 @@ class Step:
 
 
 def text_size_class(characters: int) -> int:
-    """Return the class of a size in characters (SPEC A.9)."""
+    """Return the class of a text's size in characters (SPEC A.9)."""
     return bisect_right(SIZE_LIMITS, characters)
 
 

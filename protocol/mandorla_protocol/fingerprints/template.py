@@ -1,8 +1,8 @@
-"""Templates (SPEC A.8): the fixed words of prompts that many accounts send with varying payloads.
+"""Templates (SPEC A.8): the fixed words of prompts that many accounts send with different payloads.
 
-A lab mines them: runs of six words that many accounts have in common. What is rare, such as a payload, never
-becomes an indicator. This is the definition, in memory; a log that is too large for it is counted elsewhere,
-with the same parts: values in order, accounts by value, accounts by neighbours, groups.
+A lab mines runs of six words that many accounts share. Rare runs, such as those of a payload, never become
+indicators. `mine` is the definition, and works in memory. A program for larger logs counts with the same
+parts: `ordered_values`, accounts by value, accounts by pair of `neighbours`, and `group`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ..errors import Code, InputError
 from .prompt_text import normalise, words
 
 MIN_ACCOUNTS: Final = 10
-"""Accounts in whose prompts a run of words must stand before it is a template's."""
+"""The default for the fewest accounts whose prompts share a run of a template."""
 
 FEWEST_ACCOUNTS: Final = 2
-"""The least that a lab may set that number to."""
+"""The smallest number that a lab may choose instead of `MIN_ACCOUNTS`."""
 
 RUN: Final = 6
 MIN_DIFFERENT_WORDS: Final = 4
-"""Different words of a run: rows of numbers and repetitions are nobody's template."""
+"""The fewest different words of a run with a value: rows of numbers and repetitions are no template."""
 
 MIN_VALUES: Final = 2
-"""Values of a group: a smaller one could never match."""
+"""The fewest values of a group: a match needs two (registry, `needed`)."""
 
 MAX_VALUES: Final = 64
-"""Values of a group: the smallest, so that two labs keep the same ones of a template that they share."""
+"""The most values of a group: the smallest, so that two labs keep the same values of a shared template."""
 
 VALUE_BYTES: Final = 16
 
@@ -39,15 +39,15 @@ _RUN: Final = Writer("mandorla/v1 prompt run").finish()
 
 
 def template_values(prompt: str) -> frozenset[str]:
-    """Return the values of all runs of six words of a prompt (SPEC A.8).
+    """Return the values of a prompt's runs of six words (SPEC A.8).
 
-    They are indicators of type `prompt-template` if enough accounts have them.
+    A value is an indicator of type `prompt-template` if enough accounts have it.
     """
     return frozenset(ordered_values(prompt))
 
 
 def ordered_values(prompt: str) -> tuple[str, ...]:
-    """Return the different values of a prompt's runs, in the order in which they first stand in it."""
+    """Return the different values of a prompt's runs, in the order of their first places in the prompt."""
     found = words(normalise(prompt))
     runs = (found[start : start + RUN] for start in range(len(found) - RUN + 1))
     return tuple(
@@ -56,7 +56,7 @@ def ordered_values(prompt: str) -> tuple[str, ...]:
 
 
 def run_value(run: str) -> str:
-    """Return the value of six words with spaces between them (SPEC A.8)."""
+    """Return the value of six words with spaces between them, 32 hexadecimal digits (SPEC A.8)."""
     encoded = run.encode()
     return hashlib.blake2b(
         _RUN + len(encoded).to_bytes(4, "big") + encoded, digest_size=VALUE_BYTES
@@ -68,14 +68,16 @@ def mine(
     min_accounts: int = MIN_ACCOUNTS,
     common: Collection[str] = frozenset(),
 ) -> dict[str, frozenset[str]]:
-    """Return the templates in (account, prompt) pairs, as groups of values by an id (SPEC A.8).
+    """Return the templates in (account, prompt) pairs: groups of values, by an id (SPEC A.8).
 
-    A group holds values that at least `min_accounts` accounts have and that are not common. The result does
-    not depend on the order of the prompts. Raises InputError(BAD_INPUT) on fewer accounts than two: what one
-    account alone says may be a person's own words.
+    A group has values that at least `min_accounts` accounts share and that are not in `common`. The order of
+    the pairs does not matter.
+
+    Raises InputError: BAD_INPUT if `min_accounts` is below `FEWEST_ACCOUNTS`. One account's runs may be a
+    person's own words.
     """
     if min_accounts < FEWEST_ACCOUNTS:
-        raise InputError(Code.BAD_INPUT, f"A template needs {FEWEST_ACCOUNTS} accounts or more.")
+        raise InputError(Code.BAD_INPUT, f"A template needs at least {FEWEST_ACCOUNTS} accounts.")
     by_account: dict[str, list[tuple[str, ...]]] = {}
     for account, prompt in prompts:
         by_account.setdefault(account, []).append(ordered_values(prompt))
@@ -92,7 +94,7 @@ def mine(
 
 
 def neighbours(values: Iterable[str], kept: Collection[str]) -> Iterable[tuple[str, str]]:
-    """Return the neighbours among those values of a prompt that are kept, each pair sorted."""
+    """Yield each pair of neighbours, sorted, among a prompt's values that are in `kept`."""
     for one, other in pairwise(value for value in values if value in kept):
         yield (one, other) if one < other else (other, one)
 
@@ -102,8 +104,8 @@ def group(
 ) -> dict[str, frozenset[str]]:
     """Return the groups of values, by their ids (SPEC A.8).
 
-    Neighbours are of one group if more than half of the accounts that have either one have them side by side.
-    So a phrase that several templates share does not join them.
+    Two values belong to one group if more than half of the accounts of each value have them as neighbours. So
+    a phrase that several templates share does not join these templates.
     """
     parents = {value: value for value in accounts}
 

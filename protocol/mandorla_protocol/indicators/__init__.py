@@ -1,7 +1,7 @@
-"""Indicators (SPEC A): what labs match on, in the one spelling that all of them compute.
+"""Indicators (SPEC A): the values that labs match, in one spelling that all labs compute.
 
-An indicator is a type of the closed registry, the profile of its canonicalisation rule, and a canonical
-value. Its token is what the OPRF takes as input. The value and the token never leave the lab.
+An indicator has a type of the closed registry, the profile of the type's canonicalisation rule, and a
+canonical value. Its token is the OPRF's input. The value and the token never leave the lab.
 """
 
 from .indicator import Indicator, Token, tokens_of

@@ -1,4 +1,4 @@
-"""Client software (SPEC A.7): fingerprints of its TLS handshake, and the product that it says it is."""
+"""Client software (SPEC A.7): fingerprints of TLS clients, and products in User-Agent headers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _JA4: Final = re.compile(r"[tqd](?:1[0-3]|s[23]|d[123]|00)[di][0-9]{4}[0-9a-z]{2
 def ja4(text: str) -> str:
     """Return the canonical form of a JA4 fingerprint of a TLS client (SPEC A.7), in lower case.
 
-    Capitals could stand in it for the ends of an ALPN name alone, and no registered name has them there.
+    Only the two characters of the ALPN name could be capitals, and no registered name has capitals there.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     fingerprint = clean(text)
     if not fingerprint.isascii() or not _JA4.fullmatch(fingerprint.lower()):
@@ -48,17 +48,17 @@ BASES: Final = frozenset(
         "ruby",
     }
 )
-"""What other products are built on, and name beside themselves. Part of profile 1 of `user-agent`."""
+"""Products on which others are built, and which those name too. Part of profile 1 of `user-agent`."""
 
 TOKENS_OF_ALL: Final = frozenset(
     {"applewebkit", "gecko", "khtml", "like", "mobile", "mozilla", "tablet", "version"}
 )
-"""What browsers of all makers say that they are. Part of profile 1 of `user-agent`."""
+"""Products that browsers of all makers name. Part of profile 1 of `user-agent`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product that a user agent names, in lower case, and its major version if it says one."""
+    """A product in a User-Agent, in lower case, and its major version if there is one."""
 
     name: str
     major: str | None
@@ -69,7 +69,10 @@ class Product:
         return f"{self.name}{' ' if '/' in self.name else '/'}{self.major}"
 
     def rank(self) -> int:
-        """Return how much the product says of the client: the first of the highest rank stands for it."""
+        """Return how well the product identifies the client:
+
+        the first product of the highest rank is chosen.
+        """
         if self.name in TOKENS_OF_ALL:
             return 0
         if self.name == "safari":
@@ -82,16 +85,17 @@ class Product:
 def user_agent(text: str) -> str:
     """Return the canonical form of a User-Agent (SPEC A.7): the product and its major version.
 
-    Systems, devices, builds and minor versions differ between one operator's machines and are dropped.
+    Systems, devices, builds and minor versions are dropped, because they differ between one attacker's
+    machines.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     products = list(_products(clean(text)))
     if not products:
         raise refused("It names no product.")
     chosen = max(products, key=Product.rank)
     if chosen.name == "safari":
-        # Safari has the version of its engine, and names its own beside it.
+        # The version after Safari is that of its engine. Its own version stands after `Version`.
         own = next((product.major for product in products if product.name == "version"), None)
         chosen = Product(chosen.name, own or chosen.major)
     return str(chosen)
@@ -106,14 +110,14 @@ def _products(text: str) -> Iterator[Product]:
         name, version = found[1].lower(), found[2]
         major = _major(version or "")
         if version and major is None and "/" not in after and _major(after):
-            # `OpenAI/Python 1.35.3`: the product's edition, and then its version.
+            # In `OpenAI/Python 1.35.3` the product's edition stands before its version.
             yield Product(f"{name}/{version.lower()}", _major(after))
         else:
             yield Product(name, major)
 
 
 def _words(text: str) -> Iterator[str]:
-    """Yield the words outside comments, and of a comment what it says to be compatible."""
+    """Yield the words outside comments, and the products that comments name as compatible."""
     depth = 0
     for piece in _PARENTHESIS.split(text):
         if piece == "(":
@@ -126,7 +130,7 @@ def _words(text: str) -> Iterator[str]:
             items = [item.strip(" \t") for item in piece.split(";")]
             for item, following in pairwise(items):
                 if item.lower() == "compatible":
-                    # `bingbot/2.0` and `MSIE 8.0` are both usual.
+                    # Both forms are common: `bingbot/2.0` and `MSIE 8.0`.
                     name, *rest = _SPACES.split(following)
                     yield name if "/" in name or not rest else f"{name}/{rest[0]}"
 

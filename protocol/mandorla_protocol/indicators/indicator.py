@@ -14,7 +14,7 @@ from ..errors import Code, EncodingError, InputError
 from .registry import REGISTRY, IndicatorType
 
 Token = NewType("Token", bytes)
-"""32 bytes: the OPRF's input. As good as the indicator itself to whoever can guess; never leaves the lab."""
+"""The OPRF's input, 32 bytes. It never leaves the lab: who has it can confirm a guess of the indicator."""
 
 _DOMAIN: Final = "mandorla/v1 indicator"
 _MAX_TYPE: Final = 32
@@ -24,21 +24,22 @@ _LENGTH: Final = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
 class Indicator:
-    """A canonical value of a registered type. Get one from `parse` or `decode`, which hold it to its rule."""
+    """A canonical value of a registered type. `parse` and `decode` apply the type's rule."""
 
     type: str
     profile: int
     value: str
 
     def __repr__(self) -> str:
-        # Logs and tracebacks print this, so the value isn't in it.
+        # Logs and tracebacks may print this, so it leaves the value out.
         return f"Indicator({self.type})"
 
     @classmethod
     def parse(cls, type_name: str, text: str) -> Indicator:
-        """Return the indicator that a text spells.
+        """Return the indicator of a text.
 
-        Raises InputError: UNKNOWN_TYPE, or BAD_INDICATOR if the text is no value of the type.
+        Raises InputError: UNKNOWN_TYPE if the registry lacks the type, BAD_INDICATOR if the text is no value
+        of the type.
         """
         kind = REGISTRY.get(type_name)
         if kind is None:
@@ -51,10 +52,10 @@ class Indicator:
 
     @classmethod
     def decode(cls, encoded: bytes) -> Indicator:
-        """Return the indicator of an encoding (SPEC A.1).
+        """Parse a canonical encoding (SPEC A.1).
 
-        Raises EncodingError: PROFILE_MISMATCH if the profile is not the registry's; BAD_LENGTH or
-        BAD_ENCODING if the bytes are no encoding, or encode an unknown type or a value that is not canonical.
+        Raises EncodingError: PROFILE_MISMATCH if the profile is not the registry's; BAD_ENCODING or
+        BAD_LENGTH for an unknown type, a value that is not canonical, and any other bytes.
         """
         reader = Reader(encoded, _DOMAIN)
         indicator = cls(reader.text(_MAX_TYPE), reader.uint(2), reader.text(_MAX_VALUE))
@@ -69,12 +70,15 @@ class Indicator:
         return indicator
 
     def token(self) -> Token:
-        """Return the OPRF's input: SHA-256 of the encoding (SPEC A.1)."""
+        """Return the OPRF's input, 32 bytes: SHA-256 of the encoding (SPEC A.1)."""
         return Token(hashlib.sha256(self.encode()).digest())
 
 
 def tokens_of(indicators: Iterable[tuple[str, int, str]]) -> bytes:
-    """Return tokens, joined, by the types, profiles and values of indicators that a store has checked."""
+    """Return the joined tokens of (type, profile, value) triples that are canonical.
+
+    It equals `Indicator(...).token()` for each, without the checks, and is faster for a store's millions.
+    """
     sha256, prefix, whole = hashlib.sha256, _encoding_of_type, _LENGTH.pack
     return b"".join(
         sha256(prefix(kind, profile) + whole(len(text)) + text).digest()

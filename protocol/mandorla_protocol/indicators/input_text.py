@@ -1,4 +1,4 @@
-"""What every canonicalisation shares (SPEC A.1): a bound, the edges of a field, and the way to refuse."""
+"""The input of all canonicalisation rules (SPEC A.1): its limit, its white space, and its refusal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Final
 from ..errors import Code, InputError
 
 MAX_INPUT: Final = 1024
-"""Characters of input. Nothing valid comes near it, and it bounds the work that a row can cause."""
+"""The most characters of a text. Valid values are far shorter. The limit bounds the work for one row."""
 
 _EDGES: Final = " \t\n\v\f\r"
 
 
 def clean(text: str) -> str:
-    """Return a field without the ASCII white space around it (SPEC A.1).
+    """Return a text without the ASCII white space around it (SPEC A.1).
 
-    Raises InputError(BAD_INDICATOR) on more than `MAX_INPUT` characters.
+    Raises InputError: BAD_INDICATOR for more than `MAX_INPUT` characters.
     """
     if len(text) > MAX_INPUT:
         raise refused(f"It is longer than {MAX_INPUT} characters.")
@@ -23,9 +23,9 @@ def clean(text: str) -> str:
 
 
 def refused(reason: str) -> InputError:
-    """Return the error for a value that is not of its type.
+    """Return the error for a text that is no value of its type.
 
-    `reason` is a fixed text: it holds nothing of the value. Callers raise it outside of any `except` block,
-    because the library's own exception quotes the value and would travel along as the error's context.
+    `reason` is a fixed text that holds nothing of the value. Callers raise the error outside `except` blocks:
+    a library's exception quotes the value, and would become the error's context.
     """
     return InputError(Code.BAD_INDICATOR, reason)

@@ -1,4 +1,4 @@
-"""Mail (SPEC A.2): addresses, the mailboxes behind them, and mail domains."""
+"""Mail (SPEC A.2): addresses, their mailboxes, and mail domains."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DOT_ATOM: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How a provider maps an address to a mailbox.
+    """A provider's rule for the mailbox of an address.
 
-    A tag starts at any of `separators`; `ignored` are characters that mean nothing in a user's name; `domain`
-    is the one to write, where one mailbox has several.
+    A tag starts at any of `separators`. The provider ignores the characters `ignored` in a user's name.
+    `domain` is the canonical domain where one mailbox has several.
     """
 
     separators: str = "+"
@@ -50,19 +50,20 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
         "ymail.com": _YAHOO,
     }
 )
-"""Part of profile 1 of `mailbox`. Outlook, iCloud and Fastmail are absent because `+` alone serves them.
+"""The rules by domain; part of profile 1 of `mailbox`. Outlook, iCloud and Fastmail use the default rule,
+`+`.
 
-A wrong rule merges two people, so a provider is listed only for what it says of its own addresses.
+A wrong rule would merge two people, so each rule follows what the provider publishes about its addresses.
 """
 
 
 def email(text: str) -> str:
     """Return the canonical form of a mail address (SPEC A.2).
 
-    The local part is lowercased. RFC 5321 leaves its case to the receiving host, but providers deliver every
-    case to one mailbox, and an attacker who varies it must not look like several.
+    The local part is lowercased. RFC 5321 leaves its case to the receiving host. But providers deliver all
+    cases to one mailbox, and an attacker who varies the case must not look like several people.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     local, _, domain = clean(text).rpartition("@")
     address = f"{_local_part(local)}@{names.a_labels(domain)}"
@@ -72,14 +73,14 @@ def email(text: str) -> str:
 
 
 def mailbox(text: str) -> str:
-    """Return the address of the mailbox that receives what is sent to a mail address (SPEC A.2).
+    """Return the canonical address of the mailbox of a mail address (SPEC A.2).
 
-    A local part of which its provider's rule would leave no local part is kept whole.
+    If the provider's rule would leave no valid local part, the local part stays whole.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     local, _, domain = email(text).rpartition("@")
-    # The listed providers give out ASCII names only; and removing characters from ASCII can't break NFC.
+    # The listed providers issue ASCII names only. Removing characters from ASCII text keeps it in NFC.
     provider = PROVIDERS.get(domain, _ANY) if local.isascii() else _ANY
     name = local
     for separator in provider.separators:
@@ -92,9 +93,9 @@ def mailbox(text: str) -> str:
 
 
 def mail_domain(text: str) -> str:
-    """Return the canonical form of the domain of mail addresses (SPEC A.2), which is that of SPEC A.3.
+    """Return the canonical form of the domain of mail addresses (SPEC A.2), by the rule of SPEC A.3.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     return names.domain(text)
 
@@ -104,15 +105,15 @@ def _local_part(local: str) -> str:
     if _octets(canonical) > MAX_LOCAL:
         raise refused(f"The part before the @ has at most {MAX_LOCAL} octets.")
     if not _DOT_ATOM.fullmatch(canonical) and not _is_international(canonical):
-        raise refused("The part before the @ is missing or is not an unquoted local part.")
+        raise refused("The part before the @ is missing, or is not an unquoted local part.")
     return canonical
 
 
 def _is_international(local: str) -> bool:
-    """Whether a local part that is no ASCII dot-atom is one of RFC 6531, without unsafe characters.
+    """Return whether a local part is one of RFC 6531, without unsafe characters.
 
-    Only the local part is put to the library, under a domain that it takes in any environment: it refuses
-    special-use domains, by a list of its own, and an attacker's string is one wherever it points.
+    The library checks the local part under the domain `test`. With the real domain it would refuse
+    special-use domains by its own list, and the result would depend on the library's version.
     """
     from email_validator import validate_email  # noqa: PLC0415 - slow to load, and seldom needed
 

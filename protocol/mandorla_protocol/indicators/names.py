@@ -12,8 +12,8 @@ from .input_text import clean, refused
 
 MAX_NAME: Final = 253
 
-# Labels of letters, digits and hyphens that IDNA 2008 leaves alone: no hyphen at either end, nor in positions
-# 3 and 4, which A-labels use. The last label starts with a letter.
+# Labels of letters, digits and hyphens that IDNA 2008 does not change: without a hyphen at either end, and
+# without hyphens in both positions 3 and 4, which A-labels use. The last label starts with a letter.
 _LABEL_REST: Final = r"(?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PLAIN: Final = re.compile(rf"(?:(?!..--)[a-z0-9]{_LABEL_REST}\.)+(?!..--)[a-z]{_LABEL_REST}")
 
@@ -21,7 +21,7 @@ _PLAIN: Final = re.compile(rf"(?:(?!..--)[a-z0-9]{_LABEL_REST}\.)+(?!..--)[a-z]{
 def domain(text: str) -> str:
     """Return the canonical form of a domain name (SPEC A.3).
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     return a_labels(clean(text))
 
@@ -29,10 +29,10 @@ def domain(text: str) -> str:
 def a_labels(name: str) -> str:
     """Return a name's lowercase A-labels, joined by dots, without the root's dot (SPEC A.3).
 
-    Nearly every name is plain ASCII, for which the mapping is only lowercasing: those skip the tables of
-    `a_labels_by_idna`, which gives the same result for them and takes some ten times as long.
+    Nearly all names are plain ASCII, and the mapping only lowercases them. They skip the tables of
+    `a_labels_by_idna`, which returns the same in about ten times the time.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     if name.isascii():
         lowered = name.lower().removesuffix(".")
@@ -42,15 +42,16 @@ def a_labels(name: str) -> str:
 
 
 def a_labels_by_idna(name: str) -> str:
-    """Return what `a_labels` returns, always by way of the IDNA tables.
+    """Do the work of `a_labels` with the IDNA tables for all names.
 
-    UTS 46 runs non-transitionally (`ß` and the joiners stay themselves, as in IDNA 2008 and in browsers) and
-    with the STD 3 rules (letters, digits, hyphens: no underscore).
+    UTS 46 mapping is non-transitional: `ß` and the joiners stay as they are, as in IDNA 2008 and in browsers.
+    The STD 3 rules apply: letters, digits and hyphens, no underscore.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     encoded = b""
-    # An IDNAError is a ValueError; so is unicodedata's not knowing a character that the IDNA tables do.
+    # An IDNAError is a ValueError. `unicodedata` too raises one for a character that only the IDNA tables
+    # know.
     with contextlib.suppress(ValueError):
         encoded = idna.encode(name, uts46=True, std3_rules=True)
     labels = encoded.decode("ascii").removesuffix(".")
@@ -58,7 +59,7 @@ def a_labels_by_idna(name: str) -> str:
         raise refused("It is not a domain name that IDNA 2008 allows.")
     _, dot, last = labels.rpartition(".")
     if not dot:
-        raise refused("A domain name has at least two labels.")
+        raise refused("It has one label; a domain name has at least two.")
     if not last[0].isalpha():
-        raise refused("The last label of a domain name starts with a letter; this may be an address.")
+        raise refused("Its last label does not start with a letter; it may be an address.")
     return labels

@@ -1,4 +1,4 @@
-"""Payment instruments (SPEC A.6), by what stands for a card and never by its number."""
+"""Payment instruments (SPEC A.6): references and fingerprints of cards, and never card numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .scoped_identifiers import split_scope
 
 _PAR: Final = re.compile(r"[0-9A-Z]{29}")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
-# Decimal digits, with any one letter as padding at either end: so card numbers are written into fields.
+# Decimal digits, padded at either end with any one letter, as some systems pad card numbers.
 _CARD_NUMBER: Final = re.compile(r"([a-f]?)\1*[0-9]+([a-f]?)\2*")
 
 
@@ -19,10 +19,10 @@ def payment_par(text: str) -> str:
 
     It has 29 characters, and a card number at most 19 digits.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     reference = clean(text)
-    # Uppercasing would make an ASCII letter of others.
+    # `upper` maps some letters outside ASCII to ASCII letters.
     if not reference.isascii() or not _PAR.fullmatch(reference.upper()):
         raise refused("It is not a payment account reference of 29 letters and digits.")
     return reference.upper()
@@ -31,15 +31,15 @@ def payment_par(text: str) -> str:
 def payment_fingerprint(text: str) -> str:
     """Return the canonical form of a consortium's fingerprint of a payment instrument (SPEC A.6).
 
-    A card number is refused by its form, whether or not its check digit is right: what stands here goes into
-    stores and exports that must not hold one.
+    A value in the form of a card number is refused, whether or not its check digit is right. Stores and
+    exports must not hold card numbers.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     scope, digits = split_scope(text)
     lowered = digits.lower()
     if not _FINGERPRINT.fullmatch(lowered):
-        raise refused("It is not a consortium's name and a fingerprint of 64 hexadecimal digits.")
+        raise refused("It is not the name of a consortium, a colon and 64 hexadecimal digits.")
     if _CARD_NUMBER.fullmatch(lowered):
         raise refused("The fingerprint may be a card number.")
     return f"{scope}:{lowered}"

@@ -9,7 +9,7 @@ from typing import Final
 from .input_text import clean, refused
 
 MAX_DIGITS: Final = 15
-"""Digits of a number, the country code's included (E.164)."""
+"""The most digits of a number with its country code (E.164)."""
 
 _INTERNATIONAL: Final = re.compile(r"\+[0-9][0-9 ()./-]*")
 _SEPARATORS: Final = str.maketrans("", "", " ()./-")
@@ -18,17 +18,18 @@ _SEPARATORS: Final = str.maketrans("", "", " ()./-")
 def phone(text: str) -> str:
     """Return the canonical form of a telephone number (SPEC A.6): a plus sign, country code and number.
 
-    The text is in international form. A national number belongs to a country that only its writer knows, and
-    two labs that guess may guess differently. A number counts by its length, and not by whether its range is
-    in use: ranges are handed out faster than labs agree on newer metadata.
+    The text must be in international form. Only its writer knows the country of a national number, and two
+    labs may guess differently. The length of a number must be possible in its country. Its range need not be
+    in use, because countries assign new ranges faster than labs agree on newer metadata.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     spelt = clean(text)
     if not _INTERNATIONAL.fullmatch(spelt):
         raise refused("It is not a telephone number with a plus sign and a country code.")
     number = _e164(spelt.translate(_SEPARATORS))
-    # A national prefix is dropped where it stands; what then still starts like one could be dropped again.
+    # Parsing drops a national prefix. If the rest starts with such a prefix too, parsing it again would drop
+    # more, and the rule would not be idempotent.
     if number is None or number != _e164(number):
         raise refused("No telephone number of its country has that length.")
     return number

@@ -12,7 +12,7 @@ from . import addresses, clients, digests, mail, names, payments, phones, scoped
 
 
 class Collection(StrEnum):
-    """The unit of policy: types that share keys, budgets and caps."""
+    """The collections. The types of a collection share keys, budgets and caps."""
 
     ACCOUNTS = "accounts"
     INFRASTRUCTURE = "infrastructure"
@@ -24,9 +24,10 @@ class Collection(StrEnum):
 class IndicatorType:
     """A type of indicator.
 
-    `canonicalise` is pure and idempotent, and raises nothing but InputError(BAD_INDICATOR) on any text.
-    `profile` numbers that rule: two labs match only under the same one. `needed` is how many indicators of
-    one group, such as the fingerprints of one prompt, must match before the group is a match (SPEC A.5).
+    `canonicalise` is pure and idempotent. For any text it returns the canonical value or raises InputError:
+    BAD_INDICATOR. `profile` is the number of that rule: two labs match only under the same profile. `needed`
+    is the number of indicators of one group, such as the fingerprints of one prompt, that must match before
+    the group matches (SPEC A.5).
     """
 
     name: str
@@ -37,7 +38,7 @@ class IndicatorType:
 
     @property
     def grouped(self) -> bool:
-        """Whether its values are fingerprints, which belong to groups (SPEC A.5)."""
+        """Whether the values of the type are fingerprints, which belong to groups (SPEC A.5)."""
         return self.canonicalise is digests.digest
 
 
@@ -64,14 +65,14 @@ _TYPES: Final = (
     IndicatorType("prompt-minhash-wide", Collection.PROMPTS, 1, digests.digest, needed=3),
     IndicatorType("prompt-minhash-pairs", Collection.PROMPTS, 1, digests.digest, needed=2),
     IndicatorType("prompt-sentence", Collection.PROMPTS, 1, digests.digest, needed=2),
-    # Two accounts whose cells touch share 4 of their 16 values or more; fewer are cells that only come near.
+    # Two accounts in touching cells share at least 4 of their 16 values; other accounts share fewer.
     IndicatorType("behaviour", Collection.BEHAVIOUR, 1, digests.digest, needed=4),
-    # One n-gram of five steps can be anybody's; two are six requests in one order, or more.
+    # Many accounts can share one n-gram of five steps. Two n-grams are at least six requests in one order.
     IndicatorType("request-sequence", Collection.BEHAVIOUR, 1, digests.digest, needed=2),
 )
 
 REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})
-"""Every type, by name. Read-only: a type that one lab alone knows could never match."""
+"""All types by name. It is read-only, because a type that only one lab knows could never match."""
 
 
 def profiles(collection: Collection) -> tuple[tuple[str, int], ...]:

@@ -1,4 +1,4 @@
-"""URLs (SPEC A.7): the URL Standard to read them, SPEC A.3 and A.4 for hosts, one percent-encoding."""
+"""URLs (SPEC A.7): parsed by the URL Standard, with hosts by SPEC A.3 and A.4, and one percent-encoding."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from . import addresses, names
 from .input_text import MAX_INPUT, clean, refused
 
 SCHEMES: Final = frozenset({"ftp:", "http:", "https:", "ws:", "wss:"})
-"""The schemes of the URL Standard that have a host and a default port."""
+"""The schemes with a host and a default port (URL Standard, special schemes without `file`)."""
 
-# Browsers drop tabs and line ends wherever they stand; in a list they are damage.
+# Browsers drop tabs and line ends within a URL. In a list they are signs of damage.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-# What RFC 3986 lets stand in a path or a query is left; an escape, and all else, is written anew.
+# Escapes, and characters that RFC 3986 does not allow in a path or a query, are written anew.
 _REWRITTEN: Final = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~!$&'()*+,;=:@/?-]")
 
 
 def url(text: str) -> str:
     """Return the canonical form of a URL (SPEC A.7).
 
-    User names, passwords and fragments go: they choose no resource, and an attacker may vary them at will.
+    User names, passwords and fragments are dropped: they select no resource, and an attacker may vary them.
 
-    Raises InputError(BAD_INDICATOR).
+    Raises InputError: BAD_INDICATOR if the text is no value of the type.
     """
     spelt = clean(text)
     if _CONTROL.search(spelt):
         raise refused("A URL holds no control characters.")
     found: URL | None = None
-    # A lone surrogate is a ValueError, too.
+    # A lone surrogate also raises ValueError.
     with contextlib.suppress(ValueError):
         found = URL(spelt)
     if found is None or found.protocol not in SCHEMES:
@@ -55,10 +55,10 @@ def _host(found: URL) -> str:
 
 
 def _escaped(component: str) -> str:
-    """Percent-encode what RFC 3986 does not let stand in a path or a query, and nothing unreserved.
+    """Percent-encode what RFC 3986 does not allow in a path or a query; decode unreserved characters.
 
-    A percent sign that starts no escape is one that was not encoded. Encoding it keeps what is decoded behind
-    it from becoming part of a new escape.
+    A percent sign that starts no escape is encoded too. Otherwise it could form a new escape with the decoded
+    characters after it.
     """
     return _REWRITTEN.sub(_rewrite, component)
 

@@ -1,4 +1,4 @@
-"""Versions of the data that rules depend on (SPEC A.1): others give some texts other canonical values."""
+"""The versions of the data behind the rules (SPEC A.1). Another version may give a text another value."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from typing import Final
 DATA_VERSIONS: Final[Mapping[str, str]] = MappingProxyType(
     {"ada-url": "4.0.0", "idna": "3.20", "phonenumbers": "9.0.43"}
 )
-"""The packages that hold them, with the versions that are part of the registry's profiles."""
+"""The packages with the data, and the versions that belong to the registry's profiles."""

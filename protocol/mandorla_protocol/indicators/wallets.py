@@ -1,4 +1,4 @@
-"""Wallets (SPEC A.6): addresses of Bitcoin and of Ethereum, with their checksums verified."""
+"""Wallets (SPEC A.6): addresses of Bitcoin and Ethereum, with verified checksums."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Final
 from .input_text import clean, refused
 
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-# 21 bytes, of which the first is 0 or 5, and a checksum take at most 34 characters, and these no more bytes.
+# A version of 0 or 5, a hash of 20 bytes and a checksum of 4 bytes take 25 to 34 characters. And 34
+# characters that begin with 1 or 3 never take more than these 25 bytes.
 _BASE58_ADDRESS: Final = re.compile(rf"[13][{_BASE58}]{{24,33}}")
 _BASE58_SIZE: Final = 25
 _BASE58_VERSIONS: Final = (0x00, 0x05)
 
 _BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-# A version, a program of 2 to 40 bytes and a checksum.
+# A version, a witness program of 2 to 40 bytes and a checksum.
 _SEGWIT_ADDRESS: Final = re.compile(rf"bc1[{_BECH32}][{_BECH32}]{{4,64}}[{_BECH32}]{{6}}")
 _SEGWIT_PREFIX: Final = (3, 3, 0, 2, 3)
 _BECH32_GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
@@ -28,16 +29,16 @@ _ETHEREUM_ADDRESS: Final = re.compile(r"0[xX]([0-9A-Fa-f]{40})")
 def wallet(text: str) -> str:
     """Return the canonical form of an address of Bitcoin's main network or of Ethereum (SPEC A.6).
 
-    Raises InputError(BAD_INDICATOR) on a checksum that is wrong, too.
+    Raises InputError: BAD_INDICATOR, also for a wrong checksum.
     """
     address = clean(text)
     if not address.isascii():
-        raise refused("Addresses of wallets are ASCII.")
+        raise refused("It is not ASCII, as addresses of wallets are.")
     if found := _ETHEREUM_ADDRESS.fullmatch(address):
         return _ethereum(found[1])
     if _BASE58_ADDRESS.fullmatch(address):
         return _base58check(address)
-    # An address is in one case, capitals for the sake of QR codes.
+    # The letters of a segregated witness address have one case. QR codes use capitals (BIP 173).
     lowered = address.lower() if address in (address.lower(), address.upper()) else address
     if _SEGWIT_ADDRESS.fullmatch(lowered):
         return _segwit(lowered)
@@ -45,7 +46,7 @@ def wallet(text: str) -> str:
 
 
 def _base58check(address: str) -> str:
-    """Return an address of a public key's or a script's hash, in Base58Check, if its checksum is right."""
+    """Check the checksum of an address in Base58Check (the hash of a public key or script); return it."""
     number = 0
     for character in address:
         number = number * 58 + _BASE58.index(character)
@@ -60,7 +61,7 @@ def _base58check(address: str) -> str:
 
 
 def _segwit(address: str) -> str:
-    """Return a segregated witness address (BIP 173, BIP 350), in lower case, if its checksum is right."""
+    """Check the checksum of a lowercase segregated witness address (BIP 173, BIP 350); return the address."""
     data = [_BECH32.index(character) for character in address[3:]]
     version, program = data[0], data[1:-6]
     constant = _BECH32M_CONSTANT if version else _BECH32_CONSTANT
@@ -85,7 +86,10 @@ def _polymod(values: list[int]) -> int:
 
 
 def _ethereum(digits: str) -> str:
-    """Return an address with the capitals of ERC-55, which carry a checksum; one case carries none."""
+    """Return an address in the mixed case of ERC-55, which is a checksum.
+
+    Check it if the text is in mixed case.
+    """
     from Crypto.Hash import keccak  # noqa: PLC0415 - slow to load, and seldom needed
 
     lowered = digits.lower()

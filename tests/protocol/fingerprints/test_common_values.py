@@ -6,7 +6,7 @@ from mandorla_protocol.fingerprints import CommonValues
 def test_a_value_is_common_if_one_in_a_thousand_accounts_has_it() -> None:
     learnt = CommonValues.learn({"a": 20, "b": 19, "c": 10_000}, 20_000)
     assert learnt.values == {"a", "c"}
-    assert learnt.left(["b", "a", "d", "c"]) == ("b", "d")
+    assert learnt.without(["b", "a", "d", "c"]) == ("b", "d")
 
 
 def test_few_accounts_make_nothing_common() -> None:
@@ -19,7 +19,7 @@ def test_the_share_can_be_set() -> None:
 
 
 def test_without_any_all_values_are_left() -> None:
-    assert CommonValues().left(["b", "a"]) == ("b", "a")
+    assert CommonValues().without(["b", "a"]) == ("b", "a")
 
 
 def test_it_prints_without_its_values() -> None:
