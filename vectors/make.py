@@ -1,9 +1,9 @@
-"""Write all files of vectors, and their schema.
+"""Write all files of vectors, and their JSON Schema.
 
     python -m vectors.make [FOLDER]
 
-They go beside this file, or to the folder that is named. Nothing here imports Mandorla: what an output is
-was computed from the text of SPEC, so the vectors can disagree with the code.
+The default folder is that of this file. The generator does not import Mandorla. It computes each output from
+the text of SPEC, so that the vectors can disagree with the code.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ MODULES: Final = (
 
 
 def document(module: Any) -> dict[str, Any]:
-    """Return the content of a module's file.
+    """Return the document of a module's cases.
 
-    Some cases have their whole input. Others name one of those, the nearest, and say what differs: a vector
-    shows its fault, and files stay small.
+    Some cases have a whole input. Each other case names the most similar of these cases and has the
+    difference only, so that a vector shows its fault, and files stay small.
     """
     cases: list[dict[str, Any]] = []
     whole: dict[str, list[dict[str, Any]]] = {}
@@ -93,9 +93,9 @@ def difference(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def layout(value: object, depth: int = 0) -> str:
-    """Write JSON with sorted names, a value on one line if it fits there.
+    """Return JSON with sorted names, and each value on one line if it fits.
 
-    Characters are escaped, so that invisible ones and lone surrogates survive editors.
+    Characters outside ASCII are escaped, so that editors keep invisible ones and lone surrogates.
     """
     line = json.dumps(value, sort_keys=True)
     if len(line) + depth <= WIDTH or not value or not isinstance(value, dict | list):

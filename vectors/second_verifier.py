@@ -1,12 +1,12 @@
-"""A second implementation of the OPRF, to read in ten minutes and to replay the vectors with.
+"""A second implementation of the OPRF, which replays the vectors and takes ten minutes to read.
 
-It shares no code with Mandorla: ristretto255 is written from the formulas of RFC 9496 with Python's integers,
-the OPRF from RFC 9497, with the seed of SPEC 5.4 or that of the RFC. It is slow, and its timing depends on
-secrets: it checks vectors and nothing else.
+It shares no code with Mandorla. ristretto255 follows the formulas of RFC 9496 with Python's integers. The
+OPRF follows RFC 9497, with the seed of SPEC 5.4 or the seed of the RFC. The code is slow, and its timing
+depends on secrets: use it for vectors only.
 
     python vectors/second_verifier.py
 
-replays every vector whose operation it knows, and prints how many there were.
+replays each vector whose operation this file implements, and prints their number.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ CONTEXT = b"OPRFV1-\x01-ristretto255-SHA512"
 
 
 class Refused(Exception):
-    """The input is refused; the argument is the code of SPEC 11."""
+    """The input is not valid; the argument is a code of SPEC 11."""
 
 
 # ristretto255
 
 
 def absolute(x: int) -> int:
-    """Return whichever of x and -x is even: non-negative in the terms of RFC 9496 section 2."""
+    """Return x or -x, whichever is even: "non-negative" in RFC 9496 section 2."""
     x %= P
     return P - x if x & 1 else x
 
 
 def sqrt_ratio(u: int, v: int) -> tuple[bool, int]:
-    """Return whether u/v is a square, and its root or that of SQRT_M1 * u/v (RFC 9496 section 4.2)."""
+    """Return whether u/v is a square, and the root of u/v or of SQRT_M1 * u/v (RFC 9496 section 4.2)."""
     r = u * v**3 * pow(u * v**7, (P - 5) // 8, P) % P
     check = v * r * r % P
     flipped = check == -u % P
@@ -64,7 +64,7 @@ def sqrt_ratio(u: int, v: int) -> tuple[bool, int]:
 
 
 def decode(encoded: bytes) -> Point:
-    """Decode an element (RFC 9496 section 4.3.1) that is not the identity (RFC 9497 section 2.1)."""
+    """Decode an element that is not the identity (RFC 9496 section 4.3.1, RFC 9497 section 2.1)."""
     s = int.from_bytes(encoded, "little")
     if len(encoded) != 32 or s >= P or s & 1 or s == 0:
         raise Refused("BAD_ELEMENT")
@@ -153,19 +153,19 @@ def hash_to_group(message: bytes) -> Point:
 
 
 def prefixed(value: bytes) -> bytes:
-    """Put a length of two bytes before a value."""
+    """Return a value after its length in two bytes."""
     return len(value).to_bytes(2, "big") + value
 
 
 def split(buffer: bytes, size: int = 32) -> list[bytes]:
-    """Cut a buffer into values of `size` bytes."""
+    """Return a buffer's values of `size` bytes each."""
     if len(buffer) % size:
         raise Refused("BAD_LENGTH")
     return [buffer[start : start + size] for start in range(0, len(buffer), size)]
 
 
 def scalar_from(encoded: bytes, zero: bool = True) -> int:
-    """Decode a scalar, which must be reduced, and not zero unless `zero` (SPEC 5.1)."""
+    """Decode a reduced scalar; refuse zero unless `zero` is true (SPEC 5.1)."""
     scalar = int.from_bytes(encoded, "little")
     if len(encoded) != 32 or scalar >= L or not (scalar or zero):
         raise Refused("BAD_SCALAR")
@@ -173,19 +173,19 @@ def scalar_from(encoded: bytes, zero: bool = True) -> int:
 
 
 def scalar_bytes(scalar: int) -> bytes:
-    """Encode a scalar, reduced first."""
+    """Reduce and encode a scalar."""
     return (scalar % L).to_bytes(32, "little")
 
 
 def random_scalar(uniform: bytes) -> int:
-    """Reduce 64 uniform bytes to a scalar that is not zero (SPEC 5.3)."""
+    """Reduce 64 uniform bytes to a non-zero scalar (SPEC 5.3)."""
     if len(uniform) != 64:
         raise Refused("BAD_LENGTH")
     return scalar_from(scalar_bytes(int.from_bytes(uniform, "little")), zero=False)
 
 
 def derive_key_pair(seed: bytes, info: bytes) -> tuple[bytes, bytes]:
-    """Derive a secret and a public key (RFC 9497 section 3.2.1); a zero secret does not happen."""
+    """Derive a secret and a public key (RFC 9497 section 3.2.1). A zero secret has negligible probability."""
     if len(seed) != 32:
         raise Refused("BAD_LENGTH")
     secret = hash_to_scalar(seed + prefixed(info) + b"\x00", b"DeriveKeyPair" + CONTEXT)
@@ -193,7 +193,7 @@ def derive_key_pair(seed: bytes, info: bytes) -> tuple[bytes, bytes]:
 
 
 def blind(tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
-    """Blind tokens by adding (SPEC 5.3); return the blinds and the blinded elements."""
+    """Blind tokens additively (SPEC 5.3); return the blinds and the blinded elements."""
     inputs, blinds = split(tokens), [random_scalar(one) for one in split(uniform, 64)]
     if len(inputs) != len(blinds):
         raise Refused("BAD_LENGTH")
@@ -203,7 +203,7 @@ def blind(tokens: bytes, uniform: bytes) -> tuple[bytes, bytes]:
 
 
 def batch_seed(public_key: bytes, blinded: bytes, evaluated: bytes) -> bytes:
-    """Hash the public key and the whole batch to what its weights are drawn from (SPEC 5.4)."""
+    """Return the seed of the weights: a hash of the public key and the whole batch (SPEC 5.4)."""
     pairs = len(split(blinded)).to_bytes(4, "big")
     return hashlib.sha512(
         prefixed(public_key) + prefixed(b"Batch-" + CONTEXT) + pairs + blinded + evaluated
@@ -211,24 +211,24 @@ def batch_seed(public_key: bytes, blinded: bytes, evaluated: bytes) -> bytes:
 
 
 def rfc_seed(public_key: bytes, _blinded: bytes, _evaluated: bytes) -> bytes:
-    """Hash the public key alone, as RFC 9497 section 2.2.1 does: for the vectors of the RFC."""
+    """Return the seed of RFC 9497 section 2.2.1, a hash of the public key alone; for the RFC's vectors."""
     return hashlib.sha512(prefixed(public_key) + prefixed(b"Seed-" + CONTEXT)).digest()
 
 
 def composites(public_key: bytes, blinded: bytes, evaluated: bytes, seed: Seed) -> tuple[Point, Point]:
-    """Combine a batch into M and Z (RFC 9497 section 2.2.1, ComputeComposites, but for the seed)."""
-    drawn_from = prefixed(seed(public_key, blinded, evaluated))
+    """Combine a batch to M and Z (RFC 9497 section 2.2.1, ComputeComposites, except for the seed)."""
+    weight_seed = prefixed(seed(public_key, blinded, evaluated))
     m = z = IDENTITY
     for index, (c, d) in enumerate(zip(split(blinded), split(evaluated), strict=True)):
         weight = hash_to_scalar(
-            drawn_from + index.to_bytes(2, "big") + prefixed(c) + prefixed(d) + b"Composite"
+            weight_seed + index.to_bytes(2, "big") + prefixed(c) + prefixed(d) + b"Composite"
         )
         m, z = add(m, multiply(weight, decode(c))), add(z, multiply(weight, decode(d)))
     return m, z
 
 
 def challenge(public_key: bytes, *points: Point) -> int:
-    """Hash the public key, M, Z, t2 and t3 to the challenge (RFC 9497 section 2.2.1)."""
+    """Return the challenge: a hash of the public key, M, Z, t2 and t3 (RFC 9497 section 2.2.1)."""
     fields = [public_key, *map(encode, points)]
     return hash_to_scalar(b"".join(map(prefixed, fields)) + b"Challenge")
 
@@ -236,7 +236,7 @@ def challenge(public_key: bytes, *points: Point) -> int:
 def evaluate_and_prove(
     secret: bytes, public_key: bytes, blinded: bytes, nonce: bytes, seed: Seed = batch_seed
 ) -> tuple[bytes, bytes]:
-    """Evaluate elements and prove it (RFC 9497 sections 2.2.1, 3.3.2); the nonce is 64 uniform bytes."""
+    """Evaluate elements and prove the evaluation, with 64 uniform bytes as nonce (RFC 9497 section 3.3.2)."""
     key, r = scalar_from(secret, zero=False), random_scalar(nonce)
     decode(public_key)
     evaluated = b"".join(encode(multiply(key, decode(element))) for element in split(blinded))
@@ -250,7 +250,7 @@ def evaluate_and_prove(
 def verify(
     public_key: bytes, blinded: bytes, evaluated: bytes, proof: bytes, seed: Seed = batch_seed
 ) -> None:
-    """Verify a proof (RFC 9497 section 2.2.2, but for the seed)."""
+    """Verify a proof (RFC 9497 section 2.2.2, except for the seed)."""
     key = decode(public_key)
     if not blinded or len(blinded) != len(evaluated) or len(proof) != 64:
         raise Refused("BAD_LENGTH")
@@ -263,7 +263,7 @@ def verify(
 
 
 def output(token: bytes, unblinded: Point) -> bytes:
-    """Hash a token and its unblinded evaluation (RFC 9497 section 3.3.1, Finalize)."""
+    """Return the output of a token and its unblinded element (RFC 9497 section 3.3.1, Finalize)."""
     return hashlib.sha512(prefixed(token) + prefixed(encode(unblinded)) + b"Finalize").digest()
 
 
@@ -281,7 +281,7 @@ def verify_and_finalize(
 
 
 def evaluate(secret: bytes, tokens: bytes) -> bytes:
-    """Return the outputs of one's own tokens (RFC 9497 section 3.3.1)."""
+    """Return the outputs of the holder's own tokens (RFC 9497 section 3.3.1)."""
     key = scalar_from(secret, zero=False)
     return b"".join(output(token, multiply(key, hash_to_group(token))) for token in split(tokens))
 
@@ -290,7 +290,7 @@ def evaluate(secret: bytes, tokens: bytes) -> bytes:
 
 
 def check_elements(elements: bytes) -> None:
-    """Require that all elements are canonical and none is the identity."""
+    """Check that all elements are canonical and none is the identity."""
     for element in split(elements):
         decode(element)
 
@@ -308,7 +308,7 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 
 
 def replay(case: dict[str, Any]) -> None:
-    """Replay one vector; raises AssertionError if the result is not what it says."""
+    """Replay one vector; raise AssertionError if the result differs from the vector's."""
     function, names = OPERATIONS[case["operation"]]
     arguments = {name: bytes.fromhex(value) for name, value in case["input"].items()}
     seen: dict[str, Any]
@@ -324,7 +324,7 @@ def replay(case: dict[str, Any]) -> None:
 
 
 def known(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the vectors of a folder that this file can replay, with their whole inputs."""
+    """Yield a folder's vectors that this file can replay, with their whole inputs."""
     for path in sorted(folder.glob("*.json")):
         cases = json.loads(path.read_text("utf-8")).get("cases", ())
         inputs = {case["name"]: case["input"] for case in cases}
@@ -334,7 +334,7 @@ def known(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    """Replay all that is beside this file."""
+    """Replay the vectors in the folder of this file."""
     count = 0
     for count, case in enumerate(known(Path(__file__).parent), 1):  # noqa: B007
         replay(case)

@@ -1,4 +1,4 @@
-"""Indicators of accounts (SPEC A.6): spellings with their canonical values, and texts that are none."""
+"""Indicators of accounts (SPEC A.6): spellings with their canonical values, and refused texts."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ SCOPE_FAULTS = {
 
 
 def scoped(identifier: str) -> dict[str, str]:
-    """Return the faults of a scoped value's scope, before an ID."""
+    """Return faulty scopes before an identifier, by the fault."""
     return {fault: f"{scope}{identifier}" for fault, scope in SCOPE_FAULTS.items()}
 
 

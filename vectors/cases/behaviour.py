@@ -1,4 +1,4 @@
-"""Vectors of behaviour and sequences (SPEC A.9). Computed step by step, as SPEC has them."""
+"""Vectors of behaviour and sequences (SPEC A.9), computed by the steps that SPEC lists."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def step(given: Value) -> bytes:
 
 
 def sequence_values(steps: bytes) -> list[str]:
-    """Steps 1 to 4 of a sequence."""
+    """Return the values of a sequence, by steps 1 to 4 of SPEC A.9."""
     one_by_one = [steps[place : place + 6] for place in range(0, len(steps), 6)]
     grams = [one_by_one[place : place + 5] for place in range(len(one_by_one) - 4)]
     left = [value(request_sequence(b"".join(gram))) for gram in grams if len(set(gram)) >= 3]
@@ -65,7 +65,7 @@ def logarithm(over: int, under: int) -> int:
 
 
 def numbers(times: list[int], prompts: list[str], sharing: int) -> list[int | None]:
-    """Return the six features, None for what is unknown."""
+    """Return the six features; None for an unknown one."""
     times = sorted(times)
     gaps = sorted(later - before for before, later in pairwise(times))
     lower, upper = gaps[math.floor((len(gaps) - 1) / 4)], gaps[math.floor(3 * (len(gaps) - 1) / 4)]
@@ -84,7 +84,7 @@ def numbers(times: list[int], prompts: list[str], sharing: int) -> list[int | No
 
 
 def behaviour_values(times: list[int], prompts: list[str], sharing: int) -> list[str]:
-    """Steps 1 to 4 of a behaviour."""
+    """Return the values of a behaviour, by steps 1 to 4 of SPEC A.9."""
     if len(times) < 50:
         return []
     choices: list[list[int]] = []
@@ -107,7 +107,7 @@ def behaviour_values(times: list[int], prompts: list[str], sharing: int) -> list
 
 
 def spread(times: Times) -> list[int]:
-    """Return single times."""
+    """Return runs of one time each."""
     return [first + place * gap for first, gap, count in times for place in range(count)]
 
 
@@ -128,7 +128,7 @@ STEPS: Final[dict[str, Value]] = {
 
 
 def steps_of(kinds: str) -> bytes:
-    """Return a sequence in which each letter stands for a kind of step."""
+    """Return a sequence of steps, given one letter for each step."""
     return b"".join(bytes([1, ord(kind) - 96, 0, 3, 4, 2]) for kind in kinds)
 
 

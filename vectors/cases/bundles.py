@@ -1,4 +1,4 @@
-"""Vectors of audit bundles (SPEC 17): what lab B's log says of a round in which lab A asked."""
+"""Vectors of audit bundles (SPEC 17): lab B's log of a round in which lab A is the querier."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _with(*items: Item) -> File:
 
 
 def _theirs() -> File:
-    """Return lab A's file of the round."""
+    """Return lab A's file with the round."""
     return THEIRS.file(*THEIRS.before(), THEIRS.proposed(), THEIRS.agreed(), THEIRS.aborted(), THEIRS.ended())
 
 

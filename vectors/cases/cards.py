@@ -98,7 +98,7 @@ def _members() -> dict[str, dict[str, Any]]:
 
 
 def _dates() -> dict[str, dict[str, Any]]:
-    """Return cards whose time of issue is not what was signed, or is none, by the fault."""
+    """Return cards whose time of issue was not signed, or is no valid time, by the fault."""
     whole, undated = members(DATED), members(CARD)
     never = {
         f"dated-issued-{name}": whole | {"issued": value}
@@ -123,7 +123,7 @@ def _dates() -> dict[str, dict[str, Any]]:
 
 
 def _fields() -> dict[str, Value]:
-    """Return fields that break the syntax, in a card that is signed as it is, by the fault."""
+    """Return fields that break their syntax, for a card with a valid signature, by the fault."""
     host = "a" * 254
     return {
         "name-empty": {"name": ""},

@@ -1,4 +1,4 @@
-"""The claims of SPEC 17.2, and the shape of a vector that says which of them do not hold."""
+"""The claims of SPEC 17.2, and the form of a vector with the claims that do not hold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEP: Final = 100
 
 
 def _usual(lab: Lab) -> File:
-    """Return the file that others of a lab are compared with."""
+    """Return a lab's usual file, which determines the numbers of parts in the lab's other files."""
     recorder = Recorder(lab)
     chunks = logged(chunk(BLINDED)) if lab is B else [recorder.proposed()]
     end = (*chunks, recorder.aborted(), recorder.ended())
@@ -38,7 +38,10 @@ USUAL: Final = [list(_usual(lab).values()) for lab in (B, A)]
 
 
 def _numbered(file: File) -> File:
-    """Number parts as in the usual file where they are the same, and new ones between those around them."""
+    """Return a file's parts by number: the usual file's numbers for equal parts, numbers between for others.
+
+    So a case that differs from another in one part is a small JSON Merge Patch.
+    """
     parts = list(file.values())
     matchers = [SequenceMatcher(None, usual, parts, autojunk=False) for usual in USUAL]
     nearest = max(matchers, key=SequenceMatcher.ratio)
@@ -56,5 +59,5 @@ def given(files: list[File]) -> Value:
 
 
 def claims_case(name: str, files: list[File], *broken: str) -> Case:
-    """Make the vector of files, and of the claims that do not hold, in the order of SPEC 17.2."""
+    """Return the vector of files, and of the claims that do not hold, in the order of SPEC 17.2."""
     return good(name, "verify-bundles", given(files), {"broken": list(broken)})

@@ -19,7 +19,7 @@ DOMAIN: Final = "mandorla/v1 test"
 
 
 def cases() -> Iterator[Case]:
-    """Yield all vectors of encodings but those of indicators and labels, which have their own files."""
+    """Yield all vectors of encodings except those of indicators and labels, which have their own files."""
     yield from _types()
     yield from _refused_types()
     for name, value in VALUES.items():

@@ -1,4 +1,4 @@
-"""One value of every structure, which vectors of encodings and of logs are made from."""
+"""One value of each structure, for the vectors of encodings and of logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .tables import entry, frontier_of, leaf_hash
 
 OFFER: Final = HEADER["responder"]["offer"]
 
-# Nothing looks into what an entry quotes, so these stay short.
+# No check reads the header or the notes in these entries, so they are short.
 ENCODED: Final = derived("header", 40)
 STATEMENT: Final = derived("statement", 40)
 _ANSWER: Final[Value] = {"request": REQUEST, "evaluated": EVALUATED, "proof": PROOF}
@@ -41,7 +41,7 @@ def card_of(lab: Lab) -> dict[str, Any]:
 
 
 def card_members(value: Value, signature: bytes) -> dict[str, Any]:
-    """Return the members of a card's JSON: those of a dated one, if it has a time of issue."""
+    """Return the members of a card's JSON; those of a dated card if the value has a time of issue."""
     written = {name: base64_of(one) if isinstance(one, bytes) else one for name, one in value.items()}
     kind = "dated card" if value["issued"] else "card"
     if not value["issued"]:
@@ -50,7 +50,7 @@ def card_members(value: Value, signature: bytes) -> dict[str, Any]:
 
 
 def card_text(lab: Lab) -> str:
-    """Write a lab's card."""
+    """Return the text of a lab's card."""
     value = card_of(lab)
     return json.dumps(card_members(value, lab.sign(join(structures.card(value)))))
 

@@ -1,4 +1,4 @@
-"""Two labs and one round between them, which most vectors are about."""
+"""The example of most vectors: two labs, and one round between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CREATED: Final = 1_767_225_600
 
 
 class Lab:
-    """A lab's keys."""
+    """A lab: its name, its identity key and its OPRF keys."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -33,7 +33,7 @@ class Lab:
         return self._key.sign(message)
 
     def epoch(self, querier: Lab) -> Value:
-        """Name the epoch under which this lab holds for another."""
+        """Return the key epoch of this lab as the holder for a querier."""
         return {
             "holder": self.identity,
             "querier": querier.identity,
@@ -46,7 +46,7 @@ class Lab:
         return derive_key_pair(self.epoch_seed, join(structures.epoch(self.epoch(querier))))
 
     def party(self, querier: Lab) -> Value:
-        """Return what a header says of this lab."""
+        """Return this lab's party in a header."""
         return {
             "lab": self.identity,
             "certificate_hash": hashlib.sha256(self.certificate).digest(),

@@ -1,4 +1,4 @@
-"""Bundles whose log breaks a claim: on itself, its keys, its tables, its budgets or its times."""
+"""Vectors of bundles whose log breaks a claim about the log, keys, tables, budgets or times (SPEC 17.2)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _logs() -> Iterator[Case]:
 
 
 def _with(begun: Item, table: Item, *more: Item) -> File:
-    """Return a file of a round after these entries, all cosigned before it."""
+    """Return a file with a round after the given entries, which the peer cosigned before the round."""
     return OURS.file(begun, table, *more, Mark(), COSIGNED, *ROUND)
 
 
@@ -126,7 +126,7 @@ def _two(header: Value) -> File:
 
 
 def _successions() -> Iterator[Case]:
-    """What the other lab offered in successive headers is in no entry of this log."""
+    """Yield bundles with the peer's offers in successive headers, which have no entry in this log."""
     offer = HEADER["initiator"]["offer"]["table"]
     party = "initiator"
     rewritten = offer | {"root": derived("another root", 32)}
@@ -159,7 +159,7 @@ def _budget(header: Value) -> Value:
 
 
 def _times() -> Iterator[Case]:
-    """All within 300 seconds, to the second."""
+    """Yield bundles whose times are at the limit of 300 seconds, or one second beyond it."""
     agreed, aborted, ended = ROUND
 
     def log(*items: Item) -> File:

@@ -1,4 +1,4 @@
-"""What vectors are made of: bytes that look random and can be recomputed, and the shape of a case."""
+"""The material of vectors: derived bytes instead of random ones, and the form of a case."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Value: TypeAlias = dict[str, Any]
 
 
 def derived(label: str, size: int) -> bytes:
-    """Return `size` bytes: SHA-512 of the label and a counter in four bytes, for 0, 1, 2, ..., and cut."""
+    """Return the first `size` bytes of SHA-512(label || counter) for counters 0, 1, 2, ... of four bytes."""
     blocks = -(-size // 64)
     return b"".join(
         hashlib.sha512(label.encode() + counter.to_bytes(4, "big")).digest() for counter in range(blocks)
@@ -23,17 +23,17 @@ def derived(label: str, size: int) -> bytes:
 
 
 def good(name: str, operation: str, given: Value, output: Value | None = None) -> Case:
-    """Make a vector of an operation that succeeds."""
+    """Return the vector of an operation that succeeds."""
     return {"name": name, "operation": operation, "input": given, "output": output or {}}
 
 
 def bad(name: str, operation: str, given: Value, code: str) -> Case:
-    """Make a vector of an operation that fails with a code of SPEC 11; its name says what the fault is."""
+    """Return the vector of an operation that fails with a code of SPEC 11. Its name states the fault."""
     return {"name": name, "operation": operation, "input": given, "error": code}
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: bytes as hexadecimal digits."""
+    """Return a value for JSON, with bytes as hexadecimal digits."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict):
@@ -42,18 +42,18 @@ def plain(value: Any) -> Any:
 
 
 def flip(value: bytes, position: int = -1, bit: int = 1) -> bytes:
-    """Change one bit."""
+    """Return bytes with one bit changed."""
     position %= len(value)
     return value[:position] + bytes([value[position] ^ bit]) + value[position + 1 :]
 
 
 def slug(path: str) -> str:
-    """Write a field or its path as a part of a name."""
+    """Return a field or its path in the form that names of cases have."""
     return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")
 
 
 def paths(value: Value, before: str = "") -> Iterator[str]:
-    """Yield the path of every field, those of inner structures behind a dot."""
+    """Yield the path of each field, with a dot before the fields of inner structures."""
     for name, inner in value.items():
         if isinstance(inner, dict):
             yield from paths(inner, f"{before}{name}.")
@@ -62,7 +62,7 @@ def paths(value: Value, before: str = "") -> Iterator[str]:
 
 
 def altered(value: Value, path: str) -> Value:
-    """Return the structure with one field altered, as little as its type allows."""
+    """Return a structure with the smallest change of one field that its type allows."""
     name, _, rest = path.partition(".")
     inner = value[name]
     return value | {name: altered(inner, rest) if rest else _other(inner)}

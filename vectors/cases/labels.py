@@ -73,7 +73,7 @@ def _values() -> Iterator[Case]:
 
 
 def malformed() -> dict[str, bytes]:
-    """Return what is no padded label, by what is wrong with it."""
+    """Return bytes that are no padded label, by the fault."""
     fields = structures.label(LABEL)
     out_of_range = {
         "reason": 6,
@@ -137,7 +137,7 @@ def _sealed() -> Iterator[Case]:
 
 
 def _of_the_whole_output() -> bytes:
-    """Derive a label key as one would who forgets to cut off the tag, which is public."""
+    """Return the label key of an implementation that forgets to cut off the tag, which is public."""
     return hmac.digest(OUTPUT, join(domain("label key")) + b"\x01", "sha512")[:32]
 
 

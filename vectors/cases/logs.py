@@ -43,7 +43,7 @@ def _leaf(fields: Fields) -> bytes:
 
 
 def _entries() -> Iterator[Case]:
-    """Each entry as the second of three, and in logs whose encoders leave out or alter a field."""
+    """Yield each entry as the second of three, and logs whose encoders leave out or alter a field."""
     for structure, value in LOGGED.items():
         fields = ENTRIES[structure](value)
 
@@ -68,7 +68,7 @@ def _state(value: Value) -> Value:
 
 
 def _checkpoints() -> Iterator[Case]:
-    """Notes that hold, and whose text or key id a faulty log made."""
+    """Yield valid notes, and notes of faulty logs: with another text or key id."""
     empty, large = state(A, []), CHECKPOINT | {"size": 10**18 - 1}
     for name, value in (("", CHECKPOINT), ("-empty", empty), ("-of-18-digits", large)):
         note = notes.signed_by(A, value)
@@ -85,7 +85,7 @@ def _checkpoints() -> Iterator[Case]:
             f"checkpoint-others-signatures-{name}", "open-checkpoint", _opened(note), _state(CHECKPOINT)
         )
     for path in paths(CHECKPOINT):
-        # The text is true and the signature is not on it: what was signed lacks the line, or has another.
+        # The text is right, but the signature is on a text without a line, or with another line.
         for how, signed in (
             ("without", join(left_out(notes.checkpoint(CHECKPOINT), path))),
             ("altered", join(notes.checkpoint(altered(CHECKPOINT, path)))),
@@ -99,7 +99,7 @@ def _checkpoints() -> Iterator[Case]:
 
 
 def _notes() -> Iterator[Case]:
-    """Texts and lines that no writer writes, signed as they are by the log."""
+    """Yield notes with texts or lines that no writer makes, signed by the log."""
     root = notes.base64_of(CHECKPOINT["root"])
     # The last character of 32 bytes in base64 has two bits that are zero.
     loose = f"{root[:-2]}{chr(ord(root[-2]) + 1)}="
@@ -179,13 +179,13 @@ def _notes() -> Iterator[Case]:
 
 
 def _text(**change: str) -> bytes:
-    """Return a checkpoint's text with a line as it is given."""
+    """Return a checkpoint's text with one line replaced."""
     lines = {"origin": A.origin, "size": "7", "root": notes.base64_of(CHECKPOINT["root"])} | change
     return "".join(f"{line}\n" for line in lines.values()).encode()
 
 
 def _filler(size: int) -> str:
-    """Return a line by another signer, of so many bytes."""
+    """Return a signature line of another signer, with `size` bytes."""
     for name in ("e.example", "el.example", "els.example", "else.example"):
         if (size - len(notes.line(name, b"", b"").encode())) % 4 == 0:
             count = (size - len(notes.line(name, b"", b"").encode())) // 4 * 3
@@ -234,7 +234,7 @@ def _cosignatures() -> Iterator[Case]:
 
 
 def _witnesses() -> Iterator[Case]:
-    """What a witness answers that cosigned states of 3 and 6 entries."""
+    """Yield the answers of a witness that cosigned checkpoints of 3 and 6 entries."""
 
     def tree(size: int) -> Value:
         return {"size": size, "root": root_of(LEAVES[:size])}

@@ -1,4 +1,4 @@
-"""Networks, URLs, clients and watermarks (SPEC A.7): spellings with their canonical values, and none."""
+"""Networks, URLs, clients and watermarks (SPEC A.7): spellings with canonical values, and refused texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed notes, checkpoints and cosignatures as C2SP and SPEC 18.3 have them, and proofs of RFC 9162."""
+"""Signed notes, checkpoints and cosignatures (C2SP, SPEC 18.3), and Merkle proofs (RFC 9162)."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def base64_of(value: bytes) -> str:
 
 
 def key_id_fields(name: str, kind: int, identity: bytes) -> Fields:
-    """Return what the first four bytes of a SHA-256 make a key's id of."""
+    """Return the fields of the hash whose first four bytes are a key's id."""
     return {"name": name.encode() + b"\n", "type": uint(kind, 1), "key": identity}
 
 
 def key_id(fields: Fields) -> bytes:
-    """Hash a key to its id."""
+    """Return a key's id."""
     return hashlib.sha256(join(fields)).digest()[:4]
 
 
 def line(name: str, identifier: bytes, signature: bytes) -> str:
-    """Write the line of a signature."""
+    """Return a signature line."""
     return f"\u2014 {name} {base64_of(identifier + signature)}\n"
 
 
 def log_line(lab: Lab, signed: bytes) -> str:
-    """Write the line by which a lab signs a checkpoint of its own log."""
+    """Return the line of a lab's signature on a checkpoint of its own log."""
     return line(lab.origin, key_id(key_id_fields(lab.origin, LOG, lab.identity)), lab.sign(signed))
 
 
 def cosigner_line(lab: Lab, cosignature: bytes) -> str:
-    """Write the line that holds a lab's cosignature."""
+    """Return the line of a lab's cosignature."""
     return line(lab.origin, key_id(key_id_fields(lab.origin, COSIGNER, lab.identity)), cosignature)
 
 
@@ -61,18 +61,18 @@ def state(lab: Lab, leaves: Sequence[bytes]) -> Value:
 
 
 def note_of(text: str, *lines: str) -> bytes:
-    """Put lines of signatures behind a text."""
+    """Return the note of a text and signature lines."""
     return f"{text}\n{''.join(lines)}".encode()
 
 
 def signed_by(lab: Lab, value: Value) -> bytes:
-    """Return the note by which a lab signs a checkpoint."""
+    """Return the note of a checkpoint that a lab signs."""
     text = join(checkpoint(value))
     return note_of(text.decode(), log_line(lab, text))
 
 
 def cosigned(value: Value, at: int) -> Fields:
-    """Return what a cosignature signs."""
+    """Return the lines that a cosignature signs."""
     start: Fields = {'"cosignature/v1"': b"cosignature/v1\n", '"time "': b"time "}
     return start | {"time in decimal": f"{at}\n".encode()} | checkpoint(value)
 
@@ -83,7 +83,7 @@ def cosignature(lab: Lab, value: Value, at: int) -> bytes:
 
 
 def verifier_key(lab: Lab, kind: int = LOG) -> str:
-    """Write the key of a lab's log."""
+    """Return the verifier key of a lab's log."""
     identifier = key_id(key_id_fields(lab.origin, kind, lab.identity)).hex()
     return f"{lab.origin}+{identifier}+{base64_of(uint(kind, 1) + lab.identity)}"
 
@@ -93,7 +93,7 @@ def _split(leaves: Sequence[bytes]) -> int:
 
 
 def consistency(old: int, leaves: Sequence[bytes], is_known: bool = True) -> list[bytes]:
-    """Prove that a tree of `old` leaves became this one (RFC 9162 section 2.1.4.1, SUBPROOF)."""
+    """Prove that a tree extends the tree of its first `old` leaves (RFC 9162 section 2.1.4.1, SUBPROOF)."""
     if old in (0, len(leaves)):
         return [] if is_known else [root_of(leaves)]
     k = _split(leaves)
@@ -103,7 +103,7 @@ def consistency(old: int, leaves: Sequence[bytes], is_known: bool = True) -> lis
 
 
 def inclusion(index: int, leaves: Sequence[bytes]) -> list[bytes]:
-    """Prove that a leaf is in a tree (RFC 9162 section 2.1.3.1, PATH)."""
+    """Prove that a tree has a leaf at an index (RFC 9162 section 2.1.3.1, PATH)."""
     if len(leaves) == 1:
         return []
     k = _split(leaves)

@@ -36,7 +36,7 @@ EPOCH_INFO: Final = join(structures.epoch(EPOCH))
 
 
 def cases() -> Iterator[Case]:
-    """Yield all vectors of the OPRF but those of proofs."""
+    """Yield all vectors of the OPRF except those of proofs."""
     yield from _keys()
     yield from _blinding()
     yield from _elements()
@@ -86,7 +86,7 @@ def _blinding() -> Iterator[Case]:
 
 
 def bad_elements() -> dict[str, bytes]:
-    """Return 32 bytes that are no element, or the identity, by what is wrong with them."""
+    """Return encodings of 32 bytes that a decoder must refuse, by the fault."""
     return {
         "identity": bytes(32),
         "high-bit": flip(GENERATOR, 31, 0x80),
@@ -102,7 +102,7 @@ def bad_elements() -> dict[str, bytes]:
 
 
 def _unreduced() -> bytes:
-    """Return s + p for the smallest element's s, which still fits 255 bits."""
+    """Return s + p for the element with the smallest s, which still fits 255 bits."""
     for s in range(2, 19, 2):
         try:
             group.decode(s.to_bytes(32, "little"))
@@ -113,7 +113,7 @@ def _unreduced() -> bytes:
 
 
 def _search(square: bool) -> bytes:
-    """Return a canonical, even s that is refused for not being a square, or else for a negative t."""
+    """Return a canonical, even s that a decoder refuses: for no square root, or for a negative t."""
     for counter in range(100):
         s = int.from_bytes(derived(f"element {counter}", 32), "little") % P & ~1
         u2 = (1 + s * s) % P
@@ -140,7 +140,7 @@ def _elements() -> Iterator[Case]:
 
 
 def bad_scalars() -> dict[str, bytes]:
-    """Return scalars that are not reduced, by what is wrong with them."""
+    """Return scalars that are not reduced, by the fault."""
     return {
         "order": L.to_bytes(32, "little"),
         "order-plus-one": (L + 1).to_bytes(32, "little"),

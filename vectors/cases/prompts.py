@@ -1,4 +1,4 @@
-"""Vectors of prompts (SPEC A.8): words, values, templates. Computed step by step, as SPEC has them."""
+"""Vectors of prompts (SPEC A.8): words, values and templates, computed by the steps that SPEC lists."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def category(character: str) -> str:
 
 
 def folded(prompt: str) -> str:
-    """Steps 1 to 3."""
+    """Return a folded prompt, by steps 1 to 3 of SPEC A.8."""
     if len(prompt) > 65_536:
         prompt = prompt[:32_768] + "\n" + prompt[-32_768:]
     prompt = unicodedata.normalize("NFKC", prompt).casefold()
@@ -62,7 +62,7 @@ def folded(prompt: str) -> str:
 
 
 def is_word(character: str) -> bool:
-    """Say whether a code point may stand in a name without being a space, a dot or a hyphen."""
+    """Return whether a code point may stand in a name, other than a space, a dot or a hyphen."""
     return category(character) in "LN" or character == "_"
 
 
@@ -75,7 +75,7 @@ def name(rest: str, start: int, at_most: int = 40, also: str = " .-") -> int:
 
 
 def mark(rest: str) -> tuple[str, int]:
-    """Return the mark that a text begins with, if it does, and its length."""
+    """Return the mark at the start of a text and its length, if there is one."""
     for scheme in ("http://", "https://", "ftp://", "www."):
         if rest.startswith(scheme):
             end = len(scheme)
@@ -107,7 +107,7 @@ def mark(rest: str) -> tuple[str, int]:
 
 
 def in_words(part: str) -> str:
-    """Steps 4 to 7."""
+    """Return the words of a folded part, by steps 4 to 7 of SPEC A.8."""
     written, place = "", 0
     while place < len(part):
         kind, length = mark(part[place : place + 70_000])
@@ -125,7 +125,7 @@ def in_words(part: str) -> str:
 
 
 def single_spaced(written: str) -> str:
-    """Leave one space between words."""
+    """Return words with one space between them."""
     return " ".join(word for word in written.split(" ") if word)
 
 
@@ -135,7 +135,7 @@ def normalised(prompt: str) -> str:
 
 
 def words(prompt: str) -> list[str]:
-    """Return the words of which values are made."""
+    """Return the words that make the values of a prompt."""
     found = normalised(prompt).split(" ")
     if len(found) > 16_384:
         found = found[:8_192] + found[-8_192:]
@@ -158,7 +158,7 @@ def sentences(prompt: str) -> list[str]:
 
 
 def runs(found: list[str], length: int) -> list[list[str]]:
-    """Return the runs of so many words."""
+    """Return the runs of `length` words."""
     return [found[start : start + length] for start in range(len(found) - length + 1)]
 
 
@@ -189,7 +189,7 @@ def prompt_band(profile: str, band: int, rows: Iterable[int]) -> Fields:
 
 
 def template_values(prompt: str) -> list[str]:
-    """Return the values of a prompt's runs in their order, each once."""
+    """Return the values of a prompt's runs in their order, each value once."""
     made = [run for run in runs(words(prompt), 6) if len(set(run)) >= 4]
     return list(dict.fromkeys(blake2b(prompt_run(" ".join(run)), 16).hex() for run in made))
 
@@ -224,7 +224,7 @@ def minhash_values(kind: str, prompt: str) -> list[str]:
 
 
 def values(kind: str, prompt: str) -> list[str]:
-    """Return the values of a type of a prompt; those that have no order of their own sorted."""
+    """Return a prompt's values of a type, sorted where SPEC fixes no order."""
     if kind == "prompt-template":
         return sorted(template_values(prompt))
     return sentence_values(prompt) if kind == "prompt-sentence" else minhash_values(kind, prompt)
@@ -234,7 +234,7 @@ def values(kind: str, prompt: str) -> list[str]:
 
 
 def groups(prompts: list[list[str]], k: int, common: list[str]) -> dict[str, list[str]]:
-    """Return the templates among (account, prompt) pairs."""
+    """Return the templates in (account, prompt) pairs."""
     accounts: dict[str, set[str]] = {}
     for account, prompt in prompts:
         for value in template_values(prompt):

@@ -1,8 +1,8 @@
-"""Vectors of proofs of evaluation (SPEC 5.4): true ones, altered ones, and those of faulty provers.
+"""Vectors of proofs of evaluation (SPEC 5.4): valid proofs, altered proofs, and proofs of faulty provers.
 
-A faulty prover knows the key and is honest but for its hashes: in one of them it leaves out or alters a
-field. What it makes is written down only if a verifier with the same fault accepts it: then nothing else is
-wrong with it, and whoever refuses it hashes that field.
+A faulty prover knows the key, and is honest except that one of its hashes leaves out or alters a field. The
+generator checks that a verifier with the same fault accepts the proof. So the proof has no other fault, and a
+verifier that refuses it hashes that field.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DESTINATION: Final = '"HashToScalar-" context'
 
 @dataclass(frozen=True)
 class Prover:
-    """A prover that spoils one field of one hash, or none."""
+    """A prover that leaves out or alters one field of one hash, or none."""
 
     hash: str = ""
     field: str = ""
@@ -36,13 +36,13 @@ class Prover:
     context: bytes = CONTEXT
 
     def transcript(self, hash_name: str, fields: Fields) -> bytes:
-        """Return what is hashed."""
+        """Return the bytes that the prover hashes."""
         if hash_name != self.hash:
             return join(fields)
         return join(changed(fields, self.field) if self.alter else left_out(fields, self.field))
 
     def seeded(self, public_key: bytes, blinded: bytes, evaluated: bytes) -> Fields:
-        """Return the fields of the seed, by which a change of one element changes all weights."""
+        """Return the fields of the seed, which make all weights depend on each element."""
         return {
             "public key": prefixed(public_key),
             '"Batch-" context': prefixed(b"Batch-" + self.context),
@@ -77,7 +77,7 @@ class Prover:
         return self.scalar("challenge", hashed | {'"Challenge"': b"Challenge"}, self.context)
 
     def prove(self, secret: bytes, public_key: bytes, blinded: bytes, evaluated: bytes) -> bytes:
-        """Prove as RFC 9497 section 2.2.1 does, with this prover's hashes."""
+        """Prove with this prover's hashes (RFC 9497 section 2.2.1)."""
         key, r = group.scalar_from(secret), group.random_scalar(NONCE)
         m, _ = self.combine(public_key, blinded, evaluated)
         t2, t3 = multiply(r, GENERATOR), multiply(r, m)
@@ -85,7 +85,7 @@ class Prover:
         return group.scalar_bytes(c) + group.scalar_bytes(r - c * key)
 
     def accepts(self, public_key: bytes, blinded: bytes, evaluated: bytes, proof: bytes) -> bool:
-        """Verify as RFC 9497 section 2.2.2 does, with this prover's hashes."""
+        """Verify with this prover's hashes (RFC 9497 section 2.2.2)."""
         c, s = (group.scalar_from(half) for half in split(proof))
         m, z = self.combine(public_key, blinded, evaluated)
         t2 = add(multiply(s, GENERATOR), multiply(c, group.decode(public_key)))
@@ -150,7 +150,8 @@ def _of_faulty_provers() -> Iterator[Case]:
         yield _by(Prover(context=context), f"proof-context-{name}")
     yield _by(RfcProver(), "proof-seed-of-rfc-9497")
     yield _by(_UnitWeights(), "proof-weights-all-one")
-    # With equal weights, what is added to one element can be taken from another: the sum Z stays true.
+    # With equal weights, adding to one element and subtracting the same from another leaves the sum Z
+    # unchanged.
     first, second, *rest = split(EVALUATED)
     shift = multiply(group.hash_to_scalar(b"shift"), GENERATOR)
     more = encode(add(group.decode(first), shift))
@@ -168,7 +169,7 @@ def _by(prover: Prover, name: str, **fault: bytes) -> Case:
 
 
 class RfcProver(Prover):
-    """A prover whose seed is that of RFC 9497 section 2.2.1: each weight depends on its own pair alone."""
+    """A prover with the seed of RFC 9497 section 2.2.1, where a weight depends on its own pair only."""
 
     def seeded(self, public_key: bytes, blinded: bytes, evaluated: bytes) -> Fields:
         """Return the fields of the RFC's seed."""

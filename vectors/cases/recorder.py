@@ -1,4 +1,4 @@
-"""A lab that keeps a log of a round and writes it to a bundle (SPEC 17.1), honestly or as it is told."""
+"""A lab that logs a round and writes a bundle (SPEC 17.1), honestly or with a given fault."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ COSIGNED_AT: Final = CREATED - 300
 KEPT: Final = 400 * 86_400
 
 File: TypeAlias = dict[str, bytes]
-"""A file in parts, by their place: most are a record behind its length."""
+"""The parts of a file, by place. Most parts are a record after its length."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Where in a log its state is signed: when the peer cosigned it, and what is not as it should be."""
+    """The place of a checkpoint in a log: the time of the peer's cosignature, and faulty fields."""
 
     at: int | None = COSIGNED_AT
     origin: str = ""
@@ -52,7 +52,7 @@ def _is_entry(fields: Fields) -> bool:
 
 
 class Recorder:
-    """A lab's records of rounds in which lab A asked first."""
+    """A lab's records of rounds that lab A initiated."""
 
     def __init__(self, lab: Lab, created: int = SEALED_AT, **start: object) -> None:
         self.lab = lab
@@ -64,19 +64,19 @@ class Recorder:
     # Entries.
 
     def begun(self, at: int = CREATED - 600, **change: object) -> Fields:
-        """The key epoch of the example began."""
+        """Return the entry: the key epoch of the example began."""
         party = HEADER["initiator" if self.lab is A else "responder"]
         offer = {name: party["offer"][name] for name in ("public_key", "budget")}
         value = {"epoch": self.lab.epoch(self.peer), "expires": CREATED + 30 * 86_400, "at": at}
         return records.key_epoch_begun(value | offer | change)
 
     def published(self, at: int = CREATED - 600, epoch: Value | None = None, **change: object) -> Fields:
-        """The table of the example was published."""
+        """Return the entry: the lab published the table of the example."""
         table = HEADER["initiator" if self.lab is A else "responder"]["offer"]["table"]
         return records.table_version(table | {"epoch": epoch or self.lab.epoch(self.peer), "at": at} | change)
 
     def cosigned(self, at: int = COSIGNED_AT, signer: Lab | None = None) -> Fields:
-        """This lab cosigned what its peer's log was before the round."""
+        """Return the entry: the lab cosigned its peer's log before the round."""
         other = Recorder(self.peer)
         state = notes.state(self.peer, [leaf(other.begun()), leaf(other.published())])
         cosignature = notes.cosignature(signer or self.lab, state, at)
@@ -84,16 +84,19 @@ class Recorder:
         return records.peer_cosigned({"peer": self.peer.identity, "note": note, "cosignature": cosignature})
 
     def before(self) -> list[Item]:
-        """Return what stands before a round: key and table, cosigned by the peer, and the peer's."""
+        """Return the entries before a round:
+
+        key, table, the peer's cosignature, and the peer's checkpoint.
+        """
         return [self.begun(), self.published(), Mark(), self.cosigned()]
 
     def proposed(self, header: Value = HEADER, at: int = CREATED) -> Fields:
-        """This lab signed a header."""
+        """Return the entry: the lab signed a header."""
         encoded = join(structures.header(header))
         return records.round_proposed({"header": encoded, "own_signature": self.lab.sign(encoded), "at": at})
 
     def agreed(self, header: Value = HEADER, at: int = CREATED + 1) -> Fields:
-        """Both labs signed a header."""
+        """Return the entry: both labs signed a header."""
         encoded = join(structures.header(header))
         return records.round_agreed(
             {
@@ -105,20 +108,20 @@ class Recorder:
         )
 
     def aborted(self, header: Value = HEADER, at: int = CREATED + 200) -> Fields:
-        """Lab B aborted, which nobody countersigns."""
+        """Return the entry: lab B aborted the round, with its signature only."""
         statement = join(structures.close(ABORT | {"header_digest": digest(structures.header(header))}))
         own, peer = (b"", B.sign(statement)) if self.lab is A else (B.sign(statement), b"")
         return self.closed(statement, own, peer, header, at)
 
     def committed(self, chunks: Sequence[Value] = ()) -> Fields:
-        """Both labs committed a round in which lab B answered these chunks."""
+        """Return the entry: both labs committed a round in which lab B answered these chunks."""
         statement = join(structures.close(commit(chunks)))
         return self.closed(statement, self.lab.sign(statement), self.peer.sign(statement))
 
     def closed(
         self, statement: bytes, own: bytes, peer: bytes, header: Value = HEADER, at: int = CREATED + 200
     ) -> Fields:
-        """A statement was signed or taken."""
+        """Return the entry: a statement that closes the round was signed."""
         return records.round_closed(
             {
                 "round_id": header["round_id"],
@@ -130,14 +133,14 @@ class Recorder:
         )
 
     def ended(self, state: str = "aborted", header: Value = HEADER, at: int = CREATED + 200) -> Fields:
-        """The round came to this."""
+        """Return the entry: the round ended in a state."""
         code = "BAD_PROOF" if state == "aborted" else ""
         return records.round_ended({"round_id": header["round_id"], "state": state, "code": code, "at": at})
 
     # Files.
 
     def records(self, *items: Item) -> list[Fields]:
-        """Return the records of a file: with a checkpoint of the whole log at the end."""
+        """Return the records of a file, with a checkpoint of the whole log at the end."""
         found, leaves = [self.start], list[bytes]()
         for item in (*items, Mark(None)):
             if isinstance(item, Mark):
@@ -165,18 +168,18 @@ class Recorder:
         return records.audit_checkpoint({"note": note, "cosignatures": cosignatures})
 
     def file(self, *items: Item) -> File:
-        """Return the file of a start, a log, and their seal."""
+        """Return a file with a start, a log and a seal."""
         whole = self.records(*items)
         return file_of(*whole, self.seal(whole))
 
     def seal(self, whole: Sequence[Fields], signer: Lab | None = None) -> Fields:
-        """Return the record that seals others, the start among them."""
+        """Return the seal of the given records, the start included."""
         signature = (signer or self.lab).sign(join(self.sealed(whole)))
         root = root_of([leaf(record) for record in whole])
         return records.audit_seal({"count": len(whole), "root": root, "signature": signature})
 
     def sealed(self, whole: Sequence[Fields]) -> Fields:
-        """Return what the seal's signature is on."""
+        """Return the bytes that the seal's signature covers."""
         return domain("audit seal") | {
             "lab": self.lab.identity,
             "created": uint(self.created, 8),
@@ -186,12 +189,12 @@ class Recorder:
 
 
 def file_of(*whole: Fields) -> File:
-    """Frame records as a file."""
+    """Return the file of records."""
     return {str(place): data(join(record)) for place, record in enumerate(whole)}
 
 
 def chunk(blinded: bytes, header: Value = HEADER, index: int = 0) -> Value:
-    """Answer a chunk as lab B; return all that is recorded of it."""
+    """Answer a chunk as lab B; return all fields that its records need."""
     request: Value = {
         "header_digest": digest(structures.header(header)),
         "index": index,
@@ -208,23 +211,23 @@ def chunk(blinded: bytes, header: Value = HEADER, index: int = 0) -> Value:
 
 
 def answered(one: Value) -> Value:
-    """Return a chunk with the digest of its answer, whatever that is."""
+    """Return a chunk with the digest of its answer, which may be faulty."""
     return one | {"answer": digest(structures.chunk_answer(one))}
 
 
 def charged(one: Value, at: int = CREATED + 2) -> Fields:
-    """The chunk was charged."""
+    """Return the entry: the chunk was charged."""
     return records.chunk_charged(one | {"at": at})
 
 
 def logged(one: Value, at: int = CREATED + 2) -> list[Fields]:
-    """Return all that stands in a bundle of a chunk."""
+    """Return all records of a chunk in a bundle."""
     evaluated = records.chunk_evaluated(one | {"at": at})
     return [charged(one, at), evaluated, records.audit_elements(one)]
 
 
 def unanswered(count: int, header: Value = HEADER) -> Fields:
-    """A chunk was charged and, by a crash, never answered."""
+    """Return the entry of a chunk that was charged and, after a crash, never answered."""
     value = {"round_id": header["round_id"], "index": 0, "count": count}
     return charged(value | {"request": derived("unanswered request", 32)})
 

@@ -1,6 +1,6 @@
-"""The entries of a log (SPEC 18.1) and the records of a bundle beside them (SPEC 17.1), field by field.
+"""The entries of a log (SPEC 18.1) and the other records of a bundle (SPEC 17.1), field by field.
 
-`DECODED` is every structure that is sent or kept, those of `structures` included.
+`DECODED` has all structures that labs send or store, those of `structures` included.
 """
 
 from __future__ import annotations

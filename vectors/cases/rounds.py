@@ -51,7 +51,7 @@ def _digests() -> Iterator[Case]:
             yield good(f"{operation}-altered-{slug(path)}", operation, other, _digest(encode(other)))
     moved = REQUEST | {"blinded": BLINDED[32:] + BLINDED[:32]}
     yield good("request-digest-reordered", "request-digest", moved, _digest(structures.chunk_request(moved)))
-    # Where one field ends and the next begins is hashed too.
+    # The hash also covers the border between two fields.
     shifted = ANSWER | {"evaluated": EVALUATED + PROOF[:32], "proof": PROOF[32:]}
     yield good("answer-digest-shifted", "answer-digest", shifted, _digest(structures.chunk_answer(shifted)))
     for name, answers in (
@@ -86,7 +86,7 @@ def _headers() -> Iterator[Case]:
 
 
 def _bad_headers() -> dict[str, Value]:
-    """Return what is wrong with a header by itself, by the name of the fault."""
+    """Return headers that are not valid, by the fault."""
     found: dict[str, Value] = {
         "labs-not-distinct": {"responder": HEADER["responder"] | {"lab": A.identity}},
         "mode-standing": {"mode": 2},

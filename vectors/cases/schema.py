@@ -1,6 +1,6 @@
 """The JSON Schema of the files, from one table of operations.
 
-An input may be of any length, since wrong lengths are faults; an output has the length that SPEC gives it.
+An input may have any length, because a wrong length is a fault. An output has the length that SPEC fixes.
 """
 
 from __future__ import annotations
@@ -260,7 +260,8 @@ SCHEMA: Final[Schema] = {
                         "if": {"properties": {"operation": {"const": name}}},
                         "then": {
                             "properties": {"output": output},
-                            # What differs from another input is no input by itself.
+                            # The difference from another input is no whole input, so the schema does not
+                            # check it.
                             "anyOf": [{"properties": {"input": given}}, {"required": ["like"]}],
                         },
                     }

@@ -1,4 +1,4 @@
-"""Vectors of Ed25519 as SPEC 3.3 wants it: where RFC 8032 leaves verifiers a choice, there is a vector."""
+"""Vectors of Ed25519 (SPEC 3.3), with one for each choice that RFC 8032 leaves to verifiers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ BASE: Final = _base()
 
 
 def _order_eight() -> Point:
-    """Return a point of order 8: what is left of some point when its part of prime order is gone."""
+    """Return a point of order 8: a point times the prime order, which removes its part of prime order."""
     for y in range(2, 100):
         point = point_from(y, 0)
         if point and affine(multiply(4, torsion := multiply(L, point))) != affine(IDENTITY):
@@ -69,16 +69,16 @@ def hashed(r: bytes, identity: bytes, message: bytes) -> int:
 
 
 def expanded(seed: bytes) -> tuple[int, bytes]:
-    """Return a private key's scalar, and what its nonces are derived from (RFC 8032 section 5.1.5)."""
+    """Return a private key's scalar, and the prefix that derives its nonces (RFC 8032 section 5.1.5)."""
     digest = hashlib.sha512(seed).digest()
     scalar = int.from_bytes(digest[:32], "little") & (2**254 - 8) | 2**254
     return scalar, digest[32:]
 
 
 def signed(identity: bytes, scalar: int, divisor: int, torsion: Point = IDENTITY) -> bytes:
-    """Sign as the owner of `scalar`, with an R to which `torsion` is added and a k that `divisor` divides.
+    """Sign with `scalar`, so that `divisor` divides k, and with `torsion` added to R.
 
-    Then k times a point of an order that divides `divisor` vanishes.
+    So k times a point whose order divides `divisor` is the identity.
     """
     for counter in range(1_000):
         r = int.from_bytes(derived(f"nonce {counter}", 64), "little") % L
@@ -90,7 +90,7 @@ def signed(identity: bytes, scalar: int, divisor: int, torsion: Point = IDENTITY
 
 
 def small_orders() -> dict[str, tuple[bytes, int]]:
-    """Return identities that are not of prime order, with their order, by what is wrong with them."""
+    """Return identities that do not have prime order, with their order, by the fault."""
     found = {}
     for order in (1, 2, 4, 8):
         for sign in (0, 1) if order in (4, 8) else (0,):
@@ -149,7 +149,7 @@ def _altered() -> Iterator[Case]:
     for name, value in (("empty", b""), ("short", signature[:-1]), ("long", signature + b"\x00")):
         yield _bad(name, A.identity, value)
     scalar, _ = expanded(A.seed)
-    # Holds when both sides are multiplied by the cofactor, and not otherwise.
+    # The equation holds only if both sides are multiplied by the cofactor.
     yield _bad("r-with-torsion", A.identity, signed(A.identity, scalar, 1, TORSION))
 
 

@@ -1,6 +1,6 @@
-"""Every structure of SPEC as its encoded fields, by name and in order, from the text of SPEC alone.
+"""The structures of SPEC as encoded fields, by name and in order, from the text of SPEC alone.
 
-Kept apart field by field, so that a faulty encoder, which leaves one out or alters it, is easy to play.
+The fields stay separate, so that a vector can leave out or alter one, as a faulty encoder does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def uint(value: int, width: int) -> bytes:
 
 
 def data(value: bytes) -> bytes:
-    """Encode a byte string behind its length (SPEC 3.1)."""
+    """Encode a byte string after its length (SPEC 3.1)."""
     return uint(len(value), 4) + value
 
 
@@ -51,7 +51,7 @@ def changed(fields: Fields, name: str) -> Fields:
 
 
 def faults(fields: Fields) -> dict[str, Fields]:
-    """Return, by a name, what a faulty encoder makes that leaves out or alters one field."""
+    """Return the encodings of faulty encoders that leave out or alter one field, by name."""
     made: dict[str, Fields] = {}
     for name in fields:
         made[f"without-{name}"] = left_out(fields, name)
@@ -60,7 +60,7 @@ def faults(fields: Fields) -> dict[str, Fields]:
 
 
 def domain(name: str) -> Fields:
-    """Begin a structure."""
+    """Return the first field of a structure, its domain."""
     return {"domain": text(f"mandorla/v1 {name}")}
 
 
@@ -89,7 +89,7 @@ def proof_nonce(value: Value) -> Fields:
 
 
 def label(value: Value) -> Fields:
-    """SPEC 6.3, with the zeros."""
+    """SPEC 6.3, padding included."""
     fields = domain("label") | {
         "reason": uint(value["reason"], 1),
         "severity": uint(value["severity"], 1),
@@ -219,7 +219,7 @@ def announcement(value: Value) -> Fields:
 
 
 def card(value: Value) -> Fields:
-    """SPEC 9.1: what a card's signature is on."""
+    """SPEC 9.1: the structure that a card's signature covers."""
     fields = domain("dated card" if value["issued"] else "card") | {
         "name": text(value["name"]),
         "identity": value["identity"],

@@ -32,14 +32,14 @@ def _sizes() -> Iterator[Case]:
         k = 0
         while (size := math.isqrt(2 ** (16 + k) - 1) + 1) < count:
             k += 1
-        # The list of a great class is long; its number of chunks and the last one say as much.
+        # The list of chunks of a large class is long. Its length and the last chunk determine it.
         full, rest = divmod(size, 16_384)
         output = {"size_class": size, "full_chunks": full, "rest": rest}
         yield good(f"size-class-of-{count}", "size-class", {"count": count}, output)
 
 
 def entry(number: int, version: int = 1, operation: int = 1) -> Value:
-    """Return a made-up entry; its tag starts with its number, so that entries are in order."""
+    """Return an example entry. Its tag starts with its number, so that entries are in order."""
     return {
         "version": version,
         "operation": operation,
@@ -129,13 +129,13 @@ SECOND: Final = [entry(1, 2, operation=2), entry(2, 2, operation=2), entry(9, 2)
 
 
 def commitment(entries: Sequence[Value]) -> Value:
-    """Commit to entries."""
+    """Return the commitment to entries."""
     root = root_of([leaf_hash(one) for one in entries])
     return {"version": entries[-1]["version"], "size": len(entries), "root": root}
 
 
 def reading(pages: Sequence[Sequence[Value]], committed: Value, verified: Sequence[Value] = ()) -> Value:
-    """Give what a querier reads, and the entries that an earlier round verified."""
+    """Return the input of a querier that reads pages, after entries that an earlier round verified."""
     leaves = [leaf_hash(one) for one in verified]
     return {
         "verified": commitment(verified) if verified else EMPTY,

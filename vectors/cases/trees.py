@@ -21,7 +21,7 @@ def cases() -> Iterator[Case]:
 
 
 def _parts(proof: Sequence[bytes]) -> dict[str, list[bytes]]:
-    """Return what is wrong with a proof of several hashes, by the fault."""
+    """Return faulty versions of a proof of several hashes, by the fault."""
     first, *rest = proof
     return {
         "empty": [],

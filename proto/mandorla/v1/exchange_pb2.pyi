@@ -222,7 +222,9 @@ Global___ListTagsResponse: _TypeAlias = ListTagsResponse  # noqa: Y015
 
 @_typing.final
 class TablePart(_message.Message):
-    """Entries of one version that follow each other, in columns: a message for each would cost more than it carries."""
+    """Consecutive entries of one version, in columns: a message for each entry would take more bytes than the
+    entry.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -232,11 +234,11 @@ class TablePart(_message.Message):
     SEALED_LABELS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     operations: _builtins.bytes
-    """A byte for each entry: 1 adds, 2 revokes."""
+    """One byte for each entry: 1 adds, 2 revokes."""
     tags: _builtins.bytes
     """16 bytes for each entry."""
     sealed_labels: _builtins.bytes
-    """272 bytes for each addition, in order."""
+    """272 bytes for each addition, in the order of the entries."""
     def __init__(
         self,
         *,
@@ -261,7 +263,7 @@ class SubscribeRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     round_id: _builtins.bytes
     version: _builtins.int
-    """The version that the caller has heard of."""
+    """The latest version that the caller knows."""
     def __init__(
         self,
         *,
@@ -283,9 +285,9 @@ class SubscribeResponse(_message.Message):
     ENCODED_ANNOUNCEMENT_FIELD_NUMBER: _builtins.int
     LEAVE_FIELD_NUMBER: _builtins.int
     encoded_announcement: _builtins.bytes
-    """What the table has come to; empty if nothing came while the holder waited."""
+    """The announcement of the table (SPEC 19.2); empty if no version came while the holder waited."""
     leave: _builtins.bool
-    """The holder would have the round closed."""
+    """The holder wants the round to be closed."""
     def __init__(
         self,
         *,
@@ -355,7 +357,7 @@ class AddCheckpointRequest(_message.Message):
     OLD_SIZE_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
-    """A signed note (C2SP tlog-checkpoint); without one, the caller asks what was cosigned last."""
+    """A signed note (C2SP tlog-checkpoint). Without a note, the call only returns `latest`."""
     old_size: _builtins.int
     @_builtins.property
     def proof(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
@@ -383,9 +385,9 @@ class AddCheckpointResponse(_message.Message):
     COSIGNATURE_FIELD_NUMBER: _builtins.int
     LATEST_FIELD_NUMBER: _builtins.int
     cosignature: _builtins.bytes
-    """Eight bytes of time and a signature (C2SP tlog-cosignature); empty if old_size is not that of `latest`."""
+    """Eight bytes of time and a signature (C2SP tlog-cosignature); empty if old_size is not the size of `latest`."""
     latest: _builtins.bytes
-    """The note of the caller's that was cosigned last, if there is one."""
+    """The caller's note that the callee cosigned last; empty if there is none."""
     def __init__(
         self,
         *,

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class ExchangeStub:
-    """What one lab's node asks of another's, over TLS 1.3 with both certificates pinned (SPEC 9).
+    """The calls between the nodes of two labs, over TLS 1.3 with both certificates pinned (SPEC 9).
 
-    Nothing here is ever hashed or signed as protobuf: fields called "encoded" carry the canonical encoding of
-    SPEC 3. A failed call carries the code of SPEC 11 in the trailing metadata key "mandorla-code".
+    Protobuf bytes are never hashed or signed: fields whose names begin with "encoded" carry the canonical
+    encoding of SPEC 3. A failed call carries its code (SPEC 11) in the trailing metadata key "mandorla-code".
     """
 
     def __init__(self, channel):
@@ -86,70 +86,71 @@ class ExchangeStub:
 
 
 class ExchangeServicer:
-    """What one lab's node asks of another's, over TLS 1.3 with both certificates pinned (SPEC 9).
+    """The calls between the nodes of two labs, over TLS 1.3 with both certificates pinned (SPEC 9).
 
-    Nothing here is ever hashed or signed as protobuf: fields called "encoded" carry the canonical encoding of
-    SPEC 3. A failed call carries the code of SPEC 11 in the trailing metadata key "mandorla-code".
+    Protobuf bytes are never hashed or signed: fields whose names begin with "encoded" carry the canonical
+    encoding of SPEC 3. A failed call carries its code (SPEC 11) in the trailing metadata key "mandorla-code".
     """
 
     def Hello(self, request, context):
-        """What would you offer as a holder, now? Answered with NOT_READY while a table is being prepared.
+        """Return the callee's current offer as a holder; NOT_READY while the callee prepares its table.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Propose(self, request, context):
-        """Agree to this header. The answer is the responder's signature.
+        """Agree to a header, which the initiator signed; return the responder's signature.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Evaluate(self, request, context):
-        """Evaluate one chunk. The same request gets the same answer and is charged once.
+        """Evaluate one chunk. A repeated request gets the same answer, and is charged once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTags(self, request, context):
-        """Read a page of the table that the header commits to.
+        """Return a page of the table that the header commits to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Subscribe(self, request, context):
-        """In a standing round: wait until the table is beyond a version, and hear how far it is.
+        """In a standing round: wait until the table is beyond a version; return its announcement.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Close(self, request, context):
-        """Exchange signatures over what the round was. NOT_READY until the callee's own half is done.
+        """Exchange signed statements that close the round; NOT_READY until the callee's own half is complete.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddCheckpoint(self, request, context):
-        """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness).
+        """Cosign a checkpoint of the caller's log, if it extends the one that the callee cosigned last (C2SP
+        tlog-witness).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Report(self, request, context):
-        """Tell the holder which of its tags matched. Optional, and off by default.
+        """Report to the holder which of its tags matched. Reports are optional, and off by default.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCard(self, request, context):
-        """Pin the caller's next card beside the one by which it calls.
+        """Pin the caller's next card, in addition to the card that the caller uses for this call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,10 +213,10 @@ def add_ExchangeServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Exchange:
-    """What one lab's node asks of another's, over TLS 1.3 with both certificates pinned (SPEC 9).
+    """The calls between the nodes of two labs, over TLS 1.3 with both certificates pinned (SPEC 9).
 
-    Nothing here is ever hashed or signed as protobuf: fields called "encoded" carry the canonical encoding of
-    SPEC 3. A failed call carries the code of SPEC 11 in the trailing metadata key "mandorla-code".
+    Protobuf bytes are never hashed or signed: fields whose names begin with "encoded" carry the canonical
+    encoding of SPEC 3. A failed call carries its code (SPEC 11) in the trailing metadata key "mandorla-code".
     """
 
     @staticmethod

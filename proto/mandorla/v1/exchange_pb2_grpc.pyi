@@ -27,10 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ExchangeStub:
-    """What one lab's node asks of another's, over TLS 1.3 with both certificates pinned (SPEC 9).
+    """The calls between the nodes of two labs, over TLS 1.3 with both certificates pinned (SPEC 9).
 
-    Nothing here is ever hashed or signed as protobuf: fields called "encoded" carry the canonical encoding of
-    SPEC 3. A failed call carries the code of SPEC 11 in the trailing metadata key "mandorla-code".
+    Protobuf bytes are never hashed or signed: fields whose names begin with "encoded" carry the canonical
+    encoding of SPEC 3. A failed call carries its code (SPEC 11) in the trailing metadata key "mandorla-code".
     """
 
     @_typing.overload
@@ -38,57 +38,61 @@ class ExchangeStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ExchangeAsyncStub: ...
     Hello: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.HelloRequest, _exchange_pb2.HelloResponse]
-    """What would you offer as a holder, now? Answered with NOT_READY while a table is being prepared."""
+    """Return the callee's current offer as a holder; NOT_READY while the callee prepares its table."""
     Propose: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.ProposeRequest, _exchange_pb2.ProposeResponse]
-    """Agree to this header. The answer is the responder's signature."""
+    """Agree to a header, which the initiator signed; return the responder's signature."""
     Evaluate: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.EvaluateRequest, _exchange_pb2.EvaluateResponse]
-    """Evaluate one chunk. The same request gets the same answer and is charged once."""
+    """Evaluate one chunk. A repeated request gets the same answer, and is charged once."""
     ListTags: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.ListTagsRequest, _exchange_pb2.ListTagsResponse]
-    """Read a page of the table that the header commits to."""
+    """Return a page of the table that the header commits to."""
     Subscribe: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.SubscribeRequest, _exchange_pb2.SubscribeResponse]
-    """In a standing round: wait until the table is beyond a version, and hear how far it is."""
+    """In a standing round: wait until the table is beyond a version; return its announcement."""
     Close: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.CloseRequest, _exchange_pb2.CloseResponse]
-    """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
+    """Exchange signed statements that close the round; NOT_READY until the callee's own half is complete."""
     AddCheckpoint: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.AddCheckpointRequest, _exchange_pb2.AddCheckpointResponse]
-    """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
+    """Cosign a checkpoint of the caller's log, if it extends the one that the callee cosigned last (C2SP
+    tlog-witness).
+    """
     Report: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.ReportRequest, _exchange_pb2.ReportResponse]
-    """Tell the holder which of its tags matched. Optional, and off by default."""
+    """Report to the holder which of its tags matched. Reports are optional, and off by default."""
     UpdateCard: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.UpdateCardRequest, _exchange_pb2.UpdateCardResponse]
-    """Pin the caller's next card beside the one by which it calls."""
+    """Pin the caller's next card, in addition to the card that the caller uses for this call."""
 
 @_typing.type_check_only
 class ExchangeAsyncStub(ExchangeStub):
-    """What one lab's node asks of another's, over TLS 1.3 with both certificates pinned (SPEC 9).
+    """The calls between the nodes of two labs, over TLS 1.3 with both certificates pinned (SPEC 9).
 
-    Nothing here is ever hashed or signed as protobuf: fields called "encoded" carry the canonical encoding of
-    SPEC 3. A failed call carries the code of SPEC 11 in the trailing metadata key "mandorla-code".
+    Protobuf bytes are never hashed or signed: fields whose names begin with "encoded" carry the canonical
+    encoding of SPEC 3. A failed call carries its code (SPEC 11) in the trailing metadata key "mandorla-code".
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Hello: _aio.UnaryUnaryMultiCallable[_exchange_pb2.HelloRequest, _exchange_pb2.HelloResponse]  # type: ignore[assignment]
-    """What would you offer as a holder, now? Answered with NOT_READY while a table is being prepared."""
+    """Return the callee's current offer as a holder; NOT_READY while the callee prepares its table."""
     Propose: _aio.UnaryUnaryMultiCallable[_exchange_pb2.ProposeRequest, _exchange_pb2.ProposeResponse]  # type: ignore[assignment]
-    """Agree to this header. The answer is the responder's signature."""
+    """Agree to a header, which the initiator signed; return the responder's signature."""
     Evaluate: _aio.UnaryUnaryMultiCallable[_exchange_pb2.EvaluateRequest, _exchange_pb2.EvaluateResponse]  # type: ignore[assignment]
-    """Evaluate one chunk. The same request gets the same answer and is charged once."""
+    """Evaluate one chunk. A repeated request gets the same answer, and is charged once."""
     ListTags: _aio.UnaryUnaryMultiCallable[_exchange_pb2.ListTagsRequest, _exchange_pb2.ListTagsResponse]  # type: ignore[assignment]
-    """Read a page of the table that the header commits to."""
+    """Return a page of the table that the header commits to."""
     Subscribe: _aio.UnaryUnaryMultiCallable[_exchange_pb2.SubscribeRequest, _exchange_pb2.SubscribeResponse]  # type: ignore[assignment]
-    """In a standing round: wait until the table is beyond a version, and hear how far it is."""
+    """In a standing round: wait until the table is beyond a version; return its announcement."""
     Close: _aio.UnaryUnaryMultiCallable[_exchange_pb2.CloseRequest, _exchange_pb2.CloseResponse]  # type: ignore[assignment]
-    """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
+    """Exchange signed statements that close the round; NOT_READY until the callee's own half is complete."""
     AddCheckpoint: _aio.UnaryUnaryMultiCallable[_exchange_pb2.AddCheckpointRequest, _exchange_pb2.AddCheckpointResponse]  # type: ignore[assignment]
-    """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
+    """Cosign a checkpoint of the caller's log, if it extends the one that the callee cosigned last (C2SP
+    tlog-witness).
+    """
     Report: _aio.UnaryUnaryMultiCallable[_exchange_pb2.ReportRequest, _exchange_pb2.ReportResponse]  # type: ignore[assignment]
-    """Tell the holder which of its tags matched. Optional, and off by default."""
+    """Report to the holder which of its tags matched. Reports are optional, and off by default."""
     UpdateCard: _aio.UnaryUnaryMultiCallable[_exchange_pb2.UpdateCardRequest, _exchange_pb2.UpdateCardResponse]  # type: ignore[assignment]
-    """Pin the caller's next card beside the one by which it calls."""
+    """Pin the caller's next card, in addition to the card that the caller uses for this call."""
 
 class ExchangeServicer(metaclass=_abc_1.ABCMeta):
-    """What one lab's node asks of another's, over TLS 1.3 with both certificates pinned (SPEC 9).
+    """The calls between the nodes of two labs, over TLS 1.3 with both certificates pinned (SPEC 9).
 
-    Nothing here is ever hashed or signed as protobuf: fields called "encoded" carry the canonical encoding of
-    SPEC 3. A failed call carries the code of SPEC 11 in the trailing metadata key "mandorla-code".
+    Protobuf bytes are never hashed or signed: fields whose names begin with "encoded" carry the canonical
+    encoding of SPEC 3. A failed call carries its code (SPEC 11) in the trailing metadata key "mandorla-code".
     """
 
     @_abc_1.abstractmethod
@@ -97,7 +101,7 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.HelloRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.HelloResponse, _abc.Awaitable[_exchange_pb2.HelloResponse]]:
-        """What would you offer as a holder, now? Answered with NOT_READY while a table is being prepared."""
+        """Return the callee's current offer as a holder; NOT_READY while the callee prepares its table."""
 
     @_abc_1.abstractmethod
     def Propose(
@@ -105,7 +109,7 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.ProposeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.ProposeResponse, _abc.Awaitable[_exchange_pb2.ProposeResponse]]:
-        """Agree to this header. The answer is the responder's signature."""
+        """Agree to a header, which the initiator signed; return the responder's signature."""
 
     @_abc_1.abstractmethod
     def Evaluate(
@@ -113,7 +117,7 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.EvaluateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.EvaluateResponse, _abc.Awaitable[_exchange_pb2.EvaluateResponse]]:
-        """Evaluate one chunk. The same request gets the same answer and is charged once."""
+        """Evaluate one chunk. A repeated request gets the same answer, and is charged once."""
 
     @_abc_1.abstractmethod
     def ListTags(
@@ -121,7 +125,7 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.ListTagsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.ListTagsResponse, _abc.Awaitable[_exchange_pb2.ListTagsResponse]]:
-        """Read a page of the table that the header commits to."""
+        """Return a page of the table that the header commits to."""
 
     @_abc_1.abstractmethod
     def Subscribe(
@@ -129,7 +133,7 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.SubscribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.SubscribeResponse, _abc.Awaitable[_exchange_pb2.SubscribeResponse]]:
-        """In a standing round: wait until the table is beyond a version, and hear how far it is."""
+        """In a standing round: wait until the table is beyond a version; return its announcement."""
 
     @_abc_1.abstractmethod
     def Close(
@@ -137,7 +141,7 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.CloseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.CloseResponse, _abc.Awaitable[_exchange_pb2.CloseResponse]]:
-        """Exchange signatures over what the round was. NOT_READY until the callee's own half is done."""
+        """Exchange signed statements that close the round; NOT_READY until the callee's own half is complete."""
 
     @_abc_1.abstractmethod
     def AddCheckpoint(
@@ -145,7 +149,9 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.AddCheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.AddCheckpointResponse, _abc.Awaitable[_exchange_pb2.AddCheckpointResponse]]:
-        """Cosign this state of the caller's log if it extends what was seen of it (C2SP tlog-witness)."""
+        """Cosign a checkpoint of the caller's log, if it extends the one that the callee cosigned last (C2SP
+        tlog-witness).
+        """
 
     @_abc_1.abstractmethod
     def Report(
@@ -153,7 +159,7 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.ReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.ReportResponse, _abc.Awaitable[_exchange_pb2.ReportResponse]]:
-        """Tell the holder which of its tags matched. Optional, and off by default."""
+        """Report to the holder which of its tags matched. Reports are optional, and off by default."""
 
     @_abc_1.abstractmethod
     def UpdateCard(
@@ -161,6 +167,6 @@ class ExchangeServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.UpdateCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.UpdateCardResponse, _abc.Awaitable[_exchange_pb2.UpdateCardResponse]]:
-        """Pin the caller's next card beside the one by which it calls."""
+        """Pin the caller's next card, in addition to the card that the caller uses for this call."""
 
 def add_ExchangeServicer_to_server(servicer: ExchangeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -55,7 +55,7 @@ Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final
 class Label(_message.Message):
-    """Values are those of SPEC 6.3. Times are Unix seconds; 0 means none."""
+    """The fields have the values of SPEC 6.3. Times are Unix seconds; 0 means none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -126,9 +126,9 @@ class IngestOptions(_message.Message):
     set: Global___Set.ValueType
     strict: _builtins.bool
     no_suppress: _builtins.bool
-    """Take in as flagged what the node's lists of shared infrastructure would hold back."""
+    """Ingest as flagged also indicators on the node's lists of shared infrastructure."""
     unit: _builtins.str
-    """What the numbers of rows count in their file, for errors; lines if it is empty."""
+    """The unit of `line` in errors, such as records; lines if it is empty."""
     def __init__(
         self,
         *,
@@ -175,11 +175,11 @@ class IngestRow(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
     line: _builtins.int
-    """Where the row stands in its file, for reports."""
+    """The place of the row in its file, for errors."""
     type: _builtins.str
     value: _builtins.str
     group: _builtins.str
-    """What it is a fingerprint of, by this lab's own name (SPEC A.5); empty for none."""
+    """This lab's name of the group that the fingerprint belongs to (SPEC 4.5); empty for none."""
     @_builtins.property
     def label(self) -> Global___Label: ...
     def __init__(
@@ -235,7 +235,7 @@ class IngestResponse(_message.Message):
     duplicates: _builtins.int
     rejected_total: _builtins.int
     held_back: _builtins.int
-    """Rows that lists of shared infrastructure held back, and how many each list did."""
+    """The number of rows that lists of shared infrastructure held back, in all and by list."""
     @_builtins.property
     def rejected(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedRow]:
         """The first rejected rows, by line and reason; `rejected_total` counts all."""
@@ -320,7 +320,7 @@ class RoundProgress(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     step: _builtins.str
-    """A word for what is going on: preparing, evaluating, reading, closing, done."""
+    """preparing, evaluating, reading, closing or done."""
     done: _builtins.int
     total: _builtins.int
     @_builtins.property
@@ -467,14 +467,14 @@ class CheckResult(_message.Message):
     ACTIONABLE_FIELD_NUMBER: _builtins.int
     flagged_here: _builtins.bool
     actionable: _builtins.bool
-    """Whether this lab's policy says that it should act on what is known."""
+    """Whether this lab's policy recommends an action."""
     @_builtins.property
     def indicator(self) -> Global___Indicator: ...
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]: ...
     @_builtins.property
     def compared_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Peers against whose table this indicator was compared, matching or not."""
+        """The peers with whose tables this lab compared the indicator, with a match or without."""
 
     def __init__(
         self,
@@ -499,7 +499,7 @@ class FollowRequest(_message.Message):
 
     AFTER_FIELD_NUMBER: _builtins.int
     after: _builtins.int
-    """The number of the last match that the caller has; 0 for none."""
+    """The `event` of the last match that the caller has; 0 for none."""
     def __init__(
         self,
         *,
@@ -553,13 +553,15 @@ class Match(_message.Message):
     first_matched: _builtins.int
     round_id: _builtins.bytes
     group: _builtins.str
-    """The group that matches, and how many of its indicators do; empty and 1 for one indicator (SPEC A.5)."""
+    """The matching group and its number of matching indicators; empty and 1 for a single indicator (SPEC 4.5)."""
     tokens: _builtins.int
     event: _builtins.int
-    """Its number, in the order in which matches begin; one that ended and holds again has a new one."""
+    """The match's number, in the order in which matches begin. A match that ended and begins again has a new
+    number.
+    """
     @_builtins.property
     def indicator(self) -> Global___Indicator:
-        """For a match of a group, its value is the group's name."""
+        """For a match of a group, the value is the group's name."""
 
     @_builtins.property
     def label(self) -> Global___Label: ...
@@ -627,7 +629,7 @@ class StatusRequest(_message.Message):
 
     NOW_FIELD_NUMBER: _builtins.int
     now: _builtins.bool
-    """Answer at once, whatever is being compared, with counts of large sets that may be some seconds old."""
+    """Answer at once, even during a comparison. Counts of large sets may then be some seconds old."""
     def __init__(
         self,
         *,
@@ -668,17 +670,21 @@ class StatusResponse(_message.Message):
     engine: _builtins.str
     started: _builtins.int
     health: _builtins.str
-    """serving, or why not: starting, stopping, stopped, the store cannot be written."""
+    """serving, or the reason why the node does not serve: starting, stopping, stopped, the store cannot be
+    written.
+    """
     version: _builtins.str
     comparing: _builtins.int
-    """Comparisons with tables of peers that are under way."""
+    """The number of running comparisons with peers' tables."""
     counted_before: _builtins.float
-    """Seconds since the sets and the gaps were counted: large ones are counted seldom. Missing if they never were."""
+    """Seconds since the node counted the sets and the gaps. It counts large ones seldom. Missing before the first
+    count.
+    """
     card_issued: _builtins.int
-    """When the newest card was issued, 0 for one without a date, and when its certificate expires."""
+    """The time of issue of the newest card (0 for a card without a date), and the end of its certificate."""
     card_expires: _builtins.int
     key_source: _builtins.str
-    """Where the key comes from that seals the home's secrets: home, file, credential or passphrase."""
+    """The source of the key that seals the home's secrets: home, file, credential or passphrase."""
     @_builtins.property
     def sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SetSize]: ...
     @_builtins.property
@@ -687,17 +693,17 @@ class StatusResponse(_message.Message):
     def rounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoundStatus]: ...
     @_builtins.property
     def open_rounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenRound]:
-        """What is under way, whoever began it."""
+        """The open rounds that this lab or a peer began."""
 
     @_builtins.property
     def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gap]:
-        """What has still to be published to a peer, or compared with its table; none where all is done."""
+        """Unpublished and uncompared indicators, by peer and collection; a pair without any is left out."""
 
     @_builtins.property
     def load(self) -> Global___Load: ...
     @_builtins.property
     def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoticeStatus]:
-        """The lab's own systems that are told of matches."""
+        """The lab's systems that receive notices of matches."""
 
     def __init__(
         self,
@@ -750,13 +756,15 @@ class OpenRound(_message.Message):
     kind: Global___Kind.ValueType
     collection: _builtins.str
     step: _builtins.str
-    """agreeing, evaluating, reading or closing: this lab's half. The peer's is what was evaluated for it."""
+    """agreeing, evaluating, reading or closing: the step of this lab's half. `evaluated_for_peer` shows the
+    peer's half.
+    """
     done: _builtins.int
     total: _builtins.int
     evaluated_for_peer: _builtins.int
     created: _builtins.int
     initiated: _builtins.bool
-    """Whether this lab began it."""
+    """Whether this lab initiated the round."""
     def __init__(
         self,
         *,
@@ -781,7 +789,7 @@ Global___OpenRound: _TypeAlias = OpenRound  # noqa: Y015
 
 @_typing.final
 class Gap(_message.Message):
-    """Indicators of a collection."""
+    """Numbers of indicators of one collection, for one peer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -793,9 +801,9 @@ class Gap(_message.Message):
     peer: _builtins.str
     collection: _builtins.str
     unpublished: _builtins.int
-    """Flagged, and not in the table for the peer as they are now."""
+    """Flagged indicators that the table for the peer lacks, or has with an older label."""
     uncompared_flagged: _builtins.int
-    """Not yet compared with the peer's table."""
+    """Flagged and observed indicators that this lab has not compared with the peer's table."""
     uncompared_observed: _builtins.int
     def __init__(
         self,
@@ -816,7 +824,7 @@ Global___Gap: _TypeAlias = Gap  # noqa: Y015
 
 @_typing.final
 class Load(_message.Message):
-    """What the node's process does. Counts are since it started."""
+    """The load of the node's process. Counts begin with its start."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -833,7 +841,7 @@ class Load(_message.Message):
     store_bytes: _builtins.int
     wal_bytes: _builtins.int
     lag_seconds: _builtins.float
-    """How late the event loop was, when last looked."""
+    """The latest measured delay of the event loop."""
     calls: _builtins.int
     refused_calls: _builtins.int
     checks: _builtins.int
@@ -904,15 +912,15 @@ class PeerStatus(_message.Message):
     matches: _builtins.int
     sightings: _builtins.int
     cosigned: _builtins.int
-    """How many entries of this lab's log the peer has cosigned."""
+    """The number of entries of this lab's log that the peer cosigned."""
     caught: _builtins.bool
-    """The peer showed its log in two ways, and is refused."""
+    """The peer signed two trees of one size, and this lab refuses it."""
     paused_at: _builtins.int
-    """When the operator paused it; 0 unless it is."""
+    """When the operator paused rounds with the peer; 0 if they are not paused."""
     card_pending: _builtins.bool
-    """The peer has not said that it pinned this lab's newest card."""
+    """The peer has not confirmed that it pinned this lab's newest card."""
     card_expires: _builtins.int
-    """When the certificate of the peer's card expires."""
+    """The end of the certificate in the peer's card."""
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetStatus]: ...
     @_builtins.property
@@ -959,9 +967,9 @@ class BudgetStatus(_message.Message):
     spent: _builtins.int
     budget: _builtins.int
     table_version: _builtins.int
-    """The last version of the table that this lab prepared for the peer; 0 for none."""
+    """The latest version of the table that this lab prepared for the peer; 0 for none."""
     table_entries: _builtins.int
-    """Of that table, padding included."""
+    """The number of that table's entries, padding included."""
     ends: _builtins.int
     """When the key epoch ends, in Unix seconds."""
     def __init__(
@@ -1057,7 +1065,7 @@ class RenewCardRequest(_message.Message):
 
     ENDPOINT_FIELD_NUMBER: _builtins.int
     endpoint: _builtins.str
-    """What peers dial from now on; as before if it is empty."""
+    """The new endpoint for peers; unchanged if it is empty."""
     def __init__(
         self,
         *,
@@ -1077,7 +1085,7 @@ class RenewCardResponse(_message.Message):
 
     CARD_FIELD_NUMBER: _builtins.int
     card: _builtins.str
-    """The new card, as its file's text."""
+    """The text of the new card's file."""
     def __init__(
         self,
         *,
@@ -1103,9 +1111,9 @@ class NoticeStatus(_message.Message):
     receiver: _builtins.str
     """webhook or command."""
     waiting: _builtins.int
-    """Matches that hold and that it has not acknowledged."""
+    """The number of current matches that the receiver has not acknowledged."""
     failures: _builtins.int
-    """Attempts that failed since the last that did not, since when, and why the last one did."""
+    """The failed attempts since the last success, the time of the first of them, and the error of the last."""
     failing_since: _builtins.int
     last_error: _builtins.str
     def __init__(

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class OperatorStub:
-    """What a lab's own people and gateways ask of its running node, over a Unix socket that only its owner opens.
+    """The calls of a lab's operators and gateways to its running node, over a Unix socket that only its owner can
+    open.
     """
 
     def __init__(self, channel):
@@ -78,60 +79,62 @@ class OperatorStub:
 
 
 class OperatorServicer:
-    """What a lab's own people and gateways ask of its running node, over a Unix socket that only its owner opens.
+    """The calls of a lab's operators and gateways to its running node, over a Unix socket that only its owner can
+    open.
     """
 
     def Ingest(self, request_iterator, context):
-        """Take indicators in. The first message says how, the others bring rows; nothing is kept of a strict
-        ingest that has a bad row.
+        """Ingest indicators. The first message has the options, the others have rows. A strict ingest with a bad row
+        stores nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartRound(self, request, context):
-        """Run a round with one peer, and stream its progress to its end.
+        """Run a round with one peer, and stream its progress until its end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Check(self, request, context):
-        """What is known of these indicators? Each is also recorded as observed.
+        """Return the flags and matches of indicators, and record each indicator as observed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Matches(self, request, context):
-        """Everything that matched, oldest first.
+        """Stream all matches, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Follow(self, request, context):
-        """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends.
+        """Stream the matches after a number, first the existing ones and then each new one, until the caller cancels.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Pause(self, request, context):
-        """Let no round with a peer be, from now on, or let them be again. What is open with it ends.
+        """Pause all rounds with a peer, or allow them again. A pause ends the open rounds with the peer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Status(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Return the state of the node.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RenewCard(self, request, context):
-        """Issue a new certificate and a new card, and give the card to the peers.
+        """Issue a new certificate and a new card, and send the card to the peers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +192,8 @@ def add_OperatorServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Operator:
-    """What a lab's own people and gateways ask of its running node, over a Unix socket that only its owner opens.
+    """The calls of a lab's operators and gateways to its running node, over a Unix socket that only its owner can
+    open.
     """
 
     @staticmethod

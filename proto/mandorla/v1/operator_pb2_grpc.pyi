@@ -27,55 +27,63 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperatorStub:
-    """What a lab's own people and gateways ask of its running node, over a Unix socket that only its owner opens."""
+    """The calls of a lab's operators and gateways to its running node, over a Unix socket that only its owner can
+    open.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OperatorAsyncStub: ...
     Ingest: _grpc.StreamUnaryMultiCallable[_operator_pb2.IngestRequest, _operator_pb2.IngestResponse]
-    """Take indicators in. The first message says how, the others bring rows; nothing is kept of a strict
-    ingest that has a bad row.
+    """Ingest indicators. The first message has the options, the others have rows. A strict ingest with a bad row
+    stores nothing.
     """
     StartRound: _grpc.UnaryStreamMultiCallable[_operator_pb2.StartRoundRequest, _operator_pb2.RoundProgress]
-    """Run a round with one peer, and stream its progress to its end."""
+    """Run a round with one peer, and stream its progress until its end."""
     Check: _grpc.UnaryUnaryMultiCallable[_operator_pb2.CheckRequest, _operator_pb2.CheckResponse]
-    """What is known of these indicators? Each is also recorded as observed."""
+    """Return the flags and matches of indicators, and record each indicator as observed."""
     Matches: _grpc.UnaryStreamMultiCallable[_operator_pb2.MatchesRequest, _operator_pb2.Match]
-    """Everything that matched, oldest first."""
+    """Stream all matches, oldest first."""
     Follow: _grpc.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]
-    """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
+    """Stream the matches after a number, first the existing ones and then each new one, until the caller cancels."""
     Pause: _grpc.UnaryUnaryMultiCallable[_operator_pb2.PauseRequest, _operator_pb2.PauseResponse]
-    """Let no round with a peer be, from now on, or let them be again. What is open with it ends."""
+    """Pause all rounds with a peer, or allow them again. A pause ends the open rounds with the peer."""
     Status: _grpc.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]
+    """Return the state of the node."""
     RenewCard: _grpc.UnaryUnaryMultiCallable[_operator_pb2.RenewCardRequest, _operator_pb2.RenewCardResponse]
-    """Issue a new certificate and a new card, and give the card to the peers."""
+    """Issue a new certificate and a new card, and send the card to the peers."""
 
 @_typing.type_check_only
 class OperatorAsyncStub(OperatorStub):
-    """What a lab's own people and gateways ask of its running node, over a Unix socket that only its owner opens."""
+    """The calls of a lab's operators and gateways to its running node, over a Unix socket that only its owner can
+    open.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ingest: _aio.StreamUnaryMultiCallable[_operator_pb2.IngestRequest, _operator_pb2.IngestResponse]  # type: ignore[assignment]
-    """Take indicators in. The first message says how, the others bring rows; nothing is kept of a strict
-    ingest that has a bad row.
+    """Ingest indicators. The first message has the options, the others have rows. A strict ingest with a bad row
+    stores nothing.
     """
     StartRound: _aio.UnaryStreamMultiCallable[_operator_pb2.StartRoundRequest, _operator_pb2.RoundProgress]  # type: ignore[assignment]
-    """Run a round with one peer, and stream its progress to its end."""
+    """Run a round with one peer, and stream its progress until its end."""
     Check: _aio.UnaryUnaryMultiCallable[_operator_pb2.CheckRequest, _operator_pb2.CheckResponse]  # type: ignore[assignment]
-    """What is known of these indicators? Each is also recorded as observed."""
+    """Return the flags and matches of indicators, and record each indicator as observed."""
     Matches: _aio.UnaryStreamMultiCallable[_operator_pb2.MatchesRequest, _operator_pb2.Match]  # type: ignore[assignment]
-    """Everything that matched, oldest first."""
+    """Stream all matches, oldest first."""
     Follow: _aio.UnaryStreamMultiCallable[_operator_pb2.FollowRequest, _operator_pb2.Match]  # type: ignore[assignment]
-    """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
+    """Stream the matches after a number, first the existing ones and then each new one, until the caller cancels."""
     Pause: _aio.UnaryUnaryMultiCallable[_operator_pb2.PauseRequest, _operator_pb2.PauseResponse]  # type: ignore[assignment]
-    """Let no round with a peer be, from now on, or let them be again. What is open with it ends."""
+    """Pause all rounds with a peer, or allow them again. A pause ends the open rounds with the peer."""
     Status: _aio.UnaryUnaryMultiCallable[_operator_pb2.StatusRequest, _operator_pb2.StatusResponse]  # type: ignore[assignment]
+    """Return the state of the node."""
     RenewCard: _aio.UnaryUnaryMultiCallable[_operator_pb2.RenewCardRequest, _operator_pb2.RenewCardResponse]  # type: ignore[assignment]
-    """Issue a new certificate and a new card, and give the card to the peers."""
+    """Issue a new certificate and a new card, and send the card to the peers."""
 
 class OperatorServicer(metaclass=_abc_1.ABCMeta):
-    """What a lab's own people and gateways ask of its running node, over a Unix socket that only its owner opens."""
+    """The calls of a lab's operators and gateways to its running node, over a Unix socket that only its owner can
+    open.
+    """
 
     @_abc_1.abstractmethod
     def Ingest(
@@ -83,8 +91,8 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_operator_pb2.IngestRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.IngestResponse, _abc.Awaitable[_operator_pb2.IngestResponse]]:
-        """Take indicators in. The first message says how, the others bring rows; nothing is kept of a strict
-        ingest that has a bad row.
+        """Ingest indicators. The first message has the options, the others have rows. A strict ingest with a bad row
+        stores nothing.
         """
 
     @_abc_1.abstractmethod
@@ -93,7 +101,7 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.StartRoundRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_operator_pb2.RoundProgress], _abc.AsyncIterator[_operator_pb2.RoundProgress]]:
-        """Run a round with one peer, and stream its progress to its end."""
+        """Run a round with one peer, and stream its progress until its end."""
 
     @_abc_1.abstractmethod
     def Check(
@@ -101,7 +109,7 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.CheckRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.CheckResponse, _abc.Awaitable[_operator_pb2.CheckResponse]]:
-        """What is known of these indicators? Each is also recorded as observed."""
+        """Return the flags and matches of indicators, and record each indicator as observed."""
 
     @_abc_1.abstractmethod
     def Matches(
@@ -109,7 +117,7 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.MatchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_operator_pb2.Match], _abc.AsyncIterator[_operator_pb2.Match]]:
-        """Everything that matched, oldest first."""
+        """Stream all matches, oldest first."""
 
     @_abc_1.abstractmethod
     def Follow(
@@ -117,7 +125,7 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.FollowRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_operator_pb2.Match], _abc.AsyncIterator[_operator_pb2.Match]]:
-        """Matches as they begin, from one on: those that are there, and then each that comes, until the caller ends."""
+        """Stream the matches after a number, first the existing ones and then each new one, until the caller cancels."""
 
     @_abc_1.abstractmethod
     def Pause(
@@ -125,14 +133,15 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.PauseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.PauseResponse, _abc.Awaitable[_operator_pb2.PauseResponse]]:
-        """Let no round with a peer be, from now on, or let them be again. What is open with it ends."""
+        """Pause all rounds with a peer, or allow them again. A pause ends the open rounds with the peer."""
 
     @_abc_1.abstractmethod
     def Status(
         self,
         request: _operator_pb2.StatusRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_operator_pb2.StatusResponse, _abc.Awaitable[_operator_pb2.StatusResponse]]: ...
+    ) -> _typing.Union[_operator_pb2.StatusResponse, _abc.Awaitable[_operator_pb2.StatusResponse]]:
+        """Return the state of the node."""
 
     @_abc_1.abstractmethod
     def RenewCard(
@@ -140,6 +149,6 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.RenewCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.RenewCardResponse, _abc.Awaitable[_operator_pb2.RenewCardResponse]]:
-        """Issue a new certificate and a new card, and give the card to the peers."""
+        """Issue a new certificate and a new card, and send the card to the peers."""
 
 def add_OperatorServicer_to_server(servicer: OperatorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

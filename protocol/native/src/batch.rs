@@ -1,7 +1,7 @@
 //! Mode VOPRF over contiguous buffers (RFC 9497 section 3.3.2, SPEC 5.5).
 //!
-//! Checks come in the order in which the portable engine makes them, so that both refuse the same input with
-//! the same code.
+//! The checks have the same order as in the portable engine, so that both engines refuse an input with the same
+//! code.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// `BadLength` unless the seed has 32 bytes and the info at most 65,535; `BadScalar` if no key is found.
+/// `BadLength` unless the seed has 32 bytes and the info at most 65,535; `BadScalar` if all 256 candidates are
+/// zero.
 pub fn derive_key_pair(
     seed: &[u8],
     info: &[u8],
@@ -46,18 +47,18 @@ pub fn derive_key_pair(
     Err(Fault::BadScalar)
 }
 
-/// A batch of elements that were decoded: canonical, and none the identity.
+/// A decoded batch of elements, which are canonical and not the identity.
 pub struct Elements {
     encoded: Vec<u8>,
     points: Vec<RistrettoPoint>,
 }
 
 impl Elements {
-    /// Decode a batch.
+    /// Decode n elements.
     ///
     /// # Errors
     ///
-    /// `BadLength` for a cut element, `BadElement` for one that is none.
+    /// `BadLength` for a cut element, `BadElement` if an element is not canonical or is the identity.
     pub fn decode(encoded: &[u8], threads: usize) -> Result<Self, Fault> {
         Ok(Self {
             encoded: encoded.to_vec(),
@@ -65,14 +66,14 @@ impl Elements {
         })
     }
 
-    /// The encoding of all elements.
+    /// Return the encoding of all elements.
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.encoded
     }
 }
 
-/// A batch as it came, or as it was decoded before.
+/// A batch of elements as an argument: encoded or decoded.
 #[derive(Clone, Copy)]
 pub enum Batch<'a> {
     Encoded(&'a [u8]),
@@ -95,12 +96,12 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Blind n tokens with n * 64 uniform bytes; return n blinding scalars and n blinded elements.
+/// Blind n tokens with n * 64 uniform bytes; return n blinds and n blinded elements (SPEC 5.3).
 ///
 /// # Errors
 ///
-/// `BadLength` unless there are 64 uniform bytes a token, `BadScalar` if some reduce to zero, `BadElement` if
-/// a token is the identity when hashed or blinded.
+/// `BadLength` unless there are 64 uniform bytes for each token, `BadScalar` if a blind is zero, `BadElement`
+/// if a hashed token or a blinded element is the identity.
 pub fn blind(
     tokens: &[u8],
     uniform: &[u8],
@@ -132,12 +133,14 @@ pub fn blind(
     Ok((blinds, Elements { encoded, points }))
 }
 
-/// Evaluate n blinded elements; return n evaluated elements and one proof.
+/// Evaluate n blinded elements; return n evaluated elements and one proof (RFC 9497 section 3.3.2).
+///
+/// `nonce` is 64 secret uniform bytes that are never used with another batch.
 ///
 /// # Errors
 ///
-/// `BadElement`, `BadLength` and `BadScalar` for what is wrong with the elements, the batch's size, and the
-/// secret or the nonce.
+/// `BadElement` for an element or the public key, `BadLength` for the batch's size, `BadScalar` for the secret
+/// or the nonce.
 pub fn evaluate_and_prove(
     secret: &[u8],
     public_key: &[u8],
@@ -151,6 +154,7 @@ pub fn evaluate_and_prove(
     let blinded = blinded.encoded();
     let nonce = random_scalar(nonce)?;
     dleq::require_batch(points.len(), points.len())?;
+    // The batch compression returns the doubles of its points.
     let half = halve(&secret);
     let evaluated = join(&blocks::map(points.len(), BLOCK, threads, |range| {
         let halves: Vec<_> = points[range].iter().map(|point| *half * point).collect();
@@ -163,11 +167,11 @@ pub fn evaluate_and_prove(
     Ok((evaluated, proof.encode()))
 }
 
-/// Verify the batch's proof, unblind, and return n outputs.
+/// Verify the batch's proof, unblind, and return n outputs of 64 bytes (RFC 9497 section 3.3.2).
 ///
 /// # Errors
 ///
-/// `BadElement`, `BadLength` and `BadScalar` for what does not parse, `BadProof` if the proof does not hold.
+/// `BadElement`, `BadLength` or `BadScalar` for malformed arguments, `BadProof` if the proof does not hold.
 pub fn verify_and_finalize(
     public_key: &[u8],
     tokens: &[u8],
@@ -207,11 +211,11 @@ pub fn verify_and_finalize(
     Ok(join_outputs(&outputs))
 }
 
-/// Verify a batch's proof, as anyone can who has the elements.
+/// Verify a batch's proof, given all elements, as an auditor does (RFC 9497 section 2.2.2).
 ///
 /// # Errors
 ///
-/// `BadElement`, `BadLength` and `BadScalar` for what does not parse, `BadProof` if the proof does not hold.
+/// `BadElement`, `BadLength` or `BadScalar` for malformed arguments, `BadProof` if the proof does not hold.
 pub fn verify(
     public_key: &[u8],
     blinded: &[u8],
@@ -231,7 +235,7 @@ pub fn verify(
     .map(drop)
 }
 
-/// Verify a batch's proof, and return the evaluated elements.
+/// Verify a batch's proof; return the decoded evaluated elements.
 fn verified(
     public_key: &[u8],
     public_point: &RistrettoPoint,
@@ -255,7 +259,7 @@ fn verified(
     Ok(answers)
 }
 
-/// Return the outputs of the holder's own n tokens.
+/// Return n outputs of 64 bytes for the holder's own n tokens (RFC 9497 section 3.3.1).
 ///
 /// # Errors
 ///
@@ -277,7 +281,7 @@ pub fn evaluate(secret: &[u8], tokens: &[u8], threads: usize) -> Result<Zeroizin
     Ok(join_outputs(&outputs))
 }
 
-/// Blind a token by adding the generator times the blind: all the work is on a fixed base.
+/// Blind a token by adding the blind times the generator. A fixed base makes this faster than multiplying.
 fn blind_one(token: &[u8], blind: &Scalar) -> Result<(RistrettoPoint, CompressedRistretto), Fault> {
     let blinded = hash_to_group(token)? + RistrettoPoint::mul_base(blind);
     if blinded.is_identity() {
@@ -286,7 +290,7 @@ fn blind_one(token: &[u8], blind: &Scalar) -> Result<(RistrettoPoint, Compressed
     Ok((blinded, blinded.compress()))
 }
 
-/// Subtract the public key times the blind, which leaves the key times the hashed token.
+/// Subtract the blind times the public key. The result is the secret key times the hashed token.
 fn unblind(evaluated: &RistrettoPoint, blind: &Scalar, key: &FixedBase) -> CompressedRistretto {
     (evaluated - key.multiply(blind)).compress()
 }
@@ -310,7 +314,7 @@ fn decode_all(elements: &[u8], threads: usize) -> Result<Vec<RistrettoPoint>, Fa
     Ok(points.concat())
 }
 
-/// Return how many values of `size` bytes a buffer holds.
+/// Return the number of values of `size` bytes in a buffer.
 fn whole(buffer: &[u8], size: usize) -> Result<usize, Fault> {
     if buffer.len().is_multiple_of(size) {
         Ok(buffer.len() / size)
@@ -319,7 +323,7 @@ fn whole(buffer: &[u8], size: usize) -> Result<usize, Fault> {
     }
 }
 
-/// Return a token, element or scalar: all have 32 bytes.
+/// Return the token, element or scalar at an index: all have 32 bytes.
 fn at(buffer: &[u8], index: usize) -> &[u8] {
     at_range(buffer, &(index..index + 1))
 }
@@ -368,7 +372,7 @@ mod tests {
             .collect()
     }
 
-    /// The seed of RFC 9497 section 2.2.1, by which the RFC's proof is made.
+    /// Return the seed of RFC 9497 section 2.2.1, of which the RFC's proof is made.
     fn rfc_seed() -> [u8; 64] {
         let dst = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
         Sha512::new()

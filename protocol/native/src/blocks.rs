@@ -1,4 +1,4 @@
-//! Batches cut into blocks, and blocks spread over threads.
+//! The division of batches into blocks, and of blocks among threads.
 
 use std::{
     collections::BTreeMap,
@@ -8,19 +8,19 @@ use std::{
 
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 
-/// Elements in a block: enough to spread the cost of one inversion, few enough to share between cores.
+/// The number of elements in a block: many enough to share one inversion, few enough to keep all cores busy.
 pub const BLOCK: usize = 256;
 
 static POOLS: LazyLock<Mutex<BTreeMap<usize, Arc<ThreadPool>>>> = LazyLock::new(Mutex::default);
 
 /// Run `work` on `0..count` in ranges of `size`; return the results in order.
 ///
-/// One thread is the caller's own, so that callers in several threads don't wait for each other; 0 is a
-/// thread for every core.
+/// With one thread, the work runs in the caller's thread, so that callers in several threads do not wait for
+/// each other in a pool. 0 means one thread for each core.
 ///
 /// # Errors
 ///
-/// One of those of `work`.
+/// An error of `work`. If several ranges fail, it is not fixed whose error is returned.
 pub fn map<T: Send, E: Send>(
     count: usize,
     size: usize,
@@ -41,7 +41,7 @@ pub fn map<T: Send, E: Send>(
     }
 }
 
-/// How many threads 0 stands for.
+/// Return the number of threads: for 0, the number of cores.
 #[must_use]
 pub fn resolve(threads: usize) -> usize {
     if threads == 0 {
@@ -51,7 +51,7 @@ pub fn resolve(threads: usize) -> usize {
     }
 }
 
-/// Return the pool of that many threads; none for one thread, or where threads can't be had.
+/// Return the pool with a number of threads; `None` for one thread, or if the system gives no threads.
 fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     let threads = resolve(threads);
     if threads == 1 {

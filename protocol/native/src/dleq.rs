@@ -1,7 +1,8 @@
 //! Batched proofs that two discrete logarithms are equal (RFC 9497 section 2.2, SPEC 5.4).
 //!
-//! Every weight depends on the whole batch: drawn from its own pair alone, as in the RFC, weights let a prover
-//! search for false answers whose errors cancel.
+//! A proof covers the composites of the batch, which are sums with random weights. Each weight depends on the
+//! whole batch. In RFC 9497 it depends on its own pair only, so a prover can search for false answers whose
+//! weighted errors cancel.
 
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoPoint},
@@ -17,7 +18,7 @@ use crate::{
     suite::{BATCH_DST, ELEMENT_SIZE, SCALAR_SIZE, decode_scalar, hash_to_scalar},
 };
 
-/// RFC 9497 writes an element's index in two bytes.
+/// The most elements in a batch: RFC 9497 section 2.2.1 writes an index in two bytes.
 pub const MAX_BATCH: usize = 65_535;
 pub const PROOF_SIZE: usize = 2 * SCALAR_SIZE;
 
@@ -28,7 +29,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Serialise as c || s.
+    /// Serialise as c || s (RFC 9497 section 3.3.2).
     #[must_use]
     pub fn encode(&self) -> [u8; PROOF_SIZE] {
         let mut encoded = [0; PROOF_SIZE];
@@ -41,7 +42,7 @@ impl Proof {
     ///
     /// # Errors
     ///
-    /// `BadLength` for anything but two scalars, `BadScalar` for an unreduced one.
+    /// `BadLength` for another length than two scalars, `BadScalar` for an unreduced scalar.
     pub fn decode(encoded: &[u8]) -> Result<Self, Fault> {
         if encoded.len() != PROOF_SIZE {
             return Err(Fault::BadLength);
@@ -54,11 +55,11 @@ impl Proof {
     }
 }
 
-/// Refuse a batch that one proof can't cover.
+/// Check the numbers of blinded and evaluated elements.
 ///
 /// # Errors
 ///
-/// `BadLength` unless both sides have one number of elements, 1 to 65,535.
+/// `BadLength` unless both numbers are equal, and 1 to 65,535.
 pub fn require_batch(blinded: usize, evaluated: usize) -> Result<(), Fault> {
     if blinded == evaluated && (1..=MAX_BATCH).contains(&blinded) {
         Ok(())
@@ -67,7 +68,7 @@ pub fn require_batch(blinded: usize, evaluated: usize) -> Result<(), Fault> {
     }
 }
 
-/// Return the seed of the weights, over the public key and the whole batch.
+/// Return the seed of the weights: a hash of the public key and the whole batch (SPEC 5.4).
 ///
 /// # Errors
 ///
@@ -86,7 +87,7 @@ pub fn batch_seed(public_key: &[u8], blinded: &[u8], evaluated: &[u8]) -> Result
         .into())
 }
 
-/// Return the batch's weights `d_i`, which are public (`ComputeComposites`).
+/// Return the batch's weights `d_i`, which are public (RFC 9497 section 2.2.1, `ComputeComposites`).
 ///
 /// # Errors
 ///
@@ -118,7 +119,7 @@ pub fn weights(
     Ok(found.concat())
 }
 
-/// Return the sum of weights[i] * points[i], in variable time: both are public.
+/// Return the sum of `weights[i] * points[i]`, in variable time, because both are public.
 #[must_use]
 pub fn combine(weights: &[Scalar], points: &[RistrettoPoint], threads: usize) -> RistrettoPoint {
     let size = points.len().div_ceil(blocks::resolve(threads));
@@ -133,7 +134,8 @@ pub fn combine(weights: &[Scalar], points: &[RistrettoPoint], threads: usize) ->
     .sum()
 }
 
-/// Prove that each evaluated element is `secret` times its blinded one, given the blinded composite m.
+/// Prove that each evaluated element is `secret` times its blinded element, given the composite m of the
+/// blinded elements (RFC 9497 section 2.2.1).
 ///
 /// # Errors
 ///
@@ -155,7 +157,7 @@ pub fn prove(
     })
 }
 
-/// Check a proof against the public key and the batch's composites.
+/// Verify a proof against the public key and the batch's composites (RFC 9497 section 2.2.2).
 ///
 /// # Errors
 ///

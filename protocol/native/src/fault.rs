@@ -1,13 +1,13 @@
-//! What can be wrong with a batch.
+//! The faults of a batch.
 
 use std::fmt;
 
-/// Why a batch is refused. The names are those of the error catalogue (SPEC 11).
+/// The reason for which a batch is refused: a code of the error catalogue (SPEC 11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A buffer or a batch has the wrong length.
     BadLength,
-    /// A group element is not a canonical, non-identity one.
+    /// An element is not canonical, or is the identity.
     BadElement,
     /// A scalar is not canonical, or is zero where it must not be.
     BadScalar,
@@ -16,7 +16,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The code's name in the error catalogue.
+    /// Return the name of the code in the error catalogue.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {

@@ -1,20 +1,21 @@
-//! One public point times many secret scalars, in constant time.
+//! Multiplication of one public point by many secret scalars, in constant time.
 
 use curve25519_dalek::{
     ristretto::{RistrettoBasepointTable, RistrettoPoint},
     scalar::Scalar,
 };
 
-/// Multiplications from which a table of the point's multiples costs less than it saves.
+/// The number of multiplications from which a table of the point's multiples saves more time than it costs.
 const WORTH_A_TABLE: usize = 64;
 
+/// A point, with or without a table of its multiples.
 pub enum FixedBase {
     Point(RistrettoPoint),
     Table(Box<RistrettoBasepointTable>),
 }
 
 impl FixedBase {
-    /// Prepare a point for that many multiplications.
+    /// Prepare a point for a number of multiplications.
     pub fn new(point: RistrettoPoint, multiplications: usize) -> Self {
         if multiplications < WORTH_A_TABLE {
             Self::Point(point)
@@ -23,6 +24,7 @@ impl FixedBase {
         }
     }
 
+    /// Multiply the point by a scalar.
     pub fn multiply(&self, scalar: &Scalar) -> RistrettoPoint {
         match self {
             Self::Point(point) => scalar * point,

@@ -1,4 +1,4 @@
-//! Tags, label keys and sealed labels of a whole batch (SPEC 6).
+//! Tags, label keys and sealed labels of whole batches (SPEC 6).
 
 use chacha20poly1305::{
     AeadInPlace, ChaCha20Poly1305, KeyInit,
@@ -17,11 +17,14 @@ pub const SEALED_SIZE: usize =
     LABEL_SIZE + <ChaCha20Poly1305 as chacha20poly1305::AeadCore>::TagSize::USIZE;
 const NONCE_SIZE: usize = 12;
 
-/// Split outputs into tags, and label keys by HKDF-Expand (RFC 5869 section 2.3) with SHA-512 and `info`.
+/// Split outputs of 64 bytes into tags and label keys (SPEC 6.1, 6.2).
+///
+/// A label key is HKDF-Expand (RFC 5869 section 2.3) with SHA-512 and `info`. Its 32 bytes are a part of the
+/// first block, so one HMAC gives the key.
 ///
 /// # Errors
 ///
-/// `BadLength` for a cut output.
+/// `BadLength` unless there is a whole number of outputs.
 pub fn split(outputs: &[u8], info: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), Fault> {
     if !outputs.len().is_multiple_of(OUTPUT_SIZE) {
         return Err(Fault::BadLength);
@@ -41,11 +44,14 @@ pub fn split(outputs: &[u8], info: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>
     Ok((tags, keys))
 }
 
-/// Seal labels of 256 bytes, each under its own key; the associated data is a tag between two parts.
+/// Seal labels of 256 bytes, each under its own key; return 272 bytes for each (SPEC 6.4).
+///
+/// The associated data of a label are `before`, its tag and `after`. All labels have one nonce, which is safe
+/// because each label has another key.
 ///
 /// # Errors
 ///
-/// `BadLength` unless there is a key of 32 bytes, a tag of 16 and a label of 256 for each, and a nonce of 12.
+/// `BadLength` unless each label has 256 bytes, a key of 32 and a tag of 16, and the nonce has 12 bytes.
 pub fn seal(
     keys: &[u8],
     tags: &[u8],
@@ -76,13 +82,14 @@ pub fn seal(
     Ok(sealed)
 }
 
-/// Open sealed labels, each with its own key; the associated data is a tag between two parts.
+/// Open sealed labels of 272 bytes, each with its own key (SPEC 6.4).
 ///
-/// Return a byte for each, 1 if it opens, and its label; what does not authenticate leaves zeros.
+/// The associated data of a label are `before`, its tag and `after`. Return one byte for each label, 1 if it
+/// authenticates and 0 if not, and 256 bytes for each label, zeros if it does not authenticate.
 ///
 /// # Errors
 ///
-/// `BadLength` unless there is a key of 32 bytes, a tag of 16 and 272 sealed bytes for each, and a nonce of 12.
+/// `BadLength` unless each label has 272 bytes, a key of 32 and a tag of 16, and the nonce has 12 bytes.
 pub fn open(
     keys: &[u8],
     tags: &[u8],

@@ -1,11 +1,13 @@
-//! The OPRF of Mandorla over whole batches: RFC 9497, ristretto255-SHA512, mode VOPRF.
+//! The OPRF over whole batches (RFC 9497, ristretto255-SHA512, mode VOPRF; SPEC 5).
 //!
-//! Beside it, what a round does for each entry of a table: tags and label keys, sealed labels, leaf hashes.
+//! The crate also does the work for each entry of a table: tags, label keys, sealed labels and leaf hashes.
 //!
-//! Secrets are handled in constant time, and scalars, outputs and label keys zeroised (not so the inner states
-//! of hashes and MACs); the composites of a proof, which are public, in
-//! variable time. Nothing that a peer sends panics. The last argument of a batch function is how many
-//! threads it uses: 0 for every core, 1 for the caller's own.
+//! Operations on secrets take constant time: keys, blinds, nonces and tokens. Only the composites of a proof
+//! are computed in variable time, because elements and weights are public. Scalars, outputs and label keys are
+//! zeroised; the inner states of hashes and MACs are not. No input of a peer causes a panic.
+//!
+//! `threads`, the last argument of a batch function, is the number of threads: 0 means one for each core, 1
+//! means the caller's thread.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::pedantic)]

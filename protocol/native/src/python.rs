@@ -1,4 +1,4 @@
-//! The module `mandorla_protocol._native`. The GIL is released while a batch is computed.
+//! The Python module `mandorla_protocol._native`. Functions on batches release the GIL.
 
 use pyo3::{
     create_exception, exceptions::PyValueError, prelude::*, pybacked::PyBackedBytes, types::PyBytes,
@@ -21,7 +21,7 @@ impl From<Fault> for PyErr {
 
 type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
-/// A batch of elements that was decoded, to be given in the place of its encoding.
+/// A decoded batch of elements, which functions accept instead of its encoding.
 #[pyclass(frozen)]
 pub struct Elements(batch::Elements);
 
@@ -32,7 +32,7 @@ impl Elements {
     }
 }
 
-/// Elements as bytes, or as they were decoded.
+/// A batch of elements as an argument: encoded or decoded.
 #[derive(FromPyObject)]
 enum Given<'py> {
     Encoded(PyBackedBytes),
@@ -86,7 +86,7 @@ mod _native {
     }
 
     #[pyfunction]
-    #[allow(clippy::needless_pass_by_value)] // the caller's objects are extracted to values
+    #[allow(clippy::needless_pass_by_value)] // pyo3 passes extracted arguments by value
     fn evaluate_and_prove<'py>(
         py: Python<'py>,
         secret: &[u8],

@@ -10,14 +10,15 @@ use crate::{
 const HASH_SIZE: usize = 32;
 const ADD: u8 = 1;
 
-/// Append entries in columns to a tree of which the size and the complete subtrees are given, largest first.
+/// Append entries, given in columns, to a tree, given by its size and its complete subtrees, largest first.
 ///
-/// `start` is what each leaf begins with: the prefix of leaves, the domain, and the version.
+/// Return the new size and the new subtrees. `start` is the first part of each leaf: the prefix 0x00, the
+/// domain and the version. Its hash state is computed once.
 ///
 /// # Errors
 ///
-/// `BadLength` if a column has another size than the operations ask for, or if there is not a subtree of
-/// 32 bytes for each bit of the size.
+/// `BadLength` if a column's size does not fit the operations, or if there is not exactly one subtree of 32
+/// bytes for each bit that is set in the size.
 pub fn append_entries(
     (size, subtrees): (u64, &[u8]),
     start: &[u8],
@@ -59,7 +60,9 @@ pub fn append_entries(
     Ok((count, nodes.concat()))
 }
 
-/// Append one leaf to a tree of `size` leaves: it completes a subtree for each low bit that is set.
+/// Append one leaf to a tree of `size` leaves.
+///
+/// As in a binary counter, the leaf merges with one subtree for each 1 at the low end of the size.
 fn append(nodes: &mut Vec<[u8; HASH_SIZE]>, size: u64, leaf: [u8; HASH_SIZE]) {
     let mut node = leaf;
     for _ in 0..size.trailing_ones() {
