@@ -1,1 +1,1 @@
-"""Bounds of integers and lengths, for all values: solved by z3, and held against the code on small ones."""
+"""Bounds of integers and lengths: proved for all values by z3, and compared with the code on small ones."""

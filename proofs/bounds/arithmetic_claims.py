@@ -1,7 +1,7 @@
-"""Arithmetic that the protocol relies on: split points, budgets, size classes, and the canonical encoding.
+"""The arithmetic of the protocol: split points, frontiers, budgets, size classes and the canonical encoding.
 
-What z3 proves holds for every value of 64 bits; where the code can be run on small values too, it is, so that
-a change of the code breaks the proof and not only the model.
+z3 proves laws for all values of 64 bits. Where possible, the checks also run the code on small values, so
+that a change of the code breaks the proof, and not only a change of the model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _require_valid(law: z3.BoolRef, what: str) -> None:
 
 
 def check_split_points(split: Callable[[int], int] = proofs._split) -> int:
-    """A tree of n leaves, n > 1, splits at the only power of two below n that 2n' reaches (RFC 9162)."""
+    """Check that n > 1 leaves split at the one power of two k with k < n <= 2k (RFC 9162 section 2.1.1)."""
     n, one, other = z3.BitVecs("n one other", 64)
 
     def splits(k: z3.BitVecRef) -> z3.BoolRef:
@@ -51,7 +51,7 @@ def check_split_points(split: Callable[[int], int] = proofs._split) -> int:
 
 
 def check_frontiers(merges: Callable[[int], int] = lambda size: (size ^ (size + 1)).bit_length() - 1) -> int:
-    """Appending a leaf merges one subtree for each bit at the end of the size that is set."""
+    """Check that a new leaf merges with one subtree for each 1 at the low end of the size."""
     size, level = z3.BitVecs("size level", 64)
     ones = z3.LShR(size, level) & 1
     below = (z3.BitVecVal(1, 64) << level) - 1
@@ -61,19 +61,19 @@ def check_frontiers(merges: Callable[[int], int] = lambda size: (size ^ (size + 
         z3.And(z3.ULT(level, 63), z3.ULT(size, 1 << 62), carries),
         size + 1 == (size & ~below) + below + 1,
     )
-    _require_valid(law, "a carry goes further than the bits that are set")
+    _require_valid(law, "a carry goes beyond the ones at the low end")
     frontier, leaves = Frontier(), []
     for count in range(300):
         before = len(frontier.subtrees)
         leaves.append(hash_leaf(bytes([count & 255])))
         frontier = frontier.extend([leaves[-1]])
         if len(frontier.subtrees) != before + 1 - merges(count) or frontier.root != _root(leaves):
-            raise Refuted(f"a leaf after {count} others merges another number of subtrees")
+            raise Refuted(f"a leaf after {count} others merges with another number of subtrees")
     return 300
 
 
 def _root(leaves: list[bytes]) -> bytes:
-    """Return the root by the definition of RFC 9162 section 2.1.1."""
+    """Return the root by the recursive definition of RFC 9162 section 2.1.1."""
     if len(leaves) == 1:
         return leaves[0]
     k = 1
@@ -87,22 +87,24 @@ def check_budgets(
         spent + count <= budget
     ),
 ) -> int:
-    """Charges that are accepted never lead over the budget, and no sum leaves 63 bits (SPEC 9.3, 9.5)."""
+    """Check that accepted charges never exceed the budget, and sums fit 63 bits (SPEC 9.3, 9.5)."""
     spent, count, budget = z3.BitVecs("spent count budget", 64)
     bounds = z3.And(
         spent >= 0, spent <= budget, budget <= _MAX_BUDGET - _MAX_CAP, count > 0, count <= CHUNK_SIZE
     )
     after = z3.And(spent <= spent + count, spent + count >= 0, spent + count <= budget)
-    _require_valid(z3.Implies(z3.And(bounds, accepts(spent, count, budget)), after), "a budget is passed")
+    _require_valid(
+        z3.Implies(z3.And(bounds, accepts(spent, count, budget)), after), "accepted charges exceed the budget"
+    )
     return 1
 
 
 def check_size_classes(classes: Callable[[int], int] = size_class) -> int:
-    """Each class is the ceiling of the root of a power of two, and the smallest that holds (SPEC 8)."""
+    """Check that a size class is ceil(sqrt(2**k)) for some k, and the smallest that fits (SPEC 8)."""
     wanted = [isqrt(2 ** (16 + k) - 1) + 1 for k in range(50)]
     cases = 0
     for below, above in itertools.pairwise(wanted):
-        # A class is constant between its neighbours: where it begins and ends is all there is to see.
+        # The class is constant between two neighbours, so checking both ends is enough.
         for count in (below, below + 1, above - 1, above):
             if classes(count) != (below if count <= below else above):
                 raise Refuted(f"{count} is padded to {classes(count)}")
@@ -117,7 +119,10 @@ def check_size_classes(classes: Callable[[int], int] = size_class) -> int:
 
 
 def check_encoding(encode: Callable[[tuple[bytes, ...]], bytes] | None = None) -> int:
-    """No two lists of fields share an encoding: for all lengths by z3, for short fields by the code."""
+    """Check that no two lists of fields share an encoding:
+
+    for all lengths by z3, for short fields by the code.
+    """
     length = z3.Function("length", z3.IntSort(), z3.StringSort())
     one, rest, other, tail = (z3.String(name) for name in ("one", "rest", "other", "tail"))
     number, second = z3.Ints("number second")
@@ -125,7 +130,7 @@ def check_encoding(encode: Callable[[tuple[bytes, ...]], bytes] | None = None) -
     injective = z3.ForAll([number, second], z3.Implies(length(number) == length(second), number == second))
     left = z3.Concat(length(z3.Length(one)), one, rest)
     right = z3.Concat(length(z3.Length(other)), other, tail)
-    # A first field and what follows it are both known from the encoding: by induction, so is every field.
+    # An encoding determines the first field and the rest. By induction, it determines all fields.
     same = z3.Implies(
         z3.And(fixed, injective, left == right, z3.Length(one) == z3.Length(other)),
         z3.And(one == other, rest == tail),
@@ -142,17 +147,17 @@ def check_encoding(encode: Callable[[tuple[bytes, ...]], bytes] | None = None) -
 
 
 def control_split_points() -> int:
-    """Split at the largest power of two that is not above the size: a mutant."""
+    """Split at the largest power of two that is at most the size: a mutant."""
     return check_split_points(lambda size: 1 << (size.bit_length() - 1))
 
 
 def control_frontiers() -> int:
-    """Merge once less than there are bits: a mutant."""
+    """Merge with one subtree too few: a mutant."""
     return check_frontiers(lambda size: max(0, (size ^ (size + 1)).bit_length() - 2))
 
 
 def control_budgets() -> int:
-    """Accept a charge while anything is left: a mutant."""
+    """Accept a charge while the budget is not spent: a mutant."""
     return check_budgets(lambda spent, _count, budget: spent < budget)
 
 

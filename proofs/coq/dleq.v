@@ -1,5 +1,5 @@
-(* Proofs of evaluation (RFC 9497 section 2.2, SPEC 5.4), in every group of prime order; `oprf.v` says how a
-   group is written. The equations are those of `mandorla_protocol/dleq.py`. *)
+(* Proofs of evaluation (RFC 9497 section 2.2, SPEC 5.4), in every group of prime order. Groups are written as in
+   `oprf.v`. The equations are those of `mandorla_protocol/dleq.py`. *)
 
 From mathcomp Require Import all_ssreflect all_algebra.
 
@@ -15,20 +15,20 @@ Section Dleq.
 Variables (F : fieldType) (V : lmodType F).
 Implicit Types (k r c s : F) (g public m z p : V).
 
-(* The prover commits to r with (r *: g, r *: m), and answers a challenge c. *)
+(* The prover commits to the nonce r with (r *: g, r *: m), and responds to the challenge c. *)
 Definition commit g m r := (r *: g, r *: m).
 Definition respond k r c := r - c * k.
 
-(* The verifier recomputes the commitment. *)
+(* The verifier recomputes the commitment from the challenge and the response s. *)
 Definition recompute g public m z c s := (s *: g + c *: public, s *: m + c *: z).
 Definition accepts g public m z commitment c s := commitment = recompute g public m z c s.
 
-(* Every honest proof is accepted. *)
+(* Completeness: each honest proof is accepted. *)
 Theorem dleq_complete g m k r c :
   accepts g (k *: g) m (k *: m) (commit g m r) c (respond k r c).
 Proof. by rewrite /accepts /commit /recompute /respond !scalerBl !scalerA !subrK. Qed.
 
-(* Who can answer two challenges to one commitment used one key for both elements. *)
+(* Special soundness: two valid responses to two challenges of one commitment show one key for both elements. *)
 Theorem dleq_special_sound g public m z commitment c1 s1 c2 s2 :
   c1 != c2 ->
   accepts g public m z commitment c1 s1 -> accepts g public m z commitment c2 s2 ->
@@ -43,8 +43,8 @@ have extract x y : s1 *: x + c1 *: y = s2 *: x + c2 *: y -> y = ((s1 - s2) / (c2
 by exists ((s1 - s2) / (c2 - c1)); split; apply: extract.
 Qed.
 
-(* What an honest verifier sees of a proof, it can make itself: the transcripts of all commitments are those of
-   all responses, in other order, for every challenge. *)
+(* Honest-verifier zero knowledge: for each challenge, drawing the nonce and drawing the response give the same
+   transcripts, because the response is a bijection of the nonce. So a simulator needs no key. *)
 Theorem dleq_zero_knowledge g m k c :
   (forall r, commit g m r = recompute g (k *: g) m (k *: m) c (respond k r c)) /\
   bijective (fun r => respond k r c).
@@ -53,7 +53,7 @@ split=> [r|]; first exact: dleq_complete.
 by exists (fun s => s + c * k) => r; rewrite /respond ?subrK ?addrK.
 Qed.
 
-(* A false element of a batch is hidden by at most one value of its weight, whatever the other weights are. *)
+(* For all values of the other weights, at most one value of its weight hides a false element of a batch. *)
 Theorem dleq_batch n (blinded evaluated : 'I_n -> V) k (weight weight' : 'I_n -> F) j :
   evaluated j != k *: blinded j ->
   (forall i, i != j -> weight i = weight' i) ->
@@ -87,7 +87,7 @@ End Dleq.
 Definition F5 : fieldType := [fieldType of 'F_5].
 Definition V5 : lmodType F5 := [lmodType F5 of F5^o].
 
-(* A response with the wrong sign. *)
+(* Mutant: the response has the wrong sign. *)
 Theorem control_dleq_complete :
   ~ forall (F : fieldType) (V : lmodType F) (g m : V) (k r c : F),
       accepts g (k *: g) m (k *: m) (commit g m r) c (r + c * k).
@@ -96,7 +96,7 @@ move=> mutant; have := mutant F5 V5 1 1 1 0 1.
 by move/(congr1 fst)/eqP; vm_compute.
 Qed.
 
-(* Two answers to one challenge. *)
+(* Mutant: both responses have the same challenge. *)
 Theorem control_dleq_special_sound :
   ~ forall (F : fieldType) (V : lmodType F) (g public m z : V) commitment (c1 s1 c2 s2 : F),
       accepts g public m z commitment c1 s1 -> accepts g public m z commitment c2 s2 ->
@@ -107,7 +107,7 @@ have [k [_ bad]] := mutant F5 V5 1 0 0 1 _ 0 0 0 0 (erefl _) (erefl _).
 by move/eqP: bad; rewrite scaler0 oner_eq0.
 Qed.
 
-(* A response that shows the nonce. *)
+(* Mutant: the response is the nonce. *)
 Theorem control_dleq_zero_knowledge :
   ~ forall (F : fieldType) (V : lmodType F) (g m : V) (k c : F),
       forall r, commit g m r = recompute g (k *: g) m (k *: m) c r.
@@ -116,7 +116,7 @@ move=> mutant; have := mutant F5 V5 1 1 1 1 0.
 by move/(congr1 fst)/eqP; vm_compute.
 Qed.
 
-(* All weights may change: errors of two elements cancel. *)
+(* Mutant: all weights may change, so the errors of two elements can cancel. *)
 Theorem control_dleq_batch :
   ~ forall (F : fieldType) (V : lmodType F) n (blinded evaluated : 'I_n -> V) (k : F)
            (weight weight' : 'I_n -> F) j,

@@ -1,10 +1,10 @@
 (* The OPRF's algebra (RFC 9497 section 3.3.1, SPEC 5.3), in every group of prime order.
 
-   A cyclic group of prime order q is a vector space of one dimension over the field of q elements: scalars are
-   `F`, elements are `V`, and `k *: p` is the multiplication of an element by a scalar. What is proved here for
-   every field and every vector space holds for ristretto255.
+   A cyclic group of prime order q is a vector space of dimension one over the field of q elements: scalars are
+   `F`, elements are `V`, and `k *: p` multiplies an element by a scalar. The theorems hold for all fields and
+   vector spaces, and so for ristretto255.
 
-   Each theorem `control_...` refutes a mutant of the theorem that it is named after. *)
+   Each theorem `control_NAME` refutes a mutant of the theorem `NAME`. *)
 
 From mathcomp Require Import all_ssreflect all_algebra.
 
@@ -24,16 +24,17 @@ Definition blind g r p := p + r *: g.
 Definition evaluate k p := k *: p.
 Definition unblind pk r p := p - r *: pk.
 
-(* Every element is a multiple of g, as in a cyclic group. *)
+(* The element g generates the group: each element is a multiple of g. *)
 Definition generates g := g != 0 /\ forall p, exists k, p = k *: g.
 
-(* The querier ends with what the holder computes alone, if one key is behind the public key and the answer. *)
+(* The querier gets the element that the holder computes without blinding, if the public key and the answer have the
+   same key. *)
 Theorem oprf_correct g k r p :
   unblind (k *: g) r (evaluate k (blind g r p)) = evaluate k p.
 Proof. by rewrite /unblind /evaluate /blind scalerDr !scalerA [k * r]mulrC addrK. Qed.
 
-(* For every input and every element that the holder may see, one blind leads from the one to the other: a
-   uniform blind makes a uniform element, whatever the input. *)
+(* For each input and each element that the holder may see, exactly one blind turns the input into the element. So a
+   uniform blind makes a uniform element for each input. *)
 Theorem blinding_perfect g p q :
   generates g -> exists! r, blind g r p = q.
 Proof.
@@ -51,13 +52,14 @@ End Oprf.
 Definition F5 : fieldType := [fieldType of 'F_5].
 Definition V5 : lmodType F5 := [lmodType F5 of F5^o].
 
-(* A public key of another key than the answer's: why the header fixes the one and a proof ties the other to it. *)
+(* Mutant: the public key and the answer have different keys. So the header must fix the public key, and the proof
+   must bind the answer to it. *)
 Theorem control_oprf_correct :
   ~ forall (F : fieldType) (V : lmodType F) (g : V) (k other r : F) (p : V),
       unblind (other *: g) r (evaluate k (blind g r p)) = evaluate k p.
 Proof. by move=> mutant; have := mutant F5 V5 1 1 2%:R 1 1. Qed.
 
-(* A mask of something that generates nothing. *)
+(* Mutant: the mask is a multiple of an element that does not generate the group. *)
 Theorem control_blinding_perfect :
   ~ forall (F : fieldType) (V : lmodType F) (g p q : V), exists! r, blind g r p = q.
 Proof.

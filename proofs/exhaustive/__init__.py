@@ -1,1 +1,1 @@
-"""Proofs by exhaustion: the protocol's own code over groups so small that every case can be tried."""
+"""Proofs by exhaustion: the protocol's own code over groups that are small enough to try all cases."""

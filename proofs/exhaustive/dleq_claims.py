@@ -1,8 +1,8 @@
 """Proofs of evaluation: complete, zero-knowledge for an honest verifier, sound, and sound in batches.
 
-The random oracle is programmed: instead of one challenge, a proof goes through all of them. A verifier that
-asks the oracle about the transcript that the prover asked about gets the same challenge, and accepts; so
-what is compared is transcripts.
+The checks program the random oracle: they try all challenges instead of one. Prover and verifier each ask the
+oracle for the challenge of a transcript. If both transcripts are equal, both get the same challenge, and the
+verifier accepts. So the checks compare transcripts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _ORDERS = (5, 7, 11, 13)
 
 
 def check_completeness(prove: Prove = dleq.prove) -> int:
-    """Every honest proof verifies: all keys, batches of two, nonces, challenges and some weights."""
+    """Check that each honest proof verifies:
+
+    all keys, nonces and challenges, batches of two, some weights.
+    """
     cases = 0
     for order in (5, 7, 11):
         group = SmallGroup(order)
@@ -46,10 +49,12 @@ def check_completeness(prove: Prove = dleq.prove) -> int:
 
 
 def check_zero_knowledge(prove: Prove = dleq.prove) -> int:
-    """For every true statement and challenge, proofs over all nonces are what a simulator makes.
+    """Check that a simulator without the key makes the proofs of all nonces, for each true statement and
+    challenge.
 
-    It has no key: it draws the response uniformly, and the commitments follow from it and the challenge, as a
-    verifier computes them. The multisets of transcripts and responses, real and simulated, must be equal.
+    The simulator draws the response uniformly. The response and the challenge determine the commitments,
+    which it computes as a verifier does. The multisets of real and simulated transcripts and responses must
+    be equal.
     """
     cases = 0
     for order in _ORDERS:
@@ -70,14 +75,15 @@ def check_zero_knowledge(prove: Prove = dleq.prove) -> int:
                 ideal[asked, drawn] += 1
                 cases += 1
             if real != ideal:
-                raise Refuted(f"order {order}: real proofs are told from simulated ones")
+                raise Refuted(f"order {order}: real proofs differ from simulated ones")
     return cases
 
 
 def check_soundness(verify: Verify = dleq.verify) -> int:
-    """For a false statement, every commitment has at most one challenge to which there is an answer.
+    """Check that each commitment to a false statement has at most one challenge with a valid response.
 
-    A cheating holder commits before the oracle answers, and so succeeds with probability at most 1/q a try.
+    A cheating holder commits before the oracle answers, so each attempt succeeds with probability at most
+    1/q.
     """
     cases = 0
     for order in (5, 7, 11):
@@ -103,7 +109,7 @@ def check_soundness(verify: Verify = dleq.verify) -> int:
 def check_batches(
     weigh: Callable[[int, int], tuple[int, int]] = lambda first, second: (first, second),
 ) -> int:
-    """Of all weights, at most one in q hides a false element of a batch of two."""
+    """Check that at most one in q of all weights hides a false element of a batch of two."""
     cases = 0
     for order in (5, 7):
         group = SmallGroup(order)
@@ -129,7 +135,10 @@ def _transcript(
     verify: Verify, group: SmallGroup, public: Element, blinded: Sequence[Element], evaluated:
     Sequence[Element], proof: Proof,
 ) -> bytes:  # fmt: skip
-    """Return what a verifier asks the oracle about a proof whose challenge is the one that it answers."""
+    """Return the verifier's transcript for a proof.
+
+    The proof's challenge is the one that the oracle returns.
+    """
     verify(group, _CONTEXT, public, blinded, evaluated, proof)
     return group.asked.pop()
 
@@ -138,7 +147,7 @@ def prove_with_the_wrong_sign(
     group: Group, context: bytes, secret: Scalar, public: Element, blinded: Sequence[Element],
     evaluated: Sequence[Element], nonce: Scalar,
 ) -> Proof:  # fmt: skip
-    """Answer with the negated nonce: a mutant."""
+    """Prove with the negated response: a mutant."""
     zero = Scalar(bytes(group.scalar_size))
     one = Scalar((1).to_bytes(group.scalar_size, "big"))
     proof = dleq.prove(group, context, secret, public, blinded, evaluated, nonce)
@@ -149,7 +158,7 @@ def prove_with_a_constant_nonce(
     group: Group, context: bytes, secret: Scalar, public: Element, blinded: Sequence[Element],
     evaluated: Sequence[Element], nonce: Scalar,
 ) -> Proof:  # fmt: skip
-    """Use one nonce for everything: a mutant that gives the key away."""
+    """Prove with one nonce for all statements: a mutant that reveals the key."""
     one = Scalar((1).to_bytes(group.scalar_size, "big"))
     return dleq.prove(group, context, secret, public, blinded, evaluated, one)
 
@@ -158,25 +167,25 @@ def verify_without_the_second_commitment(
     group: Group, context: bytes, public: Element, blinded: Sequence[Element], evaluated: Sequence[Element],
     proof: Proof,
 ) -> None:  # fmt: skip
-    """Check the statement about the key alone, as if the evaluated element were left out: a mutant."""
+    """Verify the statement about the public key only, without the evaluated elements: a mutant."""
     dleq.verify(group, context, public, [group.generator], [public], proof)
 
 
 def control_completeness() -> int:
-    """Check the mutant."""
+    """Run the check on the mutant."""
     return check_completeness(prove_with_the_wrong_sign)
 
 
 def control_zero_knowledge() -> int:
-    """Check the mutant."""
+    """Run the check on the mutant."""
     return check_zero_knowledge(prove_with_a_constant_nonce)
 
 
 def control_soundness() -> int:
-    """Check the mutant."""
+    """Run the check on the mutant."""
     return check_soundness(verify_without_the_second_commitment)
 
 
 def control_batches() -> int:
-    """Check a batch in which all weights are one."""
+    """Run the check on a mutant in which all weights are one."""
     return check_batches(lambda _first, _second: (1, 1))

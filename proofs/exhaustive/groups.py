@@ -1,6 +1,6 @@
 """Groups of prime order 5 to 23, whose hash functions are oracles that a proof programs.
 
-They implement the same interface as ristretto255, so that what runs over them is the code that labs run.
+They have the interface of ristretto255, so that the proofs run the code that labs run.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _SIZE: Final = 2
 
 
 class Refuted(Exception):
-    """A claim does not hold: the message is a counterexample."""
+    """A claim does not hold; the message is a counterexample."""
 
 
 class SmallGroup:
     """The subgroup of order q of Z_p*.
 
-    `challenge` and `weights` are what the random oracle answers to the questions of a proof of evaluation;
-    `asked` collects the transcripts that it was asked for a challenge.
+    `challenge` and `weights` are the random oracle's answers to a proof of evaluation. `asked` collects the
+    transcripts of which the oracle returned the challenge.
     """
 
     identifier: Final = "small-SHA512"
@@ -46,11 +46,11 @@ class SmallGroup:
         self.asked: list[bytes] = []
 
     def scalars(self) -> Iterator[Scalar]:
-        """Yield every scalar that is not zero."""
+        """Yield all scalars except zero."""
         return (self.scalar(number) for number in range(1, self.order))
 
     def elements(self) -> list[Element]:
-        """Return every element but the identity."""
+        """Return all elements except the identity."""
         return [Element(self.multiply_generator(scalar)) for scalar in self.scalars()]
 
     def scalar(self, number: int) -> Scalar:
@@ -58,15 +58,15 @@ class SmallGroup:
         return Scalar((number % self.order).to_bytes(_SIZE, "big"))
 
     def hash(self, message: bytes) -> bytes:
-        """Return the message: a hash without collisions."""
+        """Return the message itself, as a hash without collisions."""
         return message
 
     def hash_to_group(self, message: bytes, dst: bytes) -> bytes:
-        """Take the message for an element, so that a proof goes through all of them."""
+        """Return the message as an element, so that a proof can try all elements."""
         return message
 
     def hash_to_scalar(self, message: bytes, dst: bytes) -> Scalar:
-        """Answer as the proof has programmed the oracle."""
+        """Return the programmed challenge, or the programmed weight of the index in the message."""
         if message.endswith(b"Challenge"):
             self.asked.append(message)
             return self.scalar(self.challenge)
@@ -74,7 +74,7 @@ class SmallGroup:
         return self.scalar(self.weights[index])
 
     def decode_element(self, encoded: bytes) -> Element:
-        """Accept an element of the subgroup that is not the identity."""
+        """Decode an element of the subgroup that is not the identity."""
         value = int.from_bytes(encoded, "big")
         if (
             len(encoded) != _SIZE
@@ -85,7 +85,7 @@ class SmallGroup:
         return Element(encoded)
 
     def decode_scalar(self, encoded: bytes) -> Scalar:
-        """Accept a reduced scalar."""
+        """Decode a reduced scalar."""
         if len(encoded) != _SIZE or int.from_bytes(encoded, "big") >= self.order:
             raise CryptoError(Code.BAD_SCALAR)
         return Scalar(encoded)
@@ -95,7 +95,7 @@ class SmallGroup:
         return self.scalar(int.from_bytes(uniform, "big"))
 
     def multiply(self, scalar: Scalar, element: bytes) -> bytes:
-        """Multiply, which is to raise to a power below the interface."""
+        """Multiply an element by a scalar: a power in Z_p*."""
         exponent = int.from_bytes(scalar, "big")
         return self._element(pow(int.from_bytes(element, "big"), exponent, self._modulus))
 
@@ -104,11 +104,11 @@ class SmallGroup:
         return self.multiply(scalar, self._element(self._generator))
 
     def add(self, left: bytes, right: bytes) -> bytes:
-        """Add, which is to multiply below the interface."""
+        """Add two elements: a product in Z_p*."""
         return self._element(int.from_bytes(left, "big") * int.from_bytes(right, "big"))
 
     def subtract(self, left: bytes, right: bytes) -> bytes:
-        """Subtract, which is to divide below the interface."""
+        """Subtract an element: a quotient in Z_p*."""
         inverse = pow(int.from_bytes(right, "big"), -1, self._modulus)
         return self._element(int.from_bytes(left, "big") * inverse)
 

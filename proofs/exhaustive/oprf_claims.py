@@ -1,4 +1,4 @@
-"""The OPRF: that it computes what it should, and that a blinded element says nothing about the input."""
+"""The OPRF: its outputs are correct, and a blinded element is independent of the input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Finalize = Callable[[Group, bytes, Scalar, Element, Element], bytes]
 
 
 def check_correctness(finalize: Finalize = oprf.finalize_additively) -> int:
-    """For every key, input and blind, the querier ends with what the holder computes alone."""
+    """Check that the querier's output is the holder's, for all keys, inputs and blinds."""
     cases = 0
     for order in MODULI:
         group = SmallGroup(order)
@@ -28,17 +28,17 @@ def check_correctness(finalize: Finalize = oprf.finalize_additively) -> int:
                 for blinding, blinded in _blinded(group, value, oprf.blind_additively):
                     evaluated = oprf.blind_evaluate(group, secret, blinded)
                     if finalize(group, value, blinding, evaluated, public_key) != alone:
-                        raise Refuted(f"order {order}: another output than the holder's")
+                        raise Refuted(f"order {order}: the output differs from the holder's")
                     cases += 1
     return cases
 
 
 def check_blinding_is_perfect(blind: Blind = oprf.blind_additively) -> int:
-    """For every input the blinded element is uniform: the multiset over all blinds is every element once.
+    """Check that blinded elements are uniform: for each input, all blinds give each element exactly once.
 
-    That is the view of a holder that answers once. The simulator of SPEC 12 draws a uniform element, and
-    the two are equal, not merely close. Zero is a blind here, as in the algebra; an engine refuses it as a
-    sign of a broken source of randomness, which SPEC 12.3 counts.
+    A blinded element is the view of a holder that answers once. The simulator of SPEC 12 draws a uniform
+    element, so both distributions are equal, and not merely close. Zero is a blind here, as in the algebra.
+    An engine refuses zero as a sign of a broken source of randomness; SPEC 12.3 counts this.
     """
     cases = 0
     for order in MODULI:
@@ -53,7 +53,7 @@ def check_blinding_is_perfect(blind: Blind = oprf.blind_additively) -> int:
 
 
 def _blinded(group: SmallGroup, value: bytes, blind: Blind) -> list[tuple[Scalar, Element]]:
-    """Blind an input with every blind but the one that gives the identity, which is refused."""
+    """Blind an input with all blinds except the one that gives the identity, which is refused."""
     pairs = []
     for blinding in (group.scalar(0), *group.scalars()):
         try:
@@ -66,21 +66,21 @@ def _blinded(group: SmallGroup, value: bytes, blind: Blind) -> list[tuple[Scalar
 def finalize_with_the_generator(
     group: Group, value: bytes, blinding: Scalar, evaluated: Element, public_key: Element
 ) -> bytes:
-    """Subtract the mask that was added, and not what became of it under the key: a mutant."""
+    """Subtract the added mask, and not the mask times the key: a mutant."""
     return oprf.finalize_additively(group, value, blinding, evaluated, group.generator)
 
 
 def blind_with_few_scalars(group: Group, mode: Mode, value: bytes, blinding: Scalar) -> Element:
-    """Never use the blind 1, and 2 in its place: a mutant that is all but uniform."""
+    """Blind with 2 instead of 1: a mutant that is almost uniform."""
     few = 2 if blinding == b"\0\1" else int.from_bytes(blinding, "big")
     return oprf.blind_additively(group, mode, value, Scalar(few.to_bytes(2, "big")))
 
 
 def control_correctness() -> int:
-    """Check the mutant."""
+    """Run the check on the mutant."""
     return check_correctness(finalize_with_the_generator)
 
 
 def control_blinding() -> int:
-    """Check the mutant."""
+    """Run the check on the mutant."""
     return check_blinding_is_perfect(blind_with_few_scalars)

@@ -1,1 +1,1 @@
-"""The state machines that labs run, explored breadth first: every order of events, losses and crashes."""
+"""The state machines that labs run, explored breadth first: all orders of events, losses and crashes."""

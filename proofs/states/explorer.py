@@ -1,4 +1,4 @@
-"""Breadth-first search over the states of a world: every state that can be reached, once, nearest first."""
+"""Breadth-first search over the reachable states of a world."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ def explore(
     start: State,
     moves: Callable[[State], Iterable[tuple[str, State]]],
     require: Callable[[State], Iterator[str]],
-    most: int = 500_000,
+    limit: int = 500_000,
 ) -> int:
-    """Visit all states; return how many there are.
+    """Visit all reachable states; return their number.
 
-    `moves` names what can happen in a state, and what comes of it; `require` yields what is wrong with one.
-    Raises Refuted with the shortest way to a state with which something is wrong.
+    `moves` yields the name and the resulting state of each move. `require` yields the faults of a state.
+
+    Raises Refuted with a shortest sequence of moves to a faulty state. Raises RuntimeError for more than
+    `limit` states.
     """
     came_from: dict[State, tuple[State, str] | None] = {start: None}
     frontier = [start]
@@ -32,14 +34,14 @@ def explore(
                 if reached not in came_from:
                     came_from[reached] = (state, name)
                     following.append(reached)
-        if len(came_from) > most:
-            raise RuntimeError(f"more than {most} states: the world is not bounded")
+        if len(came_from) > limit:
+            raise RuntimeError(f"more than {limit} states: the world is not bounded")
         frontier = following
     return len(came_from)
 
 
 def _way(state: State, came_from: dict[State, tuple[State, str] | None]) -> str:
-    """Name the events that led to a state."""
+    """Return the names of the moves that lead to a state."""
     names: list[str] = []
     step = came_from[state]
     while step is not None:

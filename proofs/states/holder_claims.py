@@ -1,9 +1,9 @@
-"""The holder's half under everything that can happen to it: the real state machine, over a store in memory.
+"""The holder's half: the real state machine with a store in memory, under all orders of events.
 
-Two chunks may be asked for, each with one of two contents, any number of times. Each durable effect is a step
-of its own, between which one other request runs, calls are cut off (their work may still be finished by its
-thread, later or never), this lab states what the round was, the round closes, and the node is killed. A
-killed node answers nothing more in this round (SPEC 9.5), and its store is what the next round finds.
+The querier may request two chunks, each with one of two contents, any number of times. Each effect is a step
+of its own. Between two steps, another request may run, a call may be cancelled (its thread may still finish
+the current effect, later or never), this lab may issue its statement, the round may close, and the node may
+be killed. A killed node answers nothing more in this round (SPEC 9.5).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NOW: Final = 1_000
 _CAP: Final = 2 * 16_384
 _AT_ONCE: Final = 2
 _BUDGET: Final = 2
-"""Chunks of one element: the two that may be asked for, and no third."""
+"""The budget in chunks of one element: enough for both indices, and no more."""
 
 _OFFER: Final = Offer(1, Element(bytes([3] * 32)), _CAP, _CAP, TableCommitment(1, 256, bytes(32)))
 HEADER: Final = RoundHeader(
@@ -42,7 +42,7 @@ _CONTENTS: Final = (bytes([7] * 32), bytes([8] * 32))
 
 @dataclass(frozen=True)
 class Call:
-    """A request that is being answered: what is left to do for it, and who waits for the answer."""
+    """A running call: its chunk, its remaining effects, and whether it was cancelled."""
 
     index: int
     content: int
@@ -52,7 +52,7 @@ class Call:
 
 @dataclass(frozen=True)
 class World:
-    """The machine's chunks and flags, the store, the calls that run, and what was answered."""
+    """The state of the machine, the contents of the store, the running calls, and the sent answers."""
 
     chunks: tuple[tuple[int, holder.Chunk], ...] = ()
     stated: tuple[int, ...] | None = None
@@ -63,11 +63,11 @@ class World:
     calls: frozenset[Call] = frozenset()
     answered: frozenset[tuple[int, int]] = frozenset()
     late: frozenset[tuple[int, int]] = frozenset()
-    """Answers that were given after the statement to what it does not cover."""
+    """Answers that were sent after the statement, to chunks that the statement does not cover."""
 
 
 Charge: TypeAlias = Callable[[World, int, bytes], World | None]
-"""What the store does for a charge; None if it refuses."""
+"""The store's charge: returns the world after it, or None if the store refuses."""
 
 
 def _machine(world: World) -> HolderState:
@@ -115,11 +115,11 @@ def _request(step: Step, world: World, index: int, content: int) -> Iterator[tup
 
 
 def _go_on(step: Step, charge: Charge, world: World, call: Call) -> Iterator[tuple[str, World]]:
-    """Do the next thing for a call, or cut it off."""
+    """Yield the moves of a call: its next effect, or its cancellation."""
     rest = replace(world, calls=world.calls - {call})
     name = f"{call.index}{'ab'[call.content]}"
     if call.cut_off:
-        # The thread of a call that was cut off goes on with what it was in; nothing follows it.
+        # The thread of a cancelled call finishes the current effect, and no effect follows.
         yield f"late {call.todo[0]} {name}", _durable(charge, rest, call)[0]
         return
     failed, _ = step(_machine(rest), holder.ChunkFailed(call.index))
@@ -157,7 +157,7 @@ def _go_on(step: Step, charge: Charge, world: World, call: Call) -> Iterator[tup
 
 
 def _durable(charge: Charge, world: World, call: Call) -> tuple[World, bool]:
-    """Do what the store does for a call; say whether it did."""
+    """Return the world after the store's part of a call's next effect, and whether the store accepted."""
     request = request_digest(HEADER.digest(), call.index, _CONTENTS[call.content])
     kept = dict(world.kept)
     match call.todo[0]:
@@ -175,7 +175,7 @@ def _durable(charge: Charge, world: World, call: Call) -> tuple[World, bool]:
 
 
 def _charge(world: World, index: int, request: bytes) -> World | None:
-    """Charge as the store does, once for index and request; None if it refuses."""
+    """Charge once for each index and request, as the store does; return None if the store refuses."""
     charged = dict(world.charged)
     if index in charged:
         return world if charged[index] == request else None
@@ -186,34 +186,34 @@ def _charge(world: World, index: int, request: bytes) -> World | None:
 
 def _wrong_answers(world: World) -> Iterator[str]:
     if len({index for index, _ in world.answered}) != len(world.answered):
-        yield "one index was answered for two contents"
+        yield "one index has answers to two contents"
     if not world.answered <= set(world.kept):
-        yield "an answer left that is not kept"
+        yield "an answer was sent that the store does not have"
     if world.late:
-        yield "a chunk was answered that the statement does not cover"
+        yield "after the statement, a chunk was answered that it does not cover"
 
 
 def _wrong_charges(world: World) -> Iterator[str]:
     charged = dict(world.charged)
     if len(charged) > _BUDGET:
-        yield "the budget is passed"
+        yield "the budget is exceeded"
     for index, content in (*world.answered, *world.kept):
         if charged.get(index) != request_digest(HEADER.digest(), index, _CONTENTS[content]):
-            yield f"chunk {index} was evaluated and is not what was charged"
+            yield f"chunk {index} was evaluated without its charge"
 
 
 def check_answers(step: Step = holder.step) -> int:
-    """An index is answered for one content, with what is kept, and not once the statement leaves it out."""
+    """Check that an index has stored answers to one content only, and none that the statement leaves out."""
     return explore(World(), lambda world: _moves(step, _charge, world), _wrong_answers)
 
 
 def check_charges(charge: Charge = _charge) -> int:
-    """What is evaluated was charged before, once, and within the budget."""
+    """Check that each evaluated chunk was charged before, once, and within the budget."""
     return explore(World(), lambda world: _moves(holder.step, charge, world), _wrong_charges)
 
 
 def control_answers() -> int:
-    """Answer what comes after the statement: a mutant of the machine."""
+    """Answer new chunks after the statement: a mutant of the machine."""
 
     def step(state: HolderState, event: holder.Event) -> tuple[HolderState, tuple[holder.Effect, ...]]:
         if isinstance(event, holder.EvaluationRequested):
@@ -225,7 +225,7 @@ def control_answers() -> int:
 
 
 def control_charges() -> int:
-    """Charge an index anew for another content: a mutant of the store."""
+    """Charge an index again for another content: a mutant of the store."""
 
     def charge(world: World, index: int, request: bytes) -> World:
         return replace(world, charged=tuple(sorted({**dict(world.charged), index: request}.items())))

@@ -1,8 +1,9 @@
-"""The querier's half against a holder that says what it likes: the real state machine and table reader.
+"""The querier's half against a malicious holder: the real state machine and table reader.
 
-Three chunks, two of them under way at a time, whose blinding, answers and verification end in any order; an
-answer may come twice, or be false, which the proof shows. The table has three entries in two versions; each
-page may be the next one or two entries, or those of another table. A refused event ends the half.
+There are three chunks, at most two of them under way. Their blinding, answers and verification end in any
+order. An answer may come twice, or be false, which the proof shows. The table has three entries in two
+versions. Each page may have the next one or two entries, or entries of another table. A refused event ends
+the half.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _READER: Final = TableReader(_COMMITTED, Frontier(), 0)
 
 @dataclass(frozen=True)
 class World:
-    """What the machine holds, what is under way, what was staged, and whether the table was accepted."""
+    """The state of the machine, the running effects, the staged entries, and acceptance of the table."""
 
     phase: Phase = Phase.EVALUATING
     started: int = 0
@@ -62,7 +63,7 @@ def _machine(world: World) -> QuerierState:
 
 
 def _take(step: Step, world: World, event: querier.Event) -> World:
-    """Give the machine an event, and begin what it asks for."""
+    """Return the world after an event, with the machine's effects begun."""
     try:
         machine, effects = step(_machine(world), event)
     except RoundError:
@@ -129,20 +130,20 @@ def _wrong(world: World) -> Iterator[str]:
     if not world.accepted:
         return
     if world.staged != _TABLE:
-        yield "another table was accepted than the header's"
+        yield "the accepted table differs from the header's"
     if world.finalized != set(range(len(_COUNTS))) or len(world.answers) != len(_COUNTS):
         yield "the table was accepted before every answer was verified"
     if world.phase is not Phase.COMPLETE:
-        yield "a half that is not complete has a table"
+        yield "a half accepted the table and is not complete"
 
 
 def check_reading(step: Step = querier.step) -> int:
-    """Nothing may be compared until every answer is verified and the table is the one of the header."""
+    """Check that only the header's table is accepted, and only after all answers are verified."""
     return explore(World(), lambda world: _moves(step, world), _wrong)
 
 
 def control_reading() -> int:
-    """Accept the table when enough entries have come, whatever they are: a mutant."""
+    """Accept the table after enough entries, without comparing the root: a mutant."""
 
     def step(state: QuerierState, event: querier.Event) -> tuple[QuerierState, tuple[querier.Effect, ...]]:
         if isinstance(event, querier.PageReceived) and state.phase is Phase.READING:

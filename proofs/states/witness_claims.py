@@ -1,7 +1,7 @@
-"""Witnesses of a log whose lab shows what it likes: the real judgement, over every order of what is shown.
+"""Witnesses of a malicious lab's log: the real decision function, under all orders of checkpoints.
 
-The lab has three histories of its log that part after one and after two entries, and shows any size of any of
-them, with the honest proof from any size of any, to either of two witnesses.
+The lab has three histories of its log, which differ after one and after two entries. It shows any size of any
+history, with an honest proof from any size of any history, to either of two witnesses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HISTORIES: Final = range(len(_LEAVES))
 
 @dataclass(frozen=True)
 class World:
-    """What each witness cosigned, by size, and whether it holds a proof of fraud."""
+    """The roots that each witness cosigned, by size, and whether the witness has a proof of fraud."""
 
     cosigned: tuple[tuple[tuple[int, bytes], ...], ...] = ((), ())
     caught: tuple[bool, bool] = (False, False)
@@ -58,7 +58,7 @@ def _proof(history: int, old: int, size: int) -> tuple[bytes, ...]:
 def _moves(decide: Judge, world: World) -> Iterator[tuple[str, World]]:
     for who, history, size, old in itertools.product((0, 1), _HISTORIES, _SIZES, _SIZES):
         if world.caught[who]:
-            # Refused from then on.
+            # The witness refuses the lab from then on.
             continue
         seen = dict(world.cosigned[who])
         latest = Checkpoint("log", max(seen), seen[max(seen)]) if seen else None
@@ -93,12 +93,12 @@ def _wrong(world: World) -> Iterator[str]:
 
 
 def check_witnesses(decide: Judge = judge) -> int:
-    """A witness cosigns one history only; two that cosigned the sizes of two hold a contradiction."""
+    """Check that a witness cosigns one history, and that witnesses of two histories have a contradiction."""
     return explore(World(), lambda world: _moves(decide, world), _wrong)
 
 
 def control_witnesses() -> int:
-    """Cosign whatever is larger than before: a mutant."""
+    """Cosign each checkpoint that is larger than the last: a mutant."""
 
     def decide(
         checkpoint: Checkpoint,
