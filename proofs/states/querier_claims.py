@@ -1,4 +1,4 @@
-"""The querier's half against a malicious holder: the real state machine and table reader.
+"""The querier's half against a hostile holder: the real state machine and table reader.
 
 There are three chunks, at most two of them under way. Their blinding, answers and verification end in any
 order. An answer may come twice, or be false, which the proof shows. The table has three entries in two

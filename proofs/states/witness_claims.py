@@ -1,4 +1,4 @@
-"""Witnesses of a malicious lab's log: the real decision function, under all orders of checkpoints.
+"""Witnesses of a hostile lab's log: the real decision function, under all orders of checkpoints.
 
 The lab has three histories of its log, which differ after one and after two entries. It shows any size of any
 history, with an honest proof from any size of any history, to either of two witnesses.
