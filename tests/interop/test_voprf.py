@@ -1,6 +1,6 @@
-"""Both ways with the package `voprf`: another implementation of RFC 9497, in Rust, by other people.
+"""Rounds in both directions with the package `voprf`, an implementation of RFC 9497 in Rust by other authors.
 
-Proofs are made and verified with the RFC's seed here, and not with that of SPEC 5.4.
+Proofs have the RFC's seed here, and not the seed of SPEC 5.4, which `voprf` does not implement.
 """
 
 import os
@@ -56,7 +56,7 @@ class OurServer:
         self._clients, inputs = zip(*map(ristretto.Client.blind, values), strict=True)
         blinded = b"".join(item.serialize() for item in inputs)
         evaluated, proof = ENGINE.evaluate_and_prove(self.keys, blinded, os.urandom(64))
-        self.answer = proof + evaluated  # in this order the package writes them
+        self.answer = proof + evaluated  # the package writes them in this order
 
     def finalize(self, answer: bytes, keys: KeyPair) -> bytes:
         outputs = ristretto.VerifiableBatchOutput.deserialize(answer)
@@ -108,7 +108,10 @@ def test_single_answers_pass_both_ways() -> None:
 
 
 def assert_refused(exchange: OurServer | TheirServer, answer: bytes) -> None:
-    """The package panics where it cannot verify a batch: an exception, but not one of class Exception."""
+    """Assert that the package refuses.
+
+    It panics on a bad batch; the exception is not a subclass of Exception.
+    """
     refusal = CryptoError if isinstance(exchange, TheirServer) else BaseException
     with pytest.raises(refusal, match=r"ProofVerification|invalid|does not verify|not a canonical"):
         exchange.finalize(answer, our_keys())
@@ -117,7 +120,7 @@ def assert_refused(exchange: OurServer | TheirServer, answer: bytes) -> None:
 @pytest.mark.parametrize("kind", [OurServer, TheirServer])
 @pytest.mark.parametrize("position", [0, 32, 64, 96, 128])
 def test_both_refuse_each_others_altered_answer(kind: type[OurServer | TheirServer], position: int) -> None:
-    """One bit in the challenge, in the response and in each evaluated element."""
+    """Change one bit in the challenge, in the response and in each evaluated element."""
     exchange = kind(tokens(3))
     answer = exchange.answer
     assert exchange.finalize(answer, our_keys())

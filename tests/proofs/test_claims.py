@@ -1,4 +1,4 @@
-"""The proofs' runner: it fails for a false claim, a mutant that passes, and orphans on either side."""
+"""The proofs' runner: it fails for a false claim, a mutant that passes, and checkers that no claim names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a peer that does not keep to an encoding can send instead of it."""
+"""Bytes that a hostile peer can send instead of an encoding."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -11,7 +11,7 @@ class Encodable(Protocol):
 
 
 def alterations(encoded: bytes) -> Iterator[bytes]:
-    """Yield `encoded` with each byte changed in several ways, cut at each place, and lengthened."""
+    """Yield `encoded` with each byte changed in several ways, cut at each place, and with bytes appended."""
     for position, byte in enumerate(encoded):
         for change in (0x01, 0x02, 0x80, 0xFF):
             yield encoded[:position] + bytes([byte ^ change]) + encoded[position + 1 :]
@@ -22,7 +22,10 @@ def alterations(encoded: bytes) -> Iterator[bytes]:
 
 
 def assert_strict(value: Encodable, decode: Callable[[bytes], Encodable]) -> None:
-    """Assert that `value` has one encoding: all near it is refused, or is another value's only one."""
+    """Assert that `value` has one encoding:
+
+    each alteration is refused, or is the encoding of another value.
+    """
     encoded = value.encode()
     assert decode(encoded) == value
     for altered in alterations(encoded):

@@ -1,4 +1,4 @@
-"""The structures of SPEC 14.2 by example: values by field, and what the code makes of them."""
+"""An example of each structure in SPEC 14.2: its values by field, and its encoding by the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A card is what its lab signed, or nothing."""
+"""A card is valid only as its lab signed it."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Whole columns, by the native extension where it is built, and one by one: the same bytes."""
+"""Functions on whole columns return the same bytes with the native extension and without it."""
 
 from __future__ import annotations
 

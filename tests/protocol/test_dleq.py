@@ -1,4 +1,4 @@
-"""A proof holds for one key, one batch, one order and one context: every field of its transcript counts."""
+"""A proof holds for one key, one batch, one order and one context, because its hashes cover each of them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def evaluate(keys: KeyPair, blinded: Sequence[Element]) -> tuple[Element, ...]:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a verifier is given."""
+    """The arguments of a verifier."""
 
     context: bytes
     public_key: Element
@@ -94,7 +94,7 @@ def test_an_element_evaluated_with_another_key_is_refused_in_any_place() -> None
 
 @pytest.mark.parametrize(("one", "other"), [(0, 1), (0, 3), (1, 2)])
 def test_pairs_in_another_order_are_refused(one: int, other: int) -> None:
-    """True pairs all, so that nothing but their indices tells."""
+    """All pairs are true, so only their indices differ."""
     order = list(range(4))
     order[one], order[other] = other, one
     swapped = [tuple(items[i] for i in order) for items in (TRUE.blinded, TRUE.evaluated)]
@@ -206,11 +206,11 @@ def test_a_scalar_plus_the_order_is_not_the_same_scalar(start: int, multiple: in
     assert caught.value.code is Code.BAD_SCALAR
 
 
-# Attackers: each would succeed if one field were left out of what weights or challenge are drawn from.
+# Attacks: each succeeds if the hash of a weight or of the challenge leaves out one field.
 
 
 def weights(public_key: Element, blinded: Sequence[bytes], evaluated: Sequence[bytes]) -> list[int]:
-    """RFC 9497 section 2.2.1, ComputeComposites, written a second time."""
+    """Return the weights of RFC 9497 section 2.2.1, ComputeComposites, in a second implementation."""
 
     def framed(*parts: bytes) -> bytes:
         return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
@@ -233,7 +233,7 @@ def weights(public_key: Element, blinded: Sequence[bytes], evaluated: Sequence[b
 def verifiers_weights(
     public_key: Element, blinded: Sequence[Element], evaluated: Sequence[Element]
 ) -> list[int]:
-    """What an attacker who knows the code works with, whatever the code hashes."""
+    """Return the weights that the code computes, which an attacker knows."""
     seed = dleq.batch_seed(GROUP, CONTEXT, public_key, blinded, evaluated)
     drawn = dleq._weights(GROUP, CONTEXT, seed, blinded, evaluated)
     return [int.from_bytes(weight, "little") for weight in drawn]
@@ -259,7 +259,7 @@ def combine(coefficients: Sequence[int], elements: Sequence[bytes]) -> bytes:
 
 @pytest.mark.parametrize("side", ["blinded", "evaluated"])
 def test_errors_that_cancel_under_known_weights_are_refused(side: str) -> None:
-    """Weights that do not depend on the blinded, or the evaluated, elements let two false ones cancel."""
+    """If weights do not depend on the blinded or on the evaluated elements, two false elements can cancel."""
     w = verifiers_weights(TRUE.public_key, TRUE.blinded, TRUE.evaluated)
     items = getattr(TRUE, side)
     first = combine([1, 1], [items[0], STRANGER])
@@ -270,7 +270,7 @@ def test_errors_that_cancel_under_known_weights_are_refused(side: str) -> None:
 
 
 def test_a_key_chosen_after_the_challenge_is_refused() -> None:
-    """A challenge without the public key lets a prover solve for a key that never evaluated anything."""
+    """If the challenge leaves out the public key, a prover can solve for a key that evaluated nothing."""
     w = verifiers_weights(KEYS.public, BATCH, TRUE.evaluated)
     m, z = combine(w, BATCH), combine(w, TRUE.evaluated)
     t2, t3 = GROUP.multiply_generator(scalar(77)), GROUP.multiply(scalar(5), m)
@@ -284,7 +284,7 @@ def test_a_key_chosen_after_the_challenge_is_refused() -> None:
 
 @pytest.mark.parametrize("left_out", range(5))
 def test_a_challenge_without_one_of_its_points_is_refused(left_out: int) -> None:
-    """An honest prover whose transcript lacks a point is not understood: both sides hash all five."""
+    """A verifier refuses an honest prover whose transcript lacks one of the five points."""
     w = weights(KEYS.public, BATCH, TRUE.evaluated)
     m, z = combine(w, BATCH), combine(w, TRUE.evaluated)
     points = [KEYS.public, m, z, GROUP.multiply_generator(scalar(9)), GROUP.multiply(scalar(9), m)]
@@ -298,7 +298,7 @@ def test_a_challenge_without_one_of_its_points_is_refused(left_out: int) -> None
 
 
 def test_the_simulators_proof_is_refused() -> None:
-    """Choosing challenge and response first, as a simulator may, does not hit the hash."""
+    """A simulator chooses challenge and response first, and the hash gives another challenge."""
     false = with_item(TRUE.evaluated, 2, STRANGER)
     for guess in range(1, 5):
         assert_refused(replace(TRUE, evaluated=false, proof=Proof(scalar(guess), scalar(guess + 1))))
@@ -310,7 +310,7 @@ def test_proofs_do_not_depend_on_anything_but_the_statement_and_the_nonce() -> N
 
 
 def test_one_nonce_for_two_statements_reveals_the_key() -> None:
-    """Why the nonce is derived from the statement: s1 - s2 = (c2 - c1) * secret."""
+    """s1 - s2 = (c2 - c1) * secret: so the nonce must be derived from the statement."""
     other = state(KEYS, BATCH[:2], nonce=12345)
     (c1, s1), (c2, s2) = (
         (int.from_bytes(p.challenge, "little"), int.from_bytes(p.response, "little"))

@@ -32,13 +32,13 @@ Sum: TypeAlias = tuple[int, tuple[int, ...]]
 
 
 def false_answer(index: int, error: int) -> Element:
-    """Return the evaluation of a pair, off by a known multiple of the generator."""
+    """Return a pair's evaluation plus a known multiple of the generator."""
     off = GROUP.multiply_generator(Scalar((error % ORDER).to_bytes(32, "big")))
     return Element(GROUP.add(TRUE[index], off))
 
 
 def weight(index: int, evaluated: Element) -> int:
-    """Return the weight of a pair, in which no other pair has a part."""
+    """Return the weight of a pair by the RFC's seed, which does not depend on other pairs."""
 
     def framed(part: bytes) -> bytes:
         return len(part).to_bytes(2, "big") + part
@@ -54,7 +54,7 @@ def centred(value: int) -> int:
 
 
 def merge(left: list[Sum], right: list[Sum], bound: int) -> list[Sum]:
-    """Return sums of one from each side that lie within the bound."""
+    """Return the sums of one value from each side that are within the bound."""
     values = sorted((value, errors) for value, errors in right)
     keys = [value for value, _ in values]
     sums: list[Sum] = []
@@ -69,7 +69,7 @@ def merge(left: list[Sum], right: list[Sum], bound: int) -> list[Sum]:
 
 
 def search() -> list[Element]:
-    """Find false answers to all pairs whose weighted errors add up to nothing."""
+    """Find false answers to all pairs whose weighted errors sum to zero."""
     lists: list[list[Sum]] = [
         [
             (centred(weight(index, false_answer(index, error)) * error), (error,))
@@ -91,7 +91,7 @@ def verify(evaluated: list[Element], seed: dleq.SeedFunction) -> None:
 
 
 def refused(evaluated: list[Element], seed: dleq.SeedFunction) -> bool:
-    """Say whether false answers are found."""
+    """Return whether a verifier refuses the answers."""
     try:
         verify(evaluated, seed)
     except CryptoError as error:
@@ -114,7 +114,7 @@ def test_false_answers_that_were_searched_for_pass_by_the_rfcs_weights_and_not_b
 
 
 def test_every_element_decides_every_weight() -> None:
-    """What makes the search hopeless: whoever changes one answer changes the seed."""
+    """A change of one answer changes the seed, and so all weights: the search finds nothing."""
     seed = dleq.batch_seed(GROUP, CONTEXT, KEYS.public, BLINDED, TRUE)
     for place in range(PAIRS):
         other = [*TRUE[:place], false_answer(place, 1), *TRUE[place + 1 :]]

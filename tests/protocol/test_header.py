@@ -1,4 +1,4 @@
-"""A header binds both labs to every field of it."""
+"""A header's signatures bind both labs to each field."""
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -55,7 +55,7 @@ HEADER = RoundHeader(
 
 
 def paths(value: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path to every field that holds no further fields."""
+    """Yield the path of each field without inner fields."""
     for field in fields(value):
         inner = getattr(value, field.name)
         path = (*prefix, field.name)
@@ -74,7 +74,7 @@ def put(value: Any, path: tuple[str, ...], new: Any) -> Any:
 
 
 def altered(path: tuple[str, ...]) -> RoundHeader:
-    """Return the header with one field changed by as little as its type allows."""
+    """Return the header with the smallest change of one field that its type allows."""
     match get(HEADER, path):
         case IntEnum() as member:
             new: Any = next(other for other in type(member) if other is not member)

@@ -1,4 +1,4 @@
-"""A label opens for whoever holds the indicator, as it was sealed, and not otherwise."""
+"""A label opens with the key of its indicator, at its place, and not otherwise."""
 
 from dataclasses import replace
 from typing import Any
@@ -105,7 +105,7 @@ def test_a_label_does_not_open_in_another_epoch(change: dict[str, Any]) -> None:
 
 
 def test_the_version_is_bound_by_the_nonce_and_by_the_associated_data() -> None:
-    """Either alone would do; an implementation that forgets one of them differs here."""
+    """Each alone would suffice. An implementation that forgets one of them fails here."""
     aad = Writer("mandorla/v1 sealed label").fixed(TAG, 16).data(EPOCH.encode())
     nonce = VERSION.to_bytes(12, "big")
     expected = ChaCha20Poly1305(KEY).encrypt(nonce, LABEL.encode(), aad.uint(VERSION, 8).finish())
@@ -142,7 +142,7 @@ def test_a_label_that_makes_no_sense_is_refused(fields: dict[str, int]) -> None:
 
 
 def test_an_output_is_split_as_the_specification_says() -> None:
-    """HKDF-Expand of one block, written out: HMAC(prk, info || 0x01) (RFC 5869 section 2.3)."""
+    """HKDF-Expand of one block is HMAC(prk, info || 0x01) (RFC 5869 section 2.3)."""
     import hashlib
     import hmac
 

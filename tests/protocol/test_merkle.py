@@ -1,4 +1,4 @@
-"""Merkle trees are those of RFC 9162, however their leaves arrive."""
+"""Merkle trees are those of RFC 9162, for any order of calls that append the leaves."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ LEAVES = [index.to_bytes(2, "big") * 9 for index in range(131)]
 
 
 def tree_hash(leaves: list[bytes]) -> bytes:
-    """RFC 9162 section 2.1.1, word for word: MTH(D[n])."""
+    """Return MTH(D[n]) by the definition in RFC 9162 section 2.1.1."""
     if not leaves:
         return hashlib.sha256(b"").digest()
     if len(leaves) == 1:
@@ -32,7 +32,7 @@ def test_the_root_is_the_rfcs(size: int) -> None:
 
 
 def test_the_root_of_eight_leaves_is_the_published_one() -> None:
-    """The leaves and the root of the log that certificate-transparency's own tests build."""
+    """The leaves and the root are those of the certificate-transparency project's tests."""
     leaves = [
         "",
         "00",

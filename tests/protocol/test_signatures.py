@@ -1,4 +1,4 @@
-"""A signature is one lab's, on one structure."""
+"""A signature binds one lab to one structure."""
 
 import hashlib
 
@@ -83,14 +83,14 @@ def test_a_signature_has_no_second_form() -> None:
 @pytest.mark.spec("3.3-1")
 @pytest.mark.parametrize("identity", SMALL_ORDER)
 def test_an_identity_that_any_signature_fits_is_refused(identity: str) -> None:
-    """With A of small order and s = 0, R = -kA holds for one structure in eight, whoever signed it."""
+    """With A of small order and s = 0, R = -kA holds for one structure in eight, and nobody signed it."""
     for point in ("01" + "00" * 31, identity):
         for structure in range(16):
             assert_refused(bytes.fromhex(identity), bytes([structure]), bytes.fromhex(point) + bytes(32))
 
 
 def signed_with_torsion(structure: bytes, torsion: bytes) -> bytes:
-    """Sign as RFC 8032 does, but with a point of small order added to R."""
+    """Sign as in RFC 8032, with a point of small order added to R."""
     secret = int.from_bytes(hashlib.sha512(KEY.private_bytes_raw()).digest()[:32], "little")
     secret = secret & ~7 & (2**254 - 1) | 2**254
     nonce = 12345
@@ -106,6 +106,6 @@ def test_a_signature_made_by_hand_verifies_without_torsion() -> None:
 @pytest.mark.spec("3.3-2")
 @pytest.mark.parametrize("torsion", [SMALL_ORDER[2], *SMALL_ORDER[3:9]])
 def test_a_signature_that_holds_only_up_to_the_cofactor_is_refused(torsion: str) -> None:
-    """Eight times the equation holds: verifiers that multiply by the cofactor would take it."""
+    """Eight times the equation holds: a verifier that multiplies by the cofactor would accept."""
     signature = signed_with_torsion(b"structure", bytes.fromhex(torsion))
     assert_refused(lab_id(KEY), b"structure", signature)

@@ -1,4 +1,4 @@
-"""Size classes hold what they pad, grow by about sqrt(2), and say nothing within a class."""
+"""Size classes are at least the count, grow by about sqrt(2), and are equal for all counts of a class."""
 
 import math
 from decimal import Decimal, localcontext

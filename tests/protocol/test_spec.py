@@ -1,4 +1,4 @@
-"""SPEC.md and the code say the same thing."""
+"""SPEC.md and the code agree."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LABEL = Label(Reason.DISTILLATION, Severity.HIGH, 90, 1_767_225_600, 0, Tlp.AMBE
 
 
 def header() -> RoundHeader:
-    """The header of the examples."""
+    """Return the header of the examples."""
     offer = Offer(1, Element(bytes([3] * 32)), 1000, 500, TableCommitment(1, 256, bytes([4] * 32)))
     return RoundHeader(
         round_id=RoundId(bytes(16)),
@@ -62,20 +62,20 @@ def header() -> RoundHeader:
 
 
 def sealed_example() -> tuple[bytes, bytes]:
-    """The tag and the sealed label of the examples."""
+    """Return the tag and the sealed label of the examples."""
     output = ENGINE.evaluate(epoch_keys(ENGINE, SEED, EPOCH), INDICATOR.token())
     tag, key = split_output(output)
     return tag, seal(LABEL, key, tag, EPOCH, 1)
 
 
 def entry() -> TableEntry:
-    """The table entry of the examples."""
+    """Return the table entry of the examples."""
     tag, sealed = sealed_example()
     return TableEntry(1, Operation.ADD, tag, sealed)  # type: ignore[arg-type]
 
 
 def chunk() -> dict[str, bytes]:
-    """The one chunk of the examples, from the blinding to the transcript."""
+    """Return the chunk of the examples, from its blinding to its transcript."""
     keys = epoch_keys(ENGINE, SEED, EPOCH)
     blind, blinded = ENGINE.blind(INDICATOR.token(), bytes(range(64)))
     request = request_digest(header().digest(), 0, blinded)
@@ -95,7 +95,7 @@ def chunk() -> dict[str, bytes]:
 
 
 def examples() -> dict[str, bytes]:
-    """Every example of section 16, as the code computes it."""
+    """Return the examples of section 16, as the code computes them."""
     keys = epoch_keys(ENGINE, SEED, EPOCH)
     tag, sealed = sealed_example()
     halves = bytes([8] * 32), bytes([9] * 32)
@@ -190,7 +190,7 @@ Row: TypeAlias = tuple[str, str, tuple[str, ...], str]
 
 
 def state_table(number: str) -> set[Row]:
-    """Return the rows of a state table, one for each state that a row is for."""
+    """Return the rows of a state table, one for each state of a row."""
     return {
         (
             state,
@@ -207,7 +207,7 @@ def state_table(number: str) -> set[Row]:
 def explore(
     machine: ModuleType, start: Any, events: Sequence[object], name: Callable[[Any], str]
 ) -> tuple[set[Row], set[Row]]:
-    """Try every event in every state that can be reached; return what was accepted and what was refused."""
+    """Try all events in all reachable states; return the accepted rows and the refused rows."""
     accepted: set[Row] = set()
     refused: set[Row] = set()
     seen, waiting = [start], [start]

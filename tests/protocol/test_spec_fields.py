@@ -1,4 +1,4 @@
-"""SPEC 14.2 lists every field that is hashed, signed or sealed: an encoder that has only the table agrees."""
+"""SPEC 14.2 lists all fields that are hashed, signed or sealed: an encoder from the table alone agrees."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ DOMAINS = {
 
 
 def literal(field: str) -> bytes:
-    """Return what a field with a quoted constant stands for."""
+    """Return the bytes of a field that is a quoted constant."""
     name, _, rest = field.partition('"`')
     return name.lstrip('`"').encode() + (CONTEXT if rest.strip() == "context" else b"")
 
 
 def write(encoding: str, field: str, value: Any) -> bytes:
-    """Encode one field as the table says."""
+    """Encode one field by the table."""
     kind, _, number = encoding.partition("-")
     match kind:
         case "text" | "data":
@@ -91,13 +91,13 @@ def encode_fields(structure: str, values: dict[str, Any]) -> bytes:
 
 
 def encode(structure: str, values: dict[str, Any]) -> bytes:
-    """Encode a structure, behind its domain if it has one."""
+    """Encode a structure, after its domain if it has one."""
     domain = write("text", "domain", f"mandorla/v1 {structure}") if structure in DOMAINS else b""
     return domain + encode_fields(structure, values)
 
 
 class Recorder(Ristretto255):
-    """ristretto255 that keeps what it is asked to hash, and under which DST."""
+    """A ristretto255 that records the messages that it hashes, and their DSTs."""
 
     def __init__(self) -> None:
         self.hashed: list[tuple[bytes, bytes]] = []

@@ -1,4 +1,4 @@
-"""A table grows as its holder committed to it, and in no other way."""
+"""A querier accepts exactly the entries that the holder committed to."""
 
 import itertools
 from dataclasses import replace

@@ -19,7 +19,7 @@ _SIZE: Final = 32
 
 
 class ToyGroup:
-    """Z_p* / {1, -1}, written multiplicatively below the interface."""
+    """The group Z_p* / {1, -1}, whose operation is multiplication modulo p."""
 
     identifier: Final = "toy61-SHA512"
     element_size: Final = _SIZE

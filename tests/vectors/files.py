@@ -1,4 +1,4 @@
-"""Read the vectors as anybody would who has the files and no code of ours."""
+"""A reader of the vectors, from their files alone."""
 
 from __future__ import annotations
 

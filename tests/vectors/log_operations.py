@@ -1,4 +1,4 @@
-"""What the operations on logs are in our code, and the structures that vectors encode and decode."""
+"""The operations on logs in Mandorla's code, and the structures that vectors encode and decode."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ STRUCTURES: dict[str, tuple[type[Any], Callable[[bytes], Any]]] = {
 
 
 def build(kind: Any, value: Any) -> Any:
-    """Return the value of a type that a vector writes as JSON."""
+    """Return a value of a type from a vector's JSON."""
     kind = getattr(kind, "__supertype__", kind)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
@@ -61,7 +61,7 @@ def build(kind: Any, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
+    """Return a value for comparison with a vector's JSON."""
     if isinstance(value, list):
         return [plain(one) for one in value]
     return value.hex() if isinstance(value, bytes) else value
@@ -76,7 +76,7 @@ def private_key(given: dict[str, str]) -> Ed25519PrivateKey:
 
 
 class LogOperations:
-    """Run operations on logs: no engine has a part in them."""
+    """Runs operations on logs, which need no engine."""
 
     def verify_entry(self, given):
         kind, decode = STRUCTURES[given["structure"]]
@@ -129,7 +129,7 @@ class LogOperations:
         roots = {one.size: one.root for one in seen}
         judged = witness.judge(asked, given["old_size"], _each(given["proof"]), latest, roots.get)
         if isinstance(judged, witness.Fraud):
-            # What a node refuses the call with.
+            # The code with which a node refuses the call.
             raise RoundError(Code.EQUIVOCATION)
         assert not isinstance(judged, witness.Conflict) or judged.size == (latest.size if latest else 0)
         return {"answer": type(judged).__name__.lower()}

@@ -1,4 +1,4 @@
-"""What each operation of the vectors is in our code."""
+"""The operations of the vectors in Mandorla's code."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ PROMPT_TYPES = {
 
 
 class Operations(LogOperations):
-    """Run operations, on one engine."""
+    """Runs operations with one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def run(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Return an operation's output as a vector writes it, or raise what it refuses with."""
+        """Return an operation's output in the form of a vector, or raise its error."""
         method = getattr(self, operation.replace("-", "_"))
         return {name: plain(value) for name, value in (method(given) or {}).items()}
 
@@ -242,7 +242,7 @@ class Operations(LogOperations):
 
     def size_class(self, given):
         padded = size_class(given["count"])
-        # The list of a great class is long, and says no more than these two numbers.
+        # The list of chunks of a large class is long. These two numbers determine it.
         full, rest = divmod(padded, table_chunk := chunk_counts(2**14)[0])
         if padded <= 2**27:
             assert chunk_counts(padded) == (table_chunk,) * full + ((rest,) if rest else ())
@@ -284,7 +284,7 @@ class Operations(LogOperations):
         return {"digest": answer_digest(**_bytes(given))}
 
     def half_digest(self, given):
-        # Of the header, nothing but its digest goes in.
+        # Only the digest of the header counts.
         header: Any = SimpleNamespace(digest=lambda: bytes.fromhex(given["header_digest"]))
         answers = [bytes.fromhex(answer) for answer in given["answers"]]
         return {"digest": half_digest(header, bytes.fromhex(given["querier"]), answers)}

@@ -1,4 +1,7 @@
-"""Whatever SPEC and the code have, there is a vector of it: a new field without one fails here."""
+"""There are vectors for all structures, fields and codes of SPEC and the code:
+
+a new field without one fails.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,7 @@ def refused(name: str, code: str) -> None:
 
 
 def paths(kind: Any) -> Iterator[str]:
-    """Yield the path of every field of a structure, those of inner ones behind a dot."""
+    """Yield the path of each field of a structure, with a dot before the fields of inner structures."""
     hints = get_type_hints(kind)
     for field in fields(kind):
         if is_dataclass(hints[field.name]):
@@ -111,7 +114,7 @@ def paths(kind: Any) -> Iterator[str]:
 
 
 def ours() -> set[type[Any]]:
-    """Every dataclass of the protocol that has a canonical encoding."""
+    """Return all dataclasses of the protocol with a canonical encoding."""
     modules = pkgutil.walk_packages(mandorla_protocol.__path__, "mandorla_protocol.")
     return {
         value
@@ -156,7 +159,7 @@ def test_every_domain_string_of_the_specification_has_a_vector() -> None:
 
 
 def test_every_encoded_structure_of_the_code_has_a_vector() -> None:
-    # What `encode` writes of them, field by field, is held to the vector's members when it is replayed.
+    # The replay compares each encoding with the vector's members, field by field.
     kinds = {kind for kind, _ in STRUCTURES.values()}
     assert {kind.__name__ for kind in ours() - kinds} == {"Proof", "Note", "FraudProof", "Step"}
 

@@ -1,4 +1,4 @@
-"""The files of vectors: what their generator makes, and what their schema says."""
+"""The files of vectors are those of their generator, and fit their schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_generator_makes_these_files_to_the_byte(tmp_path: Path) -> None:
     main([str(tmp_path)])
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made.keys() == {path.name for path in FOLDER.glob("*.json")}
-    # Named one by one: the difference of two whole files would fill the terminal.
+    # Compared by name: the difference of two whole files would fill the terminal.
     assert [name for name, content in made.items() if (FOLDER / name).read_bytes() != content] == []
 
 

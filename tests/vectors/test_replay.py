@@ -1,4 +1,4 @@
-"""Every vector, in our code: on both engines where one is involved."""
+"""Mandorla's code replays all vectors, on both engines where an operation needs an engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.vectors.operations import WITHOUT_ENGINE, Operations
 
 
 def engines() -> list[Operations]:
-    """The portable engine, and the native one where it is built."""
+    """Return the portable engine, and the native engine where it is built."""
     found = [Operations(load_engine("portable"))]
     with suppress(InputError):
         found.append(Operations(load_engine("native")))

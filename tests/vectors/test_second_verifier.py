@@ -1,4 +1,4 @@
-"""Two implementations that share no code with ours judge the vectors of the OPRF."""
+"""Two implementations that share no code with Mandorla check the vectors of the OPRF."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def test_the_second_verifier_agrees_with_the_vectors_of_rfc_9497() -> None:
             assert second_verifier.output(value, unblinded) == output
 
 
-# The package `voprf`, in Rust, which knows the seed of the RFC alone
+# The package `voprf`, in Rust, which implements the seed of the RFC only
 
 REFUSAL = r"ProofVerification|invalid"
 """The package panics where it cannot verify a batch: an exception, but not one of class Exception."""
 
 
 def server(case: Case) -> ristretto.Evaluator:
-    """The package's server with the key that a vector derives."""
+    """Return the package's server with the key that a vector derives."""
     return ristretto.Evaluator.from_seed(*(bytes.fromhex(case["input"][name]) for name in ("seed", "info")))
 
 
@@ -137,7 +137,7 @@ def test_the_package_refuses_scalars_that_are_not_reduced(case: Case) -> None:
 
 
 def judge(prover: Prover) -> None:
-    """Let the package's client, which draws its own blinds, judge what a prover makes of its questions."""
+    """Let the package's client verify a prover's answer to a batch that the client blinded."""
     values = [bytes([number]) * 32 for number in range(3)]
     clients, inputs = zip(*map(ristretto.Client.blind, values), strict=True)
     blinded = b"".join(one.serialize() for one in inputs)

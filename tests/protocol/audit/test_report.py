@@ -1,4 +1,4 @@
-"""What a verdict says."""
+"""The lines of an audit's report."""
 
 from __future__ import annotations
 

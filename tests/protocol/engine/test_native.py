@@ -1,4 +1,4 @@
-"""The native engine gives the portable engine's bytes and errors, for valid and invalid input alike."""
+"""The native engine returns the bytes and raises the errors of the portable engine, for any input."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def assert_same(work: Callable[[Engine], object]) -> None:
 
 
 def spoilt(buffer: bytes) -> st.SearchStrategy[bytes]:
-    """A buffer, whole, cut, longer, or with 32 bytes of it replaced."""
+    """Draw a buffer that is whole, cut or too long, or has 32 bytes replaced."""
     bad = st.sampled_from(
         [bytes(32), bytes(31) + b"\x80", b"\xff" * 32, b"\x01" + bytes(31), ORDER.to_bytes(32, "little")]
     )
@@ -216,7 +216,7 @@ def test_without_the_extension_auto_is_portable_and_native_says_what_to_do(
 
 
 def test_the_portable_run_of_these_tests_has_no_extension() -> None:
-    """`make test` runs what depends on the engine a second time, with this folder on Python's path."""
+    """`make test` runs the tests of the engine again, with `tests/support/portable` on Python's path."""
     program = (
         "from mandorla_protocol import native_extension\n"
         "from mandorla_protocol.engine.loader import load_engine\n"

@@ -1,4 +1,4 @@
-"""Every engine gives each indicator the holder's own output, and refuses what a peer alters."""
+"""Each engine gives the querier the holder's outputs, and refuses what a peer alters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ def uniform(count: int) -> bytes:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answered chunk, as the querier holds it."""
+    """A chunk and its answer, as a querier has them."""
 
     engine: PortableEngine
     keys: KeyPair
@@ -270,10 +270,10 @@ def test_a_nonce_serves_one_request(one: bytes, other: bytes) -> None:
         pytest.param(lambda _element: b"\xff" * 32, id="no element"),
     ],
 )
-def test_who_verifies_takes_no_question_that_is_not_canonical(
+def test_a_verifier_refuses_blinded_elements_that_are_not_canonical(
     choice: str, spoilt: Callable[[bytes], bytes]
 ) -> None:
-    """An auditor's file may hold what no holder answers, under a proof made for those bytes."""
+    """An auditor's file may have elements that no holder accepts, with a proof made for their bytes."""
     engine = load_engine(choice)
     keys = engine.derive_key_pair(SEED, b"")
     blinded = bytes(engine.blind(bytes(64), UNIFORM[:64] * 2)[1])

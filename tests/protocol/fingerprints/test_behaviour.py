@@ -1,4 +1,4 @@
-"""Behaviour (SPEC A.9)."""
+"""Values of behaviour (SPEC A.9)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ACTIVITIES = st.builds(
 
 
 def by_the_text(measured: tuple[int | None, ...]) -> set[tuple[int, ...]]:
-    """The cells of SPEC A.9, steps 1 to 4, in fractions."""
+    """Return cells by steps 1 to 4 of SPEC A.9, in fractions."""
     widths, shifts = (4, 8, 4, 8, 8, 4), (0, 4, 0, 4, 4, 2)
     choices, distances = [], []
     for index, number in enumerate(measured):
@@ -78,7 +78,7 @@ def test_a_quarter_logarithm_is_exact(numerator: int, denominator: int) -> None:
 
 
 def test_features_by_example() -> None:
-    # Two days, an hour's requests each, every 36 s but for three pauses of 4 min; from 05:30 to 06:30 or so.
+    # On two days, requests for an hour from 05:30, every 36 s, with three pauses of 4 min.
     times = [
         day * DAY + 19_800 + 36 * number + 240 * (number // 25) for day in (1, 2) for number in range(100)
     ]

@@ -1,4 +1,4 @@
-"""Values that benign traffic has in common are learnt and left out (SPEC A.8)."""
+"""A lab learns the common values of benign traffic, and leaves them out (SPEC A.8)."""
 
 from mandorla_protocol.fingerprints import CommonValues
 
@@ -18,7 +18,7 @@ def test_the_share_can_be_set() -> None:
     assert CommonValues.learn({"a": 99, "b": 100}, 1_000, one_in=10, min_accounts=1).values == {"b"}
 
 
-def test_without_any_all_values_are_left() -> None:
+def test_without_common_values_all_values_stay() -> None:
     assert CommonValues().without(["b", "a"]) == ("b", "a")
 
 

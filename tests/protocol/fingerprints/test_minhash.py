@@ -1,4 +1,4 @@
-"""Prompts that are nearly the same share bands (SPEC A.8)."""
+"""Near-equal prompts share bands (SPEC A.8)."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The words of a prompt (SPEC A.8)."""
+"""The normalised words of a prompt (SPEC A.8)."""
 
 import re
 import unicodedata
@@ -52,7 +52,7 @@ def test_words_are_normalised_but_for_the_capitals_of_the_markers(prompt: str) -
 @given(prompt=st.text(st.characters(max_codepoint=0x7F), max_size=80))
 @example("a00b 0 00 1_2{x}")
 def test_a_text_of_ascii_has_the_same_words_beside_one_that_is_not(prompt: str) -> None:
-    # They are made another way, which is faster.
+    # ASCII text takes a faster path.
     assert normalise(f"{prompt} é").removesuffix("é").strip() == normalise(f"{prompt} ")
 
 
@@ -90,5 +90,5 @@ def test_a_long_word_is_cut() -> None:
     "hostile", ["{", "<a", "[a ", "%(a", "$a", "www.", "http://", "\u0301", "ﷺ", "请", "a.\n"]
 )
 def test_no_prompt_takes_long(hostile: str) -> None:
-    # Quadratic work on what is kept would be minutes.
+    # With quadratic work this would take minutes.
     assert len(words(normalise(hostile * 5_000_000))) <= MAX_WORDS

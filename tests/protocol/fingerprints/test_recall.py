@@ -1,6 +1,6 @@
-"""What fingerprints find, and what they find falsely: the floors of SPEC A.8.
+"""The recall and the false matches of fingerprints, within the limits of SPEC A.8.
 
-`make bench-signatures` prints the rates themselves.
+`make bench-signatures` prints the rates.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""Sentences that prompts share (SPEC A.8)."""
+"""Values of sentences that prompts share (SPEC A.8)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Request sequences (SPEC A.9)."""
+"""Values of request sequences (SPEC A.9)."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ STEPS = st.builds(
     st.none() | st.integers(0, 2**40),
 )
 TRACES = st.lists(STEPS, max_size=60).map(lambda steps: b"".join(step.encode() for step in steps))
-# Few kinds of step, so that n-grams come again.
+# Few different steps, so that n-grams repeat.
 LOOPS = st.lists(st.integers(0, 3), max_size=80).map(lambda kinds: b"".join(bytes([k] * 6) for k in kinds))
 
 
 def value(gram: bytes) -> str:
-    """The value of an n-gram, from the text of SPEC."""
+    """Return the value of an n-gram, by the text of SPEC."""
     domain = b"mandorla/v1 request sequence"
     return hashlib.blake2b(len(domain).to_bytes(4, "big") + domain + gram, digest_size=16).hexdigest()
 
 
 def by_the_text(trace: bytes) -> tuple[str, ...]:
-    """Steps 1 to 4 of SPEC A.9, as slowly as they are written."""
+    """Return the values of a trace, by steps 1 to 4 of SPEC A.9, without optimisation."""
     steps = [trace[at : at + 6] for at in range(0, len(trace), 6)]
     grams = [steps[at : at + 5] for at in range(len(steps) - 4)]
     values = [value(b"".join(gram)) for gram in grams if len(set(gram)) >= 3]

@@ -1,4 +1,4 @@
-"""Templates are mined from the prompts of many accounts (SPEC A.8)."""
+"""Templates, mined from the prompts of many accounts (SPEC A.8)."""
 
 import random
 from itertools import chain
@@ -24,7 +24,7 @@ def payload(number: int) -> str:
 
 
 def sent(template: str, accounts: range, lab: str = "") -> list[tuple[str, str]]:
-    """Prompts of one template, each of another account and with another payload."""
+    """Return prompts of one template, each with its own account and payload."""
     return [(f"{lab}{number}", f"{template}: {payload(number)}") for number in accounts]
 
 

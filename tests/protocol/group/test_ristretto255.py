@@ -22,7 +22,7 @@ GROUPS = pytest.mark.parametrize(
 )
 
 NOT_ELEMENTS = {
-    # RFC 9496 appendix A.2, a few of each kind.
+    # A few of each type in RFC 9496 appendix A.2.
     "non-canonical 0": "00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
     "non-canonical 1": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     "non-canonical 2": "f3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -37,7 +37,7 @@ NOT_ELEMENTS = {
     "negative product 0": "3eb858e78f5a7254d8c9731174a94f76755fd3941c0ac93735c07ba14579630e",
     "negative product 1": "a45fdc55c76448c049a1ab33f17023edfb2be3581e9c7aade8a6125215e04220",
     "y is zero": "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    # Not in the RFC's list.
+    # Further encodings.
     "identity": "00" * 32,
     "identity with the high bit": "00" * 31 + "80",
     "generator with the high bit": RISTRETTO.generator[:31].hex() + f"{RISTRETTO.generator[31] | 128:02x}",

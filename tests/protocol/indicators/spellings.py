@@ -1,11 +1,11 @@
-"""What the laws of single types share."""
+"""A helper for the laws of single types."""
 
 from mandorla_protocol.errors import Code, InputError
 from mandorla_protocol.indicators import REGISTRY
 
 
 def canonical(type_name: str, text: str) -> str | None:
-    """Return the canonical value of a text, or None for BAD_INDICATOR; a value is its own canonical form."""
+    """Return the canonical value of a text, None for BAD_INDICATOR; assert that the rule is idempotent."""
     canonicalise = REGISTRY[type_name].canonicalise
     try:
         value = canonicalise(text)

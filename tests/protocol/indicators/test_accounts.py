@@ -1,4 +1,4 @@
-"""Laws of the indicators of accounts (SPEC A.6): spellings of one thing agree, and two things differ."""
+"""Laws of the indicators of accounts (SPEC A.6): spellings of one value agree, and two values differ."""
 
 import hashlib
 import string
@@ -37,7 +37,7 @@ def test_any_text_near_a_value_is_canonicalised_or_refused(type_name: str, data:
 
 
 def numbers() -> Iterator[phonenumbers.PhoneNumber]:
-    """Yield a valid number of each kind of each country, as the metadata have them."""
+    """Yield the example number of each type of each country in the metadata."""
     for region in sorted(phonenumbers.SUPPORTED_REGIONS):
         for kind in PhoneNumberType.values():
             if number := phonenumbers.example_number_for_type(region, kind):
@@ -57,7 +57,7 @@ def test_a_number_in_e164_is_its_own_canonical_value_in_every_country() -> None:
         if value is None:
             refused.append(number)
     assert len(NUMBERS) > 1000
-    # Canada's numbers of seven digits, which are dialled within it only.
+    # Canada's numbers of seven digits work within Canada only.
     assert [(number.country_code, number.national_number) for number in refused] == [(1, 3101234)]
 
 
@@ -87,7 +87,7 @@ def test_separators_change_no_number_and_without_its_plus_sign_it_is_none(
     zeros=st.integers(0, 3),
     digits=st.text(st.sampled_from(string.digits), min_size=4, max_size=15),
 )
-@example(44, 3, "84174652")  # of which a zero would go at each reading
+@example(44, 3, "84174652")  # each parsing would drop a zero
 @example(49, 0, "1234567890123")
 @example(49, 0, "12345678901234")
 def test_a_number_is_read_in_one_way_or_refused(country: int, zeros: int, digits: str) -> None:
@@ -100,7 +100,7 @@ def test_a_number_is_read_in_one_way_or_refused(country: int, zeros: int, digits
 
 @st.composite
 def card_numbers(draw: st.DrawFn) -> str:
-    """Draw a card number, its check digit right or not, and written as people write them."""
+    """Draw a card number with a right or wrong check digit, with or without separators."""
     digits = draw(st.text(st.sampled_from(string.digits), min_size=8, max_size=19))
     gap = draw(st.sampled_from(["", " ", "-"]))
     return gap.join(digits[start : start + 4] for start in range(0, len(digits), 4))
@@ -174,7 +174,7 @@ def test_the_case_of_an_identifier_counts_unless_it_is_hexadecimal(scope: str, d
     value = canonical("device-id", f"{scope}:{device}")
     allowed = 16 <= len(device) <= 128 and not set(device) & set(": ")
     if not allowed:
-        # White space around a text is no part of it.
+        # The rule removes white space around a text.
         assert value is None or device != device.strip()
     elif set(device) <= set(string.hexdigits + "-"):
         assert value == f"{scope}:{device.lower()}" == canonical("device-id", f"{scope}:{device.upper()}")
@@ -191,7 +191,7 @@ BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
 def base58check(payload: bytes) -> str:
-    """Encode as Bitcoin does."""
+    """Encode in Base58Check, as Bitcoin does."""
     whole = payload + hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:4]
     number, text = int.from_bytes(whole, "big"), ""
     while number:
@@ -201,7 +201,7 @@ def base58check(payload: bytes) -> str:
 
 
 def segwit(version: int, program: bytes) -> str:
-    """Encode as BIP 173 and BIP 350 do."""
+    """Encode a segregated witness address (BIP 173, BIP 350)."""
     bits = "".join(f"{byte:08b}" for byte in program)
     bits += "0" * (-len(bits) % 5)
     data = [version, *(int(bits[start : start + 5], 2) for start in range(0, len(bits), 5))]

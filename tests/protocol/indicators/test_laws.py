@@ -1,4 +1,4 @@
-"""What holds of every type and every text (SPEC A)."""
+"""Laws of all types and all texts (SPEC A)."""
 
 import json
 import string
@@ -15,7 +15,7 @@ from mandorla_protocol.indicators import REGISTRY, Indicator, IndicatorType, mai
 
 TYPES = pytest.mark.parametrize("kind", REGISTRY.values(), ids=REGISTRY.keys())
 
-# Plain text seldom comes near a name or an address, so mix in the alphabets that do, surrogates included.
+# Plain text is seldom similar to a name or an address, so mix in the alphabets of these, surrogates included.
 ANY = st.text(st.characters(), max_size=80)
 HOSTILE = st.text(st.sampled_from("aZ1ſßςΣİK\u0301\u200d\u202e\ud800\0 .。-_@+:/%[]\"'\\<>xn"), max_size=40)
 LETTERS = st.sampled_from(string.ascii_letters + string.digits + "-")
@@ -123,7 +123,7 @@ def test_spellings_of_an_ipv6_address_agree(address: IPv6Address) -> None:
 def test_spellings_of_a_name_agree(name: str) -> None:
     canonical = parsed("domain", name)
     assert Indicator.parse("domain", canonical.value.upper() + ".") == canonical
-    # `canonical` is ASCII, so these are its fullwidth forms.
+    # `canonical` is ASCII, so this is its fullwidth form.
     wide = "".join(chr(ord(c) + 0xFEE0) for c in canonical.value)
     assert Indicator.parse("domain", wide) == canonical
 
@@ -209,12 +209,12 @@ def test_an_indicator_prints_without_its_value() -> None:
 )
 def test_an_error_says_nothing_of_the_value(type_name: str, text: str) -> None:
     if type_name == "user-agent":
-        text = f"({text}"  # a comment: any word outside of one may be a product
+        text = f"({text}"  # a comment, because any word outside comments may be a product
     with pytest.raises(InputError) as caught:
         Indicator.parse(type_name, text)
     error = caught.value
     said = [error.diagnostics(), str(error), repr(error), json.dumps(error.args)]
-    # As a log would print it, without the source lines, which are this test's.
+    # As a log prints it, without the source lines, which are those of this test.
     frames = traceback.TracebackException.from_exception(error)
     said += list(frames.format_exception_only())
     assert error.__context__ is None

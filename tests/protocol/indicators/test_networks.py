@@ -1,4 +1,7 @@
-"""Laws of networks, URLs, clients and watermarks (SPEC A.7): one thing is one value, two things are two."""
+"""Laws of networks, URLs, clients and watermarks (SPEC A.7):
+
+spellings of one value agree, two values differ.
+"""
 
 import string
 import unicodedata
@@ -144,7 +147,7 @@ PORT = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 
 
 def encoded(text: str) -> str:
-    """Percent-encode what may not stand in a segment, and a percent sign."""
+    """Percent-encode percent signs, and characters that a segment must not have."""
     return quote(text, safe="!$&'()*+,;=:@")
 
 
@@ -223,7 +226,8 @@ def test_the_host_of_a_url_is_a_canonical_name_or_address(name: str) -> None:
 
 @pytest.mark.spec("A.7-3")
 def test_the_url_standard_maps_no_character_of_a_host_otherwise_than_idna() -> None:
-    # Two tables of two Unicode versions meet here: what one does not know is refused, never another name.
+    # Both tables have their own Unicode version. A character that one of them lacks must be refused, and
+    # never give another name.
     taken = 0
     for character in map(chr, range(0x80, 0x110000)):
         if unicodedata.normalize("NFKC", character.casefold()) == character:

@@ -1,4 +1,4 @@
-"""Real lists, as published: what is refused, and that it had to be."""
+"""Published lists: the rules refuse only rows that are no values of the type."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real lists are no
 
 
 def refused(type_name: str, name: str) -> tuple[int, list[str]]:
-    """Return the number of rows that are not blank and those of them that were refused."""
+    """Return the number of rows that are not blank, and the refused ones of them."""
     canonicalise = REGISTRY[type_name].canonicalise
     rows = [row for row in (DATA / name).read_text("utf-8").splitlines() if row.strip()]
     bad = []

@@ -1,4 +1,4 @@
-"""The registry is the table of SPEC A.1, and the data behind its rules are those of its profiles."""
+"""The registry is the table of SPEC A.1, and its rules use the data versions of its profiles."""
 
 import re
 import tomllib

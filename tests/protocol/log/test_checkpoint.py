@@ -1,4 +1,4 @@
-"""Checkpoints, cosignatures and fraud proofs: as C2SP writes them, and in no other way."""
+"""Checkpoints, cosignatures and fraud proofs have the form of C2SP, and no other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHECKPOINT = Checkpoint(ORIGIN, 17, bytes(range(32)))
 NOTE = sign_checkpoint(KEY, CHECKPOINT)
 NOW = 1_800_000_000
 
-# The example of the Go module golang.org/x/mod/sumdb/note, which the C2SP format was written down from.
+# The example of the Go module golang.org/x/mod/sumdb/note, from which C2SP took the format.
 GO_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 GO_NOTE = """\
 If you think cryptography is the answer to your problem,
@@ -133,7 +133,7 @@ def test_a_cosignature_is_the_cosigners_on_this_checkpoint_at_its_time() -> None
 
 
 def test_a_cosignature_is_no_signature_of_the_log_nor_the_other_way_round() -> None:
-    """One key makes both; what is signed keeps them apart."""
+    """One key makes both signatures, and the signed bytes differ."""
     cosignature = cosign(KEY, CHECKPOINT, NOW)
     note = Note.decode(NOTE)
     as_log = Note(note.text, (NoteSignature(ORIGIN, note.signatures[0].key_id, cosignature[8:]),))

@@ -1,4 +1,4 @@
-"""Log entries have one encoding each, and no other bytes are taken for one."""
+"""Each log entry has one encoding, and the parser refuses all other bytes."""
 
 from __future__ import annotations
 

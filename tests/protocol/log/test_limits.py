@@ -1,4 +1,4 @@
-"""Notes, checkpoints and entries at their limits, and just beyond: each is parsed in one way or refused."""
+"""Notes, checkpoints and entries at their limits are parsed, and just beyond they are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merkle proofs: every honest one verifies, and nothing else does."""
+"""Merkle proofs: each honest proof verifies, and no altered one does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def refused(check: Callable[..., None], *arguments: object) -> bool:
 
 
 def altered(proof: list[bytes]) -> list[list[bytes]]:
-    """Return proofs that differ from a good one in each of the ways that there are."""
+    """Return alterations of a valid proof: changed, cut, extended and reordered."""
     wrong = [[*proof, bytes(32)], [bytes(32), *proof], [*proof, b""]]
     for place, part in enumerate(proof):
         wrong.append([*proof[:place], *proof[place + 1 :]])

@@ -1,4 +1,4 @@
-"""What a witness answers: one history of a log, whatever the log's lab sends."""
+"""A witness cosigns one history of a log, whatever the log's lab sends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mandorla_protocol.log.witness import AlreadyCosigned, Conflict, Cosign, Fra
 from mandorla_protocol.merkle import Frontier, hash_leaf
 from tests.support.trees import nodes
 
-# Three histories of a log that part after some entries.
+# Three histories of a log, which differ after some entries.
 HISTORIES = [
     [hash_leaf(b"%d of %d" % (place, history if place >= parting else 0)) for place in range(12)]
     for history, parting in ((0, 0), (1, 5), (2, 8))
@@ -21,13 +21,13 @@ HISTORIES = [
 
 
 class Witness:
-    """A witness in memory, that judges as the node's store does."""
+    """A witness in memory, which decides as the node's store does."""
 
     def __init__(self) -> None:
         self.cosigned: dict[int, bytes] = {}
 
     def show(self, history: int, size: int, old: int) -> Judgement | None:
-        """Show a history's tree, with an honest proof from another size of it; None if it is refused."""
+        """Show a history's tree with a proof from size `old`; return the decision, None for a refusal."""
         leaves = HISTORIES[history]
         root = Frontier().extend(leaves[:size]).root
         proof = prove_consistency(old, size, nodes(leaves)) if old <= size else []

@@ -1,7 +1,7 @@
-"""Two labs in memory: everything that the pure protocol leaves to its caller, and nothing else.
+"""Two labs in memory, which perform the effects of the pure protocol.
 
-A `Lab` keeps what a node's store would. `run_round` signs a header and drives both halves over effects. The
-order in which concurrent chunks complete is the caller's to choose, so that a test can try every one.
+A `Lab` has the contents of a node's store. `run_round` signs a header and drives both halves. The caller
+chooses the order in which concurrent chunks complete, so that a test can try all orders.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Choose = Callable[[int], int]
 
 
 class Randomness:
-    """Bytes that look random, the same in every run."""
+    """Bytes that look random, and are the same in each run."""
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
@@ -75,8 +75,8 @@ class Table:
 
 
 @dataclass
-class Asked:
-    """What a querier knows of a holder's epoch."""
+class PeerEpoch:
+    """A querier's records of a holder's key epoch."""
 
     verified: TableCommitment = field(default_factory=TableCommitment)
     frontier: Frontier = field(default_factory=Frontier)
@@ -85,7 +85,7 @@ class Asked:
 
 
 class Lab:
-    """One lab: its keys, its flagged set, and what it remembers of its peer."""
+    """A lab: its keys, its flagged set, and its records of its peer."""
 
     def __init__(self, name: str, engine: Engine) -> None:
         self.random = Randomness(name.encode())
@@ -95,7 +95,7 @@ class Lab:
         self.seed = self.random(32)
         self.flagged: dict[str, Label] = {}
         self.table = Table()
-        self.asked = Asked()
+        self.asked = PeerEpoch()
         self.charged = 0
         self.answers: dict[tuple[RoundId, int], tuple[bytes, bytes]] = {}
 
@@ -109,7 +109,7 @@ class Lab:
         return Epoch(self.id, peer, "accounts", 1)
 
     def publish(self, peer: LabId) -> None:
-        """Add a version with what was flagged, labelled anew or taken back since the last one."""
+        """Publish a version with the changes of the flagged set since the last version."""
         table, keys, epoch = self.table, self.keys(peer), self.epoch(peer)
         version = table.commitment.version + 1
         additions = [i for i, label in self.flagged.items() if table.published.get(i) != label]
@@ -134,7 +134,7 @@ class Lab:
 
 
 class HolderHalf:
-    """A holder answering."""
+    """The holder's half, with its effects performed."""
 
     def __init__(self, lab: Lab, header: RoundHeader) -> None:
         self.lab = lab
@@ -177,7 +177,7 @@ class HolderHalf:
 
 
 class Querier:
-    """A querier asking. `sent` is all that the holder gets to see of it."""
+    """The querier's half, with its effects performed. `sent` is all that the holder sees of it."""
 
     def __init__(self, lab: Lab, header: RoundHeader, indicators: Iterable[str], peer: HolderHalf) -> None:
         self.lab, self.header, self.peer = lab, header, peer
@@ -257,8 +257,8 @@ class Querier:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A round that both labs closed."""
+class FinishedRound:
+    """A round after both halves are complete."""
 
     header: RoundHeader
     initiator: Querier
@@ -273,7 +273,7 @@ class Finished:
         )
 
     def statements(self) -> tuple[CloseStatement, CloseStatement]:
-        """Return what each lab saw: its own half as the querier, the other's as the holder."""
+        """Return each lab's statement: its own half as the querier, and the peer's half as the holder."""
         one, other = self.initiator, self.responder
         return (
             self.statement({one.lab.id: one.state.digest(), other.lab.id: other.peer.state.digest()}),
@@ -282,12 +282,12 @@ class Finished:
 
 
 def first(waiting: int) -> int:
-    """Let events happen in the order in which they were caused."""
+    """Choose the event that waits longest."""
     return 0
 
 
 def agree(one: Lab, other: Lab) -> RoundHeader:
-    """Publish both tables, and sign a header."""
+    """Publish both tables; return the header."""
     for lab, peer in ((one, other), (other, one)):
         lab.publish(peer.id)
     header = RoundHeader(
@@ -309,8 +309,8 @@ def agree(one: Lab, other: Lab) -> RoundHeader:
     return RoundHeader.decode(header.encode())
 
 
-def run_round(one: Lab, other: Lab, choose: Choose = first, page_size: int = 8_192) -> Finished:
-    """Run a whole round over both labs' flagged sets, and close it."""
+def run_round(one: Lab, other: Lab, choose: Choose = first, page_size: int = 8_192) -> FinishedRound:
+    """Run a round over both labs' flagged sets until both halves are complete."""
     header = agree(one, other)
     holders = {lab.id: HolderHalf(lab, header) for lab in (one, other)}
     halves = [
@@ -318,7 +318,7 @@ def run_round(one: Lab, other: Lab, choose: Choose = first, page_size: int = 8_1
     ]
     for half in halves:
         half.run(choose, page_size)
-    finished = Finished(header, *halves)
+    finished = FinishedRound(header, *halves)
     mine, theirs = finished.statements()
     CloseStatement.decode(theirs.encode()).require_same(mine)
     return finished

@@ -1,4 +1,4 @@
-"""A holder answers what the header allows, once, and charges for it before it answers."""
+"""A holder answers only within the header's terms, and charges each chunk once, before the answer."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A querier sends what it planned, and compares nothing before everything is verified."""
+"""A querier sends the planned chunks, and accepts the table only after all checks."""
 
 from dataclasses import replace
 from typing import Any
@@ -149,7 +149,7 @@ EVENTS: dict[str, Event] = {
     "page": PageReceived(parts_of(ENTRIES)),
 }
 HISTORY = [Started(), BLINDED, ANSWERED, FINALIZED, PageReceived(parts_of(ENTRIES))]
-# The one more event that fits: an answer that comes twice is finalized twice, and the second time refused.
+# One more event fits: an answer that comes twice is finalized twice, and refused the second time.
 ALLOWED = [{"started"}, {"blinded"}, {"answered", "finalized"}, {"answered", "finalized"}, {"page"}, set()]
 
 

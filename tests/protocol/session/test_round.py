@@ -1,4 +1,7 @@
-"""Whole rounds between two labs in memory: what is found is what both hold, and nothing else is said."""
+"""Whole rounds between two labs in memory:
+
+each lab finds the intersection, and the peer learns nothing else.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -31,7 +34,7 @@ def labs(engine: PortableEngine = TOY) -> tuple[Lab, Lab]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut a half's 256 elements into eight chunks, so that there is an order to permute."""
+    """Cut a half's 256 elements into eight chunks, so that their order can vary."""
 
     def chunk_counts(total: int) -> tuple[int, ...]:
         return (32,) * (total // 32) + ((total % 32,) if total % 32 else ())
@@ -100,7 +103,10 @@ def test_no_order_of_chunks_and_no_size_of_pages_matters(data: Any, page_size: i
 def test_later_rounds_follow_what_is_added_relabelled_and_revoked(
     rounds: list[tuple[dict[str, Label], dict[str, Label]]],
 ) -> None:
-    """The model is two dictionaries. What a lab asked about once stays asked, flagged or not."""
+    """The model is two dictionaries.
+
+    An evaluated indicator keeps its tag, even if it is no longer flagged.
+    """
     a, b = labs()
     asked_a: set[str] = set()
     asked_b: set[str] = set()
@@ -157,7 +163,7 @@ def test_tags_stand_in_their_own_order_whatever_the_sets_order() -> None:
 
 
 class Forging(driver.HolderHalf):
-    """A holder that evaluates one element with another key, and proves what it can."""
+    """A holder that evaluates one element with another key, and makes a proof anyway."""
 
     def evaluate(self, index: int, blinded: bytes) -> tuple[bytes, bytes]:
         evaluated, proof = super().evaluate(index, blinded)
@@ -209,7 +215,7 @@ def test_a_table_that_is_not_the_headers_is_found_and_nothing_is_compared(part: 
 
 
 def spoil(b: Lab, a: Lab, indicator: str) -> None:
-    """Publish an indicator's tag with a label that nobody can open."""
+    """Publish an indicator's tag with a label that does not open."""
     tag, _ = split_output(b.engine.evaluate(b.keys(a.id), token(indicator)))
     version = b.table.commitment.version + 1
     b.table.append([TableEntry(version, Operation.ADD, tag, b"\xee" * SEALED_LABEL_SIZE)])
@@ -217,7 +223,7 @@ def spoil(b: Lab, a: Lab, indicator: str) -> None:
 
 @pytest.mark.spec("6.5-1")
 def test_a_label_that_does_not_open_cannot_be_told_from_a_tag_that_does_not_match() -> None:
-    """The holder probes for one indicator: what the querier sends must not depend on whether it holds it."""
+    """The holder probes for one indicator: the querier's messages must not depend on whether it has it."""
     transcripts = []
     for probed in ("held", "not held"):
         a, b = labs()

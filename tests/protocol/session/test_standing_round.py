@@ -1,4 +1,4 @@
-"""Standing rounds: both state machines go on after a half is done, and stay within the header."""
+"""Standing rounds: both halves continue after the first chunks and pages, within the header's terms."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ HEADER = RoundHeader(
 
 
 def answered(state: QuerierState, index: int) -> tuple[QuerierState, tuple[querier.Effect, ...]]:
-    """Let a chunk be blinded, answered and verified."""
+    """Return the state after a chunk is blinded, answered and finalized."""
     state, _ = querier.step(state, querier.ChunkBlinded(index, bytes(32 * state.counts[index])))
     state, _ = querier.step(state, querier.ChunkAnswered(index, b"", b""))
     return querier.step(state, querier.ChunkFinalized(index, b"", b""))
 
 
 def standing() -> QuerierState:
-    """Return a querier that has caught up."""
+    """Return a querier's state in STANDING, with nothing under way."""
     reader = TableReader.resume(TableCommitment(), Frontier(), commitment(FIRST))
     state = querier.open_half(HEADER, QUERIER, 0, reader)
     state, _ = querier.step(state, querier.Started())
@@ -126,7 +126,7 @@ def test_a_question_is_padded_and_only_then_counts() -> None:
     with pytest.raises(RoundError) as caught:
         querier.step(state, querier.IndicatorsQueued(1))
     assert caught.value.code is Code.WRONG_STATE, "one question at a time"
-    # News of the table that come meanwhile wait for the answer.
+    # An announcement during a chunk waits until the chunk is finalized.
     state, _ = querier.step(state, querier.TableAnnounced(commitment(FIRST, SECOND)))
     state, effects = querier.step(state, querier.PageReceived(parts_of(SECOND)))
     assert [type(effect) for effect in effects] == [querier.StageEntries]

@@ -1,4 +1,4 @@
-"""Digests bind a half to its header, direction, order and every byte; labs sign the same close."""
+"""Digests bind a half to its header, direction, order and bytes, and both labs sign one close."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -106,6 +106,6 @@ def test_outcomes_have_their_numbers_on_the_wire() -> None:
 @pytest.mark.parametrize("outcome", [0, 3, 255])
 def test_an_unknown_outcome_is_refused(outcome: int) -> None:
     encoded = STATEMENT.encode()
-    at = len(encoded) - 5  # the outcome stands before an empty code's length
+    at = len(encoded) - 5  # the outcome is before the length of the empty code
     with pytest.raises(EncodingError):
         CloseStatement.decode(encoded[:at] + bytes([outcome]) + encoded[at + 1 :])
