@@ -19,7 +19,7 @@ from mandorla_protocol.log.entries import LogEntry, PeerCaught, PeerCosigned, de
 from mandorla_protocol.log.fraud import FraudProof
 from mandorla_protocol.log.notes import Note
 from mandorla_protocol.log.proofs import prove_consistency, root_of
-from mandorla_protocol.log.witness import AlreadyCosigned, Conflict, Cosign, Fraud, judge
+from mandorla_protocol.log.witness import Conflict, Cosign, Fraud, Known, judge
 from mandorla_protocol.merkle import hash_children, hash_leaf
 
 from ..core.clock import Clock
@@ -182,7 +182,7 @@ class Log:
             match judgement:
                 case Conflict():
                     return b""
-                case AlreadyCosigned():
+                case Known():
                     return _cosignature(connection, peer, submitted.checkpoint.size)
                 case Cosign():
                     cosignature = sign(submitted.checkpoint)

@@ -64,8 +64,8 @@ def _stamps(bundle: Bundle, roots: Sequence[x509.Certificate]) -> Iterator[Findi
             continue
         bundle.stamped.append((stamp.checkpoint.size, at))
         if stamp.latest_entry > at + CLOCK_SKEW:
-            what = "an entry has a later time than an authority's stamp on it"
-            yield Finding(Claim.TIMED, bundle.name, b"", what)
+            fault = "an entry has a later time than an authority's stamp on it"
+            yield Finding(Claim.TIMED, bundle.name, b"", fault)
 
 
 def _fraud(path: str, content: bytes) -> Finding:
@@ -75,8 +75,8 @@ def _fraud(path: str, content: bytes) -> Finding:
     except MandorlaError as error:
         raise InputError(Code.BAD_FILE, f"the file proves no fraud: {error.detail}") from None
     lab = proof.log.lab.hex()
-    what = f"the lab {lab[:8]} ({checkpoint.origin}) signed two trees of {checkpoint.size} entries"
-    return Finding(Claim.LOGGED, path, b"", what)
+    fault = f"the lab {lab[:8]} ({checkpoint.origin}) signed two trees of {checkpoint.size} entries"
+    return Finding(Claim.LOGGED, path, b"", fault)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,13 +11,14 @@ from ..epochs import LabId
 from ..header import RoundHeader, RoundId
 from ..log.checkpoint import Checkpoint
 from ..merkle import Frontier
+from ..session.closing import RoundState
 from ..session.transcript import CloseStatement
 from .records import BundleStart
 
 PROPOSED: Final = "proposed"
 """The state of a round that the lab proposed, while the log does not show that the peer agreed."""
 
-OPEN: Final = "open"
+OPEN: Final = RoundState.OPEN
 """The state of an agreed round, while its end is not in the log."""
 
 
@@ -52,7 +53,7 @@ class RoundFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenCheckpoint:
+class CosignedCheckpoint:
     """A checkpoint of the log of the lab `log`, which the lab `cosigner` cosigned at `at` (Unix seconds)."""
 
     log: LabId
@@ -85,10 +86,10 @@ class Bundle:
     leaves: bytearray = field(default_factory=bytearray)
     """The hashes of the log's entries, 32 bytes each."""
 
-    cosigned: list[SeenCheckpoint] = field(default_factory=list)
+    own_checkpoints: list[CosignedCheckpoint] = field(default_factory=list)
     """Checkpoints of this log that peers cosigned."""
 
-    seen: list[SeenCheckpoint] = field(default_factory=list)
+    peer_checkpoints: list[CosignedCheckpoint] = field(default_factory=list)
     """Checkpoints of peers' logs that this lab cosigned."""
 
     stamps: list[Stamp] = field(default_factory=list)
@@ -121,6 +122,6 @@ class Bundle:
                 continue
             start, end = 32 * frontier.size, 32 * size
             frontier = frontier.extend(
-                bytes(self.leaves[place : place + 32]) for place in range(start, end, 32)
+                bytes(self.leaves[offset : offset + 32]) for offset in range(start, end, 32)
             )
             yield frontier.root

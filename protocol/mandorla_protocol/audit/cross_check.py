@@ -8,9 +8,10 @@ from itertools import pairwise
 from ..epochs import Epoch, LabId
 from ..errors import MandorlaError
 from ..header import CLOCK_SKEW
+from ..session.closing import RoundState
 from ..session.transcript import Outcome, half_digest
 from ..table import TableCommitment
-from .bundle import OPEN, PROPOSED, Bundle, RoundFacts, SeenCheckpoint
+from .bundle import OPEN, PROPOSED, Bundle, CosignedCheckpoint, RoundFacts
 from .findings import Claim, Conclusion, Finding
 from .reader import BundleReader
 
@@ -33,8 +34,8 @@ def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
     latest: dict[tuple[LabId, LabId, str], int] = {}
     tables: dict[Epoch, TableCommitment] = {}
 
-    def find(claim: Claim, facts: RoundFacts, what: str) -> Finding:
-        return Finding(claim, bundle.name, facts.header.round_id, what)
+    def find(claim: Claim, facts: RoundFacts, fault: str) -> Finding:
+        return Finding(claim, bundle.name, facts.header.round_id, fault)
 
     for facts in bundle.rounds.values():
         header = facts.header
@@ -58,8 +59,8 @@ def _over_rounds(bundle: Bundle) -> Iterator[Finding]:
 
 def _between(bundles: Sequence[Bundle]) -> Iterator[Finding]:
     """Compare the records of each pair of labs about their common rounds."""
-    for place, one in enumerate(bundles):
-        for other in bundles[place + 1 :]:
+    for index, one in enumerate(bundles):
+        for other in bundles[index + 1 :]:
             if one.lab is None or other.lab is None:
                 continue
             if one.lab == other.lab:
@@ -74,14 +75,14 @@ def _pair(one: Bundle, other: Bundle) -> Iterator[Finding]:
             parties = {facts.header.initiator.lab, facts.header.responder.lab}
             if theirs.lab not in parties:
                 continue
-            seen = theirs.rounds.get(round_id)
-            if seen is None:
+            their_facts = theirs.rounds.get(round_id)
+            if their_facts is None:
                 if facts.state != PROPOSED:
                     yield Finding(Claim.CONSISTENT, theirs.name, round_id, _missing(mine, facts, theirs))
                 continue
-            if mine is one and seen.encoded != facts.encoded:
-                what = f"{mine.name} and {theirs.name} hold different headers of the round"
-                yield Finding(Claim.CONSISTENT, theirs.name, round_id, what)
+            if mine is one and their_facts.encoded != facts.encoded:
+                fault = f"{mine.name} and {theirs.name} hold different headers of the round"
+                yield Finding(Claim.CONSISTENT, theirs.name, round_id, fault)
             yield from _halves(mine, facts, theirs)
 
 
@@ -99,8 +100,8 @@ def _is_older(bundle: Bundle, at: int) -> bool:
 
 def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding]:
     """Compare the commits that `theirs` signed with the answers that `mine` recorded."""
-    seen = theirs.rounds[facts.header.round_id]
-    commits = [s for s, own, _ in seen.closes if own and s.outcome is Outcome.COMMITTED]
+    their_facts = theirs.rounds[facts.header.round_id]
+    commits = [s for s, own, _ in their_facts.closes if own and s.outcome is Outcome.COMMITTED]
     answers = [facts.answered[index] for index in sorted(facts.answered)]
     if theirs.lab is None or mine.lab is None:
         return
@@ -110,29 +111,29 @@ def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding
             statement.initiator_half if facts.header.initiator.lab == theirs.lab else statement.responder_half
         )
         if stated != expected:
-            what = f"{theirs.name} signed a commit over other chunks than {mine.name} recorded"
+            fault = f"{theirs.name} signed a commit over other chunks than {mine.name} recorded"
             if facts.state in (OPEN, PROPOSED):
-                what = f"the round is open in this file, but ended for {theirs.name}: ask for a new file"
-            yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, what)
+                fault = f"the round is open in this file, but ended for {theirs.name}: ask for a new file"
+            yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, fault)
     if {s.outcome for s, own, _ in facts.closes if own} == {Outcome.ABORTED} and commits:
-        what = f"{theirs.name} signed a commit of a round, and {mine.name} signed its abort"
-        if facts.state == "committed" or seen.state == "committed":
-            yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, what)
+        fault = f"{theirs.name} signed a commit of a round, and {mine.name} signed its abort"
+        if RoundState.COMMITTED in (facts.state, their_facts.state):
+            yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, fault)
 
 
 def _logs(bundles: Sequence[Bundle]) -> Iterator[Finding]:
     """Compare the checkpoints that labs cosigned with the logs in the bundles, and with each other."""
     by_lab = {bundle.lab: bundle for bundle in bundles if bundle.lab is not None}
-    seen = [one for bundle in bundles for one in bundle.seen]
-    for lab, origin in sorted({(one.log, one.checkpoint.origin) for one in seen}):
-        of_log = [one for one in seen if (one.log, one.checkpoint.origin) == (lab, origin)]
+    checkpoints = [one for bundle in bundles for one in bundle.peer_checkpoints]
+    for lab, origin in sorted({(one.log, one.checkpoint.origin) for one in checkpoints}):
+        of_log = [one for one in checkpoints if (one.log, one.checkpoint.origin) == (lab, origin)]
         of_log.sort(key=lambda one: one.checkpoint.size)
         bundle = by_lab.get(lab)
         if bundle is None or bundle.start is None:
             yield from _against_each_other(of_log, by_lab)
         elif bundle.start.origin != origin:
-            what = f"this lab showed {by_lab[of_log[0].cosigner].name} another log, {origin}"
-            yield Finding(Claim.LOGGED, bundle.name, b"", what)
+            fault = f"this lab showed {by_lab[of_log[0].cosigner].name} another log, {origin}"
+            yield Finding(Claim.LOGGED, bundle.name, b"", fault)
         else:
             yield from _against_log(bundle, of_log, by_lab)
     for bundle in bundles:
@@ -140,37 +141,41 @@ def _logs(bundles: Sequence[Bundle]) -> Iterator[Finding]:
 
 
 def _against_log(
-    bundle: Bundle, seen: Sequence[SeenCheckpoint], by_lab: dict[LabId, Bundle]
+    bundle: Bundle, checkpoints: Sequence[CosignedCheckpoint], by_lab: dict[LabId, Bundle]
 ) -> Iterator[Finding]:
-    for one, root in zip(seen, bundle.roots([one.checkpoint.size for one in seen]), strict=True):
+    for one, root in zip(
+        checkpoints, bundle.roots([one.checkpoint.size for one in checkpoints]), strict=True
+    ):
         cosigner = by_lab[one.cosigner].name
         if root is None and _is_older(bundle, one.at):
-            what = f"{cosigner} cosigned more entries than this file has: ask for a new file"
-            yield Finding(Claim.LOGGED, bundle.name, b"", what)
+            fault = f"{cosigner} cosigned more entries than this file has: ask for a new file"
+            yield Finding(Claim.LOGGED, bundle.name, b"", fault)
         elif root != one.checkpoint.root:
-            what = f"this lab showed {cosigner} other entries among the first {one.checkpoint.size}"
-            yield Finding(Claim.LOGGED, bundle.name, b"", what)
+            fault = f"this lab showed {cosigner} other entries among the first {one.checkpoint.size}"
+            yield Finding(Claim.LOGGED, bundle.name, b"", fault)
 
 
-def _against_each_other(seen: Sequence[SeenCheckpoint], by_lab: dict[LabId, Bundle]) -> Iterator[Finding]:
-    for one, other in pairwise(seen):
+def _against_each_other(
+    checkpoints: Sequence[CosignedCheckpoint], by_lab: dict[LabId, Bundle]
+) -> Iterator[Finding]:
+    for one, other in pairwise(checkpoints):
         size = one.checkpoint.size
         if size == other.checkpoint.size and one.checkpoint.root != other.checkpoint.root:
             who = f"the lab {one.log.hex()[:8]}"
-            what = f"{who} showed {by_lab[other.cosigner].name} another tree of {size} entries"
-            yield Finding(Claim.LOGGED, by_lab[one.cosigner].name, b"", what)
+            fault = f"{who} showed {by_lab[other.cosigner].name} another tree of {size} entries"
+            yield Finding(Claim.LOGGED, by_lab[one.cosigner].name, b"", fault)
 
 
 def _logged_by_cosigners(bundle: Bundle, by_lab: dict[LabId, Bundle]) -> Iterator[Finding]:
     """Check that each cosignature is in the cosigner's own log, which has it before the cosigner sends it."""
-    for one in bundle.cosigned:
+    for one in bundle.own_checkpoints:
         cosigner = by_lab.get(one.cosigner)
         if cosigner is None or any(
-            (seen.log, seen.checkpoint, seen.at) == (one.log, one.checkpoint, one.at)
-            for seen in cosigner.seen
+            (logged.log, logged.checkpoint, logged.at) == (one.log, one.checkpoint, one.at)
+            for logged in cosigner.peer_checkpoints
         ):
             continue
-        what = f"this lab cosigned {one.checkpoint.size} entries of {bundle.name}, and did not log that"
+        fault = f"this lab cosigned {one.checkpoint.size} entries of {bundle.name}, and did not log that"
         if _is_older(cosigner, one.at):
-            what = f"this lab cosigned {bundle.name} after this file was sealed: ask for a new file"
-        yield Finding(Claim.LOGGED, cosigner.name, b"", what)
+            fault = f"this lab cosigned {bundle.name} after this file was sealed: ask for a new file"
+        yield Finding(Claim.LOGGED, cosigner.name, b"", fault)

@@ -31,12 +31,12 @@ class Claim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault: the claim that it breaks, the lab's name, the round (empty for none), and a description."""
+    """One finding: the broken claim, the name of the lab, the round (empty for none), and the fault."""
 
     claim: Claim
     lab: str
     round_id: bytes
-    what: str
+    fault: str
 
 
 @dataclass

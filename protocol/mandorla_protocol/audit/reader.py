@@ -32,7 +32,7 @@ from ..log.entries import (
 from ..log.fraud import FraudProof
 from ..log.notes import Note
 from ..merkle import Frontier, hash_leaf
-from .bundle import Bundle, SeenCheckpoint, Stamp
+from .bundle import Bundle, CosignedCheckpoint, Stamp
 from .findings import MAX_FINDINGS, Claim, Finding
 from .key_epochs import KeyEpochLedger
 from .records import (
@@ -86,8 +86,8 @@ class BundleReader:
         if self.bundle.start is not None:
             if self._signed_size != self._log.size:
                 self._find(Claim.LOGGED, "the last entries of the log have no signed checkpoint")
-            for claim, round_id, what in self._rounds.finish():
-                self._find(claim, what, round_id)
+            for claim, round_id, fault in self._rounds.finish():
+                self._find(claim, fault, round_id)
 
     def _take(self, record: Record, encoded: bytes) -> None:
         if isinstance(record, BundleStart):
@@ -168,8 +168,8 @@ class BundleReader:
             self._find(Claim.LOGGED, f"a checkpoint is not one of this log: {error.detail}")
             return
         if (checkpoint.size, checkpoint.root) != (self._log.size, self._log.root):
-            what = f"the lab signed another tree of {checkpoint.size} entries than this file has"
-            self._find(Claim.LOGGED, what)
+            fault = f"the lab signed another tree of {checkpoint.size} entries than this file has"
+            self._find(Claim.LOGGED, fault)
             return
         self._signed_size, self._checkpoint = checkpoint.size, record
         for cosigner, cosignature in record.cosignatures:
@@ -178,7 +178,7 @@ class BundleReader:
             except MandorlaError as error:
                 self._find(Claim.LOGGED, f"a cosignature does not verify: {error.detail}")
                 continue
-            self.bundle.cosigned.append(SeenCheckpoint(start.lab, cosigner.lab, checkpoint, at))
+            self.bundle.own_checkpoints.append(CosignedCheckpoint(start.lab, cosigner.lab, checkpoint, at))
             self._cosigned_by[cosigner.lab] = checkpoint.size
             if self._latest_entry > at + CLOCK_SKEW:
                 self._find(Claim.TIMED, "an entry has a later time than a peer's cosignature on it")
@@ -190,8 +190,8 @@ class BundleReader:
             header = RoundHeader.decode(entry.header)
             declared = self._keys.declared_at(self._lab, header)
             if declared is not None and self._cosigned_by.get(header.other(self._lab).lab, 0) <= declared:
-                what = "the round began before the peer cosigned the log with this lab's key and table"
-                self._find(Claim.LOGGED, what, header.round_id)
+                fault = "the round began before the peer cosigned the log with this lab's key and table"
+                self._find(Claim.LOGGED, fault, header.round_id)
 
     def _take_stamp(self, record: TimeStampRecord) -> None:
         start = self.bundle.start
@@ -209,7 +209,7 @@ class BundleReader:
         except MandorlaError as error:
             self._find(Claim.LOGGED, f"a peer's checkpoint in the log does not verify: {error.detail}")
             return
-        self.bundle.seen.append(SeenCheckpoint(entry.peer, self._lab, checkpoint, at))
+        self.bundle.peer_checkpoints.append(CosignedCheckpoint(entry.peer, self._lab, checkpoint, at))
         self._require_in_time(at)
 
     def _take_caught(self, entry: PeerCaught) -> None:
@@ -235,9 +235,9 @@ class BundleReader:
         return LabId(bytes(32)) if self.bundle.start is None else self.bundle.start.lab
 
     def _report(self, faults: Faults, round_id: bytes = b"") -> None:
-        for claim, what in faults:
-            self._find(claim, what, round_id)
+        for claim, fault in faults:
+            self._find(claim, fault, round_id)
 
-    def _find(self, claim: Claim, what: str, round_id: bytes = b"") -> None:
+    def _find(self, claim: Claim, fault: str, round_id: bytes = b"") -> None:
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(claim, self.bundle.name, bytes(round_id), what))
+            self.findings.append(Finding(claim, self.bundle.name, bytes(round_id), fault))

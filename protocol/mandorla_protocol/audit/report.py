@@ -22,7 +22,7 @@ def report_lines(conclusion: Conclusion) -> Iterator[str]:
         yield f"{'holds' if not found else 'FAILS':>6}  {claim.value}"
         for finding in found[:_SHOWN]:
             where = f"round {finding.round_id.hex()}" if finding.round_id else "the file"
-            yield f"        {finding.lab}, {where}: {finding.what}."
+            yield f"        {finding.lab}, {where}: {finding.fault}."
         if len(found) > _SHOWN:
             yield f"        and {len(found) - _SHOWN} more."
     yield ""
@@ -45,8 +45,8 @@ def report_json(conclusion: Conclusion) -> dict[str, object]:
                 "unchecked": bundle.unchecked,
                 "stamped": [{"entries": size, "at": at} for size, at in bundle.stamped],
                 "entries": bundle.size,
-                "cosigned": max((one.checkpoint.size for one in bundle.cosigned), default=0),
-                "cosigners": sorted({one.cosigner.hex() for one in bundle.cosigned}),
+                "cosigned": max((one.checkpoint.size for one in bundle.own_checkpoints), default=0),
+                "cosigners": sorted({one.cosigner.hex() for one in bundle.own_checkpoints}),
             }
             for bundle in conclusion.bundles
         ],
@@ -56,7 +56,7 @@ def report_json(conclusion: Conclusion) -> dict[str, object]:
                 "text": claim.value,
                 "holds": not conclusion.of(claim),
                 "findings": [
-                    {"lab": one.lab, "round": one.round_id.hex(), "what": one.what}
+                    {"lab": one.lab, "round": one.round_id.hex(), "what": one.fault}
                     for one in conclusion.of(claim)
                 ],
             }
@@ -83,10 +83,10 @@ def _introduce(bundle: Bundle) -> Iterator[str]:
 
 def _cosigned(bundle: Bundle) -> str:
     """Return how many entries other labs cosigned, and by which time."""
-    if not bundle.cosigned:
+    if not bundle.own_checkpoints:
         return "no cosignature"
-    last = max(bundle.cosigned, key=lambda one: (one.checkpoint.size, -one.at))
-    labs = len({one.cosigner for one in bundle.cosigned})
+    last = max(bundle.own_checkpoints, key=lambda one: (one.checkpoint.size, -one.at))
+    labs = len({one.cosigner for one in bundle.own_checkpoints})
     whom = f"{labs} other lab{'' if labs == 1 else 's'}"
     return f"the first {last.checkpoint.size:,} cosigned by {whom} by {_when(last.at)}"
 

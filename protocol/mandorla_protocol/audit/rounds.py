@@ -11,6 +11,7 @@ from ..epochs import LabId
 from ..errors import MandorlaError
 from ..header import CLOCK_SKEW, RoundHeader, RoundId, RoundMode
 from ..log.entries import ChunkCharged, ChunkEvaluated, RoundAgreed, RoundClosed, RoundEnded, RoundProposed
+from ..session.closing import RoundState
 from ..session.transcript import CloseStatement, Outcome, answer_digest, half_digest, request_digest
 from ..sizes import CHUNK_SIZE, STANDING_SMALLEST, size_class
 from .bundle import OPEN, PROPOSED, Bundle, RoundFacts
@@ -18,7 +19,7 @@ from .findings import Claim
 from .key_epochs import KeyEpochLedger
 from .records import ElementsRecord
 
-_ENDS: Final = ("committed", "unconfirmed", "aborted")
+_ENDS: Final = (RoundState.COMMITTED, RoundState.UNCONFIRMED, RoundState.ABORTED)
 
 Faults: TypeAlias = Iterator[tuple[Claim, str]]
 
@@ -170,8 +171,8 @@ class RoundLedger:
     def finish(self) -> Iterator[tuple[Claim, RoundId, str]]:
         """Compare the recorded chunks of each round with the signed statements; yield the faults by round."""
         for round_id, facts in self._bundle.rounds.items():
-            for claim, what in self._finish(facts):
-                yield claim, round_id, what
+            for claim, fault in self._finish(facts):
+                yield claim, round_id, fault
 
     def _finish(self, facts: RoundFacts) -> Faults:
         header, total = facts.header, facts.elements
@@ -183,7 +184,7 @@ class RoundLedger:
         if facts.unproved:
             yield from self._unproved(facts)
         commits = [(s, own, peer) for s, own, peer in facts.closes if s.outcome is Outcome.COMMITTED]
-        if facts.state == "committed" and not any(own and peer for _, own, peer in commits):
+        if facts.state == RoundState.COMMITTED and not any(own and peer for _, own, peer in commits):
             yield Claim.RECORDED, "the round is recorded as committed without both signatures"
         if any(own for _, own, _ in commits) and any(
             own for s, own, _ in facts.closes if s.outcome is Outcome.ABORTED

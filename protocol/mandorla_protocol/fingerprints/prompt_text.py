@@ -78,12 +78,12 @@ def _fold(text: str) -> str:
         return text.lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # Control characters stay, because sentences end at line feeds.
-    seen = "".join(
+    visible = "".join(
         character
         for character in folded
         if character.isalnum() or unicodedata.category(character) not in ("Cf", "Mn", "Mc", "Me")
     )
-    return unicodedata.normalize("NFKC", seen)
+    return unicodedata.normalize("NFKC", visible)
 
 
 def _to_words(folded: str) -> str:

@@ -33,13 +33,13 @@ def sequence_values(steps: bytes) -> tuple[str, ...]:
 
     `steps` are its encoded steps in order of time, `STEP_SIZE` bytes each.
     """
-    known: dict[bytes, bytes] = {}
+    cache: dict[bytes, bytes] = {}
     values: list[bytes] = []
     for start in range(0, len(steps) - GRAM * STEP_SIZE + 1, STEP_SIZE):
         gram = steps[start : start + GRAM * STEP_SIZE]
-        value = known.get(gram)
+        value = cache.get(gram)
         if value is None:
-            value = known[gram] = gram_value(gram) if is_telling(gram) else b""
+            value = cache[gram] = gram_value(gram) if is_telling(gram) else b""
         if value:
             values.append(value)
     if not values:

@@ -48,9 +48,9 @@ def prove_consistency(old: int, size: int, node: NodeHash) -> list[bytes]:
     if old in (0, size):
         return []
     proof: list[bytes] = []
-    # This is SUBPROOF(m, D, b) of the RFC as a loop. `known` is b: the verifier knows the root of this
+    # This is SUBPROOF(m, D, b) of the RFC as a loop. `root_known` is b: the verifier knows the root of this
     # subtree, since it is the old tree, so the proof leaves it out.
-    start, end, known = 0, size, True
+    start, end, root_known = 0, size, True
     while old != end:
         middle = start + _split(end - start)
         if old <= middle:
@@ -58,8 +58,8 @@ def prove_consistency(old: int, size: int, node: NodeHash) -> list[bytes]:
             end = middle
         else:
             proof.append(root_of(start, middle, node))
-            start, known = middle, False
-    if not known:
+            start, root_known = middle, False
+    if not root_known:
         proof.append(root_of(start, end, node))
     return proof[::-1]
 
@@ -125,18 +125,18 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, root: bytes, proof
     """
     if not 0 <= index < size or any(len(part) != HASH_SIZE for part in proof):
         _refuse("an inclusion proof has impossible sizes or a hash of another length")
-    place, last, node = index, size - 1, leaf_hash
+    leaf_index, last_index, node = index, size - 1, leaf_hash
     for part in proof:
-        if last == 0:
+        if last_index == 0:
             _refuse("the proof is too long")
-        if place & 1 or place == last:
+        if leaf_index & 1 or leaf_index == last_index:
             node = hash_children(part, node)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
+            while not leaf_index & 1 and leaf_index:
+                leaf_index, last_index = leaf_index >> 1, last_index >> 1
         else:
             node = hash_children(node, part)
-        place, last = place >> 1, last >> 1
-    if last != 0 or node != root:
+        leaf_index, last_index = leaf_index >> 1, last_index >> 1
+    if last_index != 0 or node != root:
         _refuse("the leaf is not in the tree")
 
 

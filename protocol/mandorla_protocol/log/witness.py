@@ -23,7 +23,7 @@ class Cosign:
 
 
 @dataclass(frozen=True, slots=True)
-class AlreadyCosigned:
+class Known:
     """The witness cosigned this checkpoint before: answer with the same cosignature."""
 
 
@@ -42,7 +42,7 @@ class Fraud:
     """The lab signed another root for a size that the witness cosigned."""
 
 
-Judgement: TypeAlias = Cosign | AlreadyCosigned | Conflict | Fraud
+Judgement: TypeAlias = Cosign | Known | Conflict | Fraud
 
 
 def judge(
@@ -61,12 +61,12 @@ def judge(
     """
     size, root = (0, EMPTY_ROOT) if latest is None else (latest.size, latest.root)
     # Fraud comes first: two signed roots of one size need no proof.
-    known = root_at(checkpoint.size)
-    if known is not None and known != checkpoint.root:
+    cosigned_root = root_at(checkpoint.size)
+    if cosigned_root is not None and cosigned_root != checkpoint.root:
         return Fraud()
     if old > checkpoint.size or len(proof) > MAX_PROOF:
         raise CryptoError(Code.BAD_CHECKPOINT, "the consistency proof has impossible sizes")
     if old != size:
         return Conflict(size)
     verify_consistency(old, root, checkpoint.size, checkpoint.root, proof)
-    return Cosign() if known is None else AlreadyCosigned()
+    return Cosign() if cosigned_root is None else Known()

@@ -235,7 +235,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
     """
     match event:
         case EvaluationRequested():
-            return _evaluate_requested(state, event)
+            return _evaluation_requested(state, event)
         case EvaluationDone(index, evaluated, proof):
             chunk = _pending(state, index)
             return state, (StoreAnswer(index, chunk.request, evaluated, proof),)
@@ -269,7 +269,7 @@ def step(state: HolderState, event: Event) -> tuple[HolderState, tuple[Effect, .
             return replace(state, closed=True), ()
 
 
-def _evaluate_requested(
+def _evaluation_requested(
     state: HolderState, event: EvaluationRequested
 ) -> tuple[HolderState, tuple[Effect, ...]]:
     _require_open(state, event.now)
@@ -282,11 +282,11 @@ def _evaluate_requested(
     if not 0 <= event.index < -(-cap // smallest):
         raise RoundError(Code.CHUNK_OUT_OF_RANGE, "the index of a chunk is beyond the cap")
     request = request_digest(state.header.digest(), event.index, event.blinded)
-    known = state.chunks.get(event.index)
-    if known is not None:
-        if known.request != request:
+    chunk = state.chunks.get(event.index)
+    if chunk is not None:
+        if chunk.request != request:
             raise RoundError(Code.CHUNK_REUSED)
-        if known.answer is None:
+        if chunk.answer is None:
             raise RoundError(Code.NOT_READY, "the chunk is pending")
         return state, (SendAnswer(event.index),)
     if state.stated:

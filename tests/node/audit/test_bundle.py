@@ -374,7 +374,7 @@ def test_a_log_that_was_rewritten_and_signed_anew_is_not_the_one_that_the_peer_c
     # By itself, such a file shows that its rounds began without the peer's having seen the log.
     assert Claim.LOGGED in broken(case.verify(forked))
     found = case.verify(forked, case.files[1]).of(Claim.LOGGED)
-    assert any("this lab showed" in finding.what for finding in found)
+    assert any("this lab showed" in finding.fault for finding in found)
 
 
 def test_a_checkpoint_that_the_lab_signed_for_another_tree_is_found(case: Case) -> None:
@@ -455,7 +455,7 @@ def test_a_file_that_is_older_than_a_round_is_asked_for_anew_and_not_accused(cas
     older = case.resealed([replace(start, created=start.created - 10 * 365 * 86_400), *cards])
     verdict = case.verify(older, case.files[1])
     assert broken(verdict) == {Claim.CONSISTENT, Claim.LOGGED}
-    assert {finding.what.rpartition(": ")[2] for finding in verdict.findings} == {"ask for a new file"}
+    assert {finding.fault.rpartition(": ")[2] for finding in verdict.findings} == {"ask for a new file"}
 
 
 @pytest.mark.parametrize("name", ["\x1b[2Jlab-b", "lab b", "", "x" * 64])

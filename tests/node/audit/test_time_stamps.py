@@ -190,7 +190,7 @@ def test_an_entry_of_a_later_time_than_the_stamp_on_it_is_found(
         )
     store.close()
     (finding,) = verdict_on(file, authority.root).findings
-    assert "later time than an authority's stamp" in finding.what
+    assert "later time than an authority's stamp" in finding.fault
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "ftp://127.0.0.1/", "file:///etc/hostname", "x"])

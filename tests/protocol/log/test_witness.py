@@ -9,7 +9,7 @@ from hypothesis import given
 from mandorla_protocol.errors import Code, CryptoError
 from mandorla_protocol.log.checkpoint import Checkpoint
 from mandorla_protocol.log.proofs import prove_consistency
-from mandorla_protocol.log.witness import AlreadyCosigned, Conflict, Cosign, Fraud, Judgement, judge
+from mandorla_protocol.log.witness import Conflict, Cosign, Fraud, Judgement, Known, judge
 from mandorla_protocol.merkle import Frontier, hash_leaf
 from tests.support.trees import nodes
 
@@ -46,7 +46,7 @@ class Witness:
 def test_an_honest_log_is_cosigned_as_it_grows() -> None:
     witness = Witness()
     assert witness.show(0, 3, 0) == Cosign()
-    assert witness.show(0, 3, 3) == AlreadyCosigned()
+    assert witness.show(0, 3, 3) == Known()
     assert witness.show(0, 7, 0) == Conflict(3)
     assert witness.show(0, 7, 3) == Cosign()
     assert witness.show(0, 5, 3) == Conflict(7)
