@@ -49,9 +49,9 @@ def check_completeness(prove: Prove = dleq.prove) -> int:
 
 
 def check_zero_knowledge(prove: Prove = dleq.prove) -> int:
-    """Check that a simulator without the key makes the proofs of all nonces, for each true statement and
-    challenge.
+    """Check that a simulator without the key makes the proofs of a prover with it.
 
+    For each true statement and challenge, it must make the proofs of all nonces.
     The simulator draws the response uniformly. The response and the challenge determine the commitments,
     which it computes as a verifier does. The multisets of real and simulated transcripts and responses must
     be equal.

@@ -1,4 +1,4 @@
-"""The canonical encoding (SPEC 3): the only bytes that Mandorla hashes or signs.
+"""The canonical encoding of the structures that Mandorla hashes and signs (SPEC 3).
 
 A structure is a domain string and then its fields, in order. Integers are big-endian with a fixed width.
 A length of four bytes stands before each byte string and text, and a count of four bytes before each
@@ -7,7 +7,7 @@ sequence.
 Hashes and signatures depend on two properties. Each value has exactly one encoding, so a decoder refuses any
 other bytes. No two values share an encoding: the domain tells structures apart, lengths and counts show where
 a field ends, and a decoder consumes all of its input. z3 proves the second property (`proofs/bounds`).
-Protobuf has neither property, so protobuf messages are never hashed or signed.
+Protobuf guarantees neither property, so labs never hash or sign protobuf messages.
 """
 
 from __future__ import annotations

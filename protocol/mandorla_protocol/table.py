@@ -186,8 +186,7 @@ class TableCommitment:
 def padding(
     count: int, random_bytes: Callable[[int], bytes], smallest: int = BATCH_SMALLEST
 ) -> Iterator[tuple[Tag, bytes]]:
-    """Yield random tags and sealed labels that fill a version of `count` entries to its size class (SPEC
-    7.1).
+    """Yield random tags and sealed labels that pad a version of `count` entries to its class (SPEC 7.1).
 
     Only a lab with the OPRF outputs of all additions can tell padding from additions.
     """

@@ -41,10 +41,10 @@ class Indicator:
         Raises InputError: UNKNOWN_TYPE if the registry lacks the type, BAD_INDICATOR if the text is no value
         of the type.
         """
-        kind = REGISTRY.get(type_name)
-        if kind is None:
+        indicator_type = REGISTRY.get(type_name)
+        if indicator_type is None:
             raise InputError(Code.UNKNOWN_TYPE, f"The types are: {', '.join(sorted(REGISTRY))}.")
-        return cls(kind.name, kind.profile, kind.canonicalise(text))
+        return cls(indicator_type.name, indicator_type.profile, indicator_type.canonicalise(text))
 
     def encode(self) -> bytes:
         """Return the canonical encoding (SPEC A.1)."""
@@ -60,12 +60,14 @@ class Indicator:
         reader = Reader(encoded, _DOMAIN)
         indicator = cls(reader.text(_MAX_TYPE), reader.uint(2), reader.text(_MAX_VALUE))
         reader.finish()
-        kind = REGISTRY.get(indicator.type)
-        if kind is None:
+        indicator_type = REGISTRY.get(indicator.type)
+        if indicator_type is None:
             raise EncodingError(Code.BAD_ENCODING, "an indicator's type is not in the registry")
-        if indicator.profile != kind.profile:
-            raise EncodingError(Code.PROFILE_MISMATCH, f"an indicator's profile is not {kind.profile}")
-        if not _is_canonical(kind, indicator.value):
+        if indicator.profile != indicator_type.profile:
+            raise EncodingError(
+                Code.PROFILE_MISMATCH, f"an indicator's profile is not {indicator_type.profile}"
+            )
+        if not _is_canonical(indicator_type, indicator.value):
             raise EncodingError(Code.BAD_ENCODING, "an indicator's value is not canonical")
         return indicator
 
@@ -81,8 +83,8 @@ def tokens_of(indicators: Iterable[tuple[str, int, str]]) -> bytes:
     """
     sha256, prefix, whole = hashlib.sha256, _encoding_of_type, _LENGTH.pack
     return b"".join(
-        sha256(prefix(kind, profile) + whole(len(text)) + text).digest()
-        for kind, profile, value in indicators
+        sha256(prefix(type_name, profile) + whole(len(text)) + text).digest()
+        for type_name, profile, value in indicators
         for text in (value.encode(),)
     )
 
@@ -92,8 +94,8 @@ def _encoding_of_type(name: str, profile: int) -> bytes:
     return Writer(_DOMAIN).text(name).uint(profile, 2).finish()
 
 
-def _is_canonical(kind: IndicatorType, value: str) -> bool:
+def _is_canonical(indicator_type: IndicatorType, value: str) -> bool:
     try:
-        return kind.canonicalise(value) == value
+        return indicator_type.canonicalise(value) == value
     except InputError:
         return False

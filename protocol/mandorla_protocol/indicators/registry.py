@@ -71,10 +71,18 @@ _TYPES: Final = (
     IndicatorType("request-sequence", Collection.BEHAVIOUR, 1, digests.digest, needed=2),
 )
 
-REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType({kind.name: kind for kind in _TYPES})
+REGISTRY: Final[Mapping[str, IndicatorType]] = MappingProxyType(
+    {indicator_type.name: indicator_type for indicator_type in _TYPES}
+)
 """All types by name. It is read-only, because a type that only one lab knows could never match."""
 
 
 def profiles(collection: Collection) -> tuple[tuple[str, int], ...]:
     """Return the (type name, profile) pairs of a collection, sorted by type name."""
-    return tuple(sorted((kind.name, kind.profile) for kind in _TYPES if kind.collection is collection))
+    return tuple(
+        sorted(
+            (indicator_type.name, indicator_type.profile)
+            for indicator_type in _TYPES
+            if indicator_type.collection is collection
+        )
+    )

@@ -88,9 +88,9 @@ class Note:
         return [one.signature for one in self.signatures if (one.name, one.key_id) == (name, key_id)]
 
 
-def key_id(name: str, kind: SignatureType, lab: LabId) -> bytes:
+def key_id(name: str, signature_type: SignatureType, lab: LabId) -> bytes:
     """Return the id of a key and its signature type, 4 bytes (C2SP signed-note)."""
-    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + lab).digest()[:_KEY_ID_SIZE]
+    return hashlib.sha256(name.encode() + b"\n" + bytes([signature_type]) + lab).digest()[:_KEY_ID_SIZE]
 
 
 def require_key_name(name: str) -> None:

@@ -197,8 +197,7 @@ Effect: TypeAlias = Blind | RequestEvaluation | Finalize | RequestPage | StageEn
 
 
 def open_half(header: RoundHeader, querier: LabId, count: int, reader: TableReader) -> QuerierState:
-    """Return the first state of a half, for `count` indicators that have no tag in this key epoch (SPEC
-    10.1).
+    """Return the first state of a half, for `count` indicators without a tag in this key epoch (SPEC 10.1).
 
     Raises RoundError: CAP_EXCEEDED if their size class is over the header's cap; TABLE_MISMATCH if `reader`
     does not read the header's table.
