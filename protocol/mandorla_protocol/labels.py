@@ -75,7 +75,7 @@ class Tlp(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A holder's statement about an indicator (SPEC 6.3).
+    """A holder's record about a flagged indicator (SPEC 6.3).
 
     `confidence` is 0 to 100. `first_seen` and `expires` are Unix seconds; 0 in `expires` means never.
 

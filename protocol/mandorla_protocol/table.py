@@ -123,6 +123,7 @@ class TablePart:
 
     def _sealed_before(self, index: int) -> int:
         """Return the number of bytes of sealed labels before an entry."""
+        # A part without revocations, the usual case, needs no counting.
         if len(self.sealed) == len(self) * SEALED_LABEL_SIZE:
             return index * SEALED_LABEL_SIZE
         return self.operations.count(_ADD, 0, index) * SEALED_LABEL_SIZE
