@@ -33,7 +33,7 @@ from .cases.inputs import plain
 
 WIDTH: Final = 110
 LIKE: Final = 0.7
-"""How long what differs may be beside the whole input: if it is longer, the whole is written."""
+"""The largest length of a difference, relative to its whole input. Otherwise a case has the whole input."""
 
 MODULES: Final = (
     behaviour,

@@ -22,7 +22,7 @@ Point: TypeAlias = tuple[int, int, int, int]
 """A point of edwards25519 in extended coordinates X : Y : Z : T, with x = X/Z, y = Y/Z, xy = T/Z."""
 
 Seed: TypeAlias = Callable[[bytes, bytes, bytes], bytes]
-"""What a proof's weights are drawn from, given the public key, the blinded and the evaluated elements."""
+"""Returns the seed of a proof's weights, given the public key, the blinded and the evaluated elements."""
 
 # RFC 9496 section 4.1.
 P = 2**255 - 19
@@ -304,7 +304,7 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "verify-and-finalize": (verify_and_finalize, ("outputs",)),
     "evaluate": (evaluate, ("outputs",)),
 }
-"""By the name of an operation: the function, and the names of what it returns."""
+"""The function of each operation, and the names of its results."""
 
 
 def replay(case: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ class SmallGroup:
     """The subgroup of order q of Z_p*.
 
     `challenge` and `weights` are the random oracle's answers to a proof of evaluation. `asked` collects the
-    transcripts of which the oracle returned the challenge.
+    transcripts whose challenge the oracle returned.
     """
 
     identifier: Final = "small-SHA512"

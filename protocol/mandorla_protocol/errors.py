@@ -47,7 +47,7 @@ class Code(Enum):
     BAD_INPUT = CodeInfo(10, Status.INVALID_ARGUMENT, "The input is not valid.")
     BAD_INDICATOR = CodeInfo(11, Status.INVALID_ARGUMENT, "The value is not a valid indicator of its type.")
     UNKNOWN_TYPE = CodeInfo(12, Status.INVALID_ARGUMENT, "The indicator type is not in the registry.")
-    BAD_FILE = CodeInfo(13, Status.INVALID_ARGUMENT, "The file cannot be read as what it was said to be.")
+    BAD_FILE = CodeInfo(13, Status.INVALID_ARGUMENT, "The file does not have the expected format.")
     BAD_ROWS = CodeInfo(14, Status.INVALID_ARGUMENT, "The file holds rows that cannot be used (--strict).")
     BAD_HOME = CodeInfo(15, Status.FAILED_PRECONDITION, "The home folder is missing, incomplete or not ours.")
     BAD_CONFIG = CodeInfo(16, Status.FAILED_PRECONDITION, "The configuration is not valid.")
@@ -74,13 +74,15 @@ class Code(Enum):
     PROFILE_MISMATCH = CodeInfo(
         34, Status.FAILED_PRECONDITION, "The labs canonicalise indicators differently."
     )
-    TABLE_MISMATCH = CodeInfo(35, Status.FAILED_PRECONDITION, "The tag table does not extend what was seen.")
+    TABLE_MISMATCH = CodeInfo(
+        35, Status.FAILED_PRECONDITION, "The tag table does not extend the verified one."
+    )
     BAD_TABLE = CodeInfo(36, Status.INVALID_ARGUMENT, "The tag table is malformed.")
     BAD_LABEL = CodeInfo(37, Status.INVALID_ARGUMENT, "A label does not open or is malformed.")
     TRANSCRIPT_MISMATCH = CodeInfo(38, Status.FAILED_PRECONDITION, "The labs saw different transcripts.")
 
     BAD_CHECKPOINT = CodeInfo(
-        39, Status.INVALID_ARGUMENT, "A log's checkpoint is malformed, or does not extend what was seen."
+        39, Status.INVALID_ARGUMENT, "A log's checkpoint is malformed, or does not extend an earlier one."
     )
 
     # Rounds and budgets.
@@ -113,7 +115,7 @@ class Code(Enum):
     # Failures within this lab.
     STORE_FAILED = CodeInfo(60, Status.INTERNAL, "The store could not be read or written.")
     INTERNAL = CodeInfo(61, Status.INTERNAL, "An internal error occurred.")
-    CHECK_FAILED = CodeInfo(62, Status.INTERNAL, "A result differs from what it was checked against.")
+    CHECK_FAILED = CodeInfo(62, Status.INTERNAL, "A result differs from the expected one.")
 
     @property
     def info(self) -> CodeInfo:

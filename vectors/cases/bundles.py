@@ -153,7 +153,7 @@ def _agreements() -> Iterator[Case]:
     yield claims_case("bundle-proposal-altered", [THEIRS.file(*before, unsigned)], AGREED)
     late = THEIRS.file(*before, proposed, *ended, proposed)
     yield claims_case("bundle-proposed-after-it-ended", [late], AGREED)
-    # A proposal whose answer was lost accuses nobody.
+    # A proposal without an answer is no fault.
     yield claims_case("bundle-proposed-alone", [THEIRS.file(*before, proposed)])
     endless = HEADER | {"expires": CREATED + 8 * 86_400}
     file = OURS.file(*BEFORE, OURS.agreed(endless), OURS.aborted(endless), OURS.ended(header=endless))

@@ -40,7 +40,7 @@ def cases() -> Iterator[Case]:
     }.items():
         yield _good(f"card{name}", CARD | change)
     for fault, fields in faults(structures.card(CARD)).items():
-        # What is written is lab A's card; what was signed is not.
+        # The members are those of lab A's card, but the signature is on other fields.
         yield _bad(f"signature-{slug(fault)}", members(CARD, A.sign(join(fields))))
     for name, issued in {"": 1_800_000_000, "-issued-at-1": 1, "-latest": 2**40 - 1}.items():
         yield _good(f"card-dated{name}", DATED | {"issued": issued})

@@ -240,13 +240,13 @@ def groups(prompts: list[list[str]], k: int, common: list[str]) -> dict[str, lis
         for value in template_values(prompt):
             accounts.setdefault(value, set()).add(account)
     accounts = {one: having for one, having in accounts.items() if len(having) >= k and one not in common}
-    beside: dict[tuple[str, str], set[str]] = {}
+    neighbours: dict[tuple[str, str], set[str]] = {}
     for account, prompt in prompts:
         kept = [value for value in template_values(prompt) if value in accounts]
         for pair in pairwise(kept):
-            beside.setdefault((min(pair), max(pair)), set()).add(account)
+            neighbours.setdefault((min(pair), max(pair)), set()).add(account)
     group = {value: value for value in accounts}
-    for (one, other), both in beside.items():
+    for (one, other), both in neighbours.items():
         if 2 * len(both) > max(len(accounts[one]), len(accounts[other])):
             smaller, greater = sorted((group[one], group[other]))
             group = {value: smaller if of == greater else of for value, of in group.items()}

@@ -192,7 +192,7 @@ OPERATIONS: Final[dict[str, tuple[Schema, Schema]]] = {
         NOTHING,
     ),
 }
-"""The members of each operation's input and output; vectors/README.md says what it does."""
+"""The members of each operation's input and output; vectors/README.md describes the operations."""
 
 _OFFER: Final = members(epoch_number=INTEGER, public_key=HEX, budget=INTEGER, cap=INTEGER, table=COMMITMENT)
 _PARTY: Final = members(lab=HEX, certificate_hash=HEX, offer=_OFFER)

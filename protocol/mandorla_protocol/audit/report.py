@@ -82,7 +82,7 @@ def _introduce(bundle: Bundle) -> Iterator[str]:
 
 
 def _cosigned(bundle: Bundle) -> str:
-    """Return how many entries other labs cosigned, and by which time."""
+    """Return how many entries other labs cosigned, and the time of the latest cosignature."""
     if not bundle.own_checkpoints:
         return "no cosignature"
     last = max(bundle.own_checkpoints, key=lambda one: (one.checkpoint.size, -one.at))

@@ -1,4 +1,4 @@
-"""The normalised text of prompts, of which fingerprints are made (SPEC A.8).
+"""The normalised text of prompts, the input of fingerprints (SPEC A.8).
 
 Normalisation removes what an attacker can vary at no cost, such as case, spaces, numbers and placeholders.
 The work for one prompt is limited: only the two ends of a long prompt count.

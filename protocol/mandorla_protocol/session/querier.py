@@ -43,8 +43,8 @@ class Phase(Enum):
 class QuerierState:
     """The state of a querier's half.
 
-    `counts` are the sizes of all chunks, padding included. `chunks_begun` is the number of chunks that the
-    caller was told to blind. `requests` has the request digests of blinded chunks by index, `answers` the
+    `counts` are the sizes of all chunks, padding included. `chunks_begun` is the number of chunks with a
+    `Blind` effect. `requests` has the request digests of blinded chunks by index, `answers` the
     answer digests of finalized chunks.
     """
 

@@ -372,7 +372,7 @@ mod tests {
             .collect()
     }
 
-    /// Return the seed of RFC 9497 section 2.2.1, of which the RFC's proof is made.
+    /// Return the seed of RFC 9497 section 2.2.1, as in the RFC's proofs.
     fn rfc_seed() -> [u8; 64] {
         let dst = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
         Sha512::new()
