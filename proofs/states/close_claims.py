@@ -1,7 +1,7 @@
 """How a round ends between two labs: the real state machine of the close, under every order of events.
 
-There are three worlds. In one, the halves ask nothing, and end or fail at any time. In one, the initiator's
-half waits for a chunk. In one, the initiator asks a chunk that is not in its half, as a hostile lab may.
+There are four worlds. In one, the halves ask nothing, and end or fail at any time. In one, the initiator's
+half waits for a chunk. In two, a lab asks a chunk that is not in its half, as a hostile lab may.
 `close_world` describes what each holds, and `close_moves` what may happen in it.
 """
 
@@ -27,6 +27,7 @@ Wrong: TypeAlias = Callable[[World], Iterator[str]]
 CLOSE: Final = Setting(Question.NONE, faults=2)
 CHUNK: Final = Setting(Question.CHUNK, faults=2)
 STRAY: Final = Setting(Question.STRAY, faults=1)
+STRAY_BACK: Final = Setting(Question.STRAY, faults=1, asker=1)
 
 
 class Exploration:
@@ -110,17 +111,17 @@ def _wrong_answers(world: World) -> Iterator[str]:
 
 def check_ends(*settings: Setting) -> int:
     """No lab signs two ends, and what both signed is one statement, whichever lab holds it."""
-    return _check(_two_ends, *(settings or (CLOSE, CHUNK, STRAY)))
+    return _check(_two_ends, *(settings or (CLOSE, CHUNK, STRAY, STRAY_BACK)))
 
 
 def check_records(*settings: Setting) -> int:
     """A round is recorded as committed exactly by a lab that recorded both signatures on a commit."""
-    return _check(_wrong_records, *(settings or (CLOSE, CHUNK, STRAY)))
+    return _check(_wrong_records, *(settings or (CLOSE, CHUNK, STRAY, STRAY_BACK)))
 
 
 def check_order(*settings: Setting) -> int:
     """A lab's log holds one end of a round, and nothing that was charged or answered after it."""
-    return _check(_wrong_order, *(settings or (CLOSE, CHUNK, STRAY)))
+    return _check(_wrong_order, *(settings or (CLOSE, CHUNK, STRAY, STRAY_BACK)))
 
 
 def check_answers(*settings: Setting) -> int:
@@ -128,9 +129,27 @@ def check_answers(*settings: Setting) -> int:
     return _check(_wrong_answers, *(settings or (CHUNK, STRAY)))
 
 
+def _unrecorded_call(world: World) -> Iterator[str]:
+    for call in world.calls:
+        if call.statement is not None:
+            encoded, log = call.statement.encode(), world.labs[call.caller].disk.log
+            if not any(isinstance(entry, Close) and entry.statement == encoded for entry in log):
+                yield f"the {NAMES[call.caller]} sent a statement that it had not recorded"
+
+
+def check_initiators_answers(*settings: Setting) -> int:
+    """A lab that takes a commit answers nothing that the commit leaves out, the initiator included."""
+    return _check(_wrong_answers, *(settings or (STRAY_BACK,)))
+
+
+def check_sent(*settings: Setting) -> int:
+    """A lab calls its peer only with a statement that it has recorded."""
+    return _check(_unrecorded_call, *(settings or (CLOSE,)))
+
+
 def check_endings(*settings: Setting) -> int:
     """From every state both rounds can end with no further fault: no lab waits for ever."""
-    settings = settings or (CLOSE, CHUNK, STRAY)
+    settings = settings or (CLOSE, CHUNK, STRAY, STRAY_BACK)
     _check(lambda _: iter(()), *settings)
     ends: set[World] = set()
     for setting in settings:
@@ -201,6 +220,30 @@ def control_order() -> int:
 def control_answers() -> int:
     """Forget a chunk when its caller hangs up, though a thread writes its answer: a mutant of the node."""
     return check_answers(replace(STRAY, forgets_chunks=True))
+
+
+def control_initiators_answers() -> int:
+    """Take a commit without barring new chunks: a mutant of the machine."""
+
+    def open_ended(state: ClosingState, event: closing.Event) -> Result:
+        reached, effects = closing.step(state, event)
+        if isinstance(event, closing.StatementReceived):
+            effects = tuple(one for one in effects if not isinstance(one, closing.BarChunks))
+        return reached, effects
+
+    return check_initiators_answers(replace(STRAY_BACK, step=open_ended))
+
+
+def control_sent() -> int:
+    """Send a statement when it is decided, and not when it is recorded: a mutant of the machine."""
+
+    def hasty(state: ClosingState, event: closing.Event) -> Result:
+        reached, effects = closing.step(state, event)
+        if isinstance(event, closing.Failed) and reached.end and reached.end.statement and effects:
+            effects = (*effects, closing.SendStatement(reached.end.statement))
+        return reached, effects
+
+    return check_sent(replace(CLOSE, faults=1, step=hasty))
 
 
 def control_endings() -> int:

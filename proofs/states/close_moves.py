@@ -163,9 +163,9 @@ def _hear(setting: Setting, world: World, who: int, write: Write) -> World:
     match write.what:
         case "agreement":
             world = _event(setting, world, who, closing.HeaderAgreed())
-            if who == 0 and setting.question is not Question.NONE and world.labs[who].open:
+            if who == setting.asker and setting.question is not Question.NONE and world.labs[who].open:
                 what = "evaluate" if setting.question is Question.CHUNK else "stray"
-                world = replace(world, calls=(*world.calls, Call(0, what)))
+                world = replace(world, calls=(*world.calls, Call(who, what)))
             return world
         case "end":
             if lab.closing.phase is not Phase.RECORDING:

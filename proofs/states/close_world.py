@@ -193,6 +193,8 @@ class Setting:
 
     question: Question
     faults: int
+    asker: int = 0
+    """The lab that asks the chunk, if one is asked."""
     step: Step = closing.step
     disk: type[Disk] = Disk
     forgets_chunks: bool = False

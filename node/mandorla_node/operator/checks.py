@@ -151,7 +151,9 @@ class Checker:
         kept_up = self._changes.kept_up
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                while any(one.querier.processed < until and not one.closer.ended.is_set() for one in waiting):
+                while any(
+                    one.querier.processed < until and not one.closer.halted.is_set() for one in waiting
+                ):
                     await kept_up.beyond(kept_up.count)
 
     def _read(self, places: dict[Indicator, Membership]) -> list[_Known]:

@@ -14,6 +14,7 @@ from mandorla_protocol.session import closing
 from mandorla_protocol.session.closing import ClosingState, End, Phase, RoundState
 from mandorla_protocol.session.transcript import CloseStatement
 
+from ..core.tasks import retrieve_exception
 from ..peers.client import PeerClient
 from ..store import Peer
 from . import deadlines
@@ -24,15 +25,16 @@ from .holder import Holder
 class Closer:
     """Decides, records and sends the end of one round; nothing else does.
 
-    `agreed` is set once both signatures on the header are recorded, or the round is given up before. `ended`
-    is set once the end is recorded: from then on this lab answers nothing in the round.
+    `agreed` is set once both signatures on the header are recorded. `halted` is set once this lab answers
+    nothing in the round any more: its end is recorded, it was given up before it was agreed, or nobody works
+    on it. Then `agreed` is set as well, for calls that wait.
     """
 
     def __init__(
         self, header: RoundHeader, peer: Peer, client: PeerClient, holder: Holder, context: RoundContext
     ) -> None:
         self.agreed = asyncio.Event()
-        self.ended = asyncio.Event()
+        self.halted = asyncio.Event()
         # Whether tags may be compared with the table: the round is over, and was not aborted.
         self.comparable = False
         self._header = header
@@ -43,6 +45,7 @@ class Closer:
         self._log = round_log(header, peer)
         self._state = ClosingState(header.digest(), header.initiator.lab == context.lab)
         self._agreed_at: float | None = None
+        self._withdrawn = self._abandoned = False
         # The store's transaction that records the end, and the call that sends this lab's statement.
         self._record: asyncio.Task[None] | None = None
         self._last_call: asyncio.Task[None] | None = None
@@ -51,7 +54,7 @@ class Closer:
     def state(self) -> RoundState:
         """How the round stands in this lab's records."""
         end = self._state.end
-        return end.state if end is not None and self.ended.is_set() else RoundState.OPEN
+        return end.state if end is not None and self.halted.is_set() else RoundState.OPEN
 
     @property
     def code(self) -> Code | None:
@@ -64,6 +67,16 @@ class Closer:
         return None if self._agreed_at is None else asyncio.get_running_loop().time() - self._agreed_at
 
     @property
+    def decided(self) -> bool:
+        """Whether an end is decided, recorded or not."""
+        return self._state.end is not None
+
+    @property
+    def unrecorded(self) -> bool:
+        """Whether the agreement is recorded, and no end is."""
+        return self._state.unrecorded
+
+    @property
     def half_complete(self) -> bool:
         """Whether this lab's half as the querier is complete."""
         return bool(self._state.half)
@@ -73,6 +86,7 @@ class Closer:
 
         If the round was given up meanwhile, this records its end, behind the agreement.
         """
+        self._withdrawn = self._state.phase is Phase.WITHDRAWN
         self._agreed_at = asyncio.get_running_loop().time()
         self._step(closing.HeaderAgreed())
         await self._recorded()
@@ -124,11 +138,14 @@ class Closer:
         self._step(closing.PeerLost(code))
         await self._recorded()
 
-    def abandon(self) -> None:
-        """Stop both halves of a round that nobody works on.
+    async def record_again(self) -> None:
+        """Try again to record the end of a round that nobody works on; raises as `fail` does."""
+        self._step(closing.Failed(Code.ROUND_ABORTED))
+        await self._recorded()
 
-        An end that is not recorded stays to be recorded.
-        """
+    def abandon(self) -> None:
+        """Stop both halves of a round that nobody works on; what is not recorded stays to be recorded."""
+        self._abandoned = True
         if self._state.phase is Phase.PROPOSED:
             self._step(closing.Failed(Code.ROUND_ABORTED))
         else:
@@ -169,9 +186,11 @@ class Closer:
                     self._holder.bar()
                 case closing.RecordEnd(end):
                     self._record = asyncio.create_task(self._record_end(end))
+                    # Whoever waits for the record may be cancelled before it fails.
+                    self._record.add_done_callback(retrieve_exception)
                 case closing.CloseHalves():
                     self._close_halves()
-                case closing.SendStatement(statement):
+                case closing.SendStatement(statement) if not self._abandoned:
                     self._last_call = asyncio.create_task(self._send(statement))
                 case closing.AllowComparison():
                     self.comparable = True
@@ -179,7 +198,7 @@ class Closer:
 
     def _close_halves(self) -> None:
         self._holder.close()
-        self.ended.set()
+        self.halted.set()
         self.agreed.set()
 
     async def _record_end(self, end: End) -> None:
@@ -195,7 +214,8 @@ class Closer:
             self._step(closing.RecordFailed())
             raise
         self._step(closing.EndRecorded())
-        self._report(end.state, reason)
+        if not self._withdrawn:
+            self._report(end.state, reason)
 
     def _report(self, state: RoundState, reason: str) -> None:
         header = self._header

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 
 from mandorla_protocol.epochs import LabId
+from mandorla_protocol.errors import Code, MandorlaError
 from mandorla_protocol.header import RoundHeader
 
 from ..core.change_feed import ChangeFeed
@@ -45,6 +46,7 @@ class Comparisons:
             active.comparison = asyncio.create_task(self._compare(active))
             self._running.add(active.comparison)
             active.comparison.add_done_callback(self._running.discard)
+            active.comparison.add_done_callback(lambda task: _log_failure(active, task))
         return active.comparison
 
     async def finish(self, active: Round) -> Findings:
@@ -77,3 +79,10 @@ class Comparisons:
     def _count(self, header: RoundHeader, peer: Peer, found: Findings) -> None:
         new, bad = found.new_matches, found.bad_labels
         self._metrics.compared(peer.name, header.kind, header.collection, new, bad)
+
+
+def _log_failure(active: Round, task: asyncio.Task[Findings]) -> None:
+    """Log a comparison that failed: the responder's has no waiter."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        code = error.code if isinstance(error, MandorlaError) else Code.INTERNAL
+        active.log.warning("round not compared", code=code.name)

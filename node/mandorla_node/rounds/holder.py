@@ -19,6 +19,7 @@ from mandorla_protocol.session import holder
 from mandorla_protocol.session.holder import HolderState
 from mandorla_protocol.table import TableCommitment, TablePart
 
+from ..core.tasks import retrieve_exception
 from ..crypto import workers
 from ..peers import messages
 from ..store import Peer, StoredChunk
@@ -94,6 +95,7 @@ class Holder:
         answer = asyncio.create_task(self._answer(index, blinded, now))
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
+        answer.add_done_callback(retrieve_exception)
         return await asyncio.shield(answer)
 
     async def _answer(self, index: int, blinded: bytes, now: int) -> Answer:

@@ -140,8 +140,8 @@ class Initiator:
             active = await self._agree(peer, client, terms, progress)
             try:
                 await self._see_through(active, progress)
-            finally:
                 await active.closer.last_call()
+            finally:
                 self._registry.forget(active)
         finally:
             await client.close()
@@ -183,7 +183,7 @@ class Initiator:
                 exchange_pb2.ProposeRequest(encoded_header=encoded, signature=signature)
             )
             peer_signature = signatures.verify(peer.lab, encoded, response.signature)
-            if active.closer.ended.is_set():
+            if active.closer.decided:
                 raise RoundError(Code.ROUND_ABORTED, "the node stops")
             await asyncio.to_thread(context.store.peers.record_contact, peer.lab)
             await self._registry.agree(active, encoded, signature, peer_signature)
@@ -197,7 +197,8 @@ class Initiator:
         closer = active.closer
         try:
             await active.half()
-            if not closer.half_complete or closer.ended.is_set():
+            if not closer.half_complete or closer.decided:
+                await closer.settled()
                 return
             progress("closing", 0, 0)
             await self._report_sightings(active)
@@ -208,7 +209,9 @@ class Initiator:
             else:
                 await closer.fail(error)
         except asyncio.CancelledError:
-            await closer.fail(NodeError(Code.ROUND_ABORTED, "the operator hung up"))
+            # A store that fails now must not hide the cancellation; `forget` keeps what is not recorded.
+            with contextlib.suppress(MandorlaError):
+                await closer.fail(NodeError(Code.ROUND_ABORTED, "the operator hung up"))
             # What the round found is recorded, whether or not the operator still waits for it.
             if closer.comparable:
                 self._comparisons.begin(active)

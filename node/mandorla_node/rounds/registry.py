@@ -34,7 +34,7 @@ class RoundRegistry:
         self._context = context
         self._turns = turns
         # Rounds that nobody works on any more, and whose end the store did not take.
-        self._unrecorded: list[Closer] = []
+        self._unrecorded: dict[RoundId, Closer] = {}
 
     async def stop_opening(self) -> None:
         """Begin no more rounds, and join none: the node stops. Open rounds go on."""
@@ -67,9 +67,9 @@ class RoundRegistry:
         except asyncio.CancelledError:
             # The thread that writes the agreement goes on, and the end is recorded behind it.
             ending = active.closer.fail(NodeError(Code.ROUND_ABORTED, "the caller hung up"))
-            await asyncio.gather(recording, ending, return_exceptions=True)
+            await asyncio.gather(asyncio.shield(recording), ending, return_exceptions=True)
             raise
-        if active.closer.ended.is_set():
+        if active.closer.decided:
             raise RoundError(Code.ROUND_ABORTED, "the round was ended before it began")
         active.begin()
         if isinstance(active, StandingRound):
@@ -78,12 +78,17 @@ class RoundRegistry:
             self._turns.release((active.peer.lab, active.header.collection))
 
     async def _record_agreement(self, active: Round, encoded: bytes, own: bytes, peers: bytes) -> None:
-        for closer in tuple(self._unrecorded):
-            await closer.fail(NodeError(Code.ROUND_ABORTED))
-            self._unrecorded.remove(closer)
+        for round_id, closer in tuple(self._unrecorded.items()):
+            await closer.record_again()
+            self._unrecorded.pop(round_id, None)
         agree = self._context.store.rounds.agree
         await asyncio.to_thread(agree, active.header, active.peer.lab, encoded, own, peers)
-        await active.closer.header_agreed()
+        try:
+            await active.closer.header_agreed()
+        except MandorlaError:
+            # The round was given up meanwhile, and the store did not take its end.
+            self._unrecorded[active.header.round_id] = active.closer
+            raise
 
     async def find(self, peer: Peer, round_id: bytes) -> Round:
         """Return an agreed round with a peer.
@@ -101,7 +106,7 @@ class RoundRegistry:
                 await active.closer.agreed.wait()
         except TimeoutError:
             raise RoundError(Code.NOT_READY) from None
-        if active.closer.ended.is_set():
+        if active.closer.halted.is_set():
             raise active.closer.refusal()
         return active
 
@@ -112,7 +117,7 @@ class RoundRegistry:
     def standing(self) -> list[StandingRound]:
         """Return the standing rounds that are agreed and have not ended, on both sides."""
         rounds = [active for active in self.open.values() if isinstance(active, StandingRound)]
-        return [one for one in rounds if one.closer.agreed.is_set() and not one.closer.ended.is_set()]
+        return [one for one in rounds if one.closer.agreed.is_set() and not one.closer.halted.is_set()]
 
     def make_way(self, lab: LabId, collection: str) -> None:
         """Close the standing round over a collection, and let none begin for a while.
@@ -156,11 +161,12 @@ class RoundRegistry:
     def forget(self, active: Round) -> None:
         """Remove a round that nobody works on.
 
-        An end that could not be recorded is recorded before the next round.
+        An end that the store did not take is recorded before the next round is agreed. The comparison of
+        that round covers the tags of this one.
         """
-        closer = active.closer
-        if closer.agreed.is_set() and not closer.ended.is_set():
-            self._unrecorded.append(closer)
-        closer.abandon()
+        if active.closer.unrecorded:
+            active.log.warning("round left open", code=active.closer.code.name if active.closer.code else "")
+            self._unrecorded[active.header.round_id] = active.closer
+        active.closer.abandon()
         self.open.pop(active.header.round_id, None)
         active.forgotten.set()

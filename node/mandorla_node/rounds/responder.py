@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from structlog.contextvars import bind_contextvars
@@ -126,8 +126,10 @@ class Responder:
                 await lock.acquire()
         except TimeoutError:
             raise RoundError(Code.NOT_READY, "a round with this peer is open") from None
-        client = self._clients(peer.card, own)
-        try:
+        async with AsyncExitStack() as stack:
+            stack.callback(lock.release)
+            client = self._clients(peer.card, own)
+            stack.push_async_callback(client.close)
             self._limits.take_round(peer.lab)
             epoch = await context.tables.current_epoch(*key)
             if epoch.held.epoch != header.epoch(context.lab):
@@ -141,11 +143,7 @@ class Responder:
             except BaseException:
                 self._registry.forget(active)
                 raise
-        except BaseException:
-            lock.release()
-            await client.close()
-            raise
-        task = asyncio.create_task(self._respond(active, lock))
+            task = asyncio.create_task(self._respond(active, stack.pop_all()))
         self._responses.add(task)
         task.add_done_callback(self._responses.discard)
         return exchange_pb2.ProposeResponse(signature=signature)
@@ -155,11 +153,11 @@ class Responder:
         for active in self._registry.with_peer(peer.lab):
             header, closer = active.header, active.closer
             mine = header.initiator.lab == peer.lab and header.collection == collection
-            if mine and closer.agreed.is_set() and not closer.ended.is_set():
+            if mine and closer.agreed.is_set() and not closer.halted.is_set():
                 await closer.lose_peer(Code.ROUND_ABORTED)
 
-    async def _respond(self, active: Round, lock: asyncio.Lock) -> None:
-        """Wait until a round that this lab joined is over."""
+    async def _respond(self, active: Round, resources: AsyncExitStack) -> None:
+        """Wait until a round that this lab joined is over, and release its turn and its channel."""
         try:
             await self._until_closed(active)
             await self._witness.try_submit(active.peer, active.client, deadlines.LAST_PATIENCE)
@@ -170,14 +168,13 @@ class Responder:
             if active.closer.comparable:
                 self._comparisons.begin(active)
             self._registry.forget(active)
-            lock.release()
-            await active.client.close()
+            await resources.aclose()
 
     async def _until_closed(self, active: Round) -> None:
         await active.half()
         try:
             async with asyncio.timeout(deadlines.PATIENCE):
-                await active.closer.ended.wait()
+                await active.closer.halted.wait()
         except TimeoutError:
             await active.closer.lose_peer(Code.DEADLINE)
         await active.closer.last_call()
@@ -194,6 +191,7 @@ class Responder:
             await active.closer.receive(request.encoded_statement, request.signature)
             return exchange_pb2.CloseResponse()
         if active.header.initiator.lab == peer.lab:
+            # Whatever stops the half, the closer says in its answer.
             with suppress(TimeoutError, MandorlaError):
                 async with asyncio.timeout(deadlines.READY_WAIT):
                     await active.half()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -19,6 +20,8 @@ from .closer import Closer
 from .context import RoundContext, round_log
 from .holder import Answer, Holder
 from .querier import Findings, Querier
+
+T = TypeVar("T")
 
 
 class Round:
@@ -54,7 +57,7 @@ class Round:
     async def _run_half(self) -> None:
         """Run the half, and let the closer decide what its end means; raise nothing of it."""
         run = asyncio.create_task(self._run_querier())
-        ended = asyncio.create_task(self.closer.ended.wait())
+        ended = asyncio.create_task(self.closer.halted.wait())
         try:
             await asyncio.wait({run, ended}, return_when=asyncio.FIRST_COMPLETED)
             if run.done():
@@ -108,18 +111,22 @@ class Round:
         Raises RoundError or CryptoError if the chunk may not be answered. If the round ended meanwhile, the
         error says so, at whatever step of the answer the end came.
         """
-        try:
-            return await self.holder.evaluate(index, blinded, now)
-        except RoundError as error:
-            if error.code in (Code.WRONG_STATE, Code.UNKNOWN_ROUND):
-                await self.closer.settled()
-                if self.closer.ended.is_set():
-                    raise self.closer.refusal() from None
-            raise
+        return await self._unless_ended(self.holder.evaluate(index, blinded, now))
 
     async def page(self, start: int, now: int) -> exchange_pb2.ListTagsResponse:
         """Answer with a page of the table that the header commits to."""
-        return await self.holder.page(start, now)
+        return await self._unless_ended(self.holder.page(start, now))
+
+    async def _unless_ended(self, answer: Awaitable[T]) -> T:
+        """Return an answer of the holder's half; raise the closer's refusal if the round ended meanwhile."""
+        try:
+            return await answer
+        except RoundError as error:
+            if error.code in (Code.WRONG_STATE, Code.UNKNOWN_ROUND):
+                await self.closer.settled()
+                if self.closer.halted.is_set():
+                    raise self.closer.refusal() from None
+            raise
 
     async def subscribe(self, version: int) -> exchange_pb2.SubscribeResponse:
         """Answer with news of the table; raises RoundError(WRONG_STATE), for this is no standing round."""
@@ -131,5 +138,10 @@ class Round:
         self.client.traffic.sent += response.ByteSize()
 
     def record_sightings(self, tags: Sequence[Tag]) -> None:
-        """Record which flagged indicators the peer reports to have seen; called in a thread."""
+        """Record which flagged indicators the peer reports to have seen; called in a thread.
+
+        Raises RoundError, the closer's refusal, if the round ended while the call waited for its turn.
+        """
+        if self.closer.halted.is_set():
+            raise self.closer.refusal()
         self.holder.record_sightings(tags)

@@ -70,7 +70,7 @@ class StandingRound(Round):
     @property
     def continues(self) -> bool:
         """Whether this lab has caught up with the peer, and keeps the round open."""
-        left = self.querier.leave.is_set() or self.closer.ended.is_set()
+        left = self.querier.leave.is_set() or self.closer.halted.is_set()
         return self.querier.caught_up.is_set() and not left
 
     async def _wake_when_leaving(self) -> None:
@@ -121,13 +121,13 @@ class StandingRound(Round):
         self._wake()
         if self.holder.table.version <= version and not self.querier.leave.is_set():
             waiting = asyncio.create_task(self._news.wait())
-            ended = asyncio.create_task(self.closer.ended.wait())
+            ended = asyncio.create_task(self.closer.halted.wait())
             try:
                 await asyncio.wait({waiting, ended}, timeout=SUBSCRIBED, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waiting.cancel()
                 ended.cancel()
-        if self.closer.ended.is_set():
+        if self.closer.halted.is_set():
             raise self.closer.refusal()
         response = exchange_pb2.SubscribeResponse(leave=self.querier.leave.is_set())
         table = self.holder.table

@@ -7,8 +7,9 @@ StatementReceived  -> check the peer's statement, then record the end that follo
 Failed, PeerLost   -> record an abort that this lab signs, or that the end is unconfirmed
 EndRecorded        -> close the halves, send the signed statement, allow the comparison
 
-A lab decides on one end, and signs nothing else from then on. It records the decision before anybody hears
-of it, so that a crash between the two leaves the round unconfirmed and never with two ends.
+A lab decides on one end, and signs nothing else from then on. It calls the peer with a statement only after
+it has recorded it. The one signature that leaves without a record is the responder's commit: after a crash
+the round is unconfirmed, and rounds do not go on after a restart, so that the lab signs no other end either.
 """
 
 from __future__ import annotations
@@ -89,13 +90,20 @@ class ClosingState:
 
     @property
     def refusal(self) -> Code:
-        """The code with which the lab refuses a call in a round that has ended (SPEC 9.5).
+        """The code with which the lab refuses a call once it has decided on the end (SPEC 9.5).
 
-        It is the reason of the lab's own abort, so that a peer that has not heard of the abort learns it.
+        It is the reason of the lab's own abort, so that a peer that has not received the abort records the
+        same.
         """
         end = self.end
-        own_abort = end is not None and end.own and end.state is RoundState.ABORTED
-        return end.code if end is not None and own_abort and end.code is not None else Code.UNKNOWN_ROUND
+        if end and end.own and end.state is RoundState.ABORTED and end.code:
+            return end.code
+        return Code.UNKNOWN_ROUND
+
+    @property
+    def unrecorded(self) -> bool:
+        """Whether the agreement is recorded, and no end is."""
+        return self.phase in (*_OPEN, Phase.RECORDING, Phase.UNRECORDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +289,12 @@ def _commit(state: ClosingState, peer_half: bytes | None) -> CloseStatement:
     """Return the commit that this lab may sign now.
 
     Raises RoundError: NOT_READY while the lab's half runs, TRANSCRIPT_MISMATCH if a chunk of the peer's half
-    is missing or unanswered, ROUND_ABORTED once an abort is decided, UNKNOWN_ROUND after another end.
+    is missing or unanswered, and the refusal once an end is decided; for an abort by the peer, ROUND_ABORTED.
     """
     _require(state, *_OPEN, *_DECIDED)
     if not state.open:
-        aborted = state.end is not None and state.end.state is RoundState.ABORTED
-        raise RoundError(Code.ROUND_ABORTED if aborted else Code.UNKNOWN_ROUND)
+        by_peer = state.end is not None and state.end.state is RoundState.ABORTED and not state.end.own
+        raise RoundError(Code.ROUND_ABORTED if by_peer else state.refusal)
     if state.phase is Phase.RUNNING:
         raise RoundError(Code.NOT_READY, "this lab's half is not complete")
     if peer_half is None:
