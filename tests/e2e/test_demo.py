@@ -19,7 +19,7 @@ import pytest
 
 from mandorla_node.cli import main
 from mandorla_node.demo import lists
-from mandorla_node.demo.play import Finding, Result
+from mandorla_node.demo.steps import Finding, Result
 from mandorla_protocol.errors import Code
 
 _PATIENCE = 60.0
@@ -135,12 +135,12 @@ def test_missing_lists_are_a_clear_error(
 def test_a_wrong_result_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def play(*_: object) -> Result:
+    async def steps(*_: object) -> Result:
         wrong = Finding("alder", "birch", "shared", frozenset({"a.example"}), frozenset({"b.example"}))
         return Result("portable", {}, {}, (), (wrong,))
 
-    monkeypatch.setattr("mandorla_node.demo.play.play", play)
-    monkeypatch.setattr("mandorla_node.demo.account.tell", lambda *_: None)
+    monkeypatch.setattr("mandorla_node.demo.demonstration.run_steps", steps)
+    monkeypatch.setattr("mandorla_node.demo.report.print_report", lambda *_: None)
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     with pytest.raises(SystemExit) as caught:
         main(["demo", "--quick"])

@@ -1,8 +1,4 @@
-"""`mandorla demo`: three labs on one machine find the attackers that they share.
-
-Everything is real but the labs: three operating-system processes with their own homes and keys, gRPC over
-mutual TLS between them, and lists of disposable mail domains that three sets of people keep.
-"""
+"""The demo from its start to its exit status, however it ends."""
 
 from __future__ import annotations
 
@@ -12,44 +8,47 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mandorla_protocol.errors import Code, NodeError
 
-from . import account, lists, play
-from .stage import Stage
+from . import lists, report
+from .display import Display
+from .lists import Lab
+from .steps import Result, run_steps
 
 
 def run(quick: bool, keep: bool, as_json: bool) -> None:
-    """Run the demo and tell what happened; leave no process and, unless `keep`, no file behind.
+    """Run the demo and print its report; leave no process and, unless `keep`, no file behind.
 
-    Raises InputError(BAD_CONFIG) if the lists are not installed, NodeError(CHECK_FAILED) if what the labs
-    found is not the plain intersection of their lists, and whatever keeps a round from being committed.
+    Raises InputError(BAD_CONFIG) if the lists are not installed, NodeError(CHECK_FAILED) if the labs' matches
+    are not the plain intersection of their lists, and MandorlaError if a step fails.
     """
-    stage = Stage(quiet=as_json)
+    display = Display(quiet=as_json)
     started = time.monotonic()
     labs = lists.load(quick)
-    account.introduce(stage, labs, quick)
+    report.introduce(display, labs, quick)
     folder = Path(tempfile.mkdtemp(prefix="mandorla-demo-"))
     try:
-        result = _until_stopped(labs, folder, stage)
+        result = _run_until_stopped(labs, folder, display)
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     seconds = time.monotonic() - started
     if as_json:
-        account.tell_program(labs, result, seconds)
+        report.write_json_report(labs, result, seconds)
     else:
-        account.tell(stage, labs, result, seconds, folder if keep else None)
+        report.print_report(display, labs, result, seconds, folder if keep else None)
     if not result.agrees:
-        raise NodeError(Code.CHECK_FAILED, "what the labs found is not the plain intersection of their lists")
+        raise NodeError(Code.CHECK_FAILED, "the labs' matches are not the plain intersection of their lists")
 
 
-def _until_stopped(labs: tuple[lists.Lab, ...], folder: Path, stage: Stage) -> play.Result:
-    """Play the demo, and end it as cleanly on SIGTERM or SIGHUP as on Ctrl-C."""
+def _run_until_stopped(labs: Sequence[Lab], folder: Path, display: Display) -> Result:
+    """Run the steps; SIGTERM and SIGHUP end them as cleanly as Ctrl-C does."""
     received: list[int] = []
 
-    async def stoppable() -> play.Result:
+    async def stoppable() -> Result:
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
 
@@ -60,7 +59,7 @@ def _until_stopped(labs: tuple[lists.Lab, ...], folder: Path, stage: Stage) -> p
 
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stop, number)
-        return await play.play(labs, folder, stage)
+        return await run_steps(labs, folder, display)
 
     try:
         return asyncio.run(stoppable())

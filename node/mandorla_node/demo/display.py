@@ -1,4 +1,4 @@
-"""Where the demo speaks: live progress on a terminal, plain lines elsewhere."""
+"""The output of the demo: live progress on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _BAR: Final = 16
 
 
 class Step:
-    """A step that is under way."""
+    """A step of the demo."""
 
     def __init__(self, title: str, progress: Progress | None) -> None:
-        self.said = ""
+        self.result = ""
         self._progress = progress
         self._task = progress.add_task(title, total=None, what="") if progress else None
 
     def show(self, what: str, done: int, total: int) -> None:
-        """Show how far it is."""
+        """Show the progress of the step."""
         if self._progress and self._task is not None:
             self._progress.update(self._task, what=what, completed=done, total=total or None)
 
-    def note(self, said: str) -> None:
-        """Say what came of it, once it is over."""
-        self.said = said
+    def note(self, result: str) -> None:
+        """Set the result that is printed at the end of the step."""
+        self.result = result
 
 
-class Stage:
-    """Prints the demo; `quiet` leaves standard output to the JSON, and shows steps on standard error."""
+class Display:
+    """Prints the demo; `quiet` keeps standard output for JSON, and shows steps on standard error."""
 
     def __init__(self, quiet: bool) -> None:
         self._console = console(stderr=quiet)
@@ -46,17 +46,17 @@ class Stage:
 
     @property
     def width(self) -> int:
-        """Columns that there are to print in."""
+        """The number of columns."""
         return self._console.width
 
-    def say(self, *parts: RenderableType, style: str = "") -> None:
-        """Print something that is no step."""
+    def print(self, *parts: RenderableType, style: str = "") -> None:
+        """Print text that is not a step."""
         if not self._quiet:
             self._console.print(*parts, sep="", style=style or None)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Show a step while it runs, and a line for it once it is done."""
+        """Show the progress of a step while it runs, and print its result at the end."""
         started = time.monotonic()
         if self._live:
             columns = (
@@ -74,6 +74,6 @@ class Stage:
         took = duration(time.monotonic() - started)
         line = safe(f"  {title:{_TITLE}}")
         line.append(f"{took:>{_TIME}}", style="dim")
-        line.append(f"  {step.said}")
+        line.append(f"  {step.result}")
         self._console.print(line)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What happens in the demo: homes, nodes, lists, rounds, and the check of what was found."""
+"""The steps of the demo: homes, nodes, lists, rounds, and the check of the matches."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..app.local_labs import make_homes
 from ..client import Client
 from ..formats.rows import IngestRow
 from . import lists
+from .display import Display
 from .lists import Lab
 from .nodes import Node, require_running, running, until_ready
-from .stage import Stage
 
 SHARED = "shared"
 WATCH = "watch"
@@ -27,7 +27,7 @@ _KINDS = {SHARED: operator_pb2.KIND_SHARED, WATCH: operator_pb2.KIND_WATCH}
 
 @dataclass(frozen=True)
 class Round:
-    """A round that two labs ran, and its result as the initiator saw it."""
+    """A round of two labs, and its result at the initiator."""
 
     initiator: str
     responder: str
@@ -37,7 +37,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a lab found with a peer, and what the plain intersection says."""
+    """A lab's matches with a peer, and the plain intersection of their lists."""
 
     lab: str
     peer: str
@@ -47,13 +47,13 @@ class Finding:
 
     @property
     def agrees(self) -> bool:
-        """Whether both are the same, to the domain."""
+        """Whether both hold the same domains."""
         return self.found == self.expected
 
 
 @dataclass(frozen=True)
 class Result:
-    """All that happened."""
+    """The rounds and the findings of the demo."""
 
     engine: str
     flagged: dict[str, int]
@@ -63,58 +63,59 @@ class Result:
 
     @property
     def agrees(self) -> bool:
-        """Whether every lab found what it should have."""
+        """Whether all findings agree."""
         return all(finding.agrees for finding in self.findings)
 
     def finding(self, lab: str, peer: str, kind: str) -> Finding:
-        """Return what a lab found with a peer."""
+        """Return a lab's finding with a peer."""
         wanted = (lab, peer, kind)
-        return next(one for one in self.findings if (one.lab, one.peer, one.kind) == wanted)
+        return next(each for each in self.findings if (each.lab, each.peer, each.kind) == wanted)
 
 
-async def play(labs: Sequence[Lab], folder: Path, stage: Stage) -> Result:
-    """Run the demo in a folder; raises MandorlaError if a step fails."""
-    with stage.step("Each lab makes a home with its own keys") as step:
+async def run_steps(labs: Sequence[Lab], folder: Path, display: Display) -> Result:
+    """Run all steps, with the homes in a folder; raises MandorlaError if a step fails."""
+    with display.step("Each lab makes a home with its own keys") as step:
         homes = await asyncio.to_thread(make_homes, folder, [lab.name for lab in labs])
         step.note("cards exchanged")
     async with running(homes) as nodes:
-        with stage.step("Three nodes start, one process each") as step:
+        with display.step("Three nodes start, one process each") as step:
             await asyncio.gather(*map(until_ready, nodes.values()))
             step.note("pids " + " ".join(str(node.process.pid) for node in nodes.values()))
         try:
-            return await _meet(labs, nodes, stage)
+            return await _run_rounds(labs, nodes, display)
         except MandorlaError as error:
             if error.code is Code.NODE_NOT_RUNNING:
                 await require_running(nodes.values())
             raise
 
 
-async def _meet(labs: Sequence[Lab], nodes: dict[str, Node], stage: Stage) -> Result:
-    """Do what the labs do once their nodes run."""
+async def _run_rounds(labs: Sequence[Lab], nodes: dict[str, Node], display: Display) -> Result:
+    """Ingest the lists, run the rounds and check the matches."""
     flagged, observed = {}, {}
     for lab in labs:
-        flagged[lab.name], observed[lab.name] = await _ingest(lab, nodes[lab.name].operator, stage)
+        flagged[lab.name], observed[lab.name] = await _ingest(lab, nodes[lab.name].operator, display)
     rounds = [
-        await _round(nodes[one.name], other.name, SHARED, stage) for one, other in combinations(labs, 2)
+        await _round(nodes[initiator.name], responder.name, SHARED, display)
+        for initiator, responder in combinations(labs, 2)
     ]
     for watcher in labs:
         if watcher.observed:
             rounds += [
-                await _round(nodes[watcher.name], other.name, WATCH, stage)
+                await _round(nodes[watcher.name], other.name, WATCH, display)
                 for other in labs
                 if other is not watcher
             ]
-    with stage.step("Check against the plain intersection") as step:
+    with display.step("Check against the plain intersection") as step:
         findings = await _check(labs, nodes)
-        step.note("all agree" if all(one.agrees for one in findings) else "DIFFERENT")
+        step.note("all agree" if all(finding.agrees for finding in findings) else "DIFFERENT")
     engine = (await nodes[labs[0].name].operator.status()).engine
     return Result(engine, flagged, observed, tuple(rounds), findings)
 
 
-async def _ingest(lab: Lab, operator: Client, stage: Stage) -> tuple[int, int]:
-    """Take a lab's lists in; return the sizes of its flagged and its observed set."""
+async def _ingest(lab: Lab, operator: Client, display: Display) -> tuple[int, int]:
+    """Ingest a lab's lists; return the sizes of its flagged and its observed set."""
     seen = 0
-    with stage.step(f"{lab.name} ingests its lists") as step:
+    with display.step(f"{lab.name} ingests its lists") as step:
         flagged = [IngestRow(line, lists.TYPE, value, lab.label) for line, value in enumerate(lab.flagged, 1)]
         answer = await operator.ingest(operator_pb2.SET_FLAGGED, flagged, suppress=False)
         step.note(f"{answer.added:,} flagged")
@@ -125,12 +126,12 @@ async def _ingest(lab: Lab, operator: Client, stage: Stage) -> tuple[int, int]:
     return answer.added, seen
 
 
-async def _round(node: Node, peer: str, kind: str, stage: Stage) -> Round:
+async def _round(node: Node, peer: str, kind: str, display: Display) -> Round:
     title = f"{node.name} and {peer}: what did both flag?"
     if kind == WATCH:
         title = f"{node.name} asks {peer}: what I saw, did you flag?"
     result: operator_pb2.RoundResult | None = None
-    with stage.step(title) as step:
+    with display.step(title) as step:
         async for progress in node.operator.start_round(peer, _KINDS[kind], lists.COLLECTION):
             step.show(progress.step, progress.done, progress.total)
             if progress.HasField("result"):
@@ -143,7 +144,7 @@ async def _round(node: Node, peer: str, kind: str, stage: Stage) -> Round:
 
 
 async def _check(labs: Sequence[Lab], nodes: dict[str, Node]) -> tuple[Finding, ...]:
-    """Compare what each lab found with the intersection of the lists in the clear."""
+    """Compare each lab's matches with the intersection of the plain lists."""
     flagged = {lab.name: await asyncio.to_thread(lists.canonical, lab.flagged) for lab in labs}
     observed = {lab.name: await asyncio.to_thread(lists.canonical, lab.observed) for lab in labs}
     findings = []

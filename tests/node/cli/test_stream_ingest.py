@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from mandorla_node.cli import stream_feed
+from mandorla_node.cli.handlers import stream_ingest
 from mandorla_node.client import Client
 from mandorla_node.formats import Format, RowDefaults
 from mandorla_node.home.folder import Home
@@ -105,7 +105,7 @@ def test_rows_wait_for_a_node_that_is_away_and_an_interrupted_stream_has_its_rep
                         await size(client, 2)
                         process.send_signal(signal.SIGINT)
                         out, err = await process.communicate()
-                assert b"taken in again" in err
+                assert b"ingested again" in err
                 assert process.returncode == 0
                 report = json.loads(out)
                 # What the node stored and could not acknowledge any more is known when it comes again.
@@ -117,7 +117,7 @@ def test_rows_wait_for_a_node_that_is_away_and_an_interrupted_stream_has_its_rep
 def test_rows_that_nobody_took_are_reported(
     run: Run, home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_feed, "_LAST_PATIENCE", 0.1)
+    monkeypatch.setattr(stream_ingest, "_LAST_PATIENCE", 0.1)
     path = folder / "rows"
     path.write_bytes(b"198.18.0.1\n198.18.0.2\n")
     with socket.socket(socket.AF_UNIX) as deaf, path.open() as rows:
@@ -129,7 +129,7 @@ def test_rows_that_nobody_took_are_reported(
         ran = run("ingest", "-", "--as", "observed", "--type", "ipv4", "--home", home.path)
     assert ran.status == Code.NODE_NOT_RUNNING.info.exit_status
     said = " ".join(ran.err.split())
-    assert "2 rows that were read were not taken in, from line 1 on" in said
+    assert "2 rows that were read were not ingested, from line 1 on" in said
     assert "0 added" in " ".join(ran.out.split())
 
 
@@ -184,9 +184,9 @@ def test_no_more_is_read_than_can_wait() -> None:
             self.taken += 1
             return b"198.18.0.1\n" * (size // 11)
 
-    source, rows = Endless(), queue.Queue[stream_feed._Item](2_000)
+    source, rows = Endless(), queue.Queue[stream_ingest._Item](2_000)
     reading = (source, Format.PLAIN, RowDefaults("ipv4"), rows)
-    threading.Thread(target=stream_feed._read, args=reading, daemon=True).start()
+    threading.Thread(target=stream_ingest._read, args=reading, daemon=True).start()
     while not rows.full():
         pass
     assert source.taken < 5

@@ -1,39 +1,29 @@
-"""Rows on their way from a file into a node that runs, or into the store of one that does not."""
+"""A list on its way into the flagged or the observed set."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, InputError
 
-from ..client import Client, node_answers
-from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
-from ..formats.compression import decompressed, peek
-from ..formats.lines import Source
-from ..home.folder import Home, HomeFolder
-from ..ingest.ingestor import Ingestor
-from ..ingest.report import MAX_REPORTED, IngestReport
-from ..ingest.suppression import Suppressor
-from ..store import IndicatorSet
-from ..terminal import console, interactive
-
-_BATCH: Final = 2_000
-SETS: Final = {"flagged": operator_pb2.SET_FLAGGED, "observed": operator_pb2.SET_OBSERVED}
+from ...formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
+from ...formats.compression import decompressed, peek
+from ...formats.lines import Source
+from ...ingest.report import MAX_REPORTED, IngestReport
+from ...terminal import console, interactive
+from .indicator_sink import IndicatorSink
 
 
 @contextmanager
-def opened(name: str) -> Iterator[BinaryIO]:
+def list_opened(name: str) -> Iterator[BinaryIO]:
     """Open a list, or standard input for `-`; raises InputError(BAD_FILE)."""
     try:
         with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as source:
@@ -42,63 +32,29 @@ def opened(name: str) -> Iterator[BinaryIO]:
         raise InputError(Code.BAD_FILE, f"{name}: {error.strerror}") from None
 
 
-def sniffed(source: Source) -> tuple[Format, Source]:
-    """Tell plain lines from JSON Lines by the first byte, and return the whole source with it."""
+def format_from_content(source: Source) -> tuple[Format, Source]:
+    """Recognise plain lines or JSON Lines by the first byte; return the format and the whole source."""
     first, whole = peek(decompressed(source), 1)
     return Format.JSONL if first == b"{" else Format.PLAIN, whole
 
 
-def feed(
-    home: HomeFolder,
-    target: str,
-    strict: bool,
-    source: BinaryIO,
-    written_as: Format | None,
-    defaults: RowDefaults,
-    suppress: bool = True,
+def ingest_list(
+    sink: IndicatorSink, source: BinaryIO, strict: bool, list_format: Format | None, defaults: RowDefaults
 ) -> IngestReport:
-    """Ingest a list, with a progress bar on a terminal; return what became of its rows.
+    """Ingest a list, with a progress bar on a terminal; recognise its format if none is given.
 
-    A format that is not given is told by the first byte.
-
-    Raises InputError: BAD_ROWS if it is strict and a row is bad, BAD_FILE if it cannot be read.
+    Raises InputError: BAD_ROWS if `strict` and a row is bad, BAD_FILE if the list cannot be read.
     """
     with _metered(source) as metered:
-        told, whole = (written_as, metered) if written_as else sniffed(metered)
-        unread = _Unread(strict, told.unit)
-        rows = unread.sift(read_rows(whole, told, defaults))
-        if node_answers(home.operator_socket):
-            report = asyncio.run(_feed_node(home, target, strict, rows, suppress, told.unit))
-        else:
-            report = _feed_store(Home.open(home.path), target, strict, rows, suppress, told.unit)
-    return unread.added_to(report)
+        row_format, whole = (list_format, metered) if list_format else format_from_content(metered)
+        unreadable = _UnreadableRows(strict, row_format.unit)
+        rows = unreadable.sift(read_rows(whole, row_format, defaults))
+        report = sink.ingest(rows, strict, row_format.unit)
+    return report + unreadable.report()
 
 
-async def _feed_node(
-    home: HomeFolder, target: str, strict: bool, rows: Iterable[IngestRow], suppress: bool, unit: str
-) -> IngestReport:
-    async with Client(home.operator_socket, patience=0) as client:
-        return await client.ingest(SETS[target], rows, strict, suppress, unit)
-
-
-def _feed_store(
-    home: Home, target: str, strict: bool, rows: Iterator[IngestRow], suppress: bool, unit: str
-) -> IngestReport:
-    into = IndicatorSet(target)
-    suppressor = Suppressor(home.path, home.settings.suppression)
-    suppression = suppressor.begin() if suppress and into is IndicatorSet.FLAGGED else None
-    store = home.open_store()
-    try:
-        ingestor = Ingestor(store, into, strict, suppression, unit)
-        while batch := list(islice(rows, _BATCH)):
-            ingestor.add(batch)
-        return ingestor.finish()
-    finally:
-        store.close()
-
-
-class _Unread:
-    """The rows that could not be read; the node only sees the others."""
+class _UnreadableRows:
+    """The rows that could not be read. The sink gets the others."""
 
     def __init__(self, strict: bool, unit: str) -> None:
         self._strict = strict
@@ -107,7 +63,7 @@ class _Unread:
         self._total = 0
 
     def sift(self, rows: Iterable[IngestRow | RejectedRow]) -> Iterator[IngestRow]:
-        """Pass on what was read; if it is strict, raise InputError(BAD_ROWS) at the first that was not."""
+        """Yield the readable rows; if `strict`, raise InputError(BAD_ROWS) at the first other."""
         for row in rows:
             if isinstance(row, IngestRow):
                 yield row
@@ -118,14 +74,14 @@ class _Unread:
             if len(self._first) < MAX_REPORTED:
                 self._first.append(row)
 
-    def added_to(self, report: IngestReport) -> IngestReport:
-        """Return the report with these rows in it."""
-        return report + IngestReport(rejected=tuple(self._first), rejected_total=self._total)
+    def report(self) -> IngestReport:
+        """Return the report of these rows alone."""
+        return IngestReport(rejected=tuple(self._first), rejected_total=self._total)
 
 
 @contextmanager
 def _metered(source: BinaryIO) -> Iterator[Source]:
-    """Show how much of a source was read, by bytes, if there is a terminal to show it on."""
+    """Show on a terminal how many bytes of a source were read."""
     if not interactive() or source.isatty():
         yield source
         return
@@ -133,11 +89,11 @@ def _metered(source: BinaryIO) -> Iterator[Source]:
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         facts = os.fstat(source.fileno())
         total = facts.st_size if stat.S_ISREG(facts.st_mode) else None
-        yield _Meter(source, progress, progress.add_task("reading", total=total))
+        yield _MeteredSource(source, progress, progress.add_task("reading", total=total))
 
 
-class _Meter:
-    """A source that tells how much of it was read."""
+class _MeteredSource:
+    """A source that advances a progress bar."""
 
     def __init__(self, source: Source, progress: Progress, task: TaskID) -> None:
         self._source = source

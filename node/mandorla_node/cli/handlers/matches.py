@@ -1,4 +1,4 @@
-"""`mandorla matches`."""
+"""The matches that `mandorla matches` prints or exports, from the running node or a stopped one's store."""
 
 from __future__ import annotations
 
@@ -7,83 +7,33 @@ import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import closing
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import Final
 
-import typer
-
+from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, InputError, NodeError
+from mandorla_protocol.header import RoundKind
 
-from . import completion
-from .help import manual
-from .options import HomeOption, RoundKindOption
-
-if TYPE_CHECKING:
-    from ..formats.export_author import Author
-    from ..formats.matches import FoundMatch
-    from ..home.folder import HomeFolder
+from ...client import Client, node_answers
+from ...core.clock import system_clock
+from ...formats import csv_writer, json_writer, misp_writer, parquet_reader, parquet_writer, stix_writer
+from ...formats.export_author import Author
+from ...formats.matches import FoundMatch
+from ...formats.rows import name_of, rfc3339
+from ...home.folder import Home, HomeFolder
+from ...terminal import console, count, plural, safe, table
+from ..commands.matches import MatchFormat
+from ..options import RoundKindOption
 
 _PIPED_TABLE_WIDTH: Final = 400
 _PAGE: Final = 4096
 
 
-class MatchFormat(StrEnum):
-    """How matches are written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-    STIX = "stix"
-    MISP = "misp"
-
-
-@manual(
-    ("The newest:", "mandorla matches"),
-    ("What one peer warned of:", "mandorla matches --peer birch --kind watch --limit 0"),
-    ("All of them, for another system:", "mandorla matches --format stix > matches.json"),
-    see="`mandorla check`, `mandorla round`; docs/formats.md",
-)
-def matches(
-    home: HomeOption,
-    written_as: Annotated[
-        MatchFormat,
-        typer.Option("--format", metavar="FORMAT", help="table, json, csv, jsonl, parquet, stix or misp."),
-    ] = MatchFormat.TABLE,
-    peer: Annotated[
-        str,
-        typer.Option(
-            metavar="PEER",
-            help="Only those with this peer.",
-            show_default=False,
-            autocompletion=completion.peers,
-        ),
-    ] = "",
-    kind: Annotated[
-        RoundKindOption | None,
-        typer.Option(
-            metavar="KIND", help="Only those of this kind of round: shared or watch.", show_default=False
-        ),
-    ] = None,
-    limit: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Rows of the table, newest first; 0 for all of them.")
-    ] = 40,
-) -> None:
-    """List the indicators that a peer flagged too.
-
-    With what the peer says of them. `ingest` reads all but the table and the JSON again: CSV, JSON Lines,
-    Parquet, a STIX 2.1 bundle, a MISP event. Works with a running node and with a stopped one.
-
-    Fingerprints that were ingested with a group make one match for the group, once as many of them match
-    with a peer as their type needs. Its value is the group's id; tokens says how many match, and the label is
-    the gravest of theirs. No indicator, it is not in STIX and MISP, and `ingest` rejects it.
-    """
-    from ..client import node_answers
-    from ..home.folder import Home
-
+def matches(home: Path, written_as: MatchFormat, peer: str, kind: RoundKindOption | None, limit: int) -> None:
+    """Print the matches as a table, or export them."""
     place = Home.locate(home)
-    # The node opens what is sealed; ids in STIX and MISP are keyed by the identity.
+    # The keys are opened only if they are needed: a running node opens sealed values itself, but the ids of
+    # STIX and MISP are derived from the identity.
     keyed = written_as in (MatchFormat.STIX, MatchFormat.MISP) or not node_answers(place.operator_socket)
     opened = Home.open(home) if keyed else place
     with closing(_found(opened, peer, kind)) as found:
@@ -94,10 +44,7 @@ def matches(
 
 
 def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: HomeFolder) -> None:
-    """Write matches to standard output, and how many could not be to standard error."""
-    from ..formats import csv_writer, json_writer, misp_writer, parquet_reader, parquet_writer, stix_writer
-    from ..terminal import console, plural
-
+    """Write matches to standard output, and the number of those left out to standard error."""
     left_out = 0
     match written_as:
         case MatchFormat.JSON:
@@ -113,29 +60,22 @@ def _export(found: Iterator[FoundMatch], written_as: MatchFormat, home: HomeFold
         case _:
             parquet_reader.require_pyarrow()
             if sys.stdout.isatty():
-                raise InputError(Code.BAD_INPUT, "Parquet is not for a terminal: send it to a file")
+                raise InputError(
+                    Code.BAD_INPUT, "Parquet cannot be shown on a terminal: redirect it to a file"
+                )
             parquet_writer.write_parquet(found, sys.stdout.buffer)
     if left_out:
-        said = (
-            f"{plural(left_out, 'match', 'matches')} left out: {written_as.value} cannot say what they are."
-        )
-        console(stderr=True).print(said)
+        left = plural(left_out, "match", "matches")
+        console(stderr=True).print(f"{left} left out: {written_as.value} has no form for them.")
 
 
 def _author(home: HomeFolder) -> Author:
-    from ..core.clock import system_clock
-    from ..formats.export_author import Author
-    from ..home.folder import Home
-
     if not isinstance(home, Home):
         raise NodeError(Code.INTERNAL, "an export needs the identity")
     return Author.of(home.card.name, home.card.identity, home.identity, system_clock())
 
 
 def _print(found: Iterator[FoundMatch], limit: int) -> None:
-    from ..formats.rows import name_of, rfc3339
-    from ..terminal import console, count, plural, safe, table
-
     newest: deque[FoundMatch] = deque(maxlen=limit or None)
     by_peer: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
@@ -172,9 +112,7 @@ def _print(found: Iterator[FoundMatch], limit: int) -> None:
 
 
 def _found(home: HomeFolder, peer: str, kind: RoundKindOption | None) -> Generator[FoundMatch, None, None]:
-    """Yield the matches, from the node if it runs and from its store if not."""
-    from ..client import node_answers
-
+    """Yield the matches from the running node, or from the store of a stopped one."""
     return (
         _from_node(home, peer, kind) if node_answers(home.operator_socket) else _from_store(home, peer, kind)
     )
@@ -183,10 +121,6 @@ def _found(home: HomeFolder, peer: str, kind: RoundKindOption | None) -> Generat
 def _from_node(
     home: HomeFolder, peer: str, kind: RoundKindOption | None
 ) -> Generator[FoundMatch, None, None]:
-    from mandorla.v1 import operator_pb2
-
-    from ..client import Client
-
     wanted = {
         None: operator_pb2.KIND_UNSPECIFIED,
         RoundKindOption.SHARED: operator_pb2.KIND_SHARED,
@@ -205,7 +139,7 @@ def _from_node(
 
 
 async def _page(source: AsyncIterator[FoundMatch]) -> list[FoundMatch]:
-    """Take the next matches: going in and out of the event loop for each would take most of the time."""
+    """Return the next matches, many at once: one turn of the event loop for each is slow."""
     page: list[FoundMatch] = []
     async for match in source:
         page.append(match)
@@ -217,10 +151,6 @@ async def _page(source: AsyncIterator[FoundMatch]) -> list[FoundMatch]:
 def _from_store(
     home: HomeFolder, peer: str, kind: RoundKindOption | None
 ) -> Generator[FoundMatch, None, None]:
-    from mandorla_protocol.header import RoundKind
-
-    from ..formats.matches import FoundMatch
-
     wanted = {None: None, RoundKindOption.SHARED: RoundKind.SHARED, RoundKindOption.WATCH: RoundKind.WATCH}[
         kind
     ]

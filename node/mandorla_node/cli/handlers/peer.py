@@ -1,59 +1,30 @@
-"""`mandorla peer`: whom this lab trusts to be who they say."""
+"""The work of `mandorla peer add`, `list` and `remove`: the store's pinned peers."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from mandorla_protocol.card import MAX_CARD_BYTES, Card, fingerprint
 from mandorla_protocol.errors import Code, InputError
 
-from .help import ManualCommand, ManualGroup, manual
-from .homes import card_object
-from .options import HomeOption, JsonOption, PeerArgument
+from ...formats.rows import rfc3339
+from ...home.folder import Home
+from ...terminal import ago, console, pairs, safe, table, write_json
+from .card_json import card_object
 
-app = typer.Typer(cls=ManualGroup, help="Pin, list, pause and unpin peers.", no_args_is_help=True)
 
+def add(card_file: Path, home: Path, as_json: bool) -> None:
+    """Pin the card in a file.
 
-@app.command("add", cls=ManualCommand)
-@manual(
-    ("Then compare the fingerprint with the peer by telephone:", "mandorla peer add birch.card.json"),
-    see="`mandorla card`; docs/operators.md, Pin your peers",
-)
-def add(
-    card_file: Annotated[
-        Path, typer.Argument(metavar="CARD_FILE", help="The peer's card, as it gave it to you.")
-    ],
-    home: HomeOption,
-    as_json: JsonOption = False,
-) -> None:
-    """Pin a peer's card. A running node knows the peer at once.
-
-    A newer card of a pinned peer takes the place of the one before, which goes on for a while ([keys] overlap
-    in mandorla.toml). To refuse that one at once, remove the peer first.
+    Raises InputError: BAD_FILE if the file cannot be read, BAD_CARD if it holds no card of a peer.
     """
-    from mandorla_protocol.card import MAX_CARD_BYTES, Card, fingerprint
-
-    from ..home.folder import Home
-    from ..terminal import console, pairs, safe, write_json
-
-    try:
-        with card_file.open("rb") as file:
-            text = file.read(MAX_CARD_BYTES + 1).decode("utf-8")
-    except OSError as error:
-        raise InputError(Code.BAD_FILE, f"{card_file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(Code.BAD_CARD, f"{card_file} is not UTF-8") from None
-    card = Card.from_json(text)
+    card = _read_card(card_file)
     place = Home.locate(home)
     if card.identity == place.read_card().identity:
         raise InputError(Code.BAD_CARD, "this is this lab's own card")
-    store = place.open_store()
-    try:
+    with closing(place.open_store()) as store:
         store.peers.add(card, place.settings.keys.overlap)
-    finally:
-        store.close()
     if as_json:
         write_json(card_object(card))
         return
@@ -66,21 +37,21 @@ def add(
     out.print("Compare the fingerprint with the peer over another channel.", style="dim")
 
 
-@app.command("list", cls=ManualCommand)
-@manual(("For reading:", "mandorla peer list"), ("For a program:", "mandorla peer list --json"))
-def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
-    """List the pinned peers."""
-    from mandorla_protocol.card import fingerprint
-
-    from ..formats.rows import rfc3339
-    from ..home.folder import Home
-    from ..terminal import ago, console, safe, table, write_json
-
-    store = Home.locate(home).open_store()
+def _read_card(path: Path) -> Card:
     try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CARD_BYTES + 1).decode("utf-8")
+    except OSError as error:
+        raise InputError(Code.BAD_FILE, f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(Code.BAD_CARD, f"{path} is not UTF-8") from None
+    return Card.from_json(text)
+
+
+def list_peers(home: Path, as_json: bool) -> None:
+    """Print the pinned peers."""
+    with closing(Home.locate(home).open_store()) as store:
         peers = store.peers.all()
-    finally:
-        store.close()
     if as_json:
         write_json(
             [
@@ -106,58 +77,8 @@ def list_peers(home: HomeOption, as_json: JsonOption = False) -> None:
     out.print(rows)
 
 
-@app.command("remove", cls=ManualCommand)
-@manual(("For good:", "mandorla peer remove birch"), see="`mandorla peer pause`, which can be undone")
-def remove(name: PeerArgument, home: HomeOption) -> None:
-    """Unpin a peer: its node is refused from now on."""
-    from ..home.folder import Home
-    from ..terminal import console, safe
-
-    store = Home.locate(home).open_store()
-    try:
+def remove(name: str, home: Path) -> None:
+    """Unpin a peer."""
+    with closing(Home.locate(home).open_store()) as store:
         store.peers.remove(name)
-    finally:
-        store.close()
     console().print("Unpinned ", safe(name, "bold"), ".", sep="")
-
-
-@app.command("pause", cls=ManualCommand)
-@manual(
-    ("While something is looked into:", "mandorla peer pause birch"),
-    see="`mandorla peer resume`; docs/operators.md, Incidents",
-)
-def pause(name: PeerArgument, home: HomeOption) -> None:
-    """Stop all rounds with a peer, at once: what is open ends, and every call of it is refused."""
-    _set_paused(name, home, paused=True)
-
-
-@app.command("resume", cls=ManualCommand)
-@manual(("After a pause:", "mandorla peer resume birch"))
-def resume(name: PeerArgument, home: HomeOption) -> None:
-    """Let rounds with a peer be again."""
-    _set_paused(name, home, paused=False)
-
-
-def _set_paused(name: str, home: Path, *, paused: bool) -> None:
-    import asyncio
-
-    from ..client import Client, node_answers
-    from ..home.folder import Home
-    from ..terminal import console, safe
-
-    # No key is needed for it, so that it is as quick as it has to be.
-    place = Home.locate(home)
-
-    async def ask() -> None:
-        async with Client(place.operator_socket, patience=0) as operator:
-            await operator.pause(name, paused)
-
-    if node_answers(place.operator_socket):
-        asyncio.run(ask())
-    else:
-        store = place.open_store()
-        try:
-            store.peers.pause(name, paused)
-        finally:
-            store.close()
-    console().print("Paused " if paused else "Goes on: ", safe(name, "bold"), ".", sep="")

@@ -1,4 +1,4 @@
-"""A round as the operator sees it: its progress, and how it ended."""
+"""Rounds as the operator sees them: their progress, and their outcomes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code
 
-from ..terminal import console, count, duration, indented, interactive, plural, safe, size, table
-from .failures import ADVICE
-from .options import RoundKindOption
+from ...terminal import console, count, duration, indented, interactive, plural, safe, size, table
+from ..error_report import ADVICE
+from ..options import RoundKindOption
 
 _STYLES = {"committed": "green", "unconfirmed": "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a round ended; one that did not come about has no result."""
+class RoundOutcome:
+    """The end of a round; a round that could not start has no result."""
 
     peer: str
     kind: RoundKindOption
@@ -30,8 +30,8 @@ class Ended:
     code: str
 
     def as_object(self) -> dict[str, str | int | float | None]:
-        """Return what JSON output says of it."""
-        said: dict[str, str | int | float | None] = {
+        """Return the fields of JSON output."""
+        fields: dict[str, str | int | float | None] = {
             "peer": self.peer,
             "kind": self.kind.value,
             "collection": self.collection,
@@ -39,7 +39,7 @@ class Ended:
             "code": self.code or None,
         }
         if self.result:
-            said |= {
+            fields |= {
                 "round_id": self.result.round_id.hex(),
                 "matches": self.result.matches,
                 "new_matches": self.result.new_matches,
@@ -51,11 +51,11 @@ class Ended:
                 "seconds": round(self.result.seconds, 3),
                 "bad_labels": self.result.bad_labels,
             }
-        return said
+        return fields
 
 
-class RoundView:
-    """Progress of rounds on standard error: a bar on a terminal, a line a step elsewhere."""
+class RoundDisplay:
+    """The progress of rounds on standard error: a bar on a terminal, a line per step elsewhere."""
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
@@ -77,7 +77,7 @@ class RoundView:
         self._step = ""
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start to draw."""
         if self._progress:
             self._progress.start()
         return self
@@ -85,20 +85,20 @@ class RoundView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Clear what was drawn."""
+        """Clear the drawing."""
         if self._progress:
             self._progress.stop()
 
     def begin(self, peer: str) -> None:
-        """Turn to the round with a peer."""
+        """Show the round with a peer from now on."""
         self._peer, self._step = peer, ""
         if self._progress:
             for task in self._progress.task_ids:
                 self._progress.remove_task(task)
-            self._task = self._progress.add_task("asking", total=None, peer=peer)
+            self._task = self._progress.add_task("starting", total=None, peer=peer)
 
     def show(self, progress: operator_pb2.RoundProgress) -> None:
-        """Show how far the round is."""
+        """Show the round's progress."""
         if self._progress:
             self._progress.update(
                 self._task,
@@ -111,18 +111,18 @@ class RoundView:
         self._step = progress.step
 
 
-def print_ended(ended: Sequence[Ended], kind: RoundKindOption, collection: str) -> None:
-    """Print what the rounds found and what they cost."""
+def print_outcomes(outcomes: Sequence[RoundOutcome], kind: RoundKindOption, collection: str) -> None:
+    """Print the rounds' matches and costs."""
     out = console()
     numbers = ("matches", "new", "asked", "answered", "sent", "received", "time")
     rows = table("peer", "outcome", *numbers, right=numbers)
-    for one in ended:
-        result = one.result
+    for outcome in outcomes:
+        result = outcome.result
         if result is None:
-            rows.add_row(safe(one.peer, "bold"), safe("failed", "red"), *[""] * len(numbers))
+            rows.add_row(safe(outcome.peer, "bold"), safe("failed", "red"), *[""] * len(numbers))
             continue
         rows.add_row(
-            safe(one.peer, "bold"),
+            safe(outcome.peer, "bold"),
             safe(result.outcome, _STYLES.get(result.outcome, "red")),
             safe(count(result.matches), "bold"),
             count(result.new_matches),
@@ -134,14 +134,16 @@ def print_ended(ended: Sequence[Ended], kind: RoundKindOption, collection: str) 
         )
     out.print(safe(f"{kind.value} round over {collection}", "bold"))
     out.print(rows)
-    for one in ended:
-        if one.code:
-            out.print(safe(f"{one.peer}: {one.code}. {Code[one.code].info.message}", "red"))
-            if advice := ADVICE.get(Code[one.code]):
+    for outcome in outcomes:
+        if outcome.code:
+            out.print(safe(f"{outcome.peer}: {outcome.code}. {Code[outcome.code].info.message}", "red"))
+            if advice := ADVICE.get(Code[outcome.code]):
                 out.print(indented(safe(f"Next: {advice}", "dim")))
-        if one.result and one.result.bad_labels:
-            bad = plural(one.result.bad_labels, "label")
-            out.print(safe(f"{one.peer}: {bad} did not open; those matches were left out.", "yellow"))
+        if outcome.result and outcome.result.bad_labels:
+            bad = plural(outcome.result.bad_labels, "label")
+            out.print(
+                safe(f"{outcome.peer}: {bad} could not be opened; their matches were left out.", "yellow")
+            )
     out.print(
         "asked and answered count evaluations, padded: neither lab learns how many indicators the other has.",
         style="dim",

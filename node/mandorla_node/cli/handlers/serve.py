@@ -1,46 +1,21 @@
-"""`mandorla serve`."""
+"""The node that `mandorla serve` runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+import os
+import resource
+import sys
+from pathlib import Path
 
-import typer
-
-from .help import manual
-from .options import HomeOption
-
-if TYPE_CHECKING:
-    import asyncio
+from ...home.folder import Home
 
 
-@manual(
-    ("In the foreground, with a log for reading:", "mandorla serve"),
-    ("With another port than the home's, for once:", "MANDORLA_LISTEN=127.0.0.1:7444 mandorla serve"),
-    environment=(("MANDORLA_LOG_LEVEL", "`debug`, `info`, `warning` or `error`."),),
-    files=(
-        ("HOME/mandorla.toml", "Its settings, which are read once, at the start."),
-        ("HOME/operator.sock", "Where the other commands and the lab's gateway ask it."),
-    ),
-    see="`mandorla status`; docs/operators.md, which has a systemd unit and a container",
-)
-def serve(
-    home: HomeOption,
-    exit_with_parent: Annotated[
-        bool, typer.Option("--exit-with-parent", hidden=True, help="Stop when standard input ends.")
-    ] = False,
-) -> None:
-    """Run the node until SIGTERM or Ctrl-C.
-
-    Logs go to standard error: one JSON object a line, or for reading if it is a terminal.
-    """
-    import asyncio
-    import os
-    import resource
-
-    # gRPC reads this when it is imported; it would say a line for each stranger that fails to shake hands.
+def serve(home: Path, exit_with_parent: bool) -> None:
+    """Serve a home until a signal stops the node, or until standard input ends if that is asked for."""
+    # gRPC reads this when it is imported. It would log each failed handshake of a stranger.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    from ..app import process
-    from ..home.folder import Home
+    from ...app import process  # noqa: PLC0415 - the variable has to be set before gRPC is imported
 
     # A dump of this process's memory would hold every key of the home.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -56,12 +31,10 @@ def serve(
 
 
 async def _stop_at_end_of_input(stop: asyncio.Event) -> None:
-    """Set `stop` when standard input ends, as it does when the process at its other end is gone."""
-    import asyncio
-    import sys
+    """Set `stop` when standard input ends, as it does when the process at its other end has ended."""
 
-    class Watch(asyncio.Protocol):
+    class EndOfInput(asyncio.Protocol):
         def connection_lost(self, exc: Exception | None) -> None:
             stop.set()
 
-    await asyncio.get_running_loop().connect_read_pipe(Watch, sys.stdin.buffer)
+    await asyncio.get_running_loop().connect_read_pipe(EndOfInput, sys.stdin.buffer)

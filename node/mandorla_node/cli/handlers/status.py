@@ -1,120 +1,101 @@
-"""`mandorla status`."""
+"""The state of a node, as `mandorla status` prints it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, NodeError
 
-from .help import manual
-from .help import status as exit_with
-from .options import HomeOption, JsonOption
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mandorla.v1 import operator_pb2
-
-EXPIRES_SOON = 30 * 24 * 3600
-"""Seconds before its end at which a certificate is spoken of."""
+from ...client import Client
+from ...formats.rows import rfc3339
+from ...home.folder import Home
+from ...operator.messages import kind_name
+from ...terminal import console, write_json
+from .status_tables import title, whole
 
 
-@manual(
-    ("For reading:", "mandorla status"),
-    ("For a program:", "mandorla status --json"),
-    exit_status=(exit_with(Code.NODE_NOT_RUNNING, "what was shown is what the store holds."),),
-    see="`mandorla top`, `mandorla doctor`; docs/observing.md, for metrics and health checks",
-)
-def status(home: HomeOption, as_json: JsonOption = False) -> None:
-    """Show how the node is: peers, budgets, key epochs, backlog and rounds.
+def status(home: Path, as_json: bool) -> None:
+    """Print the state that the node reports, or what the store of a stopped node holds.
 
-    Of a node that does not run it shows what the store holds, and fails with NODE_NOT_RUNNING.
+    Raises NodeError: NODE_NOT_RUNNING after the state of a stopped node.
     """
-    from ..home.folder import Home
-
     place = Home.locate(home)
     stopped: NodeError | None = None
     try:
-        answer = asyncio.run(_ask(place.operator_socket))
+        state = asyncio.run(_ask_node(place.operator_socket))
     except NodeError as error:
         if error.code is not Code.NODE_NOT_RUNNING:
             raise
-        from ..monitoring.status import status_of_store
+        from ...monitoring.status import status_of_store  # noqa: PLC0415 - a running node's state needs no store
 
-        stopped, answer = error, status_of_store(place)
+        stopped, state = error, status_of_store(place)
     if as_json:
-        _write_json(answer)
+        _write_json(state)
     else:
-        _print(answer)
+        _print(state)
     if stopped is not None:
         raise stopped
 
 
-async def _ask(socket: Path) -> operator_pb2.StatusResponse:
-    from ..client import Client
-
+async def _ask_node(socket: Path) -> operator_pb2.StatusResponse:
     async with Client(socket, patience=0) as client:
         return await client.status(now=True)
 
 
-def _print(answer: operator_pb2.StatusResponse) -> None:
-    from ..terminal import console
-    from .status_view import title, whole
-
+def _print(status: operator_pb2.StatusResponse) -> None:
     out = console()
-    out.print(title(answer))
-    for part in whole(answer):
+    out.print(title(status))
+    for part in whole(status):
         out.print()
         out.print(part)
 
 
-def _write_json(answer: operator_pb2.StatusResponse) -> None:
-    from mandorla.v1 import operator_pb2
+def _time_or_none(seconds: int) -> str | None:
+    return rfc3339(seconds) if seconds else None
 
-    from ..formats.rows import rfc3339
-    from ..operator.messages import kind_name
-    from ..terminal import write_json
 
-    def moment(seconds: int) -> str | None:
-        return rfc3339(seconds) if seconds else None
-
+def _write_json(status: operator_pb2.StatusResponse) -> None:
     write_json(
         {
-            "lab": answer.lab,
-            "endpoint": answer.endpoint,
-            "health": answer.health,
-            "version": answer.version or None,
-            "engine": answer.engine or None,
-            "started": moment(answer.started),
-            "keys": answer.key_source,
-            "card": {"issued": moment(answer.card_issued), "expires": moment(answer.card_expires)},
+            "lab": status.lab,
+            "endpoint": status.endpoint,
+            "health": status.health,
+            "version": status.version or None,
+            "engine": status.engine or None,
+            "started": _time_or_none(status.started),
+            "keys": status.key_source,
+            "card": {
+                "issued": _time_or_none(status.card_issued),
+                "expires": _time_or_none(status.card_expires),
+            },
             "sets": [
                 {
-                    "type": one.type,
-                    "set": operator_pb2.Set.Name(one.set).removeprefix("SET_").lower(),
-                    "count": one.count,
+                    "type": size.type,
+                    "set": operator_pb2.Set.Name(size.set).removeprefix("SET_").lower(),
+                    "count": size.count,
                 }
-                for one in answer.sets
+                for size in status.sets
             ],
             "peers": [
                 {
                     "name": peer.name,
                     "endpoint": peer.endpoint,
-                    "last_contact": moment(peer.last_contact),
+                    "last_contact": _time_or_none(peer.last_contact),
                     "matches": peer.matches,
                     "sightings": peer.sightings,
                     "log_cosigned": peer.cosigned,
                     "caught": peer.caught,
-                    "paused": moment(peer.paused_at),
-                    "card": {"pending": peer.card_pending, "expires": moment(peer.card_expires)},
+                    "paused": _time_or_none(peer.paused_at),
+                    "card": {"pending": peer.card_pending, "expires": _time_or_none(peer.card_expires)},
                     "budgets": [
                         {
                             "collection": budget.collection,
                             "epoch": budget.epoch,
                             "spent": budget.spent,
                             "budget": budget.budget,
-                            "ends": moment(budget.ends),
+                            "ends": _time_or_none(budget.ends),
                             "table_version": budget.table_version,
                             "table_entries": budget.table_entries,
                         }
@@ -122,45 +103,45 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
                     ],
                     "tables": [
                         {
-                            "collection": one.collection,
-                            "epoch": one.epoch,
-                            "version": one.version,
-                            "entries": one.entries,
+                            "collection": tags.collection,
+                            "epoch": tags.epoch,
+                            "version": tags.version,
+                            "entries": tags.entries,
                         }
-                        for one in peer.tables
+                        for tags in peer.tables
                     ],
                 }
-                for peer in answer.peers
+                for peer in status.peers
             ],
             "rounds": [
                 {
-                    "round_id": one.round_id.hex(),
-                    "peer": one.peer,
-                    "kind": kind_name(one.kind),
-                    "collection": one.collection,
-                    "state": one.state,
-                    "code": one.code or None,
-                    "created": moment(one.created),
-                    "closed": moment(one.closed),
+                    "round_id": listed.round_id.hex(),
+                    "peer": listed.peer,
+                    "kind": kind_name(listed.kind),
+                    "collection": listed.collection,
+                    "state": listed.state,
+                    "code": listed.code or None,
+                    "created": _time_or_none(listed.created),
+                    "closed": _time_or_none(listed.closed),
                 }
-                for one in answer.rounds
+                for listed in status.rounds
             ],
             "open_rounds": [
                 {
-                    "round_id": one.round_id.hex(),
-                    "peer": one.peer,
-                    "kind": kind_name(one.kind),
-                    "collection": one.collection,
-                    "initiated": one.initiated,
-                    "step": one.step,
-                    "done": one.done,
-                    "total": one.total,
-                    "evaluated_for_peer": one.evaluated_for_peer,
-                    "created": moment(one.created),
+                    "round_id": listed.round_id.hex(),
+                    "peer": listed.peer,
+                    "kind": kind_name(listed.kind),
+                    "collection": listed.collection,
+                    "initiated": listed.initiated,
+                    "step": listed.step,
+                    "done": listed.done,
+                    "total": listed.total,
+                    "evaluated_for_peer": listed.evaluated_for_peer,
+                    "created": _time_or_none(listed.created),
                 }
-                for one in answer.open_rounds
+                for listed in status.open_rounds
             ],
-            "comparing": answer.comparing,
+            "comparing": status.comparing,
             "backlog": [
                 {
                     "peer": gap.peer,
@@ -169,19 +150,19 @@ def _write_json(answer: operator_pb2.StatusResponse) -> None:
                     "uncompared_flagged": gap.uncompared_flagged,
                     "uncompared_observed": gap.uncompared_observed,
                 }
-                for gap in answer.gaps
+                for gap in status.gaps
             ],
             "notices": [
                 {
-                    "receiver": one.receiver,
-                    "waiting": one.waiting,
-                    "failures": one.failures,
-                    "failing_since": moment(one.failing_since),
-                    "last_error": one.last_error or None,
+                    "receiver": notice.receiver,
+                    "waiting": notice.waiting,
+                    "failures": notice.failures,
+                    "failing_since": _time_or_none(notice.failing_since),
+                    "last_error": notice.last_error or None,
                 }
-                for one in answer.notices
+                for notice in status.notices
             ],
-            "counted_before": answer.counted_before if answer.HasField("counted_before") else None,
-            "load": {field.name: getattr(answer.load, field.name) for field in answer.load.DESCRIPTOR.fields},
+            "counted_before": status.counted_before if status.HasField("counted_before") else None,
+            "load": {field.name: getattr(status.load, field.name) for field in status.load.DESCRIPTOR.fields},
         }
     )

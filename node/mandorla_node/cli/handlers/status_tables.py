@@ -1,4 +1,4 @@
-"""How a node stands, as tables: `mandorla status` prints them once, `mandorla top` draws them on and on."""
+"""The state of a node as tables: `mandorla status` prints them once, `mandorla top` redraws them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from rich.text import Text
 
 from mandorla.v1 import operator_pb2
 
-from ..core.clock import system_clock
-from ..formats.rows import rfc3339
-from ..operator.messages import kind_name
-from ..terminal import ago, count, duration, lasted, pairs, plural, safe, size, table, until
-from .status import EXPIRES_SOON
+from ...core.clock import system_clock
+from ...formats.rows import rfc3339
+from ...operator.messages import kind_name
+from ...terminal import ago, count, duration, lasted, pairs, plural, safe, size, table, until
 
-STATE_STYLES: Final = {"committed": "green", "aborted": "red"}
+CERTIFICATE_ENDS_SOON: Final = 30 * 24 * 3600
+"""Seconds before the end of a certificate at which the operator is warned."""
+
+_STATE_STYLES: Final = {"committed": "green", "aborted": "red"}
 _BAR_WIDTH: Final = 20
 _NEARLY_SPENT: Final = 0.8
 
 
 def title(status: operator_pb2.StatusResponse) -> Text:
-    """Return the line that says which node it is, and how it is."""
+    """Return the line with the node's name, address and health."""
     health = safe(status.health, "green" if status.health == "serving" else "bold red")
     return Text.assemble(safe(status.lab, "bold"), "  ", safe(status.endpoint, "dim"), "  ", health)
 
 
 def facts(status: operator_pb2.StatusResponse) -> RenderableType:
-    """Return what is to say of the node's process, and of its store."""
+    """Return the table of the node's process and of its store."""
     rows, load = pairs(), status.load
     if status.started:
         up = ago(status.started).removesuffix(" ago")
@@ -42,10 +44,10 @@ def facts(status: operator_pb2.StatusResponse) -> RenderableType:
 
 
 def sets(status: operator_pb2.StatusResponse) -> RenderableType:
-    """Return how many indicators there are."""
+    """Return the table of the numbers of indicators, by type."""
     if not status.HasField("counted_before"):
         return safe("The indicators are being counted.", "dim")
-    counts = {(one.type, one.set): one.count for one in status.sets}
+    counts = {(size.type, size.set): size.count for size in status.sets}
     if not counts:
         return safe("No indicators yet: mandorla ingest FILE --as flagged --type TYPE")
     rows = table("indicators", "flagged", "observed", right=("flagged", "observed"))
@@ -59,7 +61,7 @@ def sets(status: operator_pb2.StatusResponse) -> RenderableType:
 
 
 def peers(status: operator_pb2.StatusResponse) -> RenderableType:
-    """Return the peers, and what was found with them."""
+    """Return the table of the peers, with the numbers of their matches."""
     if not status.peers:
         return safe("No peers yet: mandorla peer add CARD_FILE")
     numbers = ("matches", "sightings")
@@ -76,53 +78,52 @@ def peers(status: operator_pb2.StatusResponse) -> RenderableType:
 
 
 def warnings(status: operator_pb2.StatusResponse) -> Iterator[Text]:
-    """Yield what an operator must not overlook."""
+    """Yield a line for each condition that the operator has to act on."""
     if status.key_source == "home":
         yield safe("Keys are plain files in the home: mandorla rekey", "yellow")
     names = [(status.lab, status.card_expires), *((peer.name, peer.card_expires) for peer in status.peers)]
     for name, expires in names:
-        if expires and expires - system_clock() < EXPIRES_SOON:
-            advice = ": mandorla renew" if name == status.lab else ", and with it its card"
+        if expires and expires - system_clock() < CERTIFICATE_ENDS_SOON:
+            advice = ": mandorla renew" if name == status.lab else ", and its card with it"
             yield safe(f"The certificate of {name} ends {rfc3339(expires)[:10]}{advice}", "yellow")
     waiting = [peer.name for peer in status.peers if peer.card_pending]
     if waiting:
         issued = rfc3339(status.card_issued)[:10]
-        said = f"Not yet said that they pinned the card of {issued}: {', '.join(waiting)}"
-        yield safe(said, "yellow")
+        yield safe(f"Peers that have not confirmed the card of {issued}: {', '.join(waiting)}", "yellow")
     for notices in status.notices:
         if notices.failures:
-            missed = f"has not been told of {plural(notices.waiting, 'match', 'matches')}"
+            missed = f"has not received {plural(notices.waiting, 'match', 'matches')}"
             since = f"since {rfc3339(notices.failing_since)}, {notices.last_error}"
             yield safe(f"The {notices.receiver} {missed}: {since}", "yellow")
     for peer in status.peers:
         if peer.paused_at:
             yield safe(f"{peer.name} was paused {ago(peer.paused_at)}: mandorla peer resume", "yellow")
         if peer.caught:
-            said = " showed its log in two ways, and is refused. The proof: mandorla audit fraud "
-            yield Text.assemble(safe(peer.name, "bold red"), said, safe(peer.name), " -o FILE")
+            fraud = " showed its log in two ways, and is refused. The proof: mandorla audit fraud "
+            yield Text.assemble(safe(peer.name, "bold red"), fraud, safe(peer.name), " -o FILE")
 
 
 def budgets(status: operator_pb2.StatusResponse) -> RenderableType | None:
-    """Return what each peer may still ask, and until when."""
+    """Return the table of each peer's key epochs and remaining budgets."""
     numbers = ("epoch", "spent", "left", "entries")
     rows = table("key for", "collection", *numbers, "ends", right=numbers)
     for peer in status.peers:
-        for one in peer.budgets:
-            nearly = one.budget and one.spent >= _NEARLY_SPENT * one.budget
+        for budget in peer.budgets:
+            nearly_spent = budget.budget and budget.spent >= _NEARLY_SPENT * budget.budget
             rows.add_row(
                 safe(peer.name, "bold"),
-                safe(one.collection),
-                str(one.epoch),
-                count(one.spent),
-                safe(count(one.budget - one.spent), "yellow" if nearly else ""),
-                count(one.table_entries),
-                until(one.ends),
+                safe(budget.collection),
+                str(budget.epoch),
+                count(budget.spent),
+                safe(count(budget.budget - budget.spent), "yellow" if nearly_spent else ""),
+                count(budget.table_entries),
+                until(budget.ends),
             )
     return rows if rows.row_count else None
 
 
 def gaps(status: operator_pb2.StatusResponse) -> RenderableType | None:
-    """Return what has still to be published to a peer, or compared with its table."""
+    """Return the table of the indicators still to be published to a peer, or compared with its table."""
     numbers = ("to publish", "flagged to compare", "observed to compare")
     rows = table("backlog for", "collection", *numbers, right=numbers)
     for gap in status.gaps:
@@ -137,19 +138,19 @@ def gaps(status: operator_pb2.StatusResponse) -> RenderableType | None:
 
 
 def open_rounds(status: operator_pb2.StatusResponse) -> RenderableType | None:
-    """Return the rounds that are under way."""
+    """Return the table of the open rounds."""
     rows = table("under way", "peer", "kind", "collection", "by", "step", "", "for peer", right=("for peer",))
-    for one in status.open_rounds:
-        bar = ProgressBar(one.total, one.done, width=_BAR_WIDTH) if one.total else ""
+    for opened in status.open_rounds:
+        bar = ProgressBar(opened.total, opened.done, width=_BAR_WIDTH) if opened.total else ""
         rows.add_row(
-            one.round_id.hex()[:8],
-            safe(one.peer, "bold"),
-            kind_name(one.kind),
-            safe(one.collection),
-            "us" if one.initiated else "them",
-            safe(one.step),
+            opened.round_id.hex()[:8],
+            safe(opened.peer, "bold"),
+            kind_name(opened.kind),
+            safe(opened.collection),
+            "us" if opened.initiated else "them",
+            safe(opened.step),
             bar,
-            count(one.evaluated_for_peer),
+            count(opened.evaluated_for_peer),
         )
     if status.comparing:
         rows.caption = f"{plural(status.comparing, 'comparison')} with tables of peers under way"
@@ -157,33 +158,33 @@ def open_rounds(status: operator_pb2.StatusResponse) -> RenderableType | None:
 
 
 def recent_rounds(status: operator_pb2.StatusResponse, limit: int | None = None) -> RenderableType | None:
-    """Return the latest rounds, newest first."""
+    """Return the table of the latest rounds, newest first."""
     if not status.rounds:
         return None
     rows = table("round", "peer", "kind", "collection", "state", "took", "began", right=("took",))
-    for one in status.rounds[:limit]:
-        state = f"{one.state} ({one.code})" if one.code else one.state
+    for recent in status.rounds[:limit]:
+        state = f"{recent.state} ({recent.code})" if recent.code else recent.state
         rows.add_row(
-            one.round_id.hex()[:8],
-            safe(one.peer, "bold"),
-            kind_name(one.kind),
-            safe(one.collection),
-            safe(state, STATE_STYLES.get(one.state, "yellow")),
-            lasted(one.closed - one.created) if one.closed else "",
-            ago(one.created),
+            recent.round_id.hex()[:8],
+            safe(recent.peer, "bold"),
+            kind_name(recent.kind),
+            safe(recent.collection),
+            safe(state, _STATE_STYLES.get(recent.state, "yellow")),
+            lasted(recent.closed - recent.created) if recent.closed else "",
+            ago(recent.created),
         )
     return rows
 
 
 def counted(status: operator_pb2.StatusResponse) -> RenderableType | None:
-    """Return how old the counts of indicators are, if that is worth a word."""
+    """Return the line with the age of the counts, if they are older than a second."""
     if status.counted_before < 1:
         return None
-    return safe(f"Indicators and backlog as counted {duration(status.counted_before)} ago.", "dim")
+    return safe(f"Indicators and backlog were counted {duration(status.counted_before)} ago.", "dim")
 
 
 def whole(status: operator_pb2.StatusResponse) -> Sequence[RenderableType]:
-    """Return all of it, in the order in which it is read."""
+    """Return all tables and lines of `mandorla status`, in order."""
     parts = [
         facts(status),
         sets(status),

@@ -1,15 +1,14 @@
-"""Rows of a stream that may never end, on their way into the node as they come.
+"""A stream, which may never end, on its way into the flagged or the observed set.
 
-    reading     a thread reads rows, and stops reading while the node has not taken in those that it read
-    gathering   rows leave together: after a moment, or when they are many
-    feeding     each lot is an ingest of its own, which the node acknowledges; it is sent again until it has
+    reader thread    reads rows into a queue, and stops while the queue is full
+    _RowBatches      takes rows from the queue; a batch leaves when it is full, or soon after its first row
+    _RetryingSink    sends each batch as an ingest of its own, again and again until it is acknowledged
 
-So memory is bounded, however long the stream lasts, and what is not acknowledged is known.
+So memory is bounded however long the stream lasts, and rows that were not acknowledged are counted.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import queue
 import signal
@@ -19,85 +18,81 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
-from ..client import Client, node_answers
-from ..formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
-from ..formats.lines import Source
-from ..home.folder import Home, HomeFolder
-from ..ingest.ingestor import Ingestor
-from ..ingest.report import IngestReport
-from ..ingest.suppression import Suppressor
-from ..store import IndicatorSet
-from ..terminal import console, safe
-from .batch_feed import SETS, sniffed
+from ...formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
+from ...formats.lines import Source
+from ...ingest.report import IngestReport
+from ...terminal import console, safe
+from .indicator_sink import IndicatorSink
+from .list_ingest import format_from_content
 
-STREAMS: Final = frozenset({Format.PLAIN, Format.CSV, Format.JSONL})
-"""Formats of which each line is a row; the others are documents, which have an end."""
+STREAM_FORMATS: Final = frozenset({Format.PLAIN, Format.CSV, Format.JSONL})
+"""The formats in which each line is a row; the others are documents, which have an end."""
 
-_TOGETHER: Final = 2_000
-_GATHERED: Final = 0.5
+_BATCH: Final = 2_000
+_BATCH_WAIT: Final = 0.5
 """Seconds that a row waits for others, at most."""
 
-_LOOK: Final = 0.2
-_FIRST_WAIT: Final = 0.25
-_LONGEST_WAIT: Final = 5.0
+_POLL: Final = 0.2
+_FIRST_RETRY: Final = 0.25
+_LONGEST_RETRY: Final = 5.0
 _LAST_PATIENCE: Final = 10.0
-"""Seconds for the last rows, when the stream has ended or been interrupted."""
+"""Seconds of retries for the last rows, after the stream has ended or was interrupted."""
 
-_MAY_PASS: Final = frozenset({Code.NODE_NOT_RUNNING, Code.DEADLINE, Code.STORE_FAILED})
-"""What the next attempt may not meet."""
+_TRANSIENT: Final = frozenset({Code.NODE_NOT_RUNNING, Code.DEADLINE, Code.STORE_FAILED})
+"""Errors that a retry may not meet again."""
 
-_Item = IngestRow | RejectedRow | BaseException | None
-"""A row; or what ended the stream, None for its end."""
+_Item: TypeAlias = IngestRow | RejectedRow | BaseException | None
+"""A row, or what ended the stream: an error, or None for its regular end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
-    """What became of the rows, and what ended the stream before its end, if anything did."""
+class StreamOutcome:
+    """The report of a stream, and the error that ended it early, if there was one."""
 
     report: IngestReport
     failure: BaseException | None = None
 
 
-def stream(
-    home: HomeFolder,
-    target: str,
-    source: BinaryIO,
-    written_as: Format | None,
-    defaults: RowDefaults,
-    suppress: bool = True,
-) -> Streamed:
-    """Ingest a stream until it ends, or SIGINT or SIGTERM do; a second one gives up what is not taken in."""
-    rows: queue.Queue[_Item] = queue.Queue(_TOGETHER)
-    reading = (_Arriving(source), written_as, defaults, rows)
+def ingest_stream(
+    sink: IndicatorSink, source: BinaryIO, list_format: Format | None, defaults: RowDefaults
+) -> StreamOutcome:
+    """Ingest a stream until it ends, or until SIGINT or SIGTERM.
+
+    After a first signal the rows that were read are still sent; a second signal gives them up.
+    """
+    rows: queue.Queue[_Item] = queue.Queue(_BATCH)
+    reading = (_UnbufferedSource(source), list_format, defaults, rows)
     threading.Thread(target=_read, args=reading, daemon=True).start()
     report = IngestReport()
-    with _interruptible() as stopping, _Feed(home, target, suppress, stopping) as feed:
-        gathering = _Gathering(rows, stopping)
+    with _interruptible() as stopping:
+        retrying = _RetryingSink(sink, stopping)
+        batches = _RowBatches(rows, stopping)
         while True:
-            good, bad = gathering.next()
+            good, bad = batches.next()
             report += IngestReport(rejected=tuple(bad), rejected_total=len(bad))
             if good:
                 try:
-                    report += feed.take(good, gathering.ended)
+                    report += retrying.ingest(good, batches.ended)
                 except MandorlaError as error:
-                    left = len(good) + gathering.give_up()
-                    lost = f"{left:,} rows that were read were not taken in, from line {good[0].line:,} on."
-                    return Streamed(report, NodeError(error.code, f"{error.detail} {lost}".strip()))
-            if gathering.ended:
-                return Streamed(report, gathering.failure)
+                    lost = len(good) + batches.give_up()
+                    detail = f"{lost:,} rows that were read were not ingested, from line {good[0].line:,} on."
+                    failure = NodeError(error.code, f"{error.detail} {detail}".strip())
+                    return StreamOutcome(report, failure)
+            if batches.ended:
+                return StreamOutcome(report, batches.failure)
 
 
-class _Arriving:
-    """A source that gives what has come, and does not wait until there is more of it."""
+class _UnbufferedSource:
+    """A source whose reads return the bytes that have arrived, and do not wait for more."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         try:
-            # Not by its buffer: a thread that waits in there would keep this process from ending.
+            # The descriptor, not the buffer: the lock of a buffer that a thread waits in blocks the exit.
             self._descriptor: int | None = source.fileno()
         except OSError:
             self._descriptor = None
@@ -107,11 +102,13 @@ class _Arriving:
         return self._source.read(size) if self._descriptor is None else os.read(self._descriptor, size)
 
 
-def _read(source: Source, written_as: Format | None, defaults: RowDefaults, rows: queue.Queue[_Item]) -> None:
+def _read(
+    source: Source, list_format: Format | None, defaults: RowDefaults, rows: queue.Queue[_Item]
+) -> None:
     try:
-        if written_as is None:
-            written_as, source = sniffed(source)
-        for row in read_rows(source, written_as, defaults):
+        if list_format is None:
+            list_format, source = format_from_content(source)
+        for row in read_rows(source, list_format, defaults):
             rows.put(row)
     except BaseException as error:
         rows.put(error)
@@ -119,8 +116,8 @@ def _read(source: Source, written_as: Format | None, defaults: RowDefaults, rows
         rows.put(None)
 
 
-class _Gathering:
-    """Rows that leave together."""
+class _RowBatches:
+    """Batches of the rows in a queue."""
 
     def __init__(self, rows: queue.Queue[_Item], stopping: threading.Event) -> None:
         self._rows = rows
@@ -129,16 +126,16 @@ class _Gathering:
         self.failure: BaseException | None = None
 
     def next(self) -> tuple[list[IngestRow], list[RejectedRow]]:
-        """Wait for rows, and for what comes within a moment after the first; none at the end."""
+        """Wait for a row, and a moment for others; return them, or no row at the end of the stream."""
         good: list[IngestRow] = []
         bad: list[RejectedRow] = []
         leaves: float | None = None
-        while len(good) + len(bad) < _TOGETHER and not self.ended:
-            wait = _LOOK if leaves is None else min(_LOOK, leaves - time.monotonic())
+        while len(good) + len(bad) < _BATCH and not self.ended:
+            wait = _POLL if leaves is None else min(_POLL, leaves - time.monotonic())
             if wait <= 0:
                 break
             try:
-                # What was read before an interruption is still taken in.
+                # Rows that were read before an interruption are still ingested.
                 item = self._rows.get_nowait() if self._stopping.is_set() else self._rows.get(timeout=wait)
             except queue.Empty:
                 self.ended = self._stopping.is_set()
@@ -150,97 +147,61 @@ class _Gathering:
                     bad.append(item)
                 case _:
                     self.ended, self.failure = True, item
-            leaves = leaves or time.monotonic() + _GATHERED
+            leaves = leaves or time.monotonic() + _BATCH_WAIT
         return good, bad
 
     def give_up(self) -> int:
-        """Take what was read and not gathered out of the way; return how many rows that were."""
-        left = 0
+        """Empty the queue; return the number of rows that were in it."""
+        rows = 0
         while not self._rows.empty():
-            left += isinstance(self._rows.get(), IngestRow)
-        return left
+            rows += isinstance(self._rows.get(), IngestRow)
+        return rows
 
 
-class _Feed:
-    """Where the rows go: into the node whenever one runs, into the store of one that does not."""
+class _RetryingSink:
+    """A sink that repeats an ingest for as long as its error may pass."""
 
-    def __init__(self, home: HomeFolder, target: str, suppress: bool, stopping: threading.Event) -> None:
-        self._home = home
-        self._target = target
-        self._suppress = suppress
+    def __init__(self, sink: IndicatorSink, stopping: threading.Event) -> None:
+        self._sink = sink
         self._stopping = stopping
-        self._runner = asyncio.Runner()
-        self._client: Client | None = None
-        self._opened: Home | None = None
-        self._suppressor = Suppressor(home.path, home.settings.suppression)
-        self._told = False
+        self._waiting = False
 
-    def __enter__(self) -> _Feed:
-        return self
+    def ingest(self, rows: Sequence[IngestRow], last: bool) -> IngestReport:
+        """Ingest rows, however long that takes; for a limited time if they are the stream's last.
 
-    def __exit__(self, *_: object) -> None:
-        if self._client is not None:
-            self._runner.run(self._client.__aexit__(None, None, None))
-        self._runner.close()
-
-    def take(self, rows: Sequence[IngestRow], last: bool) -> IngestReport:
-        """Have rows taken in, however long that takes; for a while only, if they are the last.
-
-        Raises MandorlaError if that fails for good.
+        Raises MandorlaError if a retry cannot succeed, or the time is over.
         """
-        wait = _FIRST_WAIT
+        wait = _FIRST_RETRY
         gives_up: float | None = None
         while True:
             try:
-                report = self._once(rows)
+                report = self._sink.ingest(rows)
             except MandorlaError as error:
                 now = time.monotonic()
                 if (last or self._stopping.is_set()) and gives_up is None:
                     gives_up = now + _LAST_PATIENCE
-                if error.code not in _MAY_PASS or (gives_up is not None and now >= gives_up):
+                if error.code not in _TRANSIENT or (gives_up is not None and now >= gives_up):
                     raise
-                if not self._told:
-                    self._say(f"Rows wait. {error.diagnostics()}")
+                self._report_waiting(True, f"Rows wait. {error.diagnostics()}")
             else:
-                if self._told:
-                    self._say("Rows are taken in again.")
+                self._report_waiting(False, "Rows are ingested again.")
                 return report
             if self._stopping.is_set():
-                time.sleep(_FIRST_WAIT)
+                time.sleep(_FIRST_RETRY)
             else:
                 self._stopping.wait(wait)
-            wait = min(_LONGEST_WAIT, 2 * wait)
+            wait = min(_LONGEST_RETRY, 2 * wait)
 
-    def _once(self, rows: Sequence[IngestRow]) -> IngestReport:
-        if self._client is None and not node_answers(self._home.operator_socket):
-            return self._into_store(rows)
-        return self._runner.run(self._into_node(rows))
-
-    async def _into_node(self, rows: Sequence[IngestRow]) -> IngestReport:
-        if self._client is None:
-            self._client = Client(self._home.operator_socket, patience=0)
-        return await self._client.take(SETS[self._target], rows, self._suppress, "line")
-
-    def _into_store(self, rows: Sequence[IngestRow]) -> IngestReport:
-        into = IndicatorSet(self._target)
-        suppressing = self._suppress and into is IndicatorSet.FLAGGED
-        self._opened = self._opened or Home.open(self._home.path)
-        store = self._opened.open_store()
-        try:
-            ingestor = Ingestor(store, into, suppression=self._suppressor.begin() if suppressing else None)
-            ingestor.add(rows)
-            return ingestor.finish()
-        finally:
-            store.close()
-
-    def _say(self, what: str) -> None:
-        self._told = not self._told
-        console(stderr=True).print(safe(what), style="dim")
+    def _report_waiting(self, waiting: bool, message: str) -> None:
+        """Print a message when rows begin to wait, and when they no longer do."""
+        if waiting is not self._waiting:
+            self._waiting = waiting
+            console(stderr=True).print(safe(message), style="dim")
 
 
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
-    """Let SIGINT and SIGTERM set the event, and interrupt if it is set."""
+    """Let the first SIGINT or SIGTERM set the event, and the second raise KeyboardInterrupt."""
     stopping = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -1,69 +1,55 @@
-"""`mandorla top`."""
+"""The live view of `mandorla top`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import Final
 
-import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
 
+from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code, InputError, MandorlaError
 
-from .help import manual
-from .options import HomeOption
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.console import Group
-
-    from mandorla.v1 import operator_pb2
-
-    from ..client import Client
+from ...client import Client
+from ...home.folder import Home
+from ...terminal import ago, console, safe, size
+from . import status_tables
 
 _PATIENCE: Final = 5.0
 _ROUNDS: Final = 8
 
 
-@manual(
-    ("Less often, over a slow line:", "mandorla top --every 5"), see="`mandorla status`; docs/observing.md"
-)
-def top(
-    home: HomeOption,
-    every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.2, max=60, help="Seconds between two looks.")
-    ] = 1.0,
-) -> None:
-    """Watch the running node: peers, budgets, rounds under way, load.
+def top(home: Path, every: float) -> None:
+    """Draw the node's state every few seconds, until the operator quits.
 
-    Quit with q or Ctrl-C.
+    Raises InputError: BAD_INPUT off a terminal.
     """
-    import sys
-
-    from ..client import Client
-    from ..home.folder import Home
-
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise InputError(Code.BAD_INPUT, "top draws on a terminal; `mandorla status` prints the same once")
+        raise InputError(Code.BAD_INPUT, "top needs a terminal; `mandorla status` prints the same state once")
+    # A home whose key cannot be opened is reported before the screen is cleared.
     socket = Home.locate(home).operator_socket
+    asyncio.run(_run(socket, every))
 
-    async def run() -> None:
-        async with Client(socket, patience=0) as client:
-            await _watch(client, every)
 
-    asyncio.run(run())
+async def _run(socket: Path, every: float) -> None:
+    async with Client(socket, patience=0) as client:
+        await _watch(client, every)
 
 
 async def _watch(client: Client, every: float) -> None:
-    """Draw until told to stop; raises MandorlaError if the node does not answer the first time."""
-    from rich.live import Live
-
-    from ..terminal import console
-
+    """Draw until the operator quits; raises MandorlaError if the node does not answer the first request."""
     clock = asyncio.get_running_loop().time
-    last, looked = await client.status(_PATIENCE, now=True), clock()
+    last, asked_at = await client.status(_PATIENCE, now=True), clock()
     stop = asyncio.Event()
     with _until_q(stop), Live(console=console(), screen=True, auto_refresh=False) as live:
         live.update(_screen(last, last, every), refresh=True)
@@ -71,12 +57,12 @@ async def _watch(client: Client, every: float) -> None:
             try:
                 answer = await client.status(_PATIENCE, now=True)
             except MandorlaError as error:
-                # It may come back, and what was there is better than nothing.
+                # The node may come back. The last state stays on the screen until then.
                 live.update(_screen(last, last, every, error.code), refresh=True)
                 continue
             now = clock()
-            live.update(_screen(answer, last, now - looked), refresh=True)
-            last, looked = answer, now
+            live.update(_screen(answer, last, now - asked_at), refresh=True)
+            last, asked_at = answer, now
 
 
 async def _set_within(stop: asyncio.Event, seconds: float) -> bool:
@@ -93,21 +79,15 @@ def _screen(
     seconds: float,
     trouble: Code | None = None,
 ) -> Group:
-    """Return what is drawn; rates are those since the look before."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from ..terminal import ago, safe, size
-    from . import status_view as view
-
+    """Return the screen; its rates are averages since the status `before`."""
     load, earlier = status.load, before.load
 
     def rate(now: float, then: float) -> float:
-        # A node that was started anew counts from nothing.
+        # A restarted node counts from zero.
         return max(0.0, now - then) / seconds
 
     cpu = rate(load.cpu_seconds, earlier.cpu_seconds)
-    said = [
+    facts = [
         f"up {ago(status.started).removesuffix(' ago')}",
         f"{status.engine} engine",
         f"CPU {cpu:.0%}",
@@ -118,16 +98,16 @@ def _screen(
         f"checks {rate(load.checks, earlier.checks):.0f}/s",
         f"lag {1000 * load.lag_seconds:.0f} ms",
     ]
-    head = [view.title(status), safe("  ".join(said), "dim")]
+    head = [status_tables.title(status), safe("  ".join(facts), "dim")]
     if trouble is not None:
-        head.append(safe(f"{trouble.name}: {trouble.info.message} This is what it last said.", "bold red"))
+        head.append(safe(f"{trouble.name}: {trouble.info.message} This is its last known state.", "bold red"))
     body = [
-        view.open_rounds(status),
-        view.peers(status),
-        *view.warnings(status),
-        view.budgets(status),
-        view.gaps(status),
-        view.recent_rounds(status, _ROUNDS),
+        status_tables.open_rounds(status),
+        status_tables.peers(status),
+        *status_tables.warnings(status),
+        status_tables.budgets(status),
+        status_tables.gaps(status),
+        status_tables.recent_rounds(status, _ROUNDS),
     ]
     parts = [line for part in body if part is not None for line in (Text(), part)]
     return Group(*head, *parts)
@@ -135,17 +115,12 @@ def _screen(
 
 @contextmanager
 def _until_q(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` at q or Ctrl-C, read key by key without an echo, and leave the terminal as it was."""
-    import signal
-    import sys
-    import termios
-    import tty
-
+    """Set `stop` at q or Ctrl-C; read keys one by one without echo, and restore the terminal at the end."""
     keyboard = sys.stdin.fileno()
     loop = asyncio.get_running_loop()
 
     def pressed() -> None:
-        # An end of the input is the terminal's.
+        # The input ends when the terminal is closed.
         if os.read(keyboard, 64).lower() in (b"", b"q"):
             stop.set()
 
