@@ -78,7 +78,7 @@ COMMANDS: Final = (
         "top",
         f"{_COMMANDS}.top:top",
         _RESULTS,
-        "Watch the running node: peers, budgets, rounds under way, load.",
+        "Watch the running node: peers, budgets, open rounds, load.",
     ),
     CommandEntry(
         "audit",

@@ -28,7 +28,7 @@ app = typer.Typer(
 @manual(
     ("For the auditor:", "mandorla audit bundle --out alder.audit"),
     (
-        "With a time stamp, which proves that the records are not younger than it:",
+        "With a time stamp, which proves that the records existed at its time:",
         "mandorla audit bundle --out alder.audit --tsa https://tsa.example",
     ),
     see="`mandorla audit verify`; docs/audit.md",
@@ -43,7 +43,7 @@ def bundle(
         typer.Option("--tsa", metavar="URL", help="An authority that stamps the log's state (RFC 3161)."),
     ] = None,
 ) -> None:
-    """Write all signed records of this lab's requests and answers to one sealed file.
+    """Write the records of all that this lab signed, requested and answered to one sealed file.
 
     The file holds no indicator. The node may be running or stopped.
     """

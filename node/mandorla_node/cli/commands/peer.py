@@ -24,7 +24,7 @@ app = typer.Typer(
 @app.command("add", cls=ManualCommand)
 @handled_by("mandorla_node.cli.handlers.peer:add")
 @manual(
-    ("Then compare the fingerprint with the peer by telephone:", "mandorla peer add birch.card.json"),
+    ("Pin a peer, then compare the fingerprint by telephone:", "mandorla peer add birch.card.json"),
     see="`mandorla card`; docs/operators.md, Pin your peers",
 )
 def add(

@@ -12,7 +12,7 @@ from ..options import HomeOption, JsonOption
 
 @handled_by("mandorla_node.cli.handlers.status:status")
 @manual(
-    ("For reading:", "mandorla status"),
+    ("As tables:", "mandorla status"),
     ("For a program:", "mandorla status --json"),
     exit_status=(exit_status(Code.NODE_NOT_RUNNING, "the output shows what the store holds."),),
     see="`mandorla top`, `mandorla doctor`; docs/observing.md, for metrics and health checks",

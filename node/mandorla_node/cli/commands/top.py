@@ -22,7 +22,7 @@ def top(
         float, typer.Option(metavar="SECONDS", min=0.2, max=60, help="Seconds between two updates.")
     ] = 1.0,
 ) -> None:
-    """Watch the running node: peers, budgets, rounds under way, load.
+    """Watch the running node: peers, budgets, open rounds, load.
 
     Quit with q or Ctrl-C.
     """
