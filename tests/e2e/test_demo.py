@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -18,9 +19,11 @@ from pathlib import Path
 import pytest
 
 from mandorla_node.cli import main
-from mandorla_node.demo import lists
+from mandorla_node.client import Client
+from mandorla_node.demo import lists, nodes
 from mandorla_node.demo.steps import Finding, Result
-from mandorla_protocol.errors import Code
+from mandorla_protocol.errors import Code, NodeError
+from tests.support import labs
 
 _PATIENCE = 60.0
 
@@ -120,6 +123,29 @@ def test_a_node_that_dies_ends_the_demo_with_its_name(folder: Path) -> None:
         assert running.process.wait(_PATIENCE) != 0
         assert first not in sessions()
     assert list(folder.iterdir()) == []
+
+
+def test_a_node_that_never_answers_ends_the_demo_with_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "_START_PATIENCE", 0.2)
+    (folder / "alder.log").write_text("waiting for a disk")
+    home = labs.make_home(folder, "alder")
+
+    async def wait() -> None:
+        process = await asyncio.create_subprocess_exec("sleep", "60")
+        try:
+            async with Client(home.operator_socket, patience=0) as client:
+                await nodes.until_ready(nodes.Node(home, process, client))
+        finally:
+            process.kill()
+            await process.wait()
+
+    with pytest.raises(NodeError) as caught:
+        asyncio.run(wait())
+    assert caught.value.code is Code.NODE_NOT_RUNNING
+    assert caught.value.detail.startswith("the node of alder did not answer")
+    assert caught.value.detail.endswith("waiting for a disk")
 
 
 def test_missing_lists_are_a_clear_error(

@@ -49,17 +49,27 @@ async def running(homes: dict[str, Home]) -> AsyncIterator[dict[str, Node]]:
 
 
 async def until_ready(node: Node) -> None:
-    """Wait until a node answers; raises NodeError if it ends, TimeoutError if it takes too long."""
-    async with asyncio.timeout(_START_PATIENCE):
-        while True:
-            await require_running([node])
-            try:
-                await node.operator.status(_START_PATIENCE)
-                return
-            except MandorlaError as error:
-                if error.code is not Code.NODE_NOT_RUNNING:
-                    raise
-            await asyncio.sleep(_POLL)
+    """Wait until a node answers; raises NodeError(NODE_NOT_RUNNING) if it ends, or takes too long."""
+    try:
+        async with asyncio.timeout(_START_PATIENCE):
+            while not await _answers(node):
+                await require_running([node])
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        detail = (
+            f"the node of {node.name} did not answer within {_START_PATIENCE:.0f} s: {last_words(node.home)}"
+        )
+        raise NodeError(Code.NODE_NOT_RUNNING, detail) from None
+
+
+async def _answers(node: Node) -> bool:
+    try:
+        await node.operator.status(_START_PATIENCE)
+    except MandorlaError as error:
+        if error.code is not Code.NODE_NOT_RUNNING:
+            raise
+        return False
+    return True
 
 
 async def require_running(nodes: Iterable[Node]) -> None:
