@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from .main import main
+from .entry_point import main
 
 __all__ = ["main"]

@@ -11,7 +11,7 @@ from ..lazy_commands import handled_by
 from ..options import JsonOption
 
 
-@handled_by("mandorla_node.demo.demonstration:run")
+@handled_by("mandorla_node.cli.handlers.demo:demo")
 @manual(
     ("With lists a tenth as long:", "mandorla demo --quick"),
     ("Keep the homes, to inspect them with any command:", "mandorla demo --quick --keep"),

@@ -28,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         gc.set_threshold(_COLLECT_EVERY)
         arguments = sys.argv[1:]
     completing = completion.requested()
-    if completing:
-        completion.join_split_options()
     try:
         with completion.errors_hidden() if completing else _errors_reported():
+            if completing:
+                completion.join_split_options()
             build()(args=list(arguments), prog_name="mandorla")
     finally:
         remove_library_copy()
