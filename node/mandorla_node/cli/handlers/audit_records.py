@@ -34,7 +34,7 @@ def fraud(peer: str, home: Path, out: Path) -> None:
     with closing(Home.locate(home).open_store()) as store:
         proof = store.log.fraud_proof(store.peers.get(peer).lab)
     if proof is None:
-        raise InputError(Code.BAD_INPUT, f"{peer} has shown one log only")
+        raise InputError(Code.BAD_INPUT, f"{peer} has shown only one log, so there is no proof")
     try:
         out.write_bytes(proof.encode())
     except OSError as error:
