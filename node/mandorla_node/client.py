@@ -1,4 +1,4 @@
-"""Asking this lab's own running node, over the Unix socket in its home (docs/gateway.md).
+"""The client of a lab's own running node, over the Unix socket in its home (docs/gateway.md).
 
 async with Client("/var/lib/mandorla") as client:
     verdict = await client.check("mail-domain", "x.example")
@@ -60,10 +60,10 @@ _BATCH_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of an indicator, in its canonical spelling.
+    """What the node knows of an indicator; `value` is in canonical form.
 
-    `compared_with` names the peers against whose table it was compared, matching or not: what the others
-    flagged is not known yet.
+    `compared_with` names the peers whose tag table the indicator was compared with. Whether the other peers
+    flagged it is not known yet.
     """
 
     type: str
@@ -72,7 +72,7 @@ class Verdict:
     matches: tuple[FoundMatch, ...]
     compared_with: tuple[str, ...]
     actionable: bool
-    """Whether this lab's policy is to act on it (docs/operators.md)."""
+    """Whether this lab's policy is to act on the indicator (docs/operators.md)."""
 
     @property
     def flagged_by(self) -> frozenset[str]:
@@ -81,15 +81,15 @@ class Verdict:
 
 
 class Client:
-    """A connection to the node of a home; use it as an async context manager, from as many tasks as you like.
+    """A connection to the node of a home: an async context manager, which any number of tasks can share.
 
-    It connects when it is first asked, and again whenever the node comes back: calls wait up to `patience`
-    seconds for a node that is away. Every call may raise MandorlaError: NODE_NOT_RUNNING, DEADLINE, or the
-    code that the node answers.
+    The client connects at its first call, and again when the node comes back. A call waits up to `patience`
+    seconds for a node that does not run. Every call may raise MandorlaError: NODE_NOT_RUNNING, DEADLINE, or
+    the code of the node's answer.
     """
 
     def __init__(self, home: Path | str, patience: float = _PATIENCE) -> None:
-        """Take the folder of a home, or its socket; raises nothing until the first call."""
+        """Set up a client for the folder of a home, or for its socket; connect at the first call."""
         path = Path(home).absolute()
         self._path = path / SOCKET if path.is_dir() else path
         self._patience = patience
@@ -100,7 +100,7 @@ class Client:
                 ("grpc.max_send_message_length", _MAX_MESSAGE),
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.use_local_subchannel_pool", 1),
-                # The name of a socket's path is no host name, and a server may refuse it as one.
+                # The default is the socket's path, which is no host name: a server may refuse it.
                 ("grpc.default_authority", "localhost"),
                 ("grpc.initial_reconnect_backoff_ms", 50),
                 ("grpc.min_reconnect_backoff_ms", 50),
@@ -120,9 +120,9 @@ class Client:
         await self._channel.close()
 
     async def check(self, kind: str, value: str, deadline: float = _QUICK) -> Verdict:
-        """Ask what is known of one indicator, by type and text, and have it recorded as observed.
+        """Check one indicator, by type and text; the node also records it as observed.
 
-        Raises MandorlaError: BAD_INDICATOR or UNKNOWN_TYPE for what is no indicator.
+        Raises MandorlaError: BAD_INDICATOR or UNKNOWN_TYPE for an invalid indicator.
         """
         (verdict,) = await self.check_many([(kind, value)], deadline)
         return verdict
@@ -130,9 +130,9 @@ class Client:
     async def check_many(
         self, indicators: Iterable[tuple[str, str]], deadline: float = _QUICK
     ) -> list[Verdict]:
-        """Ask what is known of indicators, in one call; verdicts come in the same order.
+        """Check indicators in one call; the verdicts have the same order.
 
-        Raises MandorlaError: BAD_INDICATOR or UNKNOWN_TYPE if one is no indicator; then none is answered.
+        Raises MandorlaError: BAD_INDICATOR or UNKNOWN_TYPE if one is invalid; then none is checked.
         """
         request = operator_pb2.CheckRequest(
             indicators=[operator_pb2.Indicator(type=kind, value=value) for kind, value in indicators]
@@ -151,28 +151,28 @@ class Client:
         ]
 
     async def observe(self, indicators: Iterable[tuple[str, str]], group: str = "") -> IngestReport:
-        """Record indicators as observed: what was merely seen. Matches come by `follow`.
+        """Record indicators as observed: seen, and not judged. `follow` yields their matches.
 
-        What is no indicator is in the report's `rejected`, by its position from 1.
+        The report's `rejected` names invalid indicators by their position from 1.
         """
         return await self._take(operator_pb2.SET_OBSERVED, indicators, Label(), group)
 
     async def flag(
         self, indicators: Iterable[tuple[str, str]], label: Label, group: str = "", suppress: bool = True
     ) -> IngestReport:
-        """Flag indicators as malicious, with what is said of them; flagging again replaces the label.
+        """Flag indicators as malicious, with a label; flagging them again replaces the label.
 
-        What many share is held back and counted, unless `suppress` is off. What is no indicator is in the
-        report's `rejected`, by its position from 1.
+        The node holds back shared infrastructure and counts it, unless `suppress` is off. The report's
+        `rejected` names invalid indicators by their position from 1.
         """
         return await self._take(operator_pb2.SET_FLAGGED, indicators, label, group, suppress)
 
     async def follow(self, after: int = 0) -> AsyncIterator[FoundMatch]:
-        """Yield matches as they begin, from the one after event number `after` on, for ever.
+        """Yield the matches after event number `after`: first the present ones, then each new one, for ever.
 
-        First those that hold, and then each that comes, at least once and in order. If the node goes away,
-        this waits for it, however long, and goes on where it was. Keep the number of the last match that you
-        acted upon, and begin there the next time.
+        Each match is yielded at least once, and in order. If the node stops, the iterator waits until it runs
+        again, and goes on after the last match. Keep the event number of the last match that you acted
+        upon, and pass it as `after` the next time.
         """
         backoff = Backoff(longest=_LONGEST_WAIT)
         while True:
@@ -193,7 +193,7 @@ class Client:
     async def matches(
         self, peer: str = "", kind: operator_pb2.Kind.ValueType = operator_pb2.KIND_UNSPECIFIED
     ) -> AsyncIterator[FoundMatch]:
-        """Yield what matches now, oldest first; of one peer or of one kind if asked."""
+        """Yield the present matches, oldest first; only those of a peer or of a kind of round if given."""
         request = operator_pb2.MatchesRequest(peer=peer, kind=kind)
         try:
             async for match in self._stub.Matches(request, timeout=_LONG):
@@ -209,9 +209,9 @@ class Client:
         suppress: bool = True,
         unit: str = "line",
     ) -> IngestReport:
-        """Have rows taken in; `suppress` holds back from the flagged set what many share.
+        """Ingest rows; `suppress` holds back shared infrastructure from the flagged set.
 
-        What `rows` raises ends the ingest; a strict one then leaves nothing behind.
+        An exception of `rows` ends the ingest and is raised; a strict ingest then stores nothing.
         """
         failure: list[Exception] = []
 
@@ -224,7 +224,7 @@ class Client:
                 for batch in _batches(rows):
                     yield operator_pb2.IngestRequest(rows=operator_pb2.IngestRows(rows=batch))
             except Exception as error:
-                # gRPC would swallow it and end the stream, and the node would finish as if all were well.
+                # gRPC would swallow the exception and end the stream, and the node would finish the ingest.
                 failure.append(error)
                 call.cancel()
 
@@ -241,7 +241,7 @@ class Client:
     async def start_round(
         self, peer: str, kind: operator_pb2.Kind.ValueType, collection: str
     ) -> AsyncIterator[operator_pb2.RoundProgress]:
-        """Run a round and yield its progress; the last message holds the result."""
+        """Run a round, and yield its progress; the last message holds the result."""
         request = operator_pb2.StartRoundRequest(peer=peer, kind=kind, collection=collection)
         try:
             async for progress in self._stub.StartRound(request, timeout=_LONG):
@@ -250,19 +250,19 @@ class Client:
             raise self._error_from(error) from None
 
     async def status(self, deadline: float = _QUICK, now: bool = False) -> operator_pb2.StatusResponse:
-        """Ask how the node is, for up to `deadline` seconds; `now` waits for nothing that is compared."""
+        """Return the node's state, within `deadline` seconds; `now` does not wait for running comparisons."""
         request = operator_pb2.StatusRequest(now=now)
         return await self._answered(lambda left: self._stub.Status(request, timeout=left), deadline)
 
     async def pause(self, peer: str, paused: bool) -> None:
-        """Have a peer paused, or let it go on."""
+        """Pause a peer, or resume it."""
         try:
             await self._stub.Pause(operator_pb2.PauseRequest(peer=peer, paused=paused), timeout=_QUICK)
         except grpc.aio.AioRpcError as error:
             raise self._error_from(error) from None
 
     async def renew_card(self, endpoint: str) -> str:
-        """Have the lab's card renewed, with another endpoint unless it is empty; return its file's text."""
+        """Renew the lab's card, with a new endpoint unless it is empty; return the text of the card file."""
         try:
             request = operator_pb2.RenewCardRequest(endpoint=endpoint)
             return (await self._stub.RenewCard(request, timeout=_QUICK)).card
@@ -285,7 +285,7 @@ class Client:
     async def take(
         self, target: operator_pb2.Set.ValueType, rows: Sequence[IngestRow], suppress: bool, unit: str
     ) -> IngestReport:
-        """Have a few rows taken in; if the node goes away meanwhile, they are sent again when it is back."""
+        """Ingest a few rows; if the node stops meanwhile, send them again when it is back."""
         return await self._present(lambda: self.ingest(target, rows, suppress=suppress, unit=unit))
 
     async def _answered(self, call: Callable[[float], Awaitable[Answer]], deadline: float) -> Answer:
@@ -301,7 +301,7 @@ class Client:
         return await self._present(once, deadline)
 
     async def _present(self, call: Callable[[], Awaitable[Answer]], deadline: float = _LONG) -> Answer:
-        """Repeat a call while the node is away, as long as patience lasts."""
+        """Repeat a call while the node does not run, for as long as patience lasts."""
         gives_up = time.monotonic() + min(self._patience, deadline)
         backoff = Backoff(longest=_LONGEST_WAIT)
         while True:
@@ -316,11 +316,11 @@ class Client:
         for key, value in error.trailing_metadata() or ():
             if key == CODE_KEY and isinstance(value, str) and value in Code.__members__:
                 code = Code[value]
-                # This lab's own node may say more than the public message.
+                # The detail follows the public message: only this lab's own node sends one.
                 details = (error.details() or "").removeprefix(code.info.message)
                 return NodeError(code, details.strip())
         match error.code():
-            # A node that stops cancels what is still going on.
+            # A stopping node cancels its calls.
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
                 return NodeError(Code.NODE_NOT_RUNNING, str(self._path))
             case grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -344,7 +344,7 @@ def _report_from(answer: operator_pb2.IngestResponse) -> IngestReport:
 
 
 def _batches(rows: Iterable[IngestRow]) -> Iterator[list[operator_pb2.IngestRow]]:
-    """Group rows so that no message comes near the limit."""
+    """Group rows into batches far below the size limit of a message."""
     batch: list[operator_pb2.IngestRow] = []
     size = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""How output looks: calm, aligned, and safe to show whatever a value holds."""
+"""Output on a terminal or in a pipe: tables, numbers, durations, and text that is safe to print."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 def console(stderr: bool = False, width: int | None = None) -> Console:
-    """Return a console; one that writes to no terminal has a width that does not depend on who runs it."""
+    """Return a console; its width is fixed off a terminal, so that piped output is the same everywhere."""
     stream = sys.stderr if stderr else sys.stdout
     if width is None and not stream.isatty() and "COLUMNS" not in os.environ:
         width = PIPED_WIDTH
@@ -30,7 +30,7 @@ def console(stderr: bool = False, width: int | None = None) -> Console:
 
 
 def interactive() -> bool:
-    """Say whether progress can be drawn."""
+    """Return whether standard error is a terminal that can draw progress."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
@@ -40,45 +40,45 @@ def write_json(value: object) -> None:
 
 
 def table(*columns: str, right: tuple[str, ...] = (), wide: tuple[str, ...] = ()) -> Table:
-    """Return a table with a ruled head; `right` columns hold numbers, `wide` ones may be folded."""
-    made = Table(box=_RULED, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    """Return a table with a ruled head; columns in `right` hold numbers, those in `wide` may be folded."""
+    empty = Table(box=_RULED, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
     for name in columns:
-        made.add_column(
+        empty.add_column(
             name,
             justify="right" if name in right else "left",
             no_wrap=name not in wide,
             overflow="fold",
         )
-    return made
+    return empty
 
 
 def pairs() -> Table:
-    """Return a table of names and what they stand for, without a head."""
-    made = Table.grid(padding=(0, 2))
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(overflow="fold")
-    return made
+    """Return a table of names and their values, without a head."""
+    empty = Table.grid(padding=(0, 2))
+    empty.add_column(style="dim", no_wrap=True)
+    empty.add_column(overflow="fold")
+    return empty
 
 
 def safe(text: str, style: str = "") -> Text:
-    """Return text in which nothing can move the cursor or pass for markup."""
+    """Return text without control characters and markup, which could change what the terminal shows."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return Text(text, style=style)
 
 
-def indented(what: RenderableType, by: int = 2) -> Padding:
-    """Return something moved to the right, with its later lines under the first."""
-    return Padding(what, (0, 0, 0, by), expand=False)
+def indented(content: RenderableType, by: int = 2) -> Padding:
+    """Indent all lines of a content."""
+    return Padding(content, (0, 0, 0, by), expand=False)
 
 
 def count(number: int) -> str:
-    """Write a count."""
+    """Format a count."""
     return f"{number:,}"
 
 
 def size(number: int) -> str:
-    """Write a number of bytes, in decimal units."""
+    """Format a number of bytes, in decimal units."""
     value, unit = float(number), 0
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
@@ -86,7 +86,7 @@ def size(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration."""
+    """Format a duration in seconds."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -97,21 +97,21 @@ def duration(seconds: float) -> str:
 
 
 def lasted(seconds: int) -> str:
-    """Write a duration that is only known to the second."""
+    """Format a duration that was measured in whole seconds."""
     return duration(max(0, seconds)).replace(".0 s", " s")
 
 
 def ago(moment: int) -> str:
-    """Write how long ago a moment in Unix seconds was; 0 is never."""
+    """Format the time since a moment in Unix seconds; 0 is never."""
     return f"{lasted(system_clock() - moment)} ago" if moment else "never"
 
 
 def until(moment: int) -> str:
-    """Write how long it is until a moment in Unix seconds."""
-    left = moment - system_clock()
-    return f"in {lasted(left)}" if left > 0 else "now"
+    """Format the time until a moment in Unix seconds."""
+    seconds = moment - system_clock()
+    return f"in {lasted(seconds)}" if seconds > 0 else "now"
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """Write a count with its noun."""
+    """Format a count with its noun."""
     return f"{count(number)} {one if number == 1 else many or one + 's'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -18,9 +19,11 @@ from pathlib import Path
 import pytest
 
 from mandorla_node.cli import main
-from mandorla_node.demo import lists
-from mandorla_node.demo.play import Finding, Result
-from mandorla_protocol.errors import Code
+from mandorla_node.client import Client
+from mandorla_node.demo import lists, nodes
+from mandorla_node.demo.steps import Finding, Result
+from mandorla_protocol.errors import Code, NodeError
+from tests.support import labs
 
 _PATIENCE = 60.0
 
@@ -122,6 +125,29 @@ def test_a_node_that_dies_ends_the_demo_with_its_name(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+def test_a_node_that_never_answers_ends_the_demo_with_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "_START_PATIENCE", 0.2)
+    (folder / "alder.log").write_text("waiting for a disk")
+    home = labs.make_home(folder, "alder")
+
+    async def wait() -> None:
+        process = await asyncio.create_subprocess_exec("sleep", "60")
+        try:
+            async with Client(home.operator_socket, patience=0) as client:
+                await nodes.until_ready(nodes.Node(home, process, client))
+        finally:
+            process.kill()
+            await process.wait()
+
+    with pytest.raises(NodeError) as caught:
+        asyncio.run(wait())
+    assert caught.value.code is Code.NODE_NOT_RUNNING
+    assert caught.value.detail.startswith("the node of alder did not answer")
+    assert caught.value.detail.endswith("waiting for a disk")
+
+
 def test_missing_lists_are_a_clear_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,12 +161,12 @@ def test_missing_lists_are_a_clear_error(
 def test_a_wrong_result_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def play(*_: object) -> Result:
+    async def steps(*_: object) -> Result:
         wrong = Finding("alder", "birch", "shared", frozenset({"a.example"}), frozenset({"b.example"}))
         return Result("portable", {}, {}, (), (wrong,))
 
-    monkeypatch.setattr("mandorla_node.demo.play.play", play)
-    monkeypatch.setattr("mandorla_node.demo.account.tell", lambda *_: None)
+    monkeypatch.setattr("mandorla_node.demo.demonstration.run_steps", steps)
+    monkeypatch.setattr("mandorla_node.demo.report.print_report", lambda *_: None)
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     with pytest.raises(SystemExit) as caught:
         main(["demo", "--quick"])

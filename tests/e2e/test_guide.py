@@ -15,7 +15,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from mandorla_node.cli import build
+from mandorla_node.cli.root import build
 from tests.support.hosts.guide import Command, Step, read_guide
 from tests.support.hosts.networks import namespaces_work, networks
 from tests.support.hosts.shells import Shell, shells
@@ -108,5 +108,5 @@ def until(holds: Callable[[], bool]) -> None:
 
 def has(command: str) -> bool:
     """Tell whether this version has a command."""
-    group = get_command(build([]))
+    group = get_command(build())
     return isinstance(group, TyperGroup) and command in group.commands

@@ -13,7 +13,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from mandorla_node.cli import build
+from mandorla_node.cli.root import build
 
 ROOT = Path(__file__).parents[2]
 CONTAINERFILE = ROOT / "node/packaging/Containerfile"
@@ -150,7 +150,7 @@ def test_nothing_else_is_sent(path: str) -> None:
 
 def test_its_commands_are_ones_that_there_are() -> None:
     last = stages()[-1]
-    group = get_command(build([]))
+    group = get_command(build())
     assert isinstance(group, TyperGroup)
     health = json.loads(last.of("HEALTHCHECK")[0].partition("CMD ")[2])
     assert json.loads(last.of("ENTRYPOINT")[0]) == [health[0]] == ["mandorla"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import main
+from .entry_point import main
 
 if __name__ == "__main__":
     main()

@@ -1,114 +1,64 @@
-"""What a shell is told when it completes a command line (`mandorla --install-completion`).
+"""Completion of command lines by a shell (`mandorla --install-completion`).
 
-The shell runs `mandorla` with a variable set, and shows or evaluates what comes out of it. So nothing but an
-answer does: whatever goes wrong, it is empty.
+The shell runs `mandorla` with a variable set, and shows or evaluates its output. So the output is an answer
+or nothing: an error is not printed.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from pathlib import Path
-from typing import Final
+from pkgutil import resolve_name
+from typing import Final, TypeAlias
 
 import typer
 
-_ASKED: Final = "_MANDORLA_COMPLETE"
+_REQUEST: Final = "_MANDORLA_COMPLETE"
+_SUGGESTIONS: Final = "mandorla_node.cli.suggestions"
+
+Suggest: TypeAlias = Callable[[typer.Context, str], list[str]]
 
 
-def asked() -> bool:
-    """Tell whether a shell asks how a line could go on."""
-    return _ASKED in os.environ
+def requested() -> bool:
+    """Return whether a shell requests a completion."""
+    return _REQUEST in os.environ
 
 
 @contextmanager
-def answered() -> Iterator[None]:
-    """Let nothing but an answer out."""
+def errors_hidden() -> Iterator[None]:
+    """Exit without a message if an exception is raised inside."""
     with redirect_stderr(io.StringIO()):
         try:
             yield
-        except Exception:  # a traceback would stand in the middle of what a person types
+        except Exception:  # a traceback would stand in the middle of the line that a person types
             sys.exit(1)
 
 
-def typed() -> list[str]:
-    """Return the words before the one that is being typed, without the program's name.
-
-    Bash takes `--home=PATH` for three words, of which this leaves two in the environment.
-    """
-    if "COMP_WORDS" in os.environ:
-        words, at = os.environ["COMP_WORDS"].split("\n"), int(os.environ["COMP_CWORD"])
-        signs = [n for n in range(1, at) if words[n] == "=" and words[n - 1].startswith("--")]
-        words = [word for n, word in enumerate(words) if n not in signs]
-        at -= len(signs)
-        os.environ |= {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(at)}
-        return words[1:at]
-    line = os.environ.get("_TYPER_COMPLETE_ARGS", "")
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        # Somebody is in the middle of a quoted word.
-        words = line.split()
-    return words[1:] if line.endswith(" ") else words[1:-1]
+def join_split_options() -> None:
+    """Undo how bash splits `--home=PATH`: as three words, of which this leaves two in the environment."""
+    if "COMP_WORDS" not in os.environ:
+        return
+    words, at = os.environ["COMP_WORDS"].split("\n"), int(os.environ["COMP_CWORD"])
+    signs = [n for n in range(1, at) if words[n] == "=" and words[n - 1].startswith("--")]
+    words = [word for n, word in enumerate(words) if n not in signs]
+    os.environ |= {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(at - len(signs))}
 
 
-def peers(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the names of the peers that the home on the line pinned, or that of the environment."""
-    from ..home.peer_names import peer_names
+def _suggest(target: str) -> Suggest:
+    def suggest(ctx: typer.Context, incomplete: str) -> list[str]:
+        suggestions: list[str] = resolve_name(f"{_SUGGESTIONS}.{target}")(ctx, incomplete)
+        return suggestions
 
-    home = ctx.params.get("home")
-    if not home:
-        return []
-    # The shell has not expanded what is still being typed.
-    return peer_names(Path(os.path.expandvars(home)).expanduser())
+    return suggest
 
 
-def collections(incomplete: str) -> list[str]:
-    """Return the names of the collections."""
-    from mandorla_protocol.indicators import Collection
-
-    return [*Collection]
-
-
-def types(incomplete: str) -> list[str]:
-    """Return the types of indicators."""
-    from mandorla_protocol.indicators import REGISTRY
-
-    return sorted(REGISTRY)
-
-
-def type_lists(incomplete: str) -> list[str]:
-    """Return lists of types with commas between, that go on with one more type."""
-    before, comma, _ = incomplete.rpartition(",")
-    return [before + comma + name for name in types("") if name not in before.split(",")]
-
-
-def reasons(incomplete: str) -> list[str]:
-    """Return the reasons for which an indicator is flagged."""
-    from mandorla_protocol.labels import Reason
-
-    from ..formats.rows import name_of
-
-    return [name_of(one) for one in Reason if one is not Reason.UNSPECIFIED]
-
-
-def severities(incomplete: str) -> list[str]:
-    """Return the severities of a label."""
-    from mandorla_protocol.labels import Severity
-
-    from ..formats.rows import name_of
-
-    return [name_of(one) for one in Severity]
-
-
-def tlps(incomplete: str) -> list[str]:
-    """Return how far a label may be passed on."""
-    from mandorla_protocol.labels import Tlp
-
-    from ..formats.rows import name_of
-
-    return [name_of(one) for one in Tlp]
+peers: Final = _suggest("peers:peers")
+collections: Final = _suggest("indicators:collections")
+types: Final = _suggest("indicators:types")
+type_lists: Final = _suggest("indicators:type_lists")
+reasons: Final = _suggest("labels:reasons")
+severities: Final = _suggest("labels:severities")
+tlps: Final = _suggest("labels:tlps")

@@ -23,6 +23,20 @@ PeerArgument: TypeAlias = Annotated[
 ]
 
 
+KeyPathOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-path",
+        metavar="FILE",
+        help="The key's file, made if it does not exist; or the passphrase's file (/dev/fd/3).",
+        show_default=False,
+    ),
+]
+KeyNameOption: TypeAlias = Annotated[
+    str, typer.Option("--key-name", metavar="NAME", help="The systemd credential's name.", show_default=False)
+]
+
+
 class RoundKindOption(StrEnum):
     """A kind of round."""
 

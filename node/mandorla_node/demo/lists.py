@@ -1,4 +1,4 @@
-"""The labs of the demo, and the lists that each of them has."""
+"""The labs of the demo, and their lists."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _ORDINARY = (
     "web.de",
     "yahoo.com",
 )
-"""What an innocent customer signs up with."""
+"""Mail domains of innocent customers."""
 
 _SEEN_OF_EACH = 20
-"""Cedar sees one in so many of the domains that birch flagged."""
+"""Cedar sees one in this many of the domains that birch flagged."""
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab: what it flagged, what it merely saw, the label that it gives, and whose list it uses."""
+    """A lab: the package of its list, the domains that it flagged or only saw, and their label."""
 
     name: str
     package: str
@@ -50,9 +50,9 @@ def load(quick: bool) -> tuple[Lab, ...]:
     Raises InputError(BAD_CONFIG) if the lists are not installed.
     """
     try:
-        from burner_email_providers import EMAILS
-        from disposable_email_domains import blocklist
-        from MailChecker import MailChecker
+        from burner_email_providers import EMAILS  # noqa: PLC0415 - the extra `demo`, which may be missing
+        from disposable_email_domains import blocklist  # noqa: PLC0415 - the extra `demo`
+        from MailChecker import MailChecker  # noqa: PLC0415 - the extra `demo`
     except ImportError as error:
         raise InputError(
             Code.BAD_CONFIG,
@@ -71,7 +71,7 @@ def load(quick: bool) -> tuple[Lab, ...]:
 
 
 def _sample(values: Iterable[object], quick: bool) -> Iterator[str]:
-    """Yield texts; if `quick`, about one in ten, chosen alike in every list, so that lists still overlap."""
+    """Yield values as text; if `quick` about one in ten, by its hash, so that the lists still overlap."""
     for value in map(str, values):
         if not quick or zlib.crc32(value.encode()) % 10 == 0:
             yield value
@@ -83,12 +83,12 @@ def _lab(name: str, package: str, flagged: list[str], observed: tuple[str, ...],
 
 
 def canonical(values: tuple[str, ...]) -> frozenset[str]:
-    """Return the distinct canonical values, without those that are no mail domain."""
+    """Return the distinct canonical values of those that are mail domains."""
     found = set()
     for value in values:
         try:
             found.add(Indicator.parse(TYPE, value).value)
         except InputError:
-            # A node rejects the same rows, by the same rule.
+            # A node rejects the same rows by the same rule.
             continue
     return frozenset(found)

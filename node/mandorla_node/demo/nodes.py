@@ -15,7 +15,7 @@ from ..home.folder import Home
 
 _START_PATIENCE = 60.0
 _POLL = 0.05
-# The demo accounts for each evaluation, so none is made that it did not ask for.
+# The demo reports every evaluation, so no node may start a standing round of its own.
 _SETTINGS = {"MANDORLA_WATCH__ENABLED": "false"}
 _SERVE = ("-m", "mandorla_node.cli", "serve", "--exit-with-parent")
 
@@ -36,7 +36,7 @@ class Node:
 
 @asynccontextmanager
 async def running(homes: dict[str, Home]) -> AsyncIterator[dict[str, Node]]:
-    """Keep a node running for each home, from when it is started until the context is left."""
+    """Start a node for each home, and stop them all when the context ends."""
     async with AsyncExitStack() as stack:
         nodes = {}
         for name, home in homes.items():
@@ -49,25 +49,35 @@ async def running(homes: dict[str, Home]) -> AsyncIterator[dict[str, Node]]:
 
 
 async def until_ready(node: Node) -> None:
-    """Wait for a node to answer; raises NodeError if it ends, or takes too long."""
-    async with asyncio.timeout(_START_PATIENCE):
-        while True:
-            await require_running([node])
-            try:
-                await node.operator.status(_START_PATIENCE)
-                return
-            except MandorlaError as error:
-                if error.code is not Code.NODE_NOT_RUNNING:
-                    raise
-            await asyncio.sleep(_POLL)
+    """Wait until a node answers; raises NodeError(NODE_NOT_RUNNING) if it ends, or takes too long."""
+    try:
+        async with asyncio.timeout(_START_PATIENCE):
+            while not await _answers(node):
+                await require_running([node])
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        detail = (
+            f"the node of {node.name} did not answer within {_START_PATIENCE:.0f} s: {last_words(node.home)}"
+        )
+        raise NodeError(Code.NODE_NOT_RUNNING, detail) from None
+
+
+async def _answers(node: Node) -> bool:
+    try:
+        await node.operator.status(_START_PATIENCE)
+    except MandorlaError as error:
+        if error.code is not Code.NODE_NOT_RUNNING:
+            raise
+        return False
+    return True
 
 
 async def require_running(nodes: Iterable[Node]) -> None:
-    """Raise NodeError(NODE_NOT_RUNNING) with its last words if a node has ended."""
-    # A process that has just ended is noticed by the event loop in its next turn.
+    """Raise NodeError(NODE_NOT_RUNNING) with the end of its log if a node has ended."""
+    # The event loop notices the end of a process in its next turn.
     await asyncio.sleep(0)
     for node in nodes:
         status = node.process.returncode
         if status is not None:
-            said = f"the node of {node.name} ended with status {status}: {last_words(node.home)}"
-            raise NodeError(Code.NODE_NOT_RUNNING, said)
+            detail = f"the node of {node.name} ended with status {status}: {last_words(node.home)}"
+            raise NodeError(Code.NODE_NOT_RUNNING, detail)

@@ -1,1 +1,1 @@
-"""Taking indicators in: canonicalise, hold back shared infrastructure, store, report."""
+"""Ingest: indicators are canonicalised, shared infrastructure is held back, and the others are stored."""

@@ -1,4 +1,4 @@
-"""Taking indicators in: canonicalise, report bad rows by line, and store the rest."""
+"""An ingest: rows are canonicalised and stored, and bad rows reported by their position."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _GROUP: Final = re.compile(r"[!-~]{1,64}")
 
 
 def require_group(name: str) -> None:
-    """Raise InputError(BAD_INPUT) unless a text can name a group (SPEC A.5)."""
+    """Raise InputError(BAD_INPUT) unless a text is a valid id of a group (SPEC A.5)."""
     if not _GROUP.fullmatch(name):
         raise InputError(Code.BAD_INPUT, "A group is 1 to 64 printable ASCII characters without spaces.")
 
 
 class Ingestor:
-    """One ingest: rows come in by batches, and a report at the end.
+    """One ingest: batches of rows, and a report at the end.
 
     A strict ingest keeps its rows in memory until it has seen them all, and stores nothing if one is bad.
     """
@@ -41,8 +41,7 @@ class Ingestor:
         self._target = target
         self._strict = strict
         self._unit = unit
-        # What was merely seen is not judged, so it may be anybody's.
-        self._suppression = suppression if target is IndicatorSet.FLAGGED else None
+        self._suppression = suppression
         self._id: int | None = None
         self._accepted = self._added = self._known = 0
         self._spool: list[LabelledIndicator] = []
@@ -50,7 +49,7 @@ class Ingestor:
         self._rejected_total = 0
 
     def add(self, rows: Sequence[IngestRow]) -> list[Indicator]:
-        """Take rows in; return the indicators of those that are good."""
+        """Ingest rows; return the indicators of the good ones."""
         good = []
         for row in rows:
             try:
@@ -66,10 +65,10 @@ class Ingestor:
             self._spool += good
         else:
             self._store(good)
-        return [one.indicator for one in good]
+        return [labelled.indicator for labelled in good]
 
     def reject(self, row: RejectedRow) -> None:
-        """Record a row that could not be read at all."""
+        """Record a bad row."""
         self._rejected_total += 1
         if len(self._rejected) < MAX_REPORTED:
             self._rejected.append(row)
@@ -105,9 +104,9 @@ class Ingestor:
 
 
 def _group(row: IngestRow) -> str:
-    """Return the group of a row of a registered type, none for a type without groups (SPEC A.5).
+    """Return the group of a row whose type is registered; empty for a type without groups (SPEC A.5).
 
-    Raises InputError(BAD_INPUT) for a text that names no group, and for a row that could never match.
+    Raises InputError(BAD_INPUT) for an invalid id, and for a row that could never match without a group.
     """
     kind = REGISTRY[row.type]
     if not kind.grouped:
@@ -115,7 +114,7 @@ def _group(row: IngestRow) -> str:
     if not row.group:
         if kind.needed > 1:
             raise InputError(
-                Code.BAD_INPUT, f"One {kind.name} alone matches nothing, and the row names no group."
+                Code.BAD_INPUT, f"A single {kind.name} matches nothing, and the row names no group."
             )
     else:
         require_group(row.group)

@@ -1,4 +1,4 @@
-"""What became of the rows of an ingest."""
+"""The report of an ingest."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final
 from ..formats.rows import RejectedRow
 
 MAX_REPORTED: Final = 1000
-"""Rejected rows that are reported one by one; all are counted."""
+"""The number of rejected rows that are reported one by one; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What became of the rows: each is added, known, a duplicate in this ingest, rejected, or held back.
+    """The numbers of rows that were added, known, duplicates within the ingest, rejected, or held back.
 
-    A row that only adds its group to an indicator of another row is counted with the duplicates. A row is
-    held back because many share what it names; `held_by` counts them by list.
+    A row that only adds its group to an indicator of another row counts as a duplicate. `held_by` counts the
+    rows that were held back, by list.
     """
 
     added: int = 0
@@ -29,7 +29,7 @@ class IngestReport:
     held_by: dict[str, int] = field(default_factory=dict)
 
     def __add__(self, other: IngestReport) -> IngestReport:
-        """Return the report of two ingests, one after the other."""
+        """Return the sum of two reports; of both, the first rejected rows by position stay."""
         rejected = sorted((*self.rejected, *other.rejected), key=lambda row: row.line)
         return IngestReport(
             added=self.added + other.added,

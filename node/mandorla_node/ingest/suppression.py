@@ -1,8 +1,8 @@
-"""Keeping shared infrastructure out of flagged sets.
+"""Suppression: shared infrastructure is kept out of flagged sets.
 
-A public resolver, a cloud's range or a university that one attacker used is used by thousands of others, and
-a match on it says nothing of any of them. Such indicators are held back when they are ingested as flagged,
-and counted by list.
+Thousands of people use the public resolver, the cloud's range or the university that an attacker used. A
+match on such an indicator is no evidence against any of them. So an ingest into the flagged set holds these
+indicators back, and counts them by list.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from mandorla_protocol.indicators import Indicator
 
 from ..config.lab_settings import SuppressionSettings
+from ..store import IndicatorSet
 from . import suppression_lists
 from .suppression_index import Index
 
@@ -23,14 +24,14 @@ _Facts = tuple[tuple[str, int, int], ...]
 
 
 class Suppression:
-    """What one ingest held back."""
+    """The suppression of one ingest: it holds indicators back, and counts them."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
         self._masks: Counter[int] = Counter()
 
     def holds(self, indicator: Indicator) -> bool:
-        """Say whether an indicator stands on a list, and count it if so."""
+        """Return whether an indicator is on a list, and count it if so."""
         mask = self._index.mask_of(indicator)
         if mask:
             self._masks[mask] += 1
@@ -38,21 +39,21 @@ class Suppression:
 
     @property
     def entries(self) -> int:
-        """How many entries the lists have."""
+        """The number of entries of all lists."""
         return len(self._index)
 
     @property
     def total(self) -> int:
-        """How many rows were held back."""
+        """The number of rows that were held back."""
         return self._masks.total()
 
     def by_list(self) -> dict[str, int]:
-        """Return how many rows each list held back; a row that stands on several is counted for each."""
+        """Return the number of rows that each list held back; a row on several lists counts for each."""
         return self._index.count(self._masks)
 
 
 class Suppressor:
-    """The lists of a lab's configuration, read when they are first needed and when a file has changed."""
+    """The lists of a lab's configuration, read at the first ingest, and again when a file has changed."""
 
     def __init__(self, home: Path, policy: SuppressionSettings) -> None:
         self._home = home
@@ -62,7 +63,7 @@ class Suppressor:
         self._index = Index()
 
     def begin(self) -> Suppression:
-        """Return what an ingest asks; raises NodeError(BAD_CONFIG) if a list cannot be used."""
+        """Return the suppression of a new ingest; raises NodeError(BAD_CONFIG) if a list cannot be used."""
         with self._lock:
             allow = suppression_lists.allow_files(self._home, self._policy.allow_lists)
             facts = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in allow)
@@ -70,6 +71,14 @@ class Suppressor:
                 self._index = self._read(allow)
                 self._facts = facts
             return Suppression(self._index)
+
+    def suppression_for(self, target: IndicatorSet, suppress: bool) -> Suppression | None:
+        """Return the suppression of a new ingest into a set, or None if there is none.
+
+        Observed indicators are not judged, so any may be observed. Of flagged ones the operator may take all
+        in, if `suppress` is off. Raises NodeError(BAD_CONFIG) as `begin` does.
+        """
+        return self.begin() if suppress and target is IndicatorSet.FLAGGED else None
 
     def _read(self, allow: list[Path]) -> Index:
         index = Index()

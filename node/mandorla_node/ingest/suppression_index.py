@@ -1,7 +1,7 @@
-"""Lists of shared infrastructure, and on which of them an indicator stands.
+"""The index of the lists of shared infrastructure: it finds the lists that an indicator is on.
 
-That takes a look-up for each size of network, or each part of a name, however long the lists are. Lists are
-bits of a mask, so that an entry of several lists is one entry.
+A search costs one look-up for each size of network, or for each part of a name, however long the lists are.
+Each list is a bit of a mask, so an entry of several lists is stored once.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ _BITS: Final = {4: 32, 6: 128}
 
 
 class Index:
-    """Networks by their size, names, and other values by type."""
+    """Networks by their size, and names and other values by their type."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        # Of each version, the networks of each size by their leading bits.
+        # By IP version and prefix length: the networks' masks by their leading bits.
         self._networks: dict[int, dict[int, dict[int, int]]] = {4: {}, 6: {}}
         self._values: dict[tuple[str, str], int] = {}
         self._under: dict[tuple[str, str], int] = {}
 
     def __len__(self) -> int:
-        """Return how many entries there are."""
-        sizes = [len(one) for version in self._networks.values() for one in version.values()]
+        """Return the number of entries."""
+        sizes = [len(table) for version in self._networks.values() for table in version.values()]
         return sum(sizes) + len(self._values) + len(self._under)
 
     def new_list(self, name: str) -> int:
-        """Begin a list; return its mask."""
+        """Add an empty list; return its mask."""
         self._names.append(name)
         return 1 << (len(self._names) - 1)
 
     def add_network(self, mask: int, network: Network) -> None:
-        """Add a network: its addresses, and the networks inside it."""
+        """Add a network, which covers its addresses and the networks inside it."""
         self.add_prefix(mask, network.version, int(network.network_address), network.prefixlen)
 
     def add_prefix(self, mask: int, version: int, address: int, size: int) -> None:
-        """Add a network that is given by its address and the number of its leading bits."""
+        """Add a network by its address and its prefix length."""
         table = self._networks[version].setdefault(size, {})
         bits = address >> (_BITS[version] - size)
         table[bits] = table.get(bits, 0) | mask
@@ -54,11 +54,11 @@ class Index:
         self._values[kind, value] = self._values.get((kind, value), 0) | mask
 
     def add_under(self, mask: int, kind: str, name: str) -> None:
-        """Add a name and all names below it, of a type whose values are names."""
+        """Add a name and all names below it, for a type whose values are names."""
         self._under[kind, name] = self._under.get((kind, name), 0) | mask
 
     def mask_of(self, indicator: Indicator) -> int:
-        """Return the mask of the lists that an indicator stands on."""
+        """Return the mask of the lists that an indicator is on."""
         kind, value = indicator.type, indicator.value
         mask = self._values.get((kind, value), 0)
         version = _VERSIONS.get(kind)
@@ -70,28 +70,28 @@ class Index:
         return mask
 
     def count(self, masks: Counter[int]) -> dict[str, int]:
-        """Return how often each list was met, those that were."""
+        """Return the number of hits of each list that had one, given the number of hits of each mask."""
         counts: Counter[str] = Counter()
         for mask, number in masks.items():
-            for place, name in enumerate(self._names):
-                if mask >> place & 1:
+            for bit, name in enumerate(self._names):
+                if mask >> bit & 1:
                     counts[name] += number
         return dict(sorted(counts.items()))
 
     def _of_network(self, version: int, value: str) -> int:
-        text, _, given = value.partition("/")
+        text, _, prefix = value.partition("/")
         address = int(IPv4Address(text) if version == 4 else IPv6Address(text))
         bits = _BITS[version]
-        most = int(given) if given else bits
+        longest = int(prefix) if prefix else bits
         mask = 0
         for size, table in self._networks[version].items():
-            if size <= most:
+            if size <= longest:
                 mask |= table.get(address >> (bits - size), 0)
         return mask
 
 
 def _names_above(name: str) -> Iterator[str]:
-    """Yield a name, and each that is above it."""
+    """Yield a name, and each name above it."""
     while name:
         yield name
         name = name.partition(".")[2]

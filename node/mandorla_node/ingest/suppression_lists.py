@@ -1,4 +1,4 @@
-"""Where lists of shared infrastructure come from: this package, the MISP warning lists, a lab's own files."""
+"""The lists of shared infrastructure: those of this package, the MISP warning lists, a lab's own files."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ DEFAULT_LISTS: Final = (
     "wikimedia",
     "zscaler",
 )
-"""The MISP warning lists of what many share: resolvers, clouds, relays, universities, public suffixes.
+"""The MISP warning lists of shared infrastructure: resolvers, clouds, relays, universities, public suffixes.
 
-Not those of what attackers rent or register (VPNs, disposable mail, dynamic DNS, parking), nor those of
-popular sites, under many of which anybody can have a name.
+The lists of infrastructure that attackers rent or register (VPNs, disposable mail, dynamic DNS, parking) are
+not among them. Nor are the lists of popular sites: many of these let anybody register a name below theirs.
 """
 
 _NAMES: Final = ("domain", "mail-domain")
@@ -77,7 +77,7 @@ def warning_lists() -> Path | None:
 
 
 def missing() -> NodeError:
-    """Return the error for warning lists that are asked for and not installed."""
+    """Return the error for warning lists that are configured and not installed."""
     return NodeError(
         Code.BAD_CONFIG,
         "suppression.warning_lists needs the MISP warning lists: pip install 'mandorla[suppression]'",
@@ -85,9 +85,9 @@ def missing() -> NodeError:
 
 
 def add_warning_list(index: Index, folder: Path, name: str) -> None:
-    """Add a MISP warning list of addresses, networks or names; entries that are neither are passed over.
+    """Add a MISP warning list of addresses, networks or names; skip its other entries.
 
-    Raises NodeError(BAD_CONFIG) if there is no such list, or it is of substrings or expressions.
+    Raises NodeError(BAD_CONFIG) if there is no such list, or if it holds substrings or regular expressions.
     """
     path = folder / name / "list.json"
     if Path(name).name != name or not path.is_file():
@@ -105,20 +105,22 @@ def add_warning_list(index: Index, folder: Path, name: str) -> None:
         case kind:
             raise NodeError(
                 Code.BAD_CONFIG,
-                f"suppression.warning_lists: {name} is a list of kind {kind}, which is not read",
+                f"suppression.warning_lists: {name} is a list of kind {kind}, which cannot be used",
             )
 
 
 def allow_files(home: Path, names: Iterable[str]) -> list[Path]:
-    """Return the files that a lab's allow-lists are in; a folder stands for its files.
+    """Return the files of a lab's allow-lists; a folder stands for all of its files.
 
-    Raises NodeError(BAD_CONFIG) for a path where there is nothing.
+    Raises NodeError(BAD_CONFIG) for a path that does not exist.
     """
     found: list[Path] = []
     for name in names:
         path = home / name
         if path.is_dir():
-            found += sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
+            found += sorted(
+                file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
+            )
         elif path.is_file():
             found.append(path)
         else:
@@ -127,11 +129,12 @@ def allow_files(home: Path, names: Iterable[str]) -> list[Path]:
 
 
 def add_allow_list(index: Index, path: Path) -> None:
-    """Add a file of lines `type,value`, or of networks and addresses, which commas and more may follow.
+    """Add a file of lines `type,value`, or of networks and addresses; a comma ends a network or an address.
 
-    `domain,.name` and `mail-domain,.name` stand for the name and all below it.
-    Raises NodeError(BAD_CONFIG) that names the first line that is neither: a lab that lists what it must not
-    flag is better stopped than half heard.
+    `domain,.name` and `mail-domain,.name` stand for the name and all names below it.
+
+    Raises NodeError(BAD_CONFIG) for the first line of another form: a lab that lists indicators not to be
+    flagged must not run with half of the list.
     """
     mask = index.new_list(path.name)
     try:
@@ -147,13 +150,13 @@ def add_allow_list(index: Index, path: Path) -> None:
 
 
 def _add_line(index: Index, mask: int, text: str) -> str:
-    """Add a line; return why it cannot be used, if it cannot."""
+    """Add a line; return the reason if it cannot be used, or an empty text."""
     first, _, rest = text.partition(",")
     kind, value = first.strip(), rest.strip()
     if kind not in REGISTRY:
         network = _network(kind)
         if network is None:
-            return "It is neither a network nor a type of the registry and a value."
+            return "It is neither a network nor a registered type with a value."
         index.add_network(mask, network)
         return ""
     under = kind in _NAMES and value.startswith(".")

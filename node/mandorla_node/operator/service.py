@@ -93,10 +93,8 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
             async for request in request_iterator:
                 if request.HasField("options") and ingestor is None:
                     target, strict = _known(_SETS, request.options.set), request.options.strict
-                    suppression = (
-                        None
-                        if request.options.no_suppress or target is not IndicatorSet.FLAGGED
-                        else await asyncio.to_thread(self._suppressor.begin)
+                    suppression = await asyncio.to_thread(
+                        self._suppressor.suppression_for, target, not request.options.no_suppress
                     )
                     ingestor = Ingestor(
                         self._store,

@@ -194,6 +194,14 @@ def test_a_plugin_that_breaks_is_silent_and_in_nobodys_way(
     assert (ran.out, ran.err) == (out, "")
 
 
+def test_a_request_that_no_shell_makes_is_silent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_MANDORLA_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "mandorla\nro")
+    monkeypatch.setenv("COMP_CWORD", "second")
+    ran = run()
+    assert (ran.out, ran.err) == ("", "")
+
+
 def test_a_completion_waits_for_nothing_heavy(program: Path, alder: Home) -> None:
     code = """
 import sys

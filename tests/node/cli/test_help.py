@@ -14,8 +14,8 @@ import pytest
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from mandorla_node.cli import build
 from mandorla_node.cli.help import manual_of
+from mandorla_node.cli.root import build
 from mandorla_protocol.errors import Code
 
 from .conftest import Run
@@ -33,7 +33,7 @@ def commands(
 
 
 def root() -> TyperGroup:
-    group = get_command(build([]))
+    group = get_command(build())
     assert isinstance(group, TyperGroup)
     return group
 

@@ -49,15 +49,15 @@ def test_a_card_is_renewed_by_the_node_and_status_says_who_has_not_taken_it(fold
     a, _ = make_labs(folder, "lab-a", "lab-b")
     with serving(a):
         calm = run("status", "--home", a.path)
-        assert "Not yet said" not in calm.out
+        assert "not confirmed" not in calm.out
         assert "plain files" in calm.out
         ran = run("renew", "--home", a.path)
-        assert (ran.status, "being told" in ran.out) == (0, True)
+        assert (ran.status, "get the card now" in ran.out) == (0, True)
         card = shown(run, a)
         assert card.issued
         after = run("status", "--home", a.path)
-        assert "Not yet said" in after.out
-        assert "lab-b" in after.out.partition("Not yet said")[2].splitlines()[0]
+        assert "not confirmed" in after.out
+        assert "lab-b" in after.out.partition("not confirmed")[2].splitlines()[0]
         parsed = run("status", "--home", a.path, "--json").parsed
         assert isinstance(parsed, dict)
         assert parsed["keys"] == "home"
@@ -81,6 +81,6 @@ def test_doctor_says_when_a_certificate_ends(
     (a,) = make_labs(folder, "lab-a")
     ends = datetime.fromtimestamp(certificates.expires_at(a.card), UTC)
     now = int((ends - timedelta(days=left)).timestamp())
-    monkeypatch.setattr("mandorla_node.core.clock.system_clock", lambda: now)
+    monkeypatch.setattr("mandorla_node.cli.handlers.home_checks.system_clock", lambda: now)
     ran = run("doctor", "--home", a.path)
     assert (ran.status, said in ran.out) == (status, True)

@@ -17,6 +17,7 @@ from mandorla_node.config.settings import load_settings
 from mandorla_node.ingest import suppression_lists
 from mandorla_node.ingest.suppression import Suppressor
 from mandorla_node.ingest.suppression_index import Index
+from mandorla_node.store import IndicatorSet
 from mandorla_protocol.errors import Code, NodeError
 from mandorla_protocol.indicators import Indicator
 
@@ -250,3 +251,10 @@ def test_the_configuration_names_lists(tmp_path: Path) -> None:
     assert (policy.builtin, policy.warning_lists, policy.allow_lists) == (True, ("akamai",), ("allow",))
     path.write_text(head)
     assert load_settings(path).suppression == SuppressionSettings()
+
+
+def test_only_an_ingest_of_flagged_indicators_is_suppressed(tmp_path: Path) -> None:
+    suppressor = Suppressor(tmp_path, BUILTIN)
+    assert suppressor.suppression_for(IndicatorSet.FLAGGED, suppress=True) is not None
+    assert suppressor.suppression_for(IndicatorSet.FLAGGED, suppress=False) is None
+    assert suppressor.suppression_for(IndicatorSet.OBSERVED, suppress=True) is None

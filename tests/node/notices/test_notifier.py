@@ -174,7 +174,7 @@ def test_a_receiver_that_is_away_loses_nothing_and_is_seen_in_the_status(
                 shown = await asyncio.create_subprocess_exec(*command, *options)
                 assert await shown.wait() == 0
             out = capfd.readouterr().out
-            assert "The webhook has not been told of 3 matches: since" in " ".join(out.split())
+            assert "The webhook has not received 3 matches: since" in " ".join(out.split())
             assert '"last_error": "connection refused"' in out
             with receiving(receiver):
                 calls = [await received(receiver) for _ in range(3)]
