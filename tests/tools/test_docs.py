@@ -24,9 +24,6 @@ FOLDERS = (
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
-PENDING = {"docs/architecture.md"}
-"""Pages that others link to, and that are still being written."""
-
 _FENCE = re.compile(r"^( *)(```+).*?^\1\2 *$\n?", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -63,7 +60,7 @@ def missing_paths(page: Path, text: str) -> Iterator[str]:
     prose = _COMMENT.sub("", _FENCE.sub("", text))
     named = {code.split(":")[0] for code in _CODE.findall(prose) if _PATH.fullmatch(code.split(":")[0])}
     named.update(_BARE_PAGE.findall(_LINK.sub("", prose)))
-    for path in sorted(named - PENDING):
+    for path in sorted(named):
         if not ((ROOT / path).exists() or (page.parent / path).exists()):
             yield path
     for module in sorted({code for code in _CODE.findall(prose) if re.fullmatch(r"\w+\.py", code)}):
@@ -75,7 +72,7 @@ def broken_links(page: Path, text: str) -> Iterator[str]:
     """Yield each relative link of a page whose file, or whose heading in that file, does not exist."""
     for link in _LINK.findall(_CODE.sub("", _FENCE.sub("", text))):
         path, _, anchor = link.partition("#")
-        if re.match(r"[a-z]+:", link) or link in PENDING:
+        if re.match(r"[a-z]+:", link):
             continue
         target = (page.parent / path) if path else page
         if not target.exists() or (anchor and anchor not in slugs(target.read_text("utf-8"))):
