@@ -26,10 +26,11 @@ from ..notices.notifier import Notifier
 from ..operator.checks import Checker
 from ..operator.service import OperatorService
 from ..operator.sweeper import Sweeper
-from ..peers.card_renewal import CardRenewal, OwnCards
+from ..peers.card_renewal import CardRenewal
 from ..peers.client import PeerClient
+from ..peers.current_cards import CurrentCards
 from ..peers.policy import Policies
-from ..peers.rate_limits import PeerLimits
+from ..peers.rate_limits import RateLimits
 from ..peers.witness import Witness
 from ..rounds.comparisons import Comparisons
 from ..rounds.context import RoundContext
@@ -94,10 +95,11 @@ async def running(
         workers = Workers(settings.engine, settings.workers)
         stack.callback(workers.close)
         store.rounds.interrupt_open()
-        cards = OwnCards(home.cards, settings.keys.overlap, clock)
+        receipts = {peer.lab: peer.receipt for peer in store.peers.all() if peer.receipt}
+        cards = CurrentCards(home.cards, receipts, settings.keys.overlap, clock)
 
         def clients(card: Card, own: OwnCard | None = None) -> PeerClient:
-            return PeerClient(card, own or cards.known_to(card.identity), settings.limits, metrics)
+            return PeerClient(card, own or cards.pinned_by(card.identity), settings.limits, metrics)
 
         renewal = CardRenewal(home, store, cards, clients, clock)
         _run_until_left(stack, renewal.run())
@@ -123,7 +125,7 @@ async def running(
         )
         turns, comparisons = Turns(), Comparisons(changes, metrics)
         registry = RoundRegistry(context, turns)
-        limits = PeerLimits(settings.limits, workers.count)
+        limits = RateLimits(settings.limits, workers.count)
         rounds = (context, registry, RoundFactory(context, turns, comparisons), turns, comparisons)
         with_peers = (policies, witness, renewal, clients)
         initiator, responder = Initiator(*rounds, *with_peers), Responder(*rounds, *with_peers, limits)

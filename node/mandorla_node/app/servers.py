@@ -17,19 +17,19 @@ from ..home.folder import Home
 from ..monitoring.health import HealthService
 from ..operator.service import OperatorService
 from ..peers.admission import MAX_REQUEST, Admission
-from ..peers.card_renewal import OwnCards
-from ..peers.rate_limits import PeerLimits
+from ..peers.current_cards import CurrentCards
+from ..peers.rate_limits import RateLimits
 from ..rounds.service import ExchangeService
 from ..store import Store
 from ..telemetry.metrics import Metrics
 
 _CertificatePairs: TypeAlias = list[tuple[bytes, bytes]]
-"""Keys and certificates, as PEM."""
+"""Private keys and certificate chains, as PEM."""
 
-_LOOK_AT_PEERS_EVERY: Final = 0.05
-"""Seconds for which a handshake takes the pinned peers of the last one.
+_CREDENTIALS_MAX_AGE: Final = 0.05
+"""Seconds for which handshakes use the pinned peers that an earlier handshake read.
 
-Anybody who connects causes a look.
+Anybody can start a handshake, so without this limit strangers could make the node read its store without end.
 """
 
 _OPERATOR_MESSAGE_SIZE: Final = 64 << 20
@@ -38,71 +38,93 @@ _OPERATOR_MESSAGE_SIZE: Final = 64 << 20
 def peer_server(
     home: Home,
     store: Store,
-    own: OwnCards,
-    peer_limits: PeerLimits,
+    cards: CurrentCards,
+    limits: RateLimits,
     metrics: Metrics,
     exchange: ExchangeService,
 ) -> grpc.aio.Server:
-    """Make the server for peers: TLS with the certificates that are pinned now, and one admission for all."""
-    limits = home.settings.limits
+    """Create the server for peers: mutual TLS with the cards and peers of now, and admission of each call.
 
-    def current() -> tuple[_CertificatePairs, bytes]:
-        # gRPC shows a peer the certificate of the name that the peer asks for.
-        live = own.live()
-        cards = (card for peer in store.peers.all() for card in peer.cards)
-        pinned = [certificates.pem_from_der(card.certificate) for card in cards]
-        # The own certificate keeps the list from being empty before the first peer is pinned. It admits
-        # nobody, since admission looks for a peer of this certificate.
-        roots = b"".join([live[0].tls_certificate, *pinned])
-        return [(one.tls_key, one.tls_certificate) for one in live], roots
-
-    served, looked_at = current(), time.monotonic()
-
-    def changed() -> grpc.ServerCertificateConfiguration | None:
-        # gRPC calls this at each handshake, and frees the former credentials while other handshakes still use
-        # them, which now and then kills the process. So it gets new credentials only when they differ.
-        nonlocal served, looked_at
-        if (moment := time.monotonic()) < looked_at + _LOOK_AT_PEERS_EVERY:
-            return None
-        looked_at = moment
-        if (now := current()) == served:
-            return None
-        served = now
-        return grpc.ssl_server_certificate_configuration(*served)
-
+    Raises NodeError(BAD_CONFIG) if the server cannot listen on the configured address.
+    """
+    settings = home.settings.limits
+    tls = _PeerTls(cards, store)
     server = grpc.aio.server(
-        # No limit on the calls of all peers together: a peer that reached it would shut the others out.
-        interceptors=[Admission(store, limits, peer_limits, metrics)],
+        # There is no limit on the calls of all peers together: one peer could use it up alone.
+        interceptors=[Admission(store, settings, limits, metrics)],
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MAX_REQUEST),
-            ("grpc.max_send_message_length", limits.message_size),
+            ("grpc.max_send_message_length", settings.message_size),
             ("grpc.max_metadata_size", 16 << 10),
-            ("grpc.max_concurrent_streams", limits.streams),
-            ("grpc.server_handshake_timeout_ms", limits.handshake_timeout * 1000),
-            ("grpc.max_allowed_incoming_connections", limits.connections),
-            ("grpc.max_connection_age_ms", limits.connection_age * 1000),
-            ("grpc.max_connection_age_grace_ms", limits.call_timeout * 1000),
+            ("grpc.max_concurrent_streams", settings.streams),
+            ("grpc.server_handshake_timeout_ms", settings.handshake_timeout * 1000),
+            ("grpc.max_allowed_incoming_connections", settings.connections),
+            ("grpc.max_connection_age_ms", settings.connection_age * 1000),
+            ("grpc.max_connection_age_grace_ms", settings.call_timeout * 1000),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
         ],
     )
-    # gRPC's types do not know that None says "nothing new", which its documentation does.
-    fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", changed)
-    credentials = grpc.dynamic_ssl_server_credentials(
-        grpc.ssl_server_certificate_configuration(*served), fetch, require_client_authentication=True
-    )
     try:
-        server.add_secure_port(home.settings.listen, credentials)
+        server.add_secure_port(home.settings.listen, tls.server_credentials())
     except RuntimeError:
         raise NodeError(Code.BAD_CONFIG, f"cannot listen on {home.settings.listen}") from None
     exchange_pb2_grpc.add_ExchangeServicer_to_server(exchange, server)
     return server
 
 
+class _PeerTls:
+    """The TLS credentials of the server for peers, which change while it runs.
+
+    A peer is pinned or removed, and a card is renewed, without a restart. So gRPC asks for the credentials at
+    each handshake (`dynamic_ssl_server_credentials`).
+    """
+
+    def __init__(self, cards: CurrentCards, store: Store) -> None:
+        self._cards = cards
+        self._store = store
+        self._served = self._read()
+        self._read_at = time.monotonic()
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        """Return credentials that gRPC renews at each handshake."""
+        # gRPC's types omit None, which means "no change" according to its documentation.
+        fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._changed_configuration)
+        return grpc.dynamic_ssl_server_credentials(
+            grpc.ssl_server_certificate_configuration(*self._served),
+            fetch,
+            require_client_authentication=True,
+        )
+
+    def _read(self) -> tuple[_CertificatePairs, bytes]:
+        # The peer names a card in SNI (SPEC 9.10), and gRPC presents the certificate that has this name.
+        presented = self._cards.presented()
+        pinned = [
+            certificates.pem_from_der(card.certificate)
+            for peer in self._store.peers.all()
+            for card in peer.cards
+        ]
+        # gRPC accepts no empty list, so the own certificate is in it before the first peer is pinned. It
+        # admits nobody: admission finds no peer that has this certificate.
+        roots = b"".join([presented[0].tls_certificate, *pinned])
+        return [(own.tls_key, own.tls_certificate) for own in presented], roots
+
+    def _changed_configuration(self) -> grpc.ServerCertificateConfiguration | None:
+        # When gRPC gets new credentials, it frees the former ones although other handshakes may still use
+        # them; sometimes this crashes the process. So it gets new credentials only when they differ.
+        if (now := time.monotonic()) < self._read_at + _CREDENTIALS_MAX_AGE:
+            return None
+        self._read_at = now
+        if (current := self._read()) == self._served:
+            return None
+        self._served = current
+        return grpc.ssl_server_certificate_configuration(*current)
+
+
 def operator_server(home: Home, operator: OperatorService, health: HealthService) -> grpc.aio.Server:
-    """Make the server for the operator, on a socket that only its owner opens."""
+    """Create the server for the operator, on a Unix socket; raises NodeError: BAD_HOME if that fails."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", _OPERATOR_MESSAGE_SIZE)])
     operator_pb2_grpc.add_OperatorServicer_to_server(operator, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

@@ -125,7 +125,7 @@ class NodeView:
         ]
         self._gauges.snapshot = GaugeSnapshot(
             serving=self._health.serving,
-            card_ends=certificates.expires_at(self._renewal.own.newest.card),
+            card_ends=certificates.expires_at(self._renewal.cards.newest.card),
             state=state,
             backlog=backlog,
             ages=(("state", self._state.age), ("backlog", self._backlog.age)),
@@ -145,7 +145,7 @@ class NodeView:
         backlog = await (self._backlog.get(_READ_TIMEOUT) if now else asyncio.to_thread(overview.backlog))
         state = await asyncio.to_thread(overview.state)
         recent = await asyncio.to_thread(recent_rounds, self._store)
-        status = store_status(self._renewal.own.newest.card, state, backlog, recent)
+        status = store_status(self._renewal.cards.newest.card, state, backlog, recent)
         status.health, status.key_source = self._health.state.value, self._home.key_source.kind.value
         status.engine, status.started, status.version = self._engine, self._started, own_version()
         status.comparing = self._comparisons.running
@@ -153,7 +153,7 @@ class NodeView:
             status.counted_before = self._backlog.age if now else 0.0
         for shown, peer_state in zip(status.peers, state.peers, strict=True):
             shown.last_contact = max(shown.last_contact, self._metrics.last_contact.get(shown.name, 0))
-            shown.card_pending = self._renewal.pending(peer_state.peer)
+            shown.card_pending = self._renewal.is_pending(peer_state.peer)
         for active in self._registry.open.values():
             step, done, total = active.progress()
             header = active.header

@@ -1,1 +1,1 @@
-"""The other labs: calls to them, admission of their calls, their limits, cards, policies and logs."""
+"""Peers: calls to them, admission of their calls, rate limits, policies, cards, and cosignatures of logs."""

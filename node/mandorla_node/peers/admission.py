@@ -1,9 +1,10 @@
-"""The gate before every call of a peer: who calls, over what, how often, for how long, and how errors leave.
+"""Admission of a peer's calls: certificate, rate and deadline are checked before the node reads a request.
 
-A call is let in before its request is read, and counts until its answer is sent: the peer decides on both.
+A call counts as open from its admission until the node has sent the answer. The peer decides when its request
+arrives and when it reads the answer, so anything shorter would let it hold calls open without being counted.
 
-Nothing behind this gate runs for a caller that is not pinned now. The list of peers is read on every call,
-because TLS alone would let a removed peer go on over a connection that it opened before.
+No service code runs for a caller that is not pinned now. Each call reads the list of peers, because TLS alone
+would let a removed peer continue on a connection that it opened before.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from ..config.peer_settings import LimitSettings
 from ..store import Peer, Store
 from ..telemetry.metrics import CANCELLED, OK, UNKNOWN_PEER, Metrics
 from . import messages
-from .rate_limits import Buckets, PeerLimits
+from .rate_limits import PeerBuckets, RateLimits
 
 _LOG = structlog.get_logger()
 _CALLER: ContextVar[Peer] = ContextVar("caller")
 
 MAX_REQUEST: Final = 1 << 20
-"""Bytes of a request, at most; gRPC reads no more. A chunk has half as many."""
+"""The bytes of a request, at most; gRPC reads no more. A full chunk has half as many."""
 
-_LARGEST: Final = 1 << 16
-_LARGEST_REQUEST: Final = {"Evaluate": MAX_REQUEST, "Report": MAX_REQUEST}
+_MAX_SMALL_REQUEST: Final = 1 << 16
+_MAX_REQUEST_OF: Final = {"Evaluate": MAX_REQUEST, "Report": MAX_REQUEST}
 
-_LINES_PER_SECOND: Final = 1.0
-_LINES_AT_ONCE: Final = 30.0
+_LOG_RATE: Final = 1.0
+_LOG_BURST: Final = 30.0
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -49,23 +50,22 @@ Context = grpc.aio.ServicerContext[Message, Message]
 
 
 def caller() -> Peer:
-    """Return the pinned peer whose call is being served."""
+    """Return the pinned peer whose call the current task serves."""
     return _CALLER.get()
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """Admit calls of pinned peers, one by one, before their requests are read."""
+    """Admit each call of a pinned peer before the node reads its request, and translate errors."""
 
-    def __init__(
-        self, store: Store, limits: LimitSettings, peer_limits: PeerLimits, metrics: Metrics
-    ) -> None:
+    def __init__(self, store: Store, settings: LimitSettings, limits: RateLimits, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
+        self._call_timeout = settings.call_timeout
         self._limits = limits
-        self._peer_limits = peer_limits
-        self._refusals = Refusals()
-        # Who a certificate belonged to when it was last looked up, to say it of calls that come too often.
-        self._names: dict[bytes, str] = {}
+        self._refusals = RefusalLog()
+        # Peer names by certificate hash, from the last lookup: a call over the rate is refused before the
+        # lookup, and its log line and metric still name the peer.
+        self._peer_names: dict[bytes, str] = {}
 
     async def intercept_service(
         self,
@@ -74,25 +74,26 @@ class Admission(grpc.aio.ServerInterceptor):
         ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
-        """Wrap a unary method; there are no others for peers."""
+        """Wrap a unary method; the Exchange service has no others."""
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return None
         method = handler_call_details.method.rsplit("/", 1)[-1]
-        # grpc's types know handlers of the threaded server only; in this one they are coroutines.
+        # grpc's types describe the handlers of the threaded server. In an asyncio server they are coroutines.
         behaviour = cast("Callable[[Request, Context], Awaitable[Response]]", handler.unary_unary)
         parse = cast("Callable[[bytes], Request]", handler.request_deserializer)
 
         async def serve(request: bytes, context: Context) -> Response:
-            return await behaviour(_parsed(method, parse, request), context)
+            return await behaviour(_parse(method, parse, request), context)
 
-        async def admitted(_requests: object, context: Context) -> Response:
+        async def serve_if_admitted(_requests: object, context: Context) -> Response:
             return await self._admitted(method, serve, context)
 
-        # On the wire these are the same. But gRPC reads the request of a unary method before it calls it, and
-        # waits for that without end: whoever sends half a request would not be known, counted or timed.
+        # gRPC reads the request of a unary method before it calls the handler, and waits for the request
+        # without a limit: a peer that sends half a request would not be identified, counted or timed. The
+        # handler of a stream is called at once. On the wire, a stream of one request equals a unary call.
         return grpc.stream_unary_rpc_method_handler(
-            cast("Callable[[Iterator[Request], grpc.ServicerContext], Response]", admitted),
+            cast("Callable[[Iterator[Request], grpc.ServicerContext], Response]", serve_if_admitted),
             request_deserializer=None,
             response_serializer=handler.response_serializer,
         )
@@ -100,111 +101,116 @@ class Admission(grpc.aio.ServerInterceptor):
     async def _admitted(
         self, method: str, serve: Callable[[bytes, Context], Awaitable[Response]], context: Context
     ) -> Response:
-        certificate, started = b"", time.perf_counter()
+        certificate_hash, started = b"", time.perf_counter()
 
-        def count(code: str) -> str:
-            name = self._names.get(certificate, UNKNOWN_PEER)
+        def count_call(code: str) -> str:
+            name = self._peer_names.get(certificate_hash, UNKNOWN_PEER)
             self._metrics.call_served(name, method, code, time.perf_counter() - started)
             return name
 
         try:
-            certificate = _certificate(context)
-            close = self._peer_limits.open_call(certificate)
-            # grpc's types want an object of a class of theirs, which does not exist.
-            context.add_done_callback(cast("Any", lambda _context: close()))
-            async with asyncio.timeout(self._allowed(context)):
-                _CALLER.set(await self._peer(certificate))
-                response = await serve(await _read(context), context)
-            count(OK)
+            certificate_hash = _certificate_hash(context)
+            close_call = self._limits.open_call(certificate_hash)
+            # grpc's types name a class for the callback that grpc does not have.
+            context.add_done_callback(cast("Any", lambda _context: close_call()))
+            async with asyncio.timeout(self._timeout(context)):
+                _CALLER.set(await self._pinned_peer(certificate_hash))
+                response = await serve(await _read_request(context), context)
+            count_call(OK)
             return response
         except asyncio.CancelledError:
             # The peer hung up, or the node stops.
-            count(CANCELLED)
+            count_call(CANCELLED)
             raise
         except TimeoutError as error:
             failure: MandorlaError = TransportError(Code.DEADLINE)
-            _let_go(error)
+            _drop_tracebacks(error)
         except MandorlaError as error:
             failure = error
-            _let_go(error)
+            _drop_tracebacks(error)
         except Exception as error:
-            # The text of an unforeseen error may hold anything, so only its type is kept.
+            # The text of an unexpected error may hold an indicator, so the log gets only its type.
             failure = NodeError(Code.INTERNAL, type(error).__name__)
-            _let_go(error)
-        self._refusals.log(certificate, count(failure.code.name), method, failure)
+            _drop_tracebacks(error)
+        self._refusals.log(certificate_hash, count_call(failure.code.name), method, failure)
         info = failure.code.info
         await context.abort(
             grpc.StatusCode[info.status.name], info.message, ((messages.CODE_KEY, failure.code.name),)
         )
         raise failure
 
-    async def _peer(self, certificate: bytes) -> Peer:
-        """Return the peer whose certificate it is now; raises TransportError(NOT_PINNED)."""
+    async def _pinned_peer(self, certificate_hash: bytes) -> Peer:
+        """Return the peer that has the certificate now.
+
+        Raises TransportError(NOT_PINNED), or RoundError: EQUIVOCATION, PAUSED.
+        """
         for pinned in await asyncio.to_thread(self._store.peers.all):
-            if (peer := pinned.by(certificate)) is not None:
-                self._names[certificate] = peer.name
+            if (peer := pinned.by(certificate_hash)) is not None:
+                self._peer_names[certificate_hash] = peer.name
                 if peer.caught:
                     raise RoundError(Code.EQUIVOCATION)
                 if peer.paused_at:
                     raise RoundError(Code.PAUSED)
                 return peer
-        # It may have been somebody's.
-        self._names.pop(certificate, None)
+        # The certificate may have been a peer's until the operator removed the peer or the overlap ended.
+        self._peer_names.pop(certificate_hash, None)
         raise TransportError(Code.NOT_PINNED)
 
-    def _allowed(self, context: Context) -> float:
+    def _timeout(self, context: Context) -> float:
+        """Return the seconds for the call; raises TransportError(DEADLINE) if the peer set no deadline."""
         remaining = context.time_remaining()
         if remaining is None:
             raise TransportError(Code.DEADLINE, "the call has no deadline")
-        return min(remaining, float(self._limits.call_timeout))
+        return min(remaining, float(self._call_timeout))
 
 
-class Refusals:
-    """Log the calls that are refused, and fewer of a peer that is refused for one reason all the time.
+class RefusalLog:
+    """The log of refused calls, with a limited rate of lines for each peer and code.
 
-    A line says how many were passed over since the last one of the peer with this code.
+    A line counts the refusals that were not logged since the last line for the same peer and code.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._lines = Buckets(_LINES_PER_SECOND, _LINES_AT_ONCE, monotonic)
+        self._buckets = PeerBuckets(_LOG_RATE, _LOG_BURST, monotonic)
         self._unlogged: Counter[bytes] = Counter()
 
-    def log(self, certificate: bytes, name: str, method: str, failure: MandorlaError) -> None:
-        """Say which call of which peer was refused, and why."""
+    def log(self, certificate_hash: bytes, name: str, method: str, failure: MandorlaError) -> None:
+        """Log a refused call: its method, the peer's name, and the code and detail of the failure."""
         code = failure.code.name
         if failure.code is Code.NOT_READY:
             _LOG.debug("call refused", method=method, peer=name, code=code, detail=failure.detail)
             return
-        key = certificate + code.encode()
+        key = certificate_hash + code.encode()
         try:
-            self._lines.take(key)
+            self._buckets.take(key)
         except TransportError:
             self._unlogged[key] += 1
             return
-        passed = {"unlogged": unlogged} if (unlogged := self._unlogged.pop(key, 0)) else {}
-        _LOG.warning("call refused", method=method, peer=name, code=code, detail=failure.detail, **passed)
+        skipped = {"unlogged": unlogged} if (unlogged := self._unlogged.pop(key, 0)) else {}
+        _LOG.warning("call refused", method=method, peer=name, code=code, detail=failure.detail, **skipped)
 
 
-def _let_go(error: BaseException) -> None:
-    """Let go of the frames that an error came through.
+def _drop_tracebacks(error: BaseException) -> None:
+    """Remove the tracebacks of an error and of the errors in its context.
 
-    They hold the request, and tasks that hold the error: until Python looks for such cycles, which it seldom
-    does, a peer that is refused again and again would fill the memory with what it sent.
+    A traceback refers to frames, the frames refer to the request and to tasks, and the tasks refer to the
+    error. Only the garbage collector frees such a cycle, and a node runs it rarely. Until then, a peer whose
+    calls are refused without end would fill the memory with its requests.
     """
-    held: BaseException | None = error
-    while held is not None:
-        held.__traceback__ = None
-        held = held.__context__
+    current: BaseException | None = error
+    while current is not None:
+        current.__traceback__ = None
+        current = current.__context__
 
 
-def _certificate(context: Context) -> bytes:
-    """Return the hash of the certificate that the caller shows; raises TransportError(BAD_TRANSPORT)."""
+def _certificate_hash(context: Context) -> bytes:
+    """Return the hash of the caller's certificate; raises TransportError(BAD_TRANSPORT)."""
     auth = context.auth_context()
     if list(auth.get("ssl_tls_version", ())) != [b"TLSv1.3"]:
         raise TransportError(Code.BAD_TRANSPORT, "the connection is not TLS 1.3")
     certificates = list(auth.get("x509_pem_cert", ()))
     if len(certificates) != 1:
-        raise TransportError(Code.BAD_TRANSPORT, "the peer shows no certificate")
+        raise TransportError(Code.BAD_TRANSPORT, "the peer presents no certificate")
     return _hash_of(certificates[0])
 
 
@@ -213,27 +219,29 @@ def _hash_of(pem: bytes) -> bytes:
     return hashlib.sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).digest()
 
 
-async def _read(context: Context) -> bytes:
-    """Return the request; raises EncodingError(BAD_ENCODING) if there is none."""
-    reading = asyncio.ensure_future(context.read())
-    # gRPC must see its reading to the end, or what comes later is never freed: the call ends it.
-    reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-    request = await asyncio.shield(reading)
+async def _read_request(context: Context) -> bytes:
+    """Return the request; raises EncodingError(BAD_ENCODING) if the call has none."""
+    read = asyncio.ensure_future(context.read())
+    # The read is shielded from the timeout: if it were cancelled, gRPC would never free a request that
+    # arrives later. The end of the call ends the read.
+    read.add_done_callback(lambda done: done.cancelled() or done.exception())
+    request = await asyncio.shield(read)
     if not isinstance(request, bytes):
         raise EncodingError(Code.BAD_ENCODING, "a call without a request")
     return request
 
 
-def _parsed(method: str, parse: Callable[[bytes], Request], request: bytes) -> Request:
-    """Parse a request whose size its method can have.
+def _parse(method: str, parse: Callable[[bytes], Request], request: bytes) -> Request:
+    """Parse a request that is within the size limit of its method.
 
-    What is parsed can take twenty times its size, if it is millions of empty parts.
+    The size is checked first, because a message of millions of empty parts takes twenty times its size in
+    memory once it is parsed.
 
     Raises EncodingError: MESSAGE_TOO_LARGE, BAD_ENCODING.
     """
-    if len(request) > _LARGEST_REQUEST.get(method, _LARGEST):
+    if len(request) > _MAX_REQUEST_OF.get(method, _MAX_SMALL_REQUEST):
         raise EncodingError(Code.MESSAGE_TOO_LARGE, f"{len(request)} bytes")
     try:
         return parse(request)
     except DecodeError:
-        raise EncodingError(Code.BAD_ENCODING, "the request is no message of its method") from None
+        raise EncodingError(Code.BAD_ENCODING, "the request is not a message of its method") from None

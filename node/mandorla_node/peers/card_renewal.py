@@ -1,8 +1,8 @@
-"""New certificates without downtime: this lab's next card, and those of its peers (SPEC 9.10).
+"""Renewal of certificates without downtime: this lab issues its next card, and pins its peers' (SPEC 9.10).
 
-A card that follows another has a certificate with a name of its own. For a while, the overlap, this lab
-answers under both names and its peers take both certificates; so each peer goes over by itself, at the moment
-at which it says that it pinned the new card.
+The certificate of each card has a TLS name of its own. During the overlap, this lab presents the certificates
+of both cards, and its peers accept both. So each peer changes over by itself, when it reports that it has
+pinned the new card.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -31,72 +30,25 @@ from ..home.key_kinds import SourceKind
 from ..home.own_cards import OwnCard
 from ..store import Peer, Store
 from .client import ClientFactory
-from .rate_limits import Buckets
+from .current_cards import CurrentCards
+from .rate_limits import PeerBuckets
 
 _LOG = structlog.get_logger()
 
-ROUND_EVERY: Final = 60.0
-"""Seconds between attempts to reach peers that have not said that they pinned the newest card."""
+_CHECK_INTERVAL: Final = 60.0
+"""Seconds between two checks of the card's age, and two deliveries to peers that have not pinned the card."""
 
-PATIENCE: Final = 10.0
-"""Seconds for a peer to take a card."""
+_DELIVERY_TIMEOUT: Final = 10.0
+"""Seconds for one call that delivers a card."""
 
-_CARDS_BURST: Final = 4
-_CARDS_RATE: Final = 1 / 3600
-
-
-class OwnCards:
-    """The cards by which this lab is known now: the newest, and those before it while their overlap lasts."""
-
-    def __init__(self, cards: tuple[OwnCard, ...], overlap: int, clock: Clock) -> None:
-        self._cards = list(cards)
-        self._overlap = overlap
-        self._clock = clock
-        # What each peer said that it pinned, by the hash of its certificate.
-        self.receipts: dict[LabId, bytes] = {}
-
-    @property
-    def newest(self) -> OwnCard:
-        """The card that follows all others."""
-        return self._cards[0]
-
-    def live(self) -> list[OwnCard]:
-        """Return the cards whose certificates this lab shows, the newest first."""
-        now = self._clock()
-        kept = [self._cards[0]]
-        for following, own in zip(self._cards, self._cards[1:], strict=False):
-            if now < min(following.card.issued + self._overlap, certificates.expires_at(own.card)):
-                kept.append(own)
-        return kept
-
-    def known_to(self, lab: LabId) -> OwnCard:
-        """Return the newest card that a peer is known to have pinned; the oldest, if it has said nothing."""
-        live = self.live()
-        receipt = self.receipts.get(lab)
-        return next((own for own in live if own.card.certificate_hash == receipt), live[-1])
-
-    def named(self, certificate_hash: bytes) -> OwnCard:
-        """Return the card of a certificate, if it is one by which this lab is known now; or the newest."""
-        return next(
-            (own for own in self.live() if own.card.certificate_hash == certificate_hash), self.newest
-        )
-
-    def add(self, own: OwnCard) -> None:
-        """Be known by another card from now on."""
-        self._cards.insert(0, own)
-
-    def drop(self) -> list[OwnCard]:
-        """Forget and return the cards whose overlap is over."""
-        live = self.live()
-        over = [own for own in self._cards if own not in live]
-        self._cards = live
-        return over
+_PEER_RENEWAL_BURST: Final = 4
+_PEER_RENEWAL_RATE: Final = 1 / 3600
 
 
 def issue(home: Home, newest: Card, endpoint: str, now: int) -> OwnCard:
-    """Make the card that follows another, with a new key and certificate, and put it into the home.
+    """Issue the successor of the newest card, with a new key and certificate, and write it into the home.
 
-    Raises InputError(BAD_CARD) for an endpoint that is none, NodeError(BAD_HOME) if it cannot be written.
+    Raises InputError(BAD_CARD) for a malformed endpoint, NodeError(BAD_HOME) if the home cannot be written.
     """
     require_endpoint(endpoint)
     issued = max(now, newest.issued + 1)
@@ -106,146 +58,146 @@ def issue(home: Home, newest: Card, endpoint: str, now: int) -> OwnCard:
     der = certificates.der_from_pem(certificate)
     card = issue_card(home.identity, newest.name, der, endpoint, newest.log_origin, issued)
     own = OwnCard(card, key, certificate)
-    sealing = home.key_source.kind is not SourceKind.HOME
-    own_cards.add(home.path, own, home.vault if sealing else None)
+    is_sealed = home.key_source.kind is not SourceKind.HOME
+    own_cards.add(home.path, own, home.vault if is_sealed else None)
     return own
 
 
 def renew_stopped(home: Home, endpoint: str, now: int) -> Card:
-    """Issue the next card of a lab whose node does not run: it tells the peers when it does.
+    """Issue the next card of a lab whose node is stopped; the node delivers it to the peers when it starts.
 
-    Raises as `issue` does.
+    Raises InputError: BAD_CARD, or BAD_INPUT while another command changes the home; NodeError(BAD_HOME).
     """
     with files.locked_home(home.path):
         return issue(home, home.card, endpoint or home.card.endpoint, now).card
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a peer said to this lab's newest card; `code` is why it did not take it."""
-
-    peer: str
-    code: Code | None = None
-
-
 class CardRenewal:
-    """Renew this lab's card, tell the peers, and take theirs."""
+    """Renews this lab's card, delivers it to the peers, and pins the cards that peers deliver."""
 
-    def __init__(self, home: Home, store: Store, own: OwnCards, clients: ClientFactory, clock: Clock) -> None:
+    def __init__(
+        self, home: Home, store: Store, cards: CurrentCards, clients: ClientFactory, clock: Clock
+    ) -> None:
         self._home = home
         self._store = store
-        self.own = own
+        self.cards = cards
         self._clients = clients
         self._clock = clock
         self._settings = home.settings.keys
         self._wake = asyncio.Event()
-        self._renewing = asyncio.Lock()
-        self._telling: dict[LabId, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._cards = Buckets(_CARDS_RATE, _CARDS_BURST)
-        own.receipts = {peer.lab: peer.receipt for peer in store.peers.all() if peer.receipt}
+        self._renewal_lock = asyncio.Lock()
+        self._delivery_locks: dict[LabId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._peer_renewals = PeerBuckets(_PEER_RENEWAL_RATE, _PEER_RENEWAL_BURST)
 
     async def run(self) -> None:
-        """Renew the card before it expires, and tell the peers that have not heard of it, for ever."""
+        """Renew the card before it expires, and deliver it to the peers, until cancelled."""
         while True:
             try:
-                await self._round()
+                await self._renew_and_deliver()
             except MandorlaError as error:
                 _LOG.warning("card not renewed", code=error.code.name, detail=error.detail)
             except Exception as error:
-                # Whatever it was, the certificate's end comes all the same: the next time may do better.
+                # An unexpected error must not end this task: the certificate would expire without a renewal.
                 _LOG.error("card not renewed", error=type(error).__name__)
             try:
-                async with asyncio.timeout(ROUND_EVERY):
+                async with asyncio.timeout(_CHECK_INTERVAL):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             self._wake.clear()
 
-    async def _round(self) -> None:
-        for own in self.own.drop():
+    async def _renew_and_deliver(self) -> None:
+        for own in self.cards.remove_ended():
             await asyncio.to_thread(own_cards.remove, self._home.path, own.card)
             _LOG.info("former certificate destroyed", issued=own.card.issued)
         before = self._settings.renew_before
-        if before and certificates.expires_at(self.own.newest.card) - before <= self._clock():
+        if before and certificates.expires_at(self.cards.newest.card) - before <= self._clock():
             await self.renew("")
-        if self.own.newest.card.issued:
+        if self.cards.newest.card.issued:
             peers = await asyncio.to_thread(self._store.peers.all)
-            await asyncio.gather(*(self.tell(peer) for peer in peers if self.pending(peer)))
+            await asyncio.gather(*(self._deliver(peer) for peer in peers if self.is_pending(peer)))
 
     async def renew(self, endpoint: str) -> Card:
-        """Issue the next card, and tell the peers soon; without an endpoint, it stays as it is.
+        """Issue the next card, and have `run` deliver it; an empty endpoint keeps the present one.
 
-        Raises InputError(BAD_CARD) for an endpoint that is none, NodeError(BAD_HOME) if it cannot be written.
+        Raises as `issue` does.
         """
-        async with self._renewing:
-            newest = self.own.newest.card
-            dialled = endpoint or newest.endpoint
-            own = await asyncio.to_thread(issue, self._home, newest, dialled, self._clock())
-            self.own.add(own)
+        async with self._renewal_lock:
+            newest = self.cards.newest.card
+            own = await asyncio.to_thread(
+                issue, self._home, newest, endpoint or newest.endpoint, self._clock()
+            )
+            self.cards.add(own)
         _LOG.info("card renewed", issued=own.card.issued)
         self._wake.set()
         return own.card
 
-    def pending(self, peer: Peer) -> bool:
-        """Say whether a peer has not said that it pinned this lab's newest card, which is no first one."""
-        newest = self.own.newest.card
-        return bool(newest.issued) and self.own.receipts.get(peer.lab) != newest.certificate_hash
+    def is_pending(self, peer: Peer) -> bool:
+        """Return whether this lab's newest card is a renewed one that the peer has not reported as pinned."""
+        return bool(self.cards.newest.card.issued) and not self.cards.is_newest_pinned_by(peer.lab)
 
-    async def introduce(self, peer: Peer) -> None:
-        """Find out by which card a peer knows this lab, where that is open: it is about to be called."""
-        if len(self.own.live()) > 1 and self.pending(peer):
-            await self.tell(peer)
+    async def try_deliver(self, peer: Peer) -> None:
+        """Deliver a pending card to a peer before a round, while this lab presents several cards.
 
-    async def tell(self, peer: Peer) -> Told:
-        """Give a peer this lab's newest card, over a connection by whichever card it has pinned."""
-        async with self._telling[peer.lab]:
-            newest = self.own.newest.card
+        If the peer pins the card, the round uses it. Otherwise the round uses the card of the last receipt.
+        """
+        if len(self.cards.presented()) > 1 and self.is_pending(peer):
+            await self._deliver(peer)
+
+    async def _deliver(self, peer: Peer) -> None:
+        """Send a peer this lab's newest card, over a connection whose certificate the peer has pinned."""
+        async with self._delivery_locks[peer.lab]:
+            newest = self.cards.newest.card
             request = exchange_pb2.UpdateCardRequest(card=newest.to_json().encode())
-            known = self.own.known_to(peer.lab)
+            # The peer refuses a connection with a certificate that it has not pinned. The receipt says which
+            # card it had pinned. The others are tried too: its operator may have pinned another card by hand.
+            pinned = self.cards.pinned_by(peer.lab)
             failure = Code.PEER_UNAVAILABLE
-            for own in (known, *(other for other in self.own.live() if other is not known)):
+            for own in (pinned, *(other for other in self.cards.presented() if other is not pinned)):
                 client = self._clients(peer.card, own)
                 try:
-                    await client.update_card(request, PATIENCE)
+                    await client.update_card(request, _DELIVERY_TIMEOUT)
                 except MandorlaError as error:
                     failure = error.code
-                    # It does not know this lab by that certificate; perhaps it does by another.
+                    # With these codes, the peer may only lack the certificate of this connection.
                     if failure not in (Code.PEER_UNAVAILABLE, Code.NOT_PINNED):
                         break
                 else:
                     await asyncio.to_thread(
                         self._store.peers.record_receipt, peer.lab, newest.certificate_hash
                     )
-                    self.own.receipts[peer.lab] = newest.certificate_hash
+                    self.cards.record_receipt(peer.lab, newest.certificate_hash)
                     _LOG.info("card taken by peer", peer=peer.name, issued=newest.issued)
-                    return Told(peer.name)
+                    return
                 finally:
                     await client.close()
             _LOG.info("card not taken by peer", peer=peer.name, issued=newest.issued, code=failure.name)
-            return Told(peer.name, failure)
 
-    async def accept(
+    async def update_card(
         self, peer: Peer, request: exchange_pb2.UpdateCardRequest
     ) -> exchange_pb2.UpdateCardResponse:
-        """Pin a peer's next card beside the one by which it calls.
+        """Pin a peer's next card, and accept the card that it replaces for the overlap.
 
-        Raises TransportError: CARD_REFUSED for what is no card, another lab's, or does not follow the pinned
-        one; NOT_PINNED; RATE_LIMITED if a peer renews without end.
+        Raises TransportError: CARD_REFUSED for a malformed card, a card of another lab, or one that is not a
+        successor of the pinned card; NOT_PINNED; RATE_LIMITED for a peer that renews too often.
         """
         try:
             if len(request.card) > 4 * MAX_CARD_BYTES:
-                raise InputError(Code.BAD_CARD, "too long")
+                raise InputError(Code.BAD_CARD, "the card is too long")
             card = Card.from_json(request.card.decode("utf-8"))
         except (InputError, UnicodeDecodeError):
-            raise TransportError(Code.CARD_REFUSED, "what came is no card") from None
+            raise TransportError(Code.CARD_REFUSED, "malformed card") from None
         if card.identity != peer.lab:
-            raise TransportError(Code.CARD_REFUSED, "the card is another lab's")
+            raise TransportError(Code.CARD_REFUSED, "the card is of another lab")
         if await asyncio.to_thread(
-            self._store.peers.renew, card, self._settings.overlap, self._take(peer.lab)
+            self._store.peers.renew, card, self._settings.overlap, self._admit_renewal(peer.lab)
         ):
             _LOG.info("peer renewed its card", peer=peer.name, issued=card.issued)
         return exchange_pb2.UpdateCardResponse()
 
-    def _take(self, lab: LabId) -> Callable[[], None]:
-        """Return what accounts for a card: each that is pinned makes the server load its list anew."""
-        return lambda: self._cards.take(lab)
+    def _admit_renewal(self, lab: LabId) -> Callable[[], None]:
+        """Return a function that raises TransportError(RATE_LIMITED) if a peer renews too often.
+
+        Each card that is pinned gives the server new TLS credentials, which is costly.
+        """
+        return lambda: self._peer_renewals.take(lab)

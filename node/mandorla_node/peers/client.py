@@ -1,4 +1,4 @@
-"""Calling a peer's node: pinned TLS, a deadline on every call, and retries where a call may be repeated."""
+"""Calls to a peer's node: pinned TLS, a deadline for each call, and retries of calls that can be repeated."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Method(Protocol[Request, Response]):
     """A unary call of a stub."""
 
     def __call__(self, request: Request, *, timeout: float) -> grpc.aio.UnaryUnaryCall[Request, Response]:
-        """Start the call."""
+        """Start the call, with a timeout in seconds."""
         ...
 
 
 class Traffic:
-    """Bytes of messages sent and received, before TLS and framing."""
+    """The bytes of messages that a client sent and received, without TLS and framing."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -43,17 +43,17 @@ class Traffic:
 
 
 class PeerClient:
-    """A channel to one peer, from which it knows this lab by its card `own`.
+    """A channel to one peer, with the certificate of this lab's card `own_card`.
 
-    Every call may raise MandorlaError: the peer's code, or the transport's.
+    Each call may raise MandorlaError: the code of the peer's refusal, or of the transport's failure.
     """
 
-    def __init__(self, card: Card, own: OwnCard, limits: LimitSettings, metrics: Metrics) -> None:
-        self.own = own.card
+    def __init__(self, card: Card, own: OwnCard, settings: LimitSettings, metrics: Metrics) -> None:
+        self.own_card = own.card
         self.traffic = Traffic()
-        self._limits = limits
+        self._settings = settings
         self._metrics = metrics
-        self._name = card.name
+        self._peer_name = card.name
         credentials = grpc.ssl_channel_credentials(
             root_certificates=certificates.pem_from_der(card.certificate),
             private_key=own.tls_key,
@@ -64,8 +64,8 @@ class PeerClient:
             credentials,
             options=[
                 ("grpc.ssl_target_name_override", certificates.tls_name(card.identity, card.issued)),
-                ("grpc.max_receive_message_length", limits.message_size),
-                ("grpc.max_send_message_length", limits.message_size),
+                ("grpc.max_receive_message_length", settings.message_size),
+                ("grpc.max_send_message_length", settings.message_size),
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.use_local_subchannel_pool", 1),
                 ("grpc.initial_reconnect_backoff_ms", 100),
@@ -76,117 +76,120 @@ class PeerClient:
         self._stub: exchange_pb2_grpc.ExchangeAsyncStub = exchange_pb2_grpc.ExchangeStub(self._channel)
 
     async def close(self) -> None:
-        """Close the channel, once the calls that are under way have ended or had a moment to."""
+        """Close the channel after the calls under way have ended, or after a short grace period."""
         await self._channel.close(_CLOSE_GRACE)
 
     async def hello(self, request: exchange_pb2.HelloRequest, patience: float) -> exchange_pb2.HelloResponse:
-        """Ask for the peer's offer, for up to `patience` seconds while it prepares."""
+        """Get the peer's offer, for up to `patience` seconds while the peer prepares its table."""
         return await self._until_ready(self._stub.Hello, request, patience)
 
     async def propose(self, request: exchange_pb2.ProposeRequest) -> exchange_pb2.ProposeResponse:
-        """Propose a header, once: a repeated proposal is refused."""
+        """Propose a header, without retries: the peer refuses a repeated proposal."""
         return await self._once(self._stub.Propose, request)
 
     async def evaluate(self, request: exchange_pb2.EvaluateRequest) -> exchange_pb2.EvaluateResponse:
-        """Have a chunk evaluated; repeating it costs nothing."""
-        response = await self._retrying(self._stub.Evaluate, request)
-        self._metrics.evaluations_asked(self._name, len(request.blinded) // _ELEMENT_SIZE)
+        """Have a chunk evaluated, with retries: the peer charges a repeated chunk only once."""
+        response = await self._call_with_retries(self._stub.Evaluate, request)
+        self._metrics.evaluations_asked(self._peer_name, len(request.blinded) // _ELEMENT_SIZE)
         return response
 
     async def list_tags(self, request: exchange_pb2.ListTagsRequest) -> exchange_pb2.ListTagsResponse:
-        """Read a page of the peer's table."""
-        return await self._retrying(self._stub.ListTags, request)
+        """Read a page of the peer's tag table, with retries."""
+        return await self._call_with_retries(self._stub.ListTags, request)
 
     async def subscribe(
         self, request: exchange_pb2.SubscribeRequest, patience: float
     ) -> exchange_pb2.SubscribeResponse:
-        """Wait for up to `patience` seconds for news of the peer's table; repeating it changes nothing.
+        """Wait for up to `patience` seconds for an announcement of the peer's table, with retries.
 
-        A peer that does not answer in time is not asked again: a standing round would be long in noticing
-        that its peer is there in name only.
+        A call that misses its deadline is not repeated. Otherwise a standing round would learn too late that
+        its peer accepts calls and does not answer them.
         """
-        deadline = patience + self._limits.call_timeout / 4
-        return await self._retrying(self._stub.Subscribe, request, deadline, once=Code.DEADLINE)
+        timeout = patience + self._settings.call_timeout / 4
+        return await self._call_with_retries(self._stub.Subscribe, request, timeout, final=Code.DEADLINE)
 
     async def close_round(
         self, request: exchange_pb2.CloseRequest, patience: float
     ) -> exchange_pb2.CloseResponse:
-        """Exchange the close, for up to `patience` seconds while the peer finishes its half."""
+        """Exchange close statements, for up to `patience` seconds while the peer completes its half."""
         return await self._until_ready(self._stub.Close, request, patience)
 
     async def add_checkpoint(
         self, request: exchange_pb2.AddCheckpointRequest
     ) -> exchange_pb2.AddCheckpointResponse:
-        """Have this lab's log cosigned; repeating it changes nothing."""
-        return await self._retrying(self._stub.AddCheckpoint, request)
+        """Have a checkpoint of this lab's log cosigned, with retries."""
+        return await self._call_with_retries(self._stub.AddCheckpoint, request)
 
     async def report(self, request: exchange_pb2.ReportRequest) -> exchange_pb2.ReportResponse:
-        """Report sightings; repeating it changes nothing."""
-        return await self._retrying(self._stub.Report, request)
+        """Report sightings, with retries."""
+        return await self._call_with_retries(self._stub.Report, request)
 
     async def update_card(
         self, request: exchange_pb2.UpdateCardRequest, patience: float
     ) -> exchange_pb2.UpdateCardResponse:
-        """Have this lab's next card pinned; repeating it changes nothing."""
+        """Deliver this lab's next card, without retries: `CardRenewal` tries again by itself."""
         return await self._once(self._stub.UpdateCard, request, patience)
 
     async def _once(
-        self, method: Method[Request, Response], request: Request, deadline: float | None = None
+        self, method: Method[Request, Response], request: Request, patience: float | None = None
     ) -> Response:
         self.traffic.sent += request.ByteSize()
         started = time.perf_counter()
         try:
-            response = await method(request, timeout=deadline or self._limits.call_timeout)
+            response = await method(request, timeout=patience or self._settings.call_timeout)
         except grpc.aio.AioRpcError as error:
             failure = messages.error_from(error)
         except grpc.aio.UsageError:
-            # A node that stops tells peers of its open rounds; whoever ran the round may be done with them.
+            # A node that stops sends close statements of its open rounds, but their clients may be closed.
             failure = TransportError(Code.PEER_UNAVAILABLE, "the channel is closed")
         else:
-            self._made(request, OK, started)
+            self._count_call(request, OK, started)
             sent, received = request.ByteSize(), response.ByteSize()
             self.traffic.received += received
-            self._metrics.transferred(self._name, _method_of(request), sent, received)
+            self._metrics.transferred(self._peer_name, _method_name(request), sent, received)
             return response
-        self._made(request, failure.code.name, started)
+        self._count_call(request, failure.code.name, started)
         raise failure
 
-    def _made(self, request: Message, code: str, started: float) -> None:
-        self._metrics.call_made(self._name, _method_of(request), code, time.perf_counter() - started)
+    def _count_call(self, request: Message, code: str, started: float) -> None:
+        self._metrics.call_made(self._peer_name, _method_name(request), code, time.perf_counter() - started)
 
-    async def _retrying(
+    async def _call_with_retries(
         self,
         method: Method[Request, Response],
         request: Request,
-        deadline: float | None = None,
-        once: Code | None = None,
+        patience: float | None = None,
+        final: Code | None = None,
     ) -> Response:
-        """Repeat a call that failed in a way that may pass, other than `once`."""
+        """Make a call, and repeat it after a retryable failure that does not have the code `final`."""
         backoff = Backoff()
-        for _ in range(self._limits.retries):
+        for _ in range(self._settings.retries):
             try:
-                return await self._once(method, request, deadline)
+                return await self._once(method, request, patience)
             except MandorlaError as error:
-                if not error.code.info.retryable or error.code is once:
+                if not error.code.info.retryable or error.code is final:
                     raise
             await backoff.wait()
-        return await self._once(method, request, deadline)
+        return await self._once(method, request, patience)
 
     async def _until_ready(
         self, method: Method[Request, Response], request: Request, patience: float
     ) -> Response:
-        """Repeat a call for as long as the peer says that it is preparing."""
-        give_up = time.monotonic() + patience
+        """Make a call, and repeat it for up to `patience` seconds while the peer answers NOT_READY.
+
+        Raises TransportError(DEADLINE) if the peer is not ready by then.
+        """
+        deadline = time.monotonic() + patience
         backoff, failures = Backoff(), 0
         while True:
-            left = give_up - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 raise TransportError(Code.DEADLINE, "the peer did not get ready")
             try:
-                return await self._once(method, request, min(left, self._limits.call_timeout))
+                return await self._once(method, request, min(remaining, self._settings.call_timeout))
             except MandorlaError as error:
                 transient = error.code is Code.NOT_READY or (
-                    error.code.info.retryable and failures < self._limits.retries
+                    error.code.info.retryable and failures < self._settings.retries
                 )
                 if not transient:
                     raise
@@ -194,14 +197,14 @@ class PeerClient:
             await backoff.wait()
 
 
-def _method_of(request: Message) -> str:
-    """Name a request's method as gRPC does: each of ours takes a message of its own name."""
+def _method_name(request: Message) -> str:
+    """Return the name of the method that takes a request: the method NAME takes the message NAMERequest."""
     return request.DESCRIPTOR.name.removesuffix("Request")
 
 
 class ClientFactory(Protocol):
-    """Makes a client for a pinned peer."""
+    """Creates clients of pinned peers."""
 
     def __call__(self, card: Card, own: OwnCard | None = None) -> PeerClient:
-        """Make a client that shows one of this lab's cards: `own`, or else the one that the peer knows."""
+        """Create a client that presents `own`, or else the card of this lab that the peer has pinned."""
         ...

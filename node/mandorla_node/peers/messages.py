@@ -1,4 +1,4 @@
-"""Between protobuf messages and the protocol's types; every message from a peer passes through here."""
+"""Conversion between a peer's protobuf messages and the protocol's types, with checks of all sizes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CODE_KEY = "mandorla-code"
 """The trailing metadata key that carries an error's code (SPEC 9.9)."""
 
 MAX_PARTS = 514
-"""Parts of a page, at most: a version has 16 entries or more (SPEC 8), so that 514 touch a page at most."""
+"""The parts of a page, at most: a version has 16 entries or more (SPEC 8), so a page overlaps 514 at most."""
 
-# What a peer may say of a call. The codes of operators' input speak of this lab, and are not a peer's to use.
+# The codes that a peer can answer. The other codes are about the input of an operator.
 _WIRE_CODES = {code.name: code for code in Code if code.info.exit_status >= 20}
 
 _BY_STATUS = {
@@ -38,21 +38,21 @@ def round_id_from(value: bytes) -> RoundId:
     return RoundId(value)
 
 
-def parts_from(message: exchange_pb2.ListTagsResponse, left: int) -> tuple[TablePart, ...]:
-    """Read a page of a tag table of which `left` entries are unread; nobody has checked its columns.
+def parts_from(message: exchange_pb2.ListTagsResponse, unread: int) -> tuple[TablePart, ...]:
+    """Read a page of a tag table that has `unread` entries left; the columns are not verified here.
 
     Raises EncodingError(BAD_LENGTH) for more parts or entries than a page holds, and RoundError(BAD_TABLE)
-    for fewer entries than it could hold: each page costs this lab a transaction.
+    for a page that is neither full nor the last: each page costs this lab a transaction.
     """
-    # The parts are counted first: millions of empty ones fit a message, and each costs to look at.
+    # The parts are counted before they are read: a message can hold millions of empty parts.
     if len(message.parts) > MAX_PARTS:
         raise EncodingError(Code.BAD_LENGTH, "a page has more parts than allowed")
     parts = tuple(TablePart(p.version, p.operations, p.tags, p.sealed_labels) for p in message.parts)
     entries = sum(map(len, parts))
     if entries > PAGE_SIZE:
         raise EncodingError(Code.BAD_LENGTH, "a page has more entries than allowed")
-    if entries < min(left, PAGE_SIZE):
-        raise RoundError(Code.BAD_TABLE, "a page ends before it is full, and before the table does")
+    if entries < min(unread, PAGE_SIZE):
+        raise RoundError(Code.BAD_TABLE, "a page is neither full nor the last")
     return parts
 
 
@@ -67,21 +67,21 @@ def parts_to(parts: Iterable[TablePart]) -> exchange_pb2.ListTagsResponse:
 
 
 def tags_from(tags: bytes) -> list[Tag]:
-    """Read reported tags; raises EncodingError or CryptoError(BAD_LENGTH)."""
+    """Read reported tags; raises EncodingError or CryptoError: BAD_LENGTH."""
     if len(tags) > PAGE_SIZE * TAG_SIZE:
         raise EncodingError(Code.BAD_LENGTH, "a report has more tags than allowed")
     return [Tag(tag) for tag in split(tags, TAG_SIZE)]
 
 
 def profiles_from(message: exchange_pb2.HelloRequest) -> tuple[tuple[str, int], ...]:
-    """Read the profiles that a peer canonicalises by."""
+    """Read the profile of each indicator type that a peer uses."""
     return tuple((profile.type, profile.profile) for profile in message.profiles)
 
 
 def error_from(error: grpc.aio.AioRpcError) -> MandorlaError:
-    """Turn a failed call into the error that the peer, or the transport, meant.
+    """Convert a failed call into an error with the peer's code, or with the transport's if there is none.
 
-    Nothing of the peer's text is kept: only codes of the catalogue pass.
+    No text of the peer is kept: only codes of the catalogue pass.
     """
     for key, value in error.trailing_metadata() or ():
         if key == CODE_KEY and isinstance(value, str) and value in _WIRE_CODES:

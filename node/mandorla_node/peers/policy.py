@@ -1,4 +1,4 @@
-"""What this lab agrees to with a peer over a collection: the file's defaults, and what differs."""
+"""What this lab agrees to in rounds with a peer over a collection: the defaults and the peer's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KINDS: Final = {"shared": RoundKind.SHARED, "watch": RoundKind.WATCH}
 
 @dataclass(frozen=True, slots=True)
 class PeerPolicy:
-    """What holds for a peer and a collection. Counts are evaluations; times are seconds."""
+    """The policy for one peer and one collection. Counts are evaluations, times are seconds."""
 
     kinds: frozenset[RoundKind]
     budget: int
@@ -29,7 +29,7 @@ class PeerPolicy:
     take_sightings: bool
 
     def require(self, kind: RoundKind) -> None:
-        """Raise RoundError(POLICY_REFUSED) for a kind of round that is not allowed."""
+        """Raise RoundError(POLICY_REFUSED) if rounds of a kind are not allowed."""
         if kind not in self.kinds:
             raise RoundError(
                 Code.POLICY_REFUSED, f"this lab's policy allows no {kind.name.lower()} rounds here"
@@ -37,7 +37,7 @@ class PeerPolicy:
 
 
 class Policies:
-    """The policy of this lab, by peer and collection."""
+    """The policies of this lab, by peer and collection."""
 
     def __init__(self, rounds: RoundSettings, peers: Mapping[str, PeerSettings], store: Store) -> None:
         self._store = store
@@ -53,25 +53,25 @@ class Policies:
         )
 
     def of(self, name: str, collection: str) -> PeerPolicy:
-        """Return what holds for a peer, by its name, over a collection."""
+        """Return the policy for a peer, given its name, over a collection."""
         peer = self._peers.get(name)
         if peer is None:
             return self._default
-        policy = _changed(self._default, peer)
-        for known, rules in peer.collections.items():
-            if known.value == collection:
-                policy = _changed(policy, rules)
+        policy = _override(self._default, peer)
+        for key, settings in peer.collections.items():
+            if key.value == collection:
+                policy = _override(policy, settings)
         return policy
 
     def of_lab(self, lab: LabId, collection: str) -> PeerPolicy:
-        """Return what holds for a peer, by its identity; the defaults for one that is not pinned."""
+        """Return the policy for a lab, given its identity; the default policy if the lab is not pinned."""
         try:
             return self.of(self._store.peers.get(lab).name, collection)
         except InputError:
             return self._default
 
     def require_open(self, peer: Peer, collection: str) -> PeerPolicy:
-        """Return the policy; raises RoundError: PAUSED, or POLICY_REFUSED if it allows no round at all."""
+        """Return the policy; raises RoundError: PAUSED, or POLICY_REFUSED if it allows no kind of round."""
         if peer.paused_at:
             raise RoundError(Code.PAUSED)
         policy = self.of(peer.name, collection)
@@ -80,11 +80,12 @@ class Policies:
         return policy
 
 
-def _changed(policy: PeerPolicy, rules: PeerRoundSettings) -> PeerPolicy:
-    named = {one.name for one in fields(PeerPolicy)} - {"kinds"}
-    changes = {name: getattr(rules, name) for name in named if getattr(rules, name) is not None}
-    if rules.kinds is not None:
-        changes["kinds"] = _kinds(rules.kinds)
+def _override(policy: PeerPolicy, settings: PeerRoundSettings) -> PeerPolicy:
+    """Return the policy with the settings that the operator has set, which are not None."""
+    names = {field.name for field in fields(PeerPolicy)} - {"kinds"}
+    changes = {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
+    if settings.kinds is not None:
+        changes["kinds"] = _kinds(settings.kinds)
     return replace(policy, **changes)
 
 

@@ -1,7 +1,7 @@
-"""What one peer may do at once and in a time, checked before any work is done for it.
+"""Limits on what one peer can ask, checked before the node works for it: rates, open calls, concurrent work.
 
-A peer that goes over a limit is refused; what it may do within the limits waits for its own turn, so that a
-busy peer is slow to itself before it is to others.
+The node refuses a request over a rate with RATE_LIMITED. Requests within the rates share a few turns for each
+peer, so that the requests of a busy peer wait for each other and not for those of other peers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, TransportError
@@ -20,99 +20,109 @@ from ..core.token_bucket import TokenBucket
 
 T = TypeVar("T")
 
-_FEWEST_TURNS = 2
+_MIN_TURNS: Final = 2
 
 
-class Buckets:
-    """A bucket for each peer, full when it is first taken from."""
+class PeerBuckets:
+    """One token bucket for each peer, created full when the node first takes from it."""
 
     def __init__(self, rate: float, burst: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._terms = (rate, burst, monotonic)
+        self._rate = rate
+        self._burst = burst
+        self._monotonic = monotonic
         self._buckets: dict[bytes, TokenBucket] = {}
 
     def take(self, peer: bytes, tokens: float = 1) -> None:
-        """Take tokens of a peer; raises TransportError(RATE_LIMITED) if there are too few."""
+        """Take tokens from a peer's bucket; raises TransportError(RATE_LIMITED) if it has too few."""
         bucket = self._buckets.get(peer)
         if bucket is None:
-            bucket = self._buckets[peer] = TokenBucket(*self._terms)
+            bucket = self._buckets[peer] = TokenBucket(self._rate, self._burst, self._monotonic)
         if not bucket.take(tokens):
             raise TransportError(Code.RATE_LIMITED)
 
 
-class PeerLimits:
-    """Limits on each peer: its calls by the hash of its certificate, all else by its identity.
+class RateLimits:
+    """Limits on each peer: on its calls by certificate hash, on everything else by identity.
 
-    `turns` is how many pieces of a peer's work are done at once.
+    `turns` is the number of tasks that run for one peer at a time.
     """
 
     def __init__(
         self,
-        limits: LimitSettings,
-        turns: int = _FEWEST_TURNS,
+        settings: LimitSettings,
+        turns: int = _MIN_TURNS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        def buckets(rate: float, burst: float) -> Buckets:
-            return Buckets(rate, burst, monotonic)
+        def buckets(rate: float, burst: float) -> PeerBuckets:
+            return PeerBuckets(rate, burst, monotonic)
 
-        self._at_once = limits.calls_at_once
-        self._open: dict[bytes, int] = defaultdict(int)
-        self._calls = buckets(limits.calls_per_second, limits.call_burst)
-        self._elements = buckets(limits.elements_per_second, limits.element_burst)
-        self._chunks = buckets(limits.chunks_per_second, limits.chunk_burst)
-        self._checkpoints = buckets(limits.checkpoints_per_second, limits.checkpoint_burst)
-        self._rounds = buckets(limits.rounds_per_hour / 3600, limits.round_burst)
+        self._max_open_calls = settings.calls_at_once
+        self._open_calls: dict[bytes, int] = defaultdict(int)
+        self._calls = buckets(settings.calls_per_second, settings.call_burst)
+        self._elements = buckets(settings.elements_per_second, settings.element_burst)
+        self._chunks = buckets(settings.chunks_per_second, settings.chunk_burst)
+        self._checkpoints = buckets(settings.checkpoints_per_second, settings.checkpoint_burst)
+        self._rounds = buckets(settings.rounds_per_hour / 3600, settings.round_burst)
         self._turns: dict[LabId, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(max(_FEWEST_TURNS, turns))
+            lambda: asyncio.Semaphore(max(_MIN_TURNS, turns))
         )
 
-    def open_call(self, certificate: bytes) -> Callable[[], None]:
-        """Account for a call, which lasts until what is returned is called.
+    def open_call(self, certificate_hash: bytes) -> Callable[[], None]:
+        """Count a call as open, and return the function that counts it as closed.
 
-        Raises TransportError(RATE_LIMITED) if too many came lately, or too many have not ended: a call whose
-        request never comes, or whose answer nobody reads, has not.
+        A call stays open while its request does not arrive or nobody reads its answer.
+
+        Raises TransportError(RATE_LIMITED) if the peer calls too often or has too many open calls.
         """
-        self._calls.take(certificate)
-        if self._open[certificate] >= self._at_once:
-            raise TransportError(Code.RATE_LIMITED, "too many calls at once")
-        self._open[certificate] += 1
+        self._calls.take(certificate_hash)
+        if self._open_calls[certificate_hash] >= self._max_open_calls:
+            raise TransportError(Code.RATE_LIMITED, "too many open calls")
+        self._open_calls[certificate_hash] += 1
 
         def close() -> None:
-            self._open[certificate] -= 1
+            self._open_calls[certificate_hash] -= 1
 
         return close
 
-    def take_chunk(self, lab: LabId, elements: int) -> None:
-        """Account for a chunk that a peer wants evaluated: each is kept, and takes entries of the log."""
+    def admit_chunk(self, lab: LabId, elements: int) -> None:
+        """Admit a chunk to be evaluated, or raise TransportError(RATE_LIMITED).
+
+        Chunks have a rate besides that of their elements, because the store and the log keep each chunk.
+        """
         self._chunks.take(lab)
         self._elements.take(lab, elements)
 
-    def take_tags(self, lab: LabId, count: int) -> None:
-        """Account for tags that are to be looked up, as for elements."""
+    def admit_tags(self, lab: LabId, count: int) -> None:
+        """Admit reported tags to be looked up, or raise TransportError(RATE_LIMITED).
+
+        A tag takes as much from the rate as an element.
+        """
         self._elements.take(lab, count)
 
-    def take_checkpoint(self, lab: LabId) -> None:
-        """Account for a checkpoint: each that is cosigned makes this lab's own log longer."""
+    def admit_checkpoint(self, lab: LabId) -> None:
+        """Admit a checkpoint, or raise TransportError(RATE_LIMITED): a cosignature extends this lab's log."""
         self._checkpoints.take(lab)
 
-    def take_round(self, lab: LabId) -> None:
-        """Account for a round that a peer begins: it is kept for ever, and so is what the log says of it."""
+    def admit_round(self, lab: LabId) -> None:
+        """Admit a proposed round, or raise TransportError(RATE_LIMITED): store and log keep it for ever."""
         self._rounds.take(lab)
 
-    async def in_turn(self, lab: LabId, work: Callable[[], Awaitable[T]]) -> T:
-        """Do a peer's work when it is its turn.
+    async def run_in_turn(self, lab: LabId, work: Callable[[], Awaitable[T]]) -> T:
+        """Run a peer's work when one of the peer's turns is free.
 
-        Who hangs up before leaves the queue. Later, the work goes on and keeps its turn until it is done:
-        otherwise calls that are given up as soon as they are made would work without limit.
+        If the caller is cancelled while it waits for a turn, the work does not start. If it is cancelled
+        later, the work continues and keeps its turn until it ends. Work in a thread cannot be stopped, so a
+        peer that gave up each call at once would otherwise start work without a limit.
         """
         turns = self._turns[lab]
         await turns.acquire()
-        working = asyncio.ensure_future(work())
+        task = asyncio.ensure_future(work())
 
-        def done(_: asyncio.Future[T]) -> None:
+        def end_turn(_: asyncio.Future[T]) -> None:
             turns.release()
-            # Whoever waited for an error may be gone.
-            if not working.cancelled():
-                working.exception()
+            # If the caller was cancelled, nobody else reads the error, and asyncio would log it as lost.
+            if not task.cancelled():
+                task.exception()
 
-        working.add_done_callback(done)
-        return await asyncio.shield(working)
+        task.add_done_callback(end_turn)
+        return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Logs between labs (SPEC 18.4): have peers cosign this lab's log, and cosign theirs."""
+"""Cosignatures (SPEC 18.4): peers cosign this lab's checkpoints, and this lab cosigns theirs."""
 
 from __future__ import annotations
 
@@ -31,33 +31,34 @@ _ATTEMPTS: Final = 3
 
 
 class Witness:
-    """This lab's log before its peers, and theirs before it."""
+    """Submits this lab's checkpoints to its peers, and cosigns the checkpoints of its peers."""
 
     def __init__(self, home: Home, store: Store, clock: Clock) -> None:
         self._home = home
         self._store = store
         self._clock = clock
         self._own = LogKey(home.card.log_origin, home.card.identity)
-        # What each peer has cosigned, as it said since this node started.
+        # The latest checkpoint of this log that each peer reported, since this node started, as cosigned.
         self._cosigned: dict[LabId, Checkpoint] = {}
         self._locks: dict[LabId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def submit(self, peer: Peer, client: PeerClient) -> None:
-        """Have a peer cosign this lab's log as it is now.
+        """Have a peer cosign this lab's log up to its present size.
 
-        Before the first time since the node started, the peer says what it has cosigned; if that is not in
-        this log, the store was set back, and nothing is signed that would contradict what was.
+        The first call for a peer since the node started asks the peer for the latest checkpoint that it has
+        cosigned. If this log does not contain that checkpoint, the store was set back to an earlier state.
+        Then this lab signs no checkpoint, because a log that grows in another way would look like two logs.
 
-        After a restore, all peers are asked before anything is signed for one of them.
+        After a restore, this lab signs a checkpoint only when each peer has reported its latest checkpoint.
 
-        Raises MandorlaError: the peer's code, NodeError(STORE_FAILED) for a store that was set back, or
-        TransportError(PEER_UNAVAILABLE) until the other peers were asked.
+        Raises MandorlaError: the peer's code; NodeError(STORE_FAILED) if the store was set back;
+        TransportError(PEER_UNAVAILABLE) while other peers have not reported after a restore.
         """
         async with self._locks[peer.lab]:
             if peer.lab not in self._cosigned:
                 response = await client.add_checkpoint(exchange_pb2.AddCheckpointRequest())
-                await self._learn(peer, response.latest)
-            await self._require_all_heard(peer)
+                await self._record_latest(peer, response.latest)
+            await self._require_all_reported(peer)
             for _ in range(_ATTEMPTS):
                 old = self._cosigned[peer.lab]
                 size, root = await asyncio.to_thread(self._store.log.head)
@@ -72,13 +73,13 @@ class Witness:
                     )
                 )
                 if response.cosignature:
-                    await self._keep(peer, checkpoint, response.cosignature)
+                    await self._record_cosignature(peer, checkpoint, response.cosignature)
                     return
-                await self._learn(peer, response.latest)
-        raise TransportError(Code.PEER_UNAVAILABLE, "the peer does not say from where it knows this log")
+                await self._record_latest(peer, response.latest)
+        raise TransportError(Code.PEER_UNAVAILABLE, "the peer reports no checkpoint that this log extends")
 
     async def try_submit(self, peer: Peer, client: PeerClient, patience: float) -> None:
-        """Have a peer cosign this lab's log within `patience` seconds; the next round does it otherwise."""
+        """Have a peer cosign this lab's log within `patience` seconds, and ignore a failure."""
         with contextlib.suppress(MandorlaError, TimeoutError):
             async with asyncio.timeout(patience):
                 await self.submit(peer, client)
@@ -86,33 +87,37 @@ class Witness:
     async def add_checkpoint(
         self, peer: Peer, request: exchange_pb2.AddCheckpointRequest
     ) -> exchange_pb2.AddCheckpointResponse:
-        """Cosign a peer's log if it extends what this lab saw of it; tell what that is in any case.
+        """Cosign a peer's checkpoint if it extends the latest one that this lab has cosigned.
 
-        Raises MandorlaError: BAD_CHECKPOINT, or EQUIVOCATION for a log that was shown in two ways.
+        The answer always has that latest checkpoint.
+
+        Raises MandorlaError: BAD_CHECKPOINT, or EQUIVOCATION if the peer has signed two contradicting logs.
         """
         cosignature = b""
         if request.checkpoint:
             log = LogKey(peer.card.log_origin, peer.lab)
             checkpoint = open_checkpoint(request.checkpoint, log)
             if len(request.proof) > MAX_PROOF or any(len(part) != HASH_SIZE for part in request.proof):
-                raise EncodingError(Code.BAD_CHECKPOINT, "no consistency proof")
+                raise EncodingError(Code.BAD_CHECKPOINT, "malformed consistency proof")
             note = by_log_alone(request.checkpoint, log)
             submitted = SubmittedCheckpoint(log, checkpoint, note, request.old_size, tuple(request.proof))
             cosignature = await asyncio.to_thread(self._store.log.cosign, submitted, self._sign)
         latest = await asyncio.to_thread(self._store.log.latest_note_of, peer.lab)
         return exchange_pb2.AddCheckpointResponse(cosignature=cosignature, latest=latest)
 
-    async def _require_all_heard(self, peer: Peer) -> None:
+    async def _require_all_reported(self, peer: Peer) -> None:
         if waiting := await asyncio.to_thread(self._store.restoration.confirm_log, peer.lab):
-            names = ", ".join(waiting)
-            what = f"since the restore, {names} did not say what they saw of this log"
-            raise TransportError(Code.PEER_UNAVAILABLE, what)
+            reason = f"after the restore, these peers have not reported a checkpoint: {', '.join(waiting)}"
+            raise TransportError(Code.PEER_UNAVAILABLE, reason)
 
     def _sign(self, checkpoint: Checkpoint) -> bytes:
         return cosign(self._home.identity, checkpoint, self._clock())
 
-    async def _learn(self, peer: Peer, latest: bytes) -> None:
-        """Take in what a peer has cosigned of this log: a checkpoint that this lab signed itself."""
+    async def _record_latest(self, peer: Peer, latest: bytes) -> None:
+        """Record the latest checkpoint of this log that a peer reports; this lab must have signed it.
+
+        Raises EncodingError or CryptoError: BAD_CHECKPOINT; NodeError(STORE_FAILED) if this log lacks it.
+        """
         if not latest:
             self._cosigned[peer.lab] = Checkpoint(self._own.origin, 0, EMPTY_ROOT)
             return
@@ -122,11 +127,11 @@ class Witness:
             checkpoint.size > size
             or await asyncio.to_thread(self._store.log.root_at, checkpoint.size) != checkpoint.root
         ):
-            what = f"{peer.name} saw a log of this lab that the store does not have: the store was set back"
-            raise NodeError(Code.STORE_FAILED, what)
+            reason = f"{peer.name} has cosigned entries that are not in the store: the store was set back"
+            raise NodeError(Code.STORE_FAILED, reason)
         self._cosigned[peer.lab] = checkpoint
 
-    async def _keep(self, peer: Peer, checkpoint: Checkpoint, cosignature: bytes) -> None:
+    async def _record_cosignature(self, peer: Peer, checkpoint: Checkpoint, cosignature: bytes) -> None:
         try:
             verify_cosignature(peer.lab, checkpoint, cosignature)
         except MandorlaError as error:

@@ -134,7 +134,7 @@ class Initiator:
         self._context.metrics.round_ended(peer.name, terms.kind, terms.collection, "failed", code, None)
 
     async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
-        await self._renewal.introduce(peer)
+        await self._renewal.try_deliver(peer)
         client = self._clients(peer.card)
         try:
             active = await self._agree(peer, client, terms, progress)
@@ -159,7 +159,7 @@ class Initiator:
             hello.cancel()
         batch = terms.mode is RoundMode.BATCH
         header = negotiation.compose(
-            client.own,
+            client.own_card,
             peer.card,
             terms,
             context.tables.offer(epoch),

@@ -19,7 +19,7 @@ from ..peers import messages
 from ..peers.card_renewal import CardRenewal
 from ..peers.client import ClientFactory
 from ..peers.policy import Policies
-from ..peers.rate_limits import PeerLimits
+from ..peers.rate_limits import RateLimits
 from ..peers.witness import Witness
 from ..store import Peer
 from ..tables.offers import TableOffers
@@ -54,7 +54,7 @@ class Responder:
         witness: Witness,
         renewal: CardRenewal,
         clients: ClientFactory,
-        limits: PeerLimits,
+        limits: RateLimits,
     ) -> None:
         self._context = context
         self._registry = registry
@@ -108,7 +108,7 @@ class Responder:
         bind_contextvars(round=header.round_id.hex(), kind=kind_label(header.kind))
         key = (peer.lab, header.collection)
         # Of the certificates that this lab shows, the header names the one that the peer connected to.
-        own = self._renewal.own.named(header.responder.certificate_hash)
+        own = self._renewal.cards.with_certificate(header.responder.certificate_hash)
         negotiation.require_acceptable(
             header, own.card, peer, self._offered.get(key), context.settings, context.clock()
         )
@@ -130,7 +130,7 @@ class Responder:
             stack.callback(lock.release)
             client = self._clients(peer.card, own)
             stack.push_async_callback(client.close)
-            self._limits.take_round(peer.lab)
+            self._limits.admit_round(peer.lab)
             epoch = await context.tables.current_epoch(*key)
             if epoch.held.epoch != header.epoch(context.lab):
                 raise RoundError(Code.EPOCH_RETIRED)

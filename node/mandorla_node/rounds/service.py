@@ -11,7 +11,7 @@ from ..peers import messages
 from ..peers.admission import Context, caller
 from ..peers.card_renewal import CardRenewal
 from ..peers.policy import Policies
-from ..peers.rate_limits import PeerLimits
+from ..peers.rate_limits import RateLimits
 from ..peers.witness import Witness
 from .registry import RoundRegistry
 from .responder import Responder
@@ -28,7 +28,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         responder: Responder,
         policies: Policies,
         witness: Witness,
-        limits: PeerLimits,
+        limits: RateLimits,
         clock: Clock,
         renewal: CardRenewal,
     ) -> None:
@@ -56,8 +56,8 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         """Evaluate a chunk."""
         peer = caller()
         active = await self._registry.find(peer, request.round_id)
-        self._limits.take_chunk(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
-        answer = await self._limits.in_turn(
+        self._limits.admit_chunk(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
+        answer = await self._limits.run_in_turn(
             peer.lab, lambda: active.evaluate(request.index, request.blinded, self._clock())
         )
         response = exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)
@@ -70,7 +70,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         """Read a page of the table."""
         peer = caller()
         active = await self._registry.find(peer, request.round_id)
-        response = await self._limits.in_turn(peer.lab, lambda: active.page(request.start, self._clock()))
+        response = await self._limits.run_in_turn(peer.lab, lambda: active.page(request.start, self._clock()))
         active.count(request, response)
         return response
 
@@ -90,7 +90,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
     ) -> exchange_pb2.AddCheckpointResponse:
         """Cosign the caller's log."""
         peer = caller()
-        self._limits.take_checkpoint(peer.lab)
+        self._limits.admit_checkpoint(peer.lab)
         return await self._witness.add_checkpoint(peer, request)
 
     async def Report(
@@ -102,12 +102,12 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         tags = messages.tags_from(request.tags)
         if not self._policies.of(peer.name, active.header.collection).take_sightings:
             return exchange_pb2.ReportResponse()
-        self._limits.take_tags(peer.lab, len(tags))
-        await self._limits.in_turn(peer.lab, lambda: asyncio.to_thread(active.record_sightings, tags))
+        self._limits.admit_tags(peer.lab, len(tags))
+        await self._limits.run_in_turn(peer.lab, lambda: asyncio.to_thread(active.record_sightings, tags))
         return exchange_pb2.ReportResponse()
 
     async def UpdateCard(
         self, request: exchange_pb2.UpdateCardRequest, context: Context
     ) -> exchange_pb2.UpdateCardResponse:
         """Pin the caller's next card."""
-        return await self._renewal.accept(caller(), request)
+        return await self._renewal.update_card(caller(), request)

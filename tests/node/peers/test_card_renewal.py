@@ -17,7 +17,8 @@ from mandorla.v1 import exchange_pb2, exchange_pb2_grpc, operator_pb2, operator_
 from mandorla_node.crypto import certificates
 from mandorla_node.home import own_cards
 from mandorla_node.home.folder import Home
-from mandorla_node.peers.card_renewal import OwnCards, issue
+from mandorla_node.peers.card_renewal import issue
+from mandorla_node.peers.current_cards import CurrentCards
 from mandorla_node.store import Peer
 from mandorla_protocol.card import Card, issue_card
 from mandorla_protocol.errors import Code, InputError, TransportError
@@ -379,8 +380,8 @@ def test_after_the_overlap_the_old_certificate_opens_nothing(folder: Path) -> No
     asyncio.run(journey())
 
 
-def live(cards: OwnCards) -> list[int]:
-    return [own.card.issued for own in cards.live()]
+def presented(cards: CurrentCards) -> list[int]:
+    return [own.card.issued for own in cards.presented()]
 
 
 @pytest.mark.spec("9.10-5")
@@ -415,8 +416,8 @@ def test_a_lab_shows_a_certificate_until_its_overlap_ends_and_then_destroys_its_
 def test_cards_live_as_long_as_their_overlap_and_their_certificate(folder: Path) -> None:
     a = make_home(folder, "lab-a")
     clock = Hands(1_800_000_000)
-    cards = OwnCards(a.cards, 1000, clock)
-    assert live(cards) == [0]
+    cards = CurrentCards(a.cards, {}, 1000, clock)
+    assert presented(cards) == [0]
     for moment, expected in (
         (1_800_000_000, [1_800_000_000, 0]),
         (1_800_000_999, [1_800_000_999, 1_800_000_000, 0]),
@@ -424,11 +425,11 @@ def test_cards_live_as_long_as_their_overlap_and_their_certificate(folder: Path)
     ):
         clock.now = moment
         cards.add(next_card(a, cards.newest.card, issued=moment))
-        assert live(cards) == expected
+        assert presented(cards) == expected
     clock.now = 1_800_003_000
-    assert live(cards) == [1_800_001_500]
-    assert [own.card.issued for own in cards.drop()] == [1_800_000_999, 1_800_000_000, 0]
-    assert live(cards) == [1_800_001_500]
+    assert presented(cards) == [1_800_001_500]
+    assert [own.card.issued for own in cards.remove_ended()] == [1_800_000_999, 1_800_000_000, 0]
+    assert presented(cards) == [1_800_001_500]
 
 
 def test_the_node_renews_a_card_before_its_certificate_ends(folder: Path) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from mandorla_node.config.peer_settings import LimitSettings
-from mandorla_node.peers.rate_limits import PeerLimits
+from mandorla_node.peers.rate_limits import RateLimits
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, TransportError
 
@@ -15,7 +15,7 @@ ONE, OTHER = LabId(bytes(32)), LabId(bytes([1] * 32))
 
 
 def test_a_call_counts_until_it_is_over() -> None:
-    limits = PeerLimits(LimitSettings(calls_at_once=2))
+    limits = RateLimits(LimitSettings(calls_at_once=2))
     closing = [limits.open_call(ONE) for _ in range(2)]
     with pytest.raises(TransportError) as caught:
         limits.open_call(ONE)
@@ -27,7 +27,7 @@ def test_a_call_counts_until_it_is_over() -> None:
 
 def test_a_refused_call_does_not_count_as_open() -> None:
     now = 0.0
-    limits = PeerLimits(
+    limits = RateLimits(
         LimitSettings(calls_at_once=9, call_burst=1, calls_per_second=1), monotonic=lambda: now
     )
     for _ in range(20):
@@ -42,11 +42,11 @@ def test_what_is_kept_for_ever_has_a_rate(kind: str) -> None:
     now = 0.0
     terms = {"round_burst": 3, "rounds_per_hour": 3600, "checkpoint_burst": 3, "chunk_burst": 3}
     terms |= {"checkpoints_per_second": 1, "chunks_per_second": 1}
-    limits = PeerLimits(LimitSettings(**terms), monotonic=lambda: now)
+    limits = RateLimits(LimitSettings(**terms), monotonic=lambda: now)
     take = {
-        "round": limits.take_round,
-        "checkpoint": limits.take_checkpoint,
-        "chunk": lambda lab: limits.take_chunk(lab, 1),
+        "round": limits.admit_round,
+        "checkpoint": limits.admit_checkpoint,
+        "chunk": lambda lab: limits.admit_chunk(lab, 1),
     }[kind]
     for _ in range(3):
         take(ONE)
@@ -59,7 +59,7 @@ def test_what_is_kept_for_ever_has_a_rate(kind: str) -> None:
 
 def test_a_peer_works_in_turns_and_another_does_not_wait_for_it() -> None:
     async def journey() -> None:
-        limits = PeerLimits(LimitSettings(), turns=2)
+        limits = RateLimits(LimitSettings(), turns=2)
         begun: list[int] = []
         go, other_begun = asyncio.Event(), asyncio.Event()
 
@@ -69,8 +69,8 @@ def test_a_peer_works_in_turns_and_another_does_not_wait_for_it() -> None:
                 other_begun.set()
             await go.wait()
 
-        calls = [asyncio.create_task(limits.in_turn(ONE, lambda n=n: work(n))) for n in range(5)]
-        other = asyncio.create_task(limits.in_turn(OTHER, lambda: work(9)))
+        calls = [asyncio.create_task(limits.run_in_turn(ONE, lambda n=n: work(n))) for n in range(5)]
+        other = asyncio.create_task(limits.run_in_turn(OTHER, lambda: work(9)))
         await other_begun.wait()
         assert begun == [0, 1, 9]
         # One that works and one that waits hang up: neither lets more than two work at once.
@@ -90,9 +90,9 @@ def test_what_fails_gives_its_turn_back() -> None:
         raise TransportError(Code.DEADLINE)
 
     async def journey() -> None:
-        limits = PeerLimits(LimitSettings(), turns=2)
+        limits = RateLimits(LimitSettings(), turns=2)
         for _ in range(5):
             with pytest.raises(TransportError):
-                await limits.in_turn(ONE, fail)
+                await limits.run_in_turn(ONE, fail)
 
     asyncio.run(journey())
