@@ -125,7 +125,7 @@ async def running(
         )
         turns, comparisons = Turns(), Comparisons(changes, metrics)
         registry = RoundRegistry(context, turns)
-        limits = RateLimits(settings.limits, workers.count)
+        limits = RateLimits(settings.limits, settings.peers, workers.count)
         rounds = (context, registry, RoundFactory(context, turns, comparisons), turns, comparisons)
         with_peers = (policies, witness, renewal, clients)
         initiator, responder = Initiator(*rounds, *with_peers), Responder(*rounds, *with_peers, limits)

@@ -130,7 +130,7 @@ class Responder:
             stack.callback(lock.release)
             client = self._clients(peer.card, own)
             stack.push_async_callback(client.close)
-            self._limits.admit_round(peer.lab)
+            self._limits.admit_round(peer)
             epoch = await context.tables.current_epoch(*key)
             if epoch.held.epoch != header.epoch(context.lab):
                 raise RoundError(Code.EPOCH_RETIRED)

@@ -56,9 +56,9 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         """Evaluate a chunk."""
         peer = caller()
         active = await self._registry.find(peer, request.round_id)
-        self._limits.admit_chunk(peer.lab, len(request.blinded) // _ELEMENT_SIZE)
+        self._limits.admit_chunk(peer, len(request.blinded) // _ELEMENT_SIZE)
         answer = await self._limits.run_in_turn(
-            peer.lab, lambda: active.evaluate(request.index, request.blinded, self._clock())
+            peer, lambda: active.evaluate(request.index, request.blinded, self._clock())
         )
         response = exchange_pb2.EvaluateResponse(evaluated=answer.evaluated, proof=answer.proof)
         active.count(request, response)
@@ -70,7 +70,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         """Read a page of the table."""
         peer = caller()
         active = await self._registry.find(peer, request.round_id)
-        response = await self._limits.run_in_turn(peer.lab, lambda: active.page(request.start, self._clock()))
+        response = await self._limits.run_in_turn(peer, lambda: active.page(request.start, self._clock()))
         active.count(request, response)
         return response
 
@@ -90,7 +90,7 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
     ) -> exchange_pb2.AddCheckpointResponse:
         """Cosign the caller's log."""
         peer = caller()
-        self._limits.admit_checkpoint(peer.lab)
+        self._limits.admit_checkpoint(peer)
         return await self._witness.add_checkpoint(peer, request)
 
     async def Report(
@@ -102,8 +102,8 @@ class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
         tags = messages.tags_from(request.tags)
         if not self._policies.of(peer.name, active.header.collection).take_sightings:
             return exchange_pb2.ReportResponse()
-        self._limits.admit_tags(peer.lab, len(tags))
-        await self._limits.run_in_turn(peer.lab, lambda: asyncio.to_thread(active.record_sightings, tags))
+        self._limits.admit_tags(peer, len(tags))
+        await self._limits.run_in_turn(peer, lambda: asyncio.to_thread(active.record_sightings, tags))
         return exchange_pb2.ReportResponse()
 
     async def UpdateCard(

@@ -103,6 +103,22 @@ def test_what_policy_does_not_allow_is_neither_proposed_nor_agreed_to(folder: Pa
     asyncio.run(asyncio.wait_for(journey(), 60))
 
 
+def test_a_peer_with_a_rate_of_its_own_is_slower_than_the_others(folder: Path) -> None:
+    lab_a, lab_b, lab_c = make_labs(folder, "lab-a", "lab-b", "lab-c")
+    config = lab_b.path / "mandorla.toml"
+    config.write_text(config.read_text().replace("[limits]\n", "[limits]\nelement_burst = 300\n"))
+    lab_b = configured(lab_b, "[peers.lab-a]\nelements_per_second = 1\n")
+
+    async def journey() -> None:
+        async with serving(lab_a, lab_b, lab_c) as (at_a, _, at_c):
+            for operator in (at_a, at_c, at_c):
+                assert (await run_round(operator, "lab-b", SHARED)).outcome == "committed"
+            # The smallest chunk has 256 elements, so lab-a has to wait for minutes.
+            assert (await run_round(at_a, "lab-b", SHARED)).code == "RATE_LIMITED"
+
+    asyncio.run(asyncio.wait_for(journey(), 60))
+
+
 def test_a_pause_takes_effect_at_once_and_ends_when_it_is_taken_back(folder: Path) -> None:
     async def journey() -> None:
         async with serving(*two_labs(folder), watch=True) as (at_a, at_b):
