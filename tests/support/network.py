@@ -52,7 +52,7 @@ class Between:
             await server.wait_closed()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.joined.notify()
+        self.joined.advance()
         host, _, port = self._target.rpartition(":")
         with suppress(OSError):
             inner_reader, inner_writer = await asyncio.open_connection(host, int(port))

@@ -134,7 +134,7 @@ async def running(
         )
         await stack.enter_async_context(view)
         checker = Checker(store, registry, comparisons, changes, settings.action, clock)
-        stack.push_async_callback(checker.note)
+        stack.push_async_callback(checker.save_last_seen)
         _run_until_left(stack, checker.run())
         _run_beside(stack, Sweeper(store, home.card.identity, settings, checker, changes, clock).run())
         notifier = Notifier(home, store, changes, clock)

@@ -97,7 +97,7 @@ class Notifier:
                 await backoff.wait()
                 continue
             if not page:
-                await self._changes.matched.beyond(seen, _POLL_INTERVAL)
+                await self._changes.matched.wait_beyond(seen, _POLL_INTERVAL)
 
     def _record_success(self, receiver: Receiver) -> None:
         if self._states[receiver.name].failures:

@@ -1,1 +1,1 @@
-"""The Operator service: what this lab's own people and gateways ask of the node."""
+"""The Operator service: calls of the lab's own staff and gateways to the running node."""

@@ -1,4 +1,4 @@
-"""Matches, labels and rows as messages of the Operator service, for the node and for its clients."""
+"""Conversion of matches, labels and rows to messages of the Operator service and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def label_to(label: Label) -> operator_pb2.Label:
-    """Write a label."""
+    """Convert a label to a message."""
     return operator_pb2.Label(
         reason=int(label.reason),
         severity=int(label.severity),
@@ -28,7 +28,7 @@ def label_to(label: Label) -> operator_pb2.Label:
 
 
 def label_from(message: operator_pb2.Label) -> Label:
-    """Read a label; raises ValueError for an unknown reason, severity or TLP."""
+    """Convert a message to a label; raises ValueError for an unknown reason, severity or TLP."""
     return Label(
         reason=Reason(message.reason),
         severity=Severity(message.severity),
@@ -40,12 +40,12 @@ def label_from(message: operator_pb2.Label) -> Label:
 
 
 def kind_name(kind: operator_pb2.Kind.ValueType) -> str:
-    """Write a kind of round as the command line does."""
+    """Return the name of a round kind, as in the command line."""
     return operator_pb2.Kind.Name(kind).removeprefix("KIND_").lower()
 
 
 def match_to(record: MatchRecord) -> operator_pb2.Match:
-    """Write a match."""
+    """Convert a match to a message."""
     return operator_pb2.Match(
         indicator=operator_pb2.Indicator(type=record.type, value=record.value),
         peer=record.peer_name,
@@ -60,7 +60,7 @@ def match_to(record: MatchRecord) -> operator_pb2.Match:
 
 
 def match_from(message: operator_pb2.Match) -> FoundMatch:
-    """Read a match; raises ValueError for an unknown reason, severity or TLP in its label."""
+    """Convert a message to a match; raises ValueError for an unknown reason, severity or TLP in its label."""
     return FoundMatch(
         type=message.indicator.type,
         value=message.indicator.value,
@@ -76,19 +76,22 @@ def match_from(message: operator_pb2.Match) -> FoundMatch:
 
 
 def row_to(row: IngestRow) -> operator_pb2.IngestRow:
-    """Write a row of an ingest."""
+    """Convert a row of an ingest to a message."""
     return operator_pb2.IngestRow(
         line=row.line, type=row.type, value=row.value, label=label_to(row.label), group=row.group
     )
 
 
 def row_from(message: operator_pb2.IngestRow) -> IngestRow:
-    """Read a row of an ingest; raises InputError(BAD_LABEL) for an unknown reason, severity or TLP."""
+    """Convert a message to a row of an ingest.
+
+    Raises InputError(BAD_LABEL) for an unknown reason, severity or TLP.
+    """
     if not message.HasField("label"):
         return IngestRow(message.line, message.type, message.value, group=message.group)
     try:
         label = label_from(message.label)
     except ValueError:
-        what = f"line {message.line}: an unknown reason, severity or TLP"
-        raise InputError(Code.BAD_LABEL, what) from None
+        detail = f"line {message.line}: an unknown reason, severity or TLP"
+        raise InputError(Code.BAD_LABEL, detail) from None
     return IngestRow(message.line, message.type, message.value, label, message.group)

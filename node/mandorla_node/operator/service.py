@@ -81,7 +81,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     async def leave(self) -> None:
         """Let go of whoever follows matches: the node stops, and would wait for them."""
         self._leaving = True
-        self._changes.matched.notify()
+        self._changes.matched.advance()
 
     async def Ingest(
         self, request_iterator: AsyncIterator[operator_pb2.IngestRequest], context: Context
@@ -199,7 +199,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
                     for record in page:
                         yield match_to(record)
                     after = page[-1].event
-                await self._changes.matched.beyond(seen, _FOLLOW_AGAIN)
+                await self._changes.matched.wait_beyond(seen, _FOLLOW_AGAIN)
             raise NodeError(Code.NODE_NOT_RUNNING, "the node stops")
 
     async def Status(
@@ -224,13 +224,13 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     def _tell(self, target: IndicatorSet, stored: Iterable[Indicator] | None) -> None:
         """Wake what waits for rows of a set; None stands for any."""
         if target is IndicatorSet.OBSERVED:
-            self._changes.observed.notify()
+            self._changes.observed.advance()
             return
-        self._changes.flagged.notify()
+        self._changes.flagged.advance()
         if stored is None:
-            self._changes.tell(None)
+            self._changes.invalidate(None)
         else:
-            self._changes.tell((), stored)
+            self._changes.invalidate((), stored)
 
 
 def _verdict(verdict: Verdict) -> operator_pb2.CheckResult:

@@ -1,4 +1,4 @@
-"""What a node puts away unasked: keys that have ended, and what its policy says that it keeps no longer."""
+"""Periodic removal of data: keys of ended epochs, and rows older than the retention settings."""
 
 from __future__ import annotations
 
@@ -19,70 +19,77 @@ from .checks import Checker
 
 _LOG = structlog.get_logger()
 
-_EVERY: Final = 600.0
+_INTERVAL: Final = 600.0
 """Seconds between two sweeps."""
 
-_TOGETHER: Final = 500
-"""Rows that are forgotten in one transaction: whoever else writes waits for it."""
+_BATCH: Final = 500
+"""Rows that one transaction removes. Other writers wait for the transaction."""
 
 
 class Sweeper:
-    """Destroy keys when their epochs end, whether or not a peer asks again; forget the rest in time."""
+    """Destroys the keys of ended epochs even if no peer calls, and removes rows that are too old."""
 
     def __init__(
         self,
         store: Store,
         lab: LabId,
         settings: Settings,
-        checking: Checker,
+        checker: Checker,
         changes: ChangeFeed,
         clock: Clock,
     ) -> None:
         self._store = store
         self._lab = lab
         self._settings = settings
-        self._checking = checking
+        self._checker = checker
         self._changes = changes
         self._clock = clock
 
     async def run(self) -> None:
-        """Sweep now and then, until cancelled."""
+        """Sweep at intervals, until cancelled."""
         while True:
             await self.sweep()
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_INTERVAL)
 
     async def sweep(self) -> None:
-        """Put away what is to be; one thing that cannot be does not keep the others."""
-        for step in (self._keys, self._elements, self._observed, self._matches, self._scrub):
+        """Run each step once; the failure of one step does not stop the others."""
+        steps = (
+            self._destroy_keys,
+            self._remove_elements,
+            self._remove_observed,
+            self._remove_matches,
+            self._scrub,
+        )
+        for step in steps:
             try:
                 await step()
             except MandorlaError as error:
                 _LOG.warning("not swept", step=step.__name__.strip("_"), code=error.code.name)
 
-    async def _keys(self) -> None:
+    async def _destroy_keys(self) -> None:
         await asyncio.to_thread(self._store.holder.destroy_expired, self._lab)
 
-    async def _elements(self) -> None:
+    async def _remove_elements(self) -> None:
         if keep := self._settings.audit.keep_elements:
             await asyncio.to_thread(self._store.rounds.forget_elements, self._clock() - keep)
 
-    async def _observed(self) -> None:
+    async def _remove_observed(self) -> None:
         if keep := self._settings.retention.observed:
-            # What was answered from memory was seen, too.
-            await self._checking.note()
-            await self._forget(self._store.retention.forget_observed, self._clock() - keep)
+            # Verdicts from the checker's memory count as seen, too.
+            await self._checker.save_last_seen()
+            await self._remove(self._store.retention.forget_observed, self._clock() - keep)
 
-    async def _matches(self) -> None:
+    async def _remove_matches(self) -> None:
         if keep := self._settings.retention.ended_matches:
-            await self._forget(self._store.retention.forget_matches, self._clock() - keep)
+            await self._remove(self._store.retention.forget_matches, self._clock() - keep)
 
     async def _scrub(self) -> None:
         await asyncio.to_thread(self._store.scrub)
 
-    async def _forget(self, step: Callable[[int, int], RetentionStep], before: int) -> None:
-        """Forget in steps, and let whoever remembers what was forgotten know."""
+    async def _remove(self, step: Callable[[int, int], RetentionStep], before: int) -> None:
+        """Remove rows from before a time, in batches, and invalidate verdicts about their indicators."""
         more = True
         while more:
-            gone, more = await asyncio.to_thread(step, before, _TOGETHER)
-            if gone:
-                self._changes.tell(gone)
+            indicator_ids, more = await asyncio.to_thread(step, before, _BATCH)
+            if indicator_ids:
+                self._changes.invalidate(indicator_ids)

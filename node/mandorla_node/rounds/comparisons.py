@@ -64,7 +64,7 @@ class Comparisons:
             found = await asyncio.to_thread(active.querier.compare)
         if not isinstance(active, StandingRound):
             # A standing round reported its findings as it made them.
-            self._changes.tell(None)
+            self._changes.invalidate(None)
             active.log.info("round compared", matches=found.matches, new_matches=found.new_matches)
             self._count(header, active.peer, found)
         return found

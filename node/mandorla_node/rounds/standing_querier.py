@@ -225,7 +225,7 @@ class StandingQuerier(Querier):
                     return querier.IndicatorsQueued(len(found.indicator_ids))
                 self._seen = until
                 self._queue.put_nowait(_Fresh(indicator_ids=found.tagged, until=until))
-            await self._changes.observed.beyond(seen)
+            await self._changes.observed.wait_beyond(seen)
             await asyncio.sleep(self._delay)
 
     async def _next(self, count: int) -> tuple[list[int], bytes]:
@@ -258,12 +258,12 @@ class StandingQuerier(Querier):
                     index, later, version = await self._compare_all()
                     until = max(until, later)
                 elif found := await asyncio.to_thread(self._take_in, index, fresh):
-                    self._changes.tell(found)
+                    self._changes.invalidate(found)
             finally:
                 self._queue.task_done()
             self.processed = max(self.processed, until)
             self.compared_version = max(self.compared_version, version)
-            self._changes.kept_up.notify()
+            self._changes.progressed.advance()
 
     async def _compare_all(self) -> tuple[LiveMatcher, int, int]:
         """Compare as after a batch round.
@@ -282,7 +282,7 @@ class StandingQuerier(Querier):
             self._report(self._findings)
             index = await asyncio.to_thread(self._store.live_matcher, asked)
             await asyncio.to_thread(self._end_revoked, index)
-        self._changes.tell(None)
+        self._changes.invalidate(None)
         self.caught_up.set()
         return index, until, asked.verified.version
 

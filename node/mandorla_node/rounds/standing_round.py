@@ -103,8 +103,8 @@ class StandingRound(Round):
                 self._wake()
                 pace.overdraw(1)
             self.published = seen
-            changes.kept_up.notify()
-            if await changes.flagged.beyond(seen, _EXPIRED):
+            changes.progressed.advance()
+            if await changes.flagged.wait_beyond(seen, _EXPIRED):
                 await asyncio.sleep(_GATHERED)
                 await timer.sleep(pace.wait)
 

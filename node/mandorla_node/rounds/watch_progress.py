@@ -55,9 +55,9 @@ class WatchProgress:
     async def _until(self, watch: Watch, is_done: Callable[[StandingRound], bool]) -> StandingRound:
         """Wait until the condition holds for the standing round of a watch, and return that round."""
         while True:
-            seen = self._changes.kept_up.count
+            seen = self._changes.progressed.count
             for standing in self._registry.standing():
                 mine = (standing.peer.lab, standing.header.collection) == watch
                 if mine and standing.continues and is_done(standing):
                     return standing
-            await self._changes.kept_up.beyond(seen)
+            await self._changes.progressed.wait_beyond(seen)

@@ -101,7 +101,7 @@ class Orders:
                 if order == "passed":
                     await self._timer.set(argument)
             case "expired":
-                self._node.changes.flagged.notify()
+                self._node.changes.flagged.advance()
             case "published":
                 watches = [(self._peers[peer], collection) for peer, collection in argument]
                 versions = await self._node.watch_progress.published(watches)

@@ -84,7 +84,7 @@ def test_a_peer_that_is_there_in_name_only_costs_nothing_and_is_watched_again(fo
             await take(at_a, addresses([1]), "flagged")
             # Each attempt is a new connection.
             for way, before in zip(ways, joined, strict=True):
-                assert await way.joined.beyond(before + 3, PATIENCE)
+                assert await way.joined.wait_beyond(before + 3, PATIENCE)
             assert await matched(at_b, kind=WATCH) == addresses([0])
             # Neither lab is held up by the other's silence.
             answer = await at_b.Check(asking("198.18.0.9"))

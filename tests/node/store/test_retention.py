@@ -233,7 +233,7 @@ async def until_matched(at: operator_pb2_grpc.OperatorAsyncStub, *values: str) -
 
 def test_a_node_forgets_by_itself_and_finds_it_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is forgotten is in no file; what was checked meanwhile is not forgotten; and rounds go on."""
-    monkeypatch.setattr(sweeper, "_EVERY", 0.05)
+    monkeypatch.setattr(sweeper, "_INTERVAL", 0.05)
     a, b = make_labs(folder, "lab-a", "lab-b")
     config = b.path / "mandorla.toml"
     config.write_text(
