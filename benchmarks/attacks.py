@@ -98,7 +98,7 @@ class Bench:
         """Time the same while a flood goes on."""
         arguments = ("-m", "benchmarks.attacks", "--flood", flood.name, str(self.attacker.path), str(epoch))
         card = self.victim.path.with_suffix(".card")
-        async with python_process(self.attacker, (*arguments, str(card)), answers=True) as process:
+        async with python_process(self.attacker, (*arguments, str(card)), pipe_output=True) as process:
             if process.stdout is not None:
                 await process.stdout.readline()
             return await self.timed_for(seconds)

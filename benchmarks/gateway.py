@@ -28,7 +28,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.labs import NAMES, PATIENCE, POLL, address, last_words
+from benchmarks.labs import NAMES, PATIENCE, POLL, address, log_tail
 from benchmarks.results import Result, machine, save
 from mandorla_node.app.local_labs import make_homes, python_process
 from mandorla_node.client import Client, Label, Severity
@@ -89,7 +89,7 @@ async def serving(home: Home) -> AsyncIterator[Client]:
         await client.status()
         yield client
         if process.returncode is not None:
-            raise SystemExit(f"a node ended: {last_words(home)}")
+            raise SystemExit(f"a node ended: {log_tail(home)}")
 
 
 async def caught_up(client: Client) -> None:

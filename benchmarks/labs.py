@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mandorla.v1 import operator_pb2
-from mandorla_node.app.local_labs import last_words, make_homes, python_process
+from mandorla_node.app.local_labs import log_tail, make_homes, python_process
 from mandorla_node.client import Client
 from mandorla_node.home.folder import Home
 from mandorla_node.ingest.ingestor import Ingestor, IngestRow
@@ -122,7 +122,7 @@ class Node:
                 if self.meter.exists() and enough(meter := json.loads(self.meter.read_text("ascii"))):
                     return meter
                 await asyncio.sleep(POLL)
-        raise SystemExit(f"a node ended: {last_words(self.home)}")
+        raise SystemExit(f"a node ended: {log_tail(self.home)}")
 
 
 @dataclass(frozen=True, slots=True)

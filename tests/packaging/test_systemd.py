@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from mandorla.v1 import operator_pb2
-from mandorla_node.app.service_manager import supervised
+from mandorla_node.app.service_manager import service_manager
 from mandorla_node.home.folder import Home
 from tests.support.labs import (
     NO_WATCH,
@@ -196,10 +196,10 @@ def test_children_do_not_speak_for_the_node() -> None:
     environment = {"NOTIFY_SOCKET": "/run/nothing", "WATCHDOG_USEC": "3000000", "PATH": "/bin"}
 
     async def look() -> None:
-        async with supervised(environment) as supervisor:
+        async with service_manager(environment) as service:
             assert environment == {"PATH": "/bin"}
-            assert supervisor.alive_every == 1.0
-            supervisor.ready()  # nobody listens, which is no error
+            assert service.watchdog_interval == 1.0
+            service.ready()  # nobody listens, which is no error
 
     asyncio.run(look())
 
@@ -216,8 +216,8 @@ def test_children_do_not_speak_for_the_node() -> None:
 )
 def test_a_watchdog_that_does_not_watch_this_process_is_not_fed(environment: dict[str, str]) -> None:
     async def look() -> float:
-        async with supervised(environment) as supervisor:
-            return supervisor.alive_every
+        async with service_manager(environment) as service:
+            return service.watchdog_interval
 
     assert asyncio.run(look()) == 0
 

@@ -23,7 +23,7 @@ async def stop(_: Responder) -> None:
 def main(home: Path) -> None:
     """Serve until stopped, and no longer than a second beyond."""
     Responder.stop = stop  # type: ignore[method-assign]
-    process._STOPPED_WITHIN = 1.0
+    process._STOP_PATIENCE = 1.0
     asyncio.run(process.serve(Home.open(home)))
 
 

@@ -1,4 +1,4 @@
-"""Labs on this machine alone, for the demo and for simulations: homes that know each other, and processes."""
+"""Labs on this machine, for the demo, simulations and benchmarks: homes that pin each other, processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Final
 from ..home.folder import Home
 
 _STOP_PATIENCE: Final = 3.0
-_LAST_WORDS: Final = 300
+_LOG_TAIL: Final = 300
 
 
 def make_homes(folder: Path, names: Sequence[str]) -> dict[str, Home]:
-    """Make a home for each lab, and pin every card at every other."""
+    """Create a home for each lab, and pin the card of each lab in all other homes."""
     with ExitStack() as stack:
-        # All ports are held until each has its own.
+        # All sockets stay open until each lab has its port. Otherwise two labs could get the same port.
         ports = [stack.enter_context(_free_port()).getsockname()[1] for _ in names]
         homes = {
             name: Home.create(folder / name, lab=name, listen=f"127.0.0.1:{port}")
@@ -37,22 +37,28 @@ def make_homes(folder: Path, names: Sequence[str]) -> dict[str, Home]:
 
 @asynccontextmanager
 async def python_process(
-    home: Home, arguments: Sequence[str], *, answers: bool = False, settings: Mapping[str, str] | None = None
+    home: Home,
+    arguments: Sequence[str],
+    *,
+    pipe_output: bool = False,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run Python for a home's node until the context is left; its standard error goes to a log beside it.
+    """Run Python for a home's node until the context ends; its standard error goes to a log beside the home.
 
-    `answers` keeps its output to be read. The child is asked to end by SIGTERM; should this process be
-    killed, the pipe to the child's input ends, and the child with it.
+    With `pipe_output`, the caller reads the child's standard output. `settings` are environment variables.
+    The child ends by SIGTERM at the end of the context. If this process is killed, the pipe to the child's
+    standard input closes, and the child ends itself.
     """
     with _log(home).open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE if answers else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if pipe_output else asyncio.subprocess.DEVNULL,
             stderr=log,
             env={**os.environ, **(settings or {})},
-            # Its own group: Ctrl-C is for whoever started it to handle, and a node's workers end with it.
+            # In a process group of its own, the child does not get this terminal's Ctrl-C, which this process
+            # handles, and `_stop` can end the child's workers with it.
             start_new_session=True,
         )
     try:
@@ -61,13 +67,13 @@ async def python_process(
         await _stop(process)
 
 
-def last_words(home: Home) -> str:
-    """Return the end of what a home's process wrote to its log, in one line."""
-    return " ".join(_log(home).read_text("utf-8", "replace").split())[-_LAST_WORDS:]
+def log_tail(home: Home) -> str:
+    """Return the end of the log of a home's process, in one line."""
+    return " ".join(_log(home).read_text("utf-8", "replace").split())[-_LOG_TAIL:]
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End a node and its workers: with SIGTERM, and with SIGKILL if it takes too long."""
+    """End a node with SIGTERM, then end it and its workers with SIGKILL."""
     try:
         if process.returncode is None:
             process.terminate()

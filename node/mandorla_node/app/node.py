@@ -1,4 +1,4 @@
-"""The composition root: a running node, made of its parts, around one store."""
+"""The composition root: constructs, starts and stops the parts of a node, around one store."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from ..crypto.workers import Workers
 from ..home.folder import Home
 from ..home.liveness import node_answers
 from ..home.own_cards import OwnCard
+from ..ingest.suppression import Suppressor
 from ..monitoring.health import HealthMonitor, HealthService, HealthState
 from ..monitoring.view import NodeView
 from ..notices.notifier import Notifier
 from ..operator.checks import Checker
-from ..operator.service import OperatorService
+from ..operator.service import OperatorContext, OperatorService
 from ..operator.sweeper import Sweeper
 from ..peers.card_renewal import CardRenewal
 from ..peers.client import PeerClient
@@ -49,19 +50,16 @@ from .servers import operator_server, peer_server
 
 _LOG = structlog.get_logger()
 
-_GRACE: Final = 5.0
-"""Seconds for calls that are under way when a server stops."""
+_SERVER_GRACE: Final = 5.0
+"""Seconds in which calls that are under way can end when a server stops."""
 
-_LEAVE: Final = 5.0
-"""Seconds for peers to close the standing rounds with a node that stops."""
+_CLOSE_PATIENCE: Final = 5.0
+"""Seconds in which the peers can close their standing rounds with a node that stops."""
 
 
 @dataclass(frozen=True)
 class RunningNode:
-    """What the code that runs a node may use of it: notice of changes, counts.
-
-    And the progress of the watch.
-    """
+    """The parts of a running node that the code around it uses, in simulations and tests."""
 
     changes: ChangeFeed
     metrics: Metrics
@@ -76,10 +74,10 @@ async def running(
     watch: bool = False,
     timer: Timer = machine_timer,
 ) -> AsyncIterator[RunningNode]:
-    """Keep a node running for as long as the context is open.
+    """Run a node until the context ends.
 
-    A simulation brings its own clock and timer (core/clock.py). `ahead` lets the node prepare tables before
-    a peer asks for them, and `watch` lets it keep standing rounds with its peers.
+    A simulation brings its own clock and timer (core/clock.py). With `ahead`, the node prepares its tables
+    before a peer asks for them. With `watch`, it keeps standing rounds with its peers.
 
     Raises NodeError: BAD_HOME if another node serves this home, BAD_CONFIG if an address cannot be used.
     """
@@ -102,12 +100,12 @@ async def running(
             return PeerClient(card, own or cards.pinned_by(card.identity), settings.limits, metrics)
 
         renewal = CardRenewal(home, store, cards, clients, clock)
-        _run_until_left(stack, renewal.run())
+        _run_and_join(stack, renewal.run())
         policies = Policies(settings.rounds, settings.peers, store)
         tables = TableBuilder(home.card.identity, store, workers, policies)
         stack.push_async_callback(tables.wait_until_idle)
         if ahead and (every := settings.rounds.prepare_every):
-            _run_beside(stack, TablePreparer(store, tables, every, metrics).run())
+            _run_until_exit(stack, TablePreparer(store, tables, every, metrics).run())
         witness = Witness(home, store, clock)
         changes = ChangeFeed()
         context = RoundContext(
@@ -126,22 +124,35 @@ async def running(
         turns, comparisons = Turns(), Comparisons(changes, metrics)
         registry = RoundRegistry(context, turns)
         limits = RateLimits(settings.limits, settings.peers, workers.count)
-        rounds = (context, registry, RoundFactory(context, turns, comparisons), turns, comparisons)
-        with_peers = (policies, witness, renewal, clients)
-        initiator, responder = Initiator(*rounds, *with_peers), Responder(*rounds, *with_peers, limits)
+        round_parts = (context, registry, RoundFactory(context, turns, comparisons), turns, comparisons)
+        peer_parts = (policies, witness, renewal, clients)
+        initiator = Initiator(*round_parts, *peer_parts)
+        responder = Responder(*round_parts, *peer_parts, limits)
         view = NodeView(
             home, store, registry, comparisons, renewal, metrics, health, workers.engine.name, clock()
         )
         await stack.enter_async_context(view)
         checker = Checker(store, registry, comparisons, changes, settings.action, clock)
         stack.push_async_callback(checker.save_last_seen)
-        _run_until_left(stack, checker.run())
-        _run_beside(stack, Sweeper(store, home.card.identity, settings, checker, changes, clock).run())
+        _run_and_join(stack, checker.run())
+        _run_until_exit(stack, Sweeper(store, home.card.identity, settings, checker, changes, clock).run())
         notifier = Notifier(home, store, changes, clock)
-        _run_until_left(stack, notifier.run())
+        _run_and_join(stack, notifier.run())
         exchange = ExchangeService(registry, responder, policies, witness, limits, clock, renewal)
         operator = OperatorService(
-            home, store, registry, comparisons, initiator, checker, changes, notifier, renewal, view, metrics
+            OperatorContext(
+                store=store,
+                registry=registry,
+                comparisons=comparisons,
+                initiator=initiator,
+                checker=checker,
+                changes=changes,
+                notifier=notifier,
+                renewal=renewal,
+                view=view,
+                metrics=metrics,
+            ),
+            Suppressor(home.path, settings.suppression),
         )
         await _start(
             stack,
@@ -149,13 +160,14 @@ async def running(
             peer_server(home, store, cards, limits, metrics, exchange),
             operator_server(home, operator, HealthService(health)),
         )
-        # Called in the opposite order: the peers hear of the end before anything is gone.
-        for end in (operator.leave, comparisons.settled, responder.stop, registry.end_all):
+        # The stack calls these in the opposite order: rounds end with close statements to the peers while all
+        # parts still work.
+        for end in (operator.end_follows, comparisons.settled, responder.stop, registry.end_all):
             stack.push_async_callback(end)
         if watch:
             _keep_watch(stack, registry, Watcher(context, registry, initiator, policies))
         health.set(HealthState.SERVING)
-        _run_beside(stack, health.watch_store())
+        _run_until_exit(stack, health.watch_store())
         stack.push_async_callback(registry.stop_opening)
         stack.callback(health.set, HealthState.STOPPING)
         _LOG.info("serving", lab=home.card.name, listen=settings.listen, engine=workers.engine.name)
@@ -164,28 +176,28 @@ async def running(
 
 
 async def _start(stack: AsyncExitStack, home: Home, *servers: grpc.aio.Server) -> None:
-    """Let servers answer until the stack is left, the operator's for the owner of the home only."""
+    """Start servers, and stop them when the stack exits. Only the owner can open the operator's socket."""
     for server in servers:
         await server.start()
-        stack.push_async_callback(server.stop, _GRACE)
+        stack.push_async_callback(server.stop, _SERVER_GRACE)
     home.operator_socket.chmod(0o600)
     stack.callback(home.operator_socket.unlink, missing_ok=True)
 
 
 def _keep_watch(stack: AsyncExitStack, registry: RoundRegistry, watcher: Watcher) -> None:
-    """Keep standing rounds until the stack is left; then begin no more, and close those that are open."""
-    _run_until_left(stack, watcher.run())
-    stack.push_async_callback(registry.leave_all, _LEAVE)
+    """Keep standing rounds until the stack exits. Then stop opening rounds, and close the open ones."""
+    _run_and_join(stack, watcher.run())
+    stack.push_async_callback(registry.leave_all, _CLOSE_PATIENCE)
     stack.push_async_callback(watcher.retire)
 
 
-def _run_beside(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
-    """Run a task that is cancelled when the stack is left."""
+def _run_until_exit(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
+    """Run a task, and cancel it when the stack exits."""
     stack.callback(asyncio.create_task(work).cancel)
 
 
-def _run_until_left(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
-    """Run a task that is cancelled when the stack is left, and wait there until it has ended."""
+def _run_and_join(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
+    """Run a task; when the stack exits, cancel it and wait until it has ended."""
     task = asyncio.create_task(work)
 
     async def end() -> None:

@@ -1,4 +1,4 @@
-"""The process of a node: signals, garbage, threads and files, around the running node."""
+"""The process of a node: signals, garbage collection, threads and open files."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ import structlog
 from ..home.folder import Home
 from ..telemetry.logs import configure_logs
 from .node import running
-from .service_manager import supervised
+from .service_manager import service_manager
 
 _LOG = structlog.get_logger()
 
-_COLLECT_EVERY: Final = 25_000
-"""Objects after which Python looks for garbage: calls leave some in cycles, and checks wait meanwhile."""
+_GC_THRESHOLD: Final = 25_000
+"""New objects between two garbage collections. Calls leave garbage in cycles; a collection delays checks."""
 
 _SWITCH_INTERVAL: Final = 0.001
-"""Seconds that a thread keeps the interpreter's lock while another wants it."""
+"""Seconds for which a thread keeps the interpreter's lock while another thread waits for it."""
 
-_STOPPED_WITHIN: Final = 30.0
-"""Seconds after which a node that is asked to stop ends, whatever it still does: it loses nothing by that."""
+_STOP_PATIENCE: Final = 30.0
+"""Seconds after which a node that has to stop ends in the middle of its work. It loses nothing durable."""
 
 _THREADS: Final = 18
-"""As many threads as the store has connections."""
+"""The number of threads of the node, which is the number of connections of the store."""
 
 
 async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
@@ -40,43 +40,43 @@ async def serve(home: Home, stop: asyncio.Event | None = None) -> None:
     Raises NodeError: BAD_HOME if another node serves this home, BAD_CONFIG if the address cannot be used.
     """
     configure_logs(home.settings.log_level, home.settings.log_format)
-    # What is loaded now stays, and is never garbage. Thousands of rows hold no cycles: they are no reason
-    # to look.
+    # Loaded modules stay for the life of the process, so no collection has to look at them. The threshold is
+    # high, because thousands of rows are allocated at once and have no cycles.
     gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)
-    # A check waits for the interpreter's lock whenever another thread works in Python.
+    gc.set_threshold(_GC_THRESHOLD)
+    # A check waits for the interpreter's lock whenever another thread runs Python code.
     sys.setswitchinterval(_SWITCH_INTERVAL)
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
-    # Python's own number of threads can be six, and the rounds of one peer can occupy four of them for
-    # minutes.
+    # Python's default can be six threads, and the rounds of one peer can occupy four of them for minutes.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="node"))
-    _allow_files()
+    _raise_file_limit()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with supervised() as manager, running(home, ahead=True, watch=home.settings.watch.enabled):
+    async with service_manager() as manager, running(home, ahead=True, watch=home.settings.watch.enabled):
         manager.ready()
         await stop.wait()
         manager.stopping()
-        _end_in_time()
+        _limit_stop_time()
 
 
-def _end_in_time() -> None:
-    """End this process within a time, though a thread may be comparing millions.
+def _limit_stop_time() -> None:
+    """End this process after a time limit.
 
-    Threads cannot be stopped.
+    Otherwise the process would wait for its threads, which cannot be stopped. A thread may be comparing
+    millions of tags.
     """
 
     def end() -> None:
-        _LOG.warning("stopped in the middle of work", seconds=_STOPPED_WITHIN)
+        _LOG.warning("stopped in the middle of work", seconds=_STOP_PATIENCE)
         os._exit(0)
 
-    timer = threading.Timer(_STOPPED_WITHIN, end)
+    timer = threading.Timer(_STOP_PATIENCE, end)
     timer.daemon = True
     timer.start()
 
 
-def _allow_files() -> None:
-    """Open as many files and connections as this process may: its limit at the start can be 1,024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def _raise_file_limit() -> None:
+    """Raise the limit of open files and connections to the maximum: the default can be 1,024."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))

@@ -1,6 +1,6 @@
-"""What the node tells the service manager that started it: that it serves, that it stops, that it is alive.
+"""Notifications to the service manager that started the node, such as systemd: ready, stopping, alive.
 
-The protocol is that of sd_notify(3) and sd_watchdog_enabled(3). Where no manager listens, nothing is said.
+The protocol is that of sd_notify(3) and sd_watchdog_enabled(3). Without a manager, nothing is sent.
 """
 
 from __future__ import annotations
@@ -12,72 +12,77 @@ from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-_ADDRESS: Final = "NOTIFY_SOCKET"
-_INTERVAL: Final = "WATCHDOG_USEC"
-_FOR: Final = "WATCHDOG_PID"
+_SOCKET: Final = "NOTIFY_SOCKET"
+_WATCHDOG_TIMEOUT: Final = "WATCHDOG_USEC"
+_WATCHDOG_PROCESS: Final = "WATCHDOG_PID"
 
 
-class Supervisor:
-    """The service manager's socket.
+class ServiceManager:
+    """The service manager, which takes notifications at a socket.
 
-    `alive_every` is in seconds, a third of how long the manager waits for a node that hangs; 0 if it does
-    not watch.
+    `watchdog_interval` is the number of seconds between two signs of life: a third of the watchdog's timeout,
+    or 0 without a watchdog.
     """
 
-    def __init__(self, address: str, alive_every: float) -> None:
+    def __init__(self, address: str, watchdog_interval: float) -> None:
         self._address = address
-        self.alive_every = alive_every
+        self.watchdog_interval = watchdog_interval
 
     def ready(self) -> None:
-        """Say that the node serves."""
-        self._say("READY=1")
+        """Notify the manager that the node serves."""
+        self._notify("READY=1")
 
     def stopping(self) -> None:
-        """Say that the node ends of its own accord."""
-        self._say("STOPPING=1")
+        """Notify the manager that the node stops in order."""
+        self._notify("STOPPING=1")
 
     def alive(self) -> None:
-        """Say that the node does its work."""
-        self._say("WATCHDOG=1")
+        """Reset the manager's watchdog."""
+        self._notify("WATCHDOG=1")
 
-    def _say(self, state: str) -> None:
+    def _notify(self, state: str) -> None:
         if not self._address:
             return
-        # What the manager does not take in is no reason for the node to wait, or to end.
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
-            to.setblocking(False)
-            to.sendto(state.encode(), self._address)
+        # A manager that does not read its socket must neither delay the node nor stop it.
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        ):
+            sender.setblocking(False)
+            sender.sendto(state.encode(), self._address)
 
 
 @asynccontextmanager
-async def supervised(environment: MutableMapping[str, str] = os.environ) -> AsyncIterator[Supervisor]:
-    """Find the service manager, and let it know that the event loop runs for as long as the context is open.
+async def service_manager(
+    environment: MutableMapping[str, str] = os.environ,
+) -> AsyncIterator[ServiceManager]:
+    """Find the service manager, and reset its watchdog until the context ends, while the event loop runs.
 
-    The variables that lead to it are taken out of the environment: no child of this process speaks for it.
+    The manager's variables are removed from the environment, so that no child process sends notifications.
     """
-    supervisor = _found(environment)
-    telling = asyncio.create_task(_tell(supervisor))
+    manager = _find(environment)
+    watchdog = asyncio.create_task(_reset_watchdog(manager))
     try:
-        yield supervisor
+        yield manager
     finally:
-        telling.cancel()
+        watchdog.cancel()
 
 
-def _found(environment: MutableMapping[str, str]) -> Supervisor:
-    address = environment.pop(_ADDRESS, "")
-    interval = environment.pop(_INTERVAL, "")
-    watched = environment.pop(_FOR, "")
+def _find(environment: MutableMapping[str, str]) -> ServiceManager:
+    address = environment.pop(_SOCKET, "")
+    timeout = environment.pop(_WATCHDOG_TIMEOUT, "")
+    process = environment.pop(_WATCHDOG_PROCESS, "")
     if address.startswith("@"):
         address = "\0" + address[1:]
     elif not address.startswith("/"):
         address = ""
-    # The variables of a manager further up are not for this process.
-    ours = not watched or watched == str(os.getpid())
-    valid = ours and interval.isascii() and interval.isdigit()
-    return Supervisor(address, int(interval) / 3_000_000 if valid else 0.0)
+    # The watchdog may watch a parent process, whose variables this process has inherited.
+    is_watched = process in ("", str(os.getpid()))
+    is_valid = is_watched and timeout.isascii() and timeout.isdigit()
+    return ServiceManager(address, int(timeout) / 3_000_000 if is_valid else 0.0)
 
 
-async def _tell(supervisor: Supervisor) -> None:
-    while supervisor.alive_every:
-        supervisor.alive()
-        await asyncio.sleep(supervisor.alive_every)
+async def _reset_watchdog(manager: ServiceManager) -> None:
+    while manager.watchdog_interval:
+        manager.alive()
+        await asyncio.sleep(manager.watchdog_interval)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
-from ..app.local_labs import last_words, python_process
+from ..app.local_labs import log_tail, python_process
 from ..client import Client
 from ..home.folder import Home
 
@@ -57,7 +57,7 @@ async def until_ready(node: Node) -> None:
                 await asyncio.sleep(_POLL)
     except TimeoutError:
         detail = (
-            f"the node of {node.name} did not answer within {_START_PATIENCE:.0f} s: {last_words(node.home)}"
+            f"the node of {node.name} did not answer within {_START_PATIENCE:.0f} s: {log_tail(node.home)}"
         )
         raise NodeError(Code.NODE_NOT_RUNNING, detail) from None
 
@@ -79,5 +79,5 @@ async def require_running(nodes: Iterable[Node]) -> None:
     for node in nodes:
         status = node.process.returncode
         if status is not None:
-            detail = f"the node of {node.name} ended with status {status}: {last_words(node.home)}"
+            detail = f"the node of {node.name} ended with status {status}: {log_tail(node.home)}"
             raise NodeError(Code.NODE_NOT_RUNNING, detail)

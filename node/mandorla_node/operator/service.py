@@ -1,25 +1,24 @@
-"""The Operator service: what this lab's own people and gateways ask of the running node."""
+"""The Operator service: calls of the lab's own staff and gateways to the running node."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Final
 
 import grpc
 import structlog
 from google.protobuf.message import Message
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
-from mandorla_protocol.errors import Code, EncodingError, InputError, MandorlaError, NodeError, RoundError
-from mandorla_protocol.indicators import Indicator
+from mandorla_protocol.errors import Code, InputError, MandorlaError, NodeError, RoundError
+from mandorla_protocol.header import RoundKind
 
 from ..core.change_feed import ChangeFeed
-from ..home.folder import Home
-from ..ingest.ingestor import Ingestor
 from ..ingest.suppression import Suppressor
-from ..monitoring.status import KIND_VALUES, SET_VALUES
+from ..monitoring.status import KIND_VALUES
 from ..monitoring.view import NodeView
 from ..notices.notifier import Delivery, Notifier
 from ..peers.card_renewal import CardRenewal
@@ -28,119 +27,75 @@ from ..rounds.comparisons import Comparisons
 from ..rounds.initiator import Initiator, RoundReport
 from ..rounds.negotiation import Terms
 from ..rounds.registry import RoundRegistry
-from ..store import IndicatorSet, Store
+from ..store import Store
 from ..telemetry.metrics import Metrics
 from .checks import Checker, Verdict
-from .messages import match_to, row_from
+from .ingest_handler import IngestHandler
+from .messages import match_to
 
 _LOG = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[Message, Message]
-K = TypeVar("K")
-V = TypeVar("V")
 
-_PROGRESS_INTERVAL = 0.1
-_FOLLOWED = 512
-_FOLLOW_AGAIN = 30.0
-"""Seconds after which the store is asked anyway."""
-_SETS = {value: key for key, value in SET_VALUES.items()}
+_PROGRESS_INTERVAL: Final = 0.1
+_FOLLOW_PAGE: Final = 512
+_FOLLOW_POLL_INTERVAL: Final = 30.0
+"""Seconds after which Follow reads the store even without a signal."""
 _KINDS = {value: key for key, value in KIND_VALUES.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorContext:
+    """The parts of the running node on which the operator's calls act."""
+
+    store: Store
+    registry: RoundRegistry
+    comparisons: Comparisons
+    initiator: Initiator
+    checker: Checker
+    changes: ChangeFeed
+    notifier: Notifier
+    renewal: CardRenewal
+    view: NodeView
+    metrics: Metrics
+
+
 class OperatorService(operator_pb2_grpc.OperatorServicer):
-    """Answer the operator. Errors carry their code, and the detail too: it is this lab's own."""
+    """Serves the operator's calls.
 
-    def __init__(
-        self,
-        home: Home,
-        store: Store,
-        registry: RoundRegistry,
-        comparisons: Comparisons,
-        initiator: Initiator,
-        checking: Checker,
-        changes: ChangeFeed,
-        notifying: Notifier,
-        renewal: CardRenewal,
-        view: NodeView,
-        metrics: Metrics,
-    ) -> None:
-        self._home = home
-        self._store = store
-        self._registry = registry
-        self._comparisons = comparisons
-        self._initiator = initiator
-        self._checking = checking
-        self._changes = changes
-        self._notifying = notifying
-        self._renewal = renewal
-        self._view = view
-        self._metrics = metrics
-        self._suppressor = Suppressor(home.path, home.settings.suppression)
-        self._leaving = False
+    An error carries its detail besides its code, unlike one for a peer, because the detail is about this lab.
+    """
 
-    async def leave(self) -> None:
-        """Let go of whoever follows matches: the node stops, and would wait for them."""
-        self._leaving = True
-        self._changes.matched.advance()
+    def __init__(self, context: OperatorContext, suppressor: Suppressor) -> None:
+        self._node = context
+        self._ingests = IngestHandler(context.store, suppressor, context.changes, context.metrics)
+        self._stopping = False
+
+    async def end_follows(self) -> None:
+        """End all Follow calls, because the server waits for open calls when the node stops."""
+        self._stopping = True
+        self._node.changes.matched.advance()
 
     async def Ingest(
         self, request_iterator: AsyncIterator[operator_pb2.IngestRequest], context: Context
     ) -> operator_pb2.IngestResponse:
-        """Take indicators in."""
+        """Take indicators into a set."""
         async with _errors(context):
-            ingestor: Ingestor | None = None
-            strict = False
-            async for request in request_iterator:
-                if request.HasField("options") and ingestor is None:
-                    target, strict = _known(_SETS, request.options.set), request.options.strict
-                    suppression = await asyncio.to_thread(
-                        self._suppressor.suppression_for, target, not request.options.no_suppress
-                    )
-                    ingestor = Ingestor(
-                        self._store,
-                        target,
-                        strict,
-                        suppression,
-                        request.options.unit or "line",
-                    )
-                elif request.HasField("rows") and ingestor is not None:
-                    rows = [row_from(row) for row in request.rows.rows]
-                    stored = await asyncio.to_thread(ingestor.add, rows)
-                    self._tell(target, stored)
-                else:
-                    raise EncodingError(Code.BAD_ENCODING, "an ingest is its options, and then rows")
-            if ingestor is None:
-                raise EncodingError(Code.BAD_ENCODING, "an ingest begins with its options")
-            report = await asyncio.to_thread(ingestor.finish)
-            # A strict ingest has stored nothing before.
-            self._tell(target, None if strict else ())
-            self._metrics.ingested(target, report)
-            return operator_pb2.IngestResponse(
-                added=report.added,
-                known=report.known,
-                duplicates=report.duplicates,
-                rejected=[
-                    operator_pb2.RejectedRow(line=row.line, code=row.code.name, reason=row.reason)
-                    for row in report.rejected
-                ],
-                rejected_total=report.rejected_total,
-                held_back=report.held_back,
-                held_by=report.held_by,
-            )
+            return await self._ingests.handle(request_iterator)
 
     async def StartRound(
         self, request: operator_pb2.StartRoundRequest, context: Context
     ) -> AsyncIterator[operator_pb2.RoundProgress]:
         """Run a round and stream its progress."""
         async with _errors(context):
-            terms = Terms(_known(_KINDS, request.kind), request.collection)
+            terms = Terms(_kind_of(request.kind), request.collection)
             latest = operator_pb2.RoundProgress()
 
             def show(step: str, done: int, total: int) -> None:
                 nonlocal latest
                 latest = operator_pb2.RoundProgress(step=step, done=done, total=total)
 
-            task = asyncio.create_task(self._initiator.run(request.peer, terms, show))
+            task = asyncio.create_task(self._node.initiator.run(request.peer, terms, show))
             try:
                 shown = latest
                 while not (await asyncio.wait({task}, timeout=_PROGRESS_INTERVAL))[0]:
@@ -148,69 +103,73 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
                         shown = latest
                         yield latest
             finally:
-                # An operator who hangs up takes the round along: it must not go on unseen.
+                # If the operator hangs up, the round ends too: nobody would see how it ends.
                 task.cancel()
-            yield operator_pb2.RoundProgress(step="done", result=_result(task.result()))
+            yield operator_pb2.RoundProgress(step="done", result=_round_result(task.result()))
 
     async def Check(self, request: operator_pb2.CheckRequest, context: Context) -> operator_pb2.CheckResponse:
-        """Say what is known of indicators, and record as observed those that can match by themselves."""
+        """Return verdicts on indicators; new indicators that can match alone enter the observed set."""
         async with _errors(context):
-            with self._metrics.check():
-                verdicts = await self._checking.check([(one.type, one.value) for one in request.indicators])
-            self._metrics.checked(
-                matched=sum(bool(one.matches) for one in verdicts),
-                flagged=sum(one.flagged_here and not one.matches for one in verdicts),
-                unknown=sum(not one.flagged_here and not one.matches for one in verdicts),
+            with self._node.metrics.check():
+                verdicts = await self._node.checker.check(
+                    [(indicator.type, indicator.value) for indicator in request.indicators]
+                )
+            self._node.metrics.checked(
+                matched=sum(bool(verdict.matches) for verdict in verdicts),
+                flagged=sum(verdict.flagged_here and not verdict.matches for verdict in verdicts),
+                unknown=sum(not verdict.flagged_here and not verdict.matches for verdict in verdicts),
             )
-            return operator_pb2.CheckResponse(results=map(_verdict, verdicts))
+            return operator_pb2.CheckResponse(results=map(_check_result, verdicts))
 
     async def Matches(
         self, request: operator_pb2.MatchesRequest, context: Context
     ) -> AsyncIterator[operator_pb2.Match]:
-        """Stream everything that matched."""
+        """Stream all matches, or those with a peer or of a round kind."""
         async with _errors(context):
-            await self._comparisons.settled()
-            kind = _known(_KINDS, request.kind) if request.kind else None
+            await self._node.comparisons.settled()
+            kind = _kind_of(request.kind) if request.kind else None
             if request.peer:
-                await asyncio.to_thread(self._store.peers.get, request.peer)
-            pages = self._store.matches.all(request.peer or None, kind)
+                await asyncio.to_thread(self._node.store.peers.get, request.peer)
+            pages = self._node.store.matches.all(request.peer or None, kind)
             while (page := await asyncio.to_thread(next, pages, None)) is not None:
                 for record in page:
                     yield match_to(record)
 
     async def Pause(self, request: operator_pb2.PauseRequest, context: Context) -> operator_pb2.PauseResponse:
-        """Pause a peer, or let it go on."""
+        """Pause a peer, or end its pause."""
         async with _errors(context):
-            peer = await asyncio.to_thread(self._store.peers.pause, request.peer, request.paused)
+            peer = await asyncio.to_thread(self._node.store.peers.pause, request.peer, request.paused)
             _LOG.warning("peer paused" if request.paused else "peer goes on", peer=peer.name)
             if request.paused:
-                await self._registry.end_with(peer.lab, RoundError(Code.PAUSED))
+                await self._node.registry.end_with(peer.lab, RoundError(Code.PAUSED))
             return operator_pb2.PauseResponse()
 
     async def Follow(
         self, request: operator_pb2.FollowRequest, context: Context
     ) -> AsyncIterator[operator_pb2.Match]:
-        """Stream matches as they begin."""
+        """Stream the matches after an event number, and then new matches as they begin."""
         async with _errors(context):
             after = request.after
-            while not self._leaving:
-                seen = self._changes.matched.count
-                while page := await asyncio.to_thread(self._store.matches.since, after, _FOLLOWED):
+            while not self._stopping:
+                seen = self._node.changes.matched.count
+                while page := await asyncio.to_thread(self._node.store.matches.since, after, _FOLLOW_PAGE):
                     for record in page:
                         yield match_to(record)
                     after = page[-1].event
-                await self._changes.matched.wait_beyond(seen, _FOLLOW_AGAIN)
+                await self._node.changes.matched.wait_beyond(seen, _FOLLOW_POLL_INTERVAL)
             raise NodeError(Code.NODE_NOT_RUNNING, "the node stops")
 
     async def Status(
         self, request: operator_pb2.StatusRequest, context: Context
     ) -> operator_pb2.StatusResponse:
-        """Say how the node is."""
+        """Report the state of the node."""
         async with _errors(context):
             if not request.now:
-                await self._comparisons.settled()
-            status = await self._view.status(request.now)
-            status.notices.extend(map(_notices, await asyncio.to_thread(self._notifying.deliveries)))
+                await self._node.comparisons.settled()
+            status = await self._node.view.status(request.now)
+            status.notices.extend(
+                map(_notice_status, await asyncio.to_thread(self._node.notifier.deliveries))
+            )
             return status
 
     async def RenewCard(
@@ -218,22 +177,11 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     ) -> operator_pb2.RenewCardResponse:
         """Renew this lab's card."""
         async with _errors(context):
-            card = await self._renewal.renew(request.endpoint)
+            card = await self._node.renewal.renew(request.endpoint)
             return operator_pb2.RenewCardResponse(card=card.to_json())
 
-    def _tell(self, target: IndicatorSet, stored: Iterable[Indicator] | None) -> None:
-        """Wake what waits for rows of a set; None stands for any."""
-        if target is IndicatorSet.OBSERVED:
-            self._changes.observed.advance()
-            return
-        self._changes.flagged.advance()
-        if stored is None:
-            self._changes.invalidate(None)
-        else:
-            self._changes.invalidate((), stored)
 
-
-def _verdict(verdict: Verdict) -> operator_pb2.CheckResult:
+def _check_result(verdict: Verdict) -> operator_pb2.CheckResult:
     indicator = verdict.indicator
     return operator_pb2.CheckResult(
         indicator=operator_pb2.Indicator(type=indicator.type, value=indicator.value),
@@ -244,7 +192,7 @@ def _verdict(verdict: Verdict) -> operator_pb2.CheckResult:
     )
 
 
-def _notices(delivery: Delivery) -> operator_pb2.NoticeStatus:
+def _notice_status(delivery: Delivery) -> operator_pb2.NoticeStatus:
     return operator_pb2.NoticeStatus(
         receiver=delivery.receiver,
         waiting=delivery.waiting,
@@ -254,7 +202,7 @@ def _notices(delivery: Delivery) -> operator_pb2.NoticeStatus:
     )
 
 
-def _result(report: RoundReport) -> operator_pb2.RoundResult:
+def _round_result(report: RoundReport) -> operator_pb2.RoundResult:
     return operator_pb2.RoundResult(
         round_id=report.round_id,
         outcome=report.state.value,
@@ -271,16 +219,16 @@ def _result(report: RoundReport) -> operator_pb2.RoundResult:
     )
 
 
-def _known(values: Mapping[K, V], key: K) -> V:
+def _kind_of(value: operator_pb2.Kind.ValueType) -> RoundKind:
     try:
-        return values[key]
+        return _KINDS[value]
     except KeyError:
-        raise InputError(Code.BAD_INPUT, "an unknown set or kind") from None
+        raise InputError(Code.BAD_INPUT, "an unknown round kind") from None
 
 
 @asynccontextmanager
 async def _errors(context: Context) -> AsyncIterator[None]:
-    """Give an error its status and its code."""
+    """Answer an error with its gRPC status, code, message and detail."""
     try:
         yield
     except MandorlaError as error:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from mandorla_node.app.local_labs import last_words, make_homes, python_process
+from mandorla_node.app.local_labs import log_tail, make_homes, python_process
 from mandorla_node.client import Client
 from mandorla_node.home.folder import Home
 from mandorla_protocol.errors import Code, NodeError
@@ -107,7 +107,7 @@ class LabNode:
         return line
 
     def _ended(self) -> NodeError:
-        return NodeError(Code.NODE_NOT_RUNNING, f"the node of {self.name} ended: {last_words(self.home)}")
+        return NodeError(Code.NODE_NOT_RUNNING, f"the node of {self.name} ended: {log_tail(self.home)}")
 
 
 @asynccontextmanager
@@ -124,7 +124,9 @@ async def cluster(
         nodes = []
         for home in homes.values():
             process = await stack.enter_async_context(
-                python_process(home, (*_LAB, str(home.path), str(now)), answers=True, settings=environment)
+                python_process(
+                    home, (*_LAB, str(home.path), str(now)), pipe_output=True, settings=environment
+                )
             )
             operator = await stack.enter_async_context(Client(home.operator_socket, patience=0))
             nodes.append(LabNode(home, process, operator))
