@@ -106,7 +106,7 @@ async def running(
         stack.push_async_callback(tables.wait_until_idle)
         if ahead and (every := settings.rounds.prepare_every):
             _run_until_exit(stack, TablePreparer(store, tables, every, metrics).run())
-        witness = Witness(home, store, clock)
+        witness = Witness(home.identity, home.card, store, clock)
         changes = ChangeFeed()
         context = RoundContext(
             lab=home.card.identity,
@@ -125,9 +125,8 @@ async def running(
         registry = RoundRegistry(context, turns)
         limits = RateLimits(settings.limits, settings.peers, workers.count)
         round_parts = (context, registry, RoundFactory(context, turns, comparisons), turns, comparisons)
-        peer_parts = (policies, witness, renewal, clients)
-        initiator = Initiator(*round_parts, *peer_parts)
-        responder = Responder(*round_parts, *peer_parts, limits)
+        initiator = Initiator(*round_parts, policies, witness, clients, renewal.try_deliver)
+        responder = Responder(*round_parts, policies, witness, clients, cards, limits)
         view = NodeView(
             home, store, registry, comparisons, renewal, metrics, health, workers.engine.name, clock()
         )

@@ -85,6 +85,7 @@ class _PeerTls:
     def __init__(self, cards: CurrentCards, store: Store) -> None:
         self._cards = cards
         self._store = store
+        self._presented = cards.presented()
         self._served = self._read()
         self._read_at = time.monotonic()
 
@@ -114,9 +115,11 @@ class _PeerTls:
     def _changed_configuration(self) -> grpc.ServerCertificateConfiguration | None:
         # When gRPC gets new credentials, it frees the former ones although other handshakes may still use
         # them; sometimes this crashes the process. So it gets new credentials only when they differ.
-        if (now := time.monotonic()) < self._read_at + _CREDENTIALS_MAX_AGE:
+        now, presented = time.monotonic(), self._cards.presented()
+        # Peers know of a new card at once, so own cards, which cost no read of the store, have no such age.
+        if now < self._read_at + _CREDENTIALS_MAX_AGE and presented == self._presented:
             return None
-        self._read_at = now
+        self._read_at, self._presented = now, presented
         if (current := self._read()) == self._served:
             return None
         self._served = current

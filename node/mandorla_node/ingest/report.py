@@ -28,6 +28,17 @@ class IngestReport:
     held_back: int = 0
     held_by: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """The numbers of rows by outcome, under the names that metrics give them."""
+        return {
+            "added": self.added,
+            "known": self.known,
+            "duplicate": self.duplicates,
+            "rejected": self.rejected_total,
+            "held_back": self.held_back,
+        }
+
     def __add__(self, other: IngestReport) -> IngestReport:
         """Return the sum of two reports; of both, the first rejected rows by position stay."""
         rejected = sorted((*self.rejected, *other.rejected), key=lambda row: row.line)

@@ -55,7 +55,7 @@ class IngestHandler:
         report = await asyncio.to_thread(ingestor.finish)
         # A strict ingest stores all its rows when it finishes.
         self._signal(target, None if options.strict else ())
-        self._metrics.ingested(target, report)
+        self._metrics.ingested(target, report.outcomes)
         return _response(report)
 
     def _signal(self, target: IndicatorSet, stored: Iterable[Indicator] | None) -> None:

@@ -7,7 +7,10 @@ import contextlib
 from collections import defaultdict
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from mandorla.v1 import exchange_pb2
+from mandorla_protocol.card import Card
 from mandorla_protocol.epochs import LabId
 from mandorla_protocol.errors import Code, EncodingError, MandorlaError, NodeError, TransportError
 from mandorla_protocol.log.checkpoint import (
@@ -23,7 +26,6 @@ from mandorla_protocol.log.proofs import MAX_PROOF
 from mandorla_protocol.merkle import EMPTY_ROOT, HASH_SIZE
 
 from ..core.clock import Clock
-from ..home.folder import Home
 from ..store import CosignedCheckpoint, Peer, Store, SubmittedCheckpoint
 from .client import PeerClient
 
@@ -33,11 +35,11 @@ _ATTEMPTS: Final = 3
 class Witness:
     """Submits this lab's checkpoints to its peers, and cosigns the checkpoints of its peers."""
 
-    def __init__(self, home: Home, store: Store, clock: Clock) -> None:
-        self._home = home
+    def __init__(self, identity: Ed25519PrivateKey, card: Card, store: Store, clock: Clock) -> None:
+        self._identity = identity
         self._store = store
         self._clock = clock
-        self._own = LogKey(home.card.log_origin, home.card.identity)
+        self._own = LogKey(card.log_origin, card.identity)
         # The latest checkpoint of this log that each peer reported, since this node started, as cosigned.
         self._cosigned: dict[LabId, Checkpoint] = {}
         self._locks: dict[LabId, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -67,7 +69,7 @@ class Witness:
                 checkpoint = Checkpoint(self._own.origin, size, root)
                 response = await client.add_checkpoint(
                     exchange_pb2.AddCheckpointRequest(
-                        checkpoint=sign_checkpoint(self._home.identity, checkpoint),
+                        checkpoint=sign_checkpoint(self._identity, checkpoint),
                         old_size=old.size,
                         proof=await asyncio.to_thread(self._store.log.consistency, old.size, size),
                     )
@@ -111,7 +113,7 @@ class Witness:
             raise TransportError(Code.PEER_UNAVAILABLE, reason)
 
     def _sign(self, checkpoint: Checkpoint) -> bytes:
-        return cosign(self._home.identity, checkpoint, self._clock())
+        return cosign(self._identity, checkpoint, self._clock())
 
     async def _record_latest(self, peer: Peer, latest: bytes) -> None:
         """Record the latest checkpoint of this log that a peer reports; this lab must have signed it.

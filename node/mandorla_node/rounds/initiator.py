@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,6 @@ from mandorla_protocol.session.closing import RoundState
 from mandorla_protocol.sizes import PAGE_SIZE
 
 from ..core.backoff import Backoff
-from ..peers.card_renewal import CardRenewal
 from ..peers.client import ClientFactory, PeerClient
 from ..peers.policy import Policies
 from ..peers.witness import Witness
@@ -63,8 +63,8 @@ class Initiator:
         comparisons: Comparisons,
         policies: Policies,
         witness: Witness,
-        renewal: CardRenewal,
         clients: ClientFactory,
+        deliver_card: Callable[[Peer], Awaitable[None]],
     ) -> None:
         self._context = context
         self._registry = registry
@@ -73,7 +73,7 @@ class Initiator:
         self._comparisons = comparisons
         self._policies = policies
         self._witness = witness
-        self._renewal = renewal
+        self._deliver_card = deliver_card
         self._clients = clients
 
     async def run(self, name: str, terms: Terms, progress: Progress) -> RoundReport:
@@ -134,7 +134,7 @@ class Initiator:
         self._context.metrics.round_ended(peer.name, terms.kind, terms.collection, "failed", code, None)
 
     async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
-        await self._renewal.try_deliver(peer)
+        await self._deliver_card(peer)
         client = self._clients(peer.card)
         try:
             active = await self._agree(peer, client, terms, progress)

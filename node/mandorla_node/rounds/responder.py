@@ -16,8 +16,8 @@ from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader
 from mandorla_protocol.indicators import profiles
 
 from ..peers import messages
-from ..peers.card_renewal import CardRenewal
-from ..peers.client import ClientFactory
+from ..peers.client import ClientFactory, PeerClient
+from ..peers.current_cards import CurrentCards
 from ..peers.policy import Policies
 from ..peers.rate_limits import RateLimits
 from ..peers.witness import Witness
@@ -52,8 +52,8 @@ class Responder:
         comparisons: Comparisons,
         policies: Policies,
         witness: Witness,
-        renewal: CardRenewal,
         clients: ClientFactory,
+        cards: CurrentCards,
         limits: RateLimits,
     ) -> None:
         self._context = context
@@ -63,7 +63,7 @@ class Responder:
         self._comparisons = comparisons
         self._policies = policies
         self._witness = witness
-        self._renewal = renewal
+        self._cards = cards
         self._clients = clients
         self._limits = limits
         self._offers = TableOffers(context.tables, context.store, context.clock)
@@ -108,7 +108,7 @@ class Responder:
         bind_contextvars(round=header.round_id.hex(), kind=kind_label(header.kind))
         key = (peer.lab, header.collection)
         # Of the certificates that this lab shows, the header names the one that the peer connected to.
-        own = self._renewal.cards.with_certificate(header.responder.certificate_hash)
+        own = self._cards.with_certificate(header.responder.certificate_hash)
         negotiation.require_acceptable(
             header, own.card, peer, self._offered.get(key), context.settings, context.clock()
         )
@@ -135,7 +135,7 @@ class Responder:
             if epoch.held.epoch != header.epoch(context.lab):
                 raise RoundError(Code.EPOCH_RETIRED)
             active = await self._factory.make(header, peer, epoch, client, no_progress)
-            await self._witness.submit(peer, client)
+            await self._have_log_cosigned(peer, client)
             signature = signatures.sign(context.identity, encoded)
             self._registry.enter(active)
             try:
@@ -147,6 +147,20 @@ class Responder:
         self._responses.add(task)
         task.add_done_callback(self._responses.discard)
         return exchange_pb2.ProposeResponse(signature=signature)
+
+    async def _have_log_cosigned(self, peer: Peer, client: PeerClient) -> None:
+        """Have the proposer cosign this lab's log.
+
+        Raises MandorlaError: NOT_READY for a failure of that call that may pass. Its own code would answer the
+        proposal, of which it says nothing.
+        """
+        try:
+            await self._witness.submit(peer, client)
+        except MandorlaError as error:
+            if not error.code.info.retryable:
+                raise
+            detail = f"the proposer did not cosign this lab's log: {error.code.name}"
+            raise RoundError(Code.NOT_READY, detail) from None
 
     async def _end_rounds_left_by(self, peer: Peer, collection: str) -> None:
         """End the rounds that a peer began and left: a lab that proposes anew does not close them."""

@@ -7,7 +7,7 @@ a peer is never one. Each node has its own registry, so that several nodes can r
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -28,7 +28,6 @@ from mandorla_protocol.header import RoundKind
 from mandorla_protocol.indicators import Collection
 
 from ..core.clock import Clock, system_clock
-from ..ingest.report import IngestReport
 from ..store import IndicatorSet
 from .process import ProcessCollector
 
@@ -242,15 +241,8 @@ class Metrics:
         for answer, count in (("matched", matched), ("flagged", flagged), ("unknown", unknown)):
             self._checked.labels(answer).inc(count)
 
-    def ingested(self, target: IndicatorSet, report: IngestReport) -> None:
-        """Count the rows of an ingest."""
-        outcomes = {
-            "added": report.added,
-            "known": report.known,
-            "duplicate": report.duplicates,
-            "rejected": report.rejected_total,
-            "held_back": report.held_back,
-        }
+    def ingested(self, target: IndicatorSet, outcomes: Mapping[str, int]) -> None:
+        """Count the rows of an ingest, by outcome."""
         for outcome, count in outcomes.items():
             self._ingested.labels(target.value, outcome).inc(count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_node.home.folder import Home
+from mandorla_node.rounds import initiator
 from mandorla_node.store import IndicatorSet
+from mandorla_protocol.card import issue_card
 from mandorla_protocol.header import RoundHeader
 from mandorla_protocol.labels import Label, Reason, Tlp
 from mandorla_protocol.log.entries import RoundAgreed, RoundClosed
@@ -23,6 +26,7 @@ from tests.support.labs import (
     WATCH,
     addresses,
     code_of,
+    free_port,
     ingest,
     log_of,
     make_labs,
@@ -217,5 +221,32 @@ def test_an_operator_who_hangs_up_ends_the_round_for_both_labs(folder: Path) -> 
                     while await states(operator) != [("aborted", "ROUND_ABORTED")]:
                         await pause()
             assert (await run_round(at_a, "lab-b")).outcome == "committed"
+
+    asyncio.run(journey())
+
+
+def test_a_responder_that_cannot_call_the_proposer_says_that_it_is_not_ready(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own failure is no answer: the proposer would read that the peer does not answer."""
+    monkeypatch.setattr(initiator, "_BUSY_RETRIES", 1)
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    card = issue_card(
+        a.identity,
+        name=a.card.name,
+        certificate=a.card.certificate,
+        endpoint=f"127.0.0.1:{free_port()}",  # nobody listens there
+        log_origin=a.card.log_origin,
+        issued=a.card.issued,
+    )
+    with closing(b.open_store()) as store:
+        store.peers.remove("lab-a")
+        store.peers.add(card)
+
+    async def journey() -> None:
+        async with serving(a, b) as (at_a, _):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await run_round(at_a, "lab-b")
+            assert code_of(caught.value) == "NOT_READY"
 
     asyncio.run(journey())

@@ -56,7 +56,7 @@ def filled() -> Metrics:
     with metrics.check():
         pass
     metrics.checked(1, 1, 1)
-    metrics.ingested(IndicatorSet.FLAGGED, IngestReport(1, 1, 1, (), 1, 1))
+    metrics.ingested(IndicatorSet.FLAGGED, IngestReport(1, 1, 1, (), 1, 1).outcomes)
     metrics.wrote(0.1)
     metrics.write_failed()
     metrics.table_prepared("lab-b", "prompts")
