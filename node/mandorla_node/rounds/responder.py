@@ -151,8 +151,8 @@ class Responder:
     async def _have_log_cosigned(self, peer: Peer, client: PeerClient) -> None:
         """Have the proposer cosign this lab's log.
 
-        Raises MandorlaError: NOT_READY for a failure of that call that may pass. Its own code would answer the
-        proposal, of which it says nothing.
+        Raises MandorlaError: NOT_READY for a failure of that call that may pass. Its own code would answer
+        the proposal, of which it says nothing.
         """
         try:
             await self._witness.submit(peer, client)
