@@ -56,7 +56,11 @@ async def apart(folder: Path) -> AsyncIterator[Apart]:
             Home.create(folder / name, name, inner, outer)
             home = watching_infrastructure(Home.open(folder / name), "workers = 1\n")
             config = home.path / "mandorla.toml"
-            config.write_text(config.read_text().replace("[limits]\n", "[limits]\ncall_timeout = 2\n"))
+            config.write_text(
+                config.read_text().replace(
+                    "[limits]\n", "[limits]\ncall_timeout = 2\nhandshake_timeout = 1\n"
+                )
+            )
             homes.append(Home.open(home.path))
             ways.append(Between(inner))
             await stack.enter_async_context(ways[-1].listening(outer))
