@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -30,16 +31,35 @@ SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
 
 
+def _ports() -> Iterator[int]:
+    """Yield ports that no other worker of the same run yields, from a random one on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(15_000 + worker, 32_768, workers)
+    first = random.randrange(len(ports))
+    yield from ports[first:]
+    yield from ports[:first]
+
+
+_PORTS = _ports()
+
+
 async def pause() -> None:
     """Leave the cores to what a test waits for, between two looks whether it has come about."""
     await asyncio.sleep(0.02)
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free, and that this process was not given before.
+
+    The kernel takes the ports of outgoing connections from 32768 on. A lab's port is below, or a connection
+    of any process could take it while the lab's node is not running.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 def make_home(folder: Path, name: str) -> Home:
