@@ -27,6 +27,9 @@ from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, Ro
 NO_WATCH = {"MANDORLA_WATCH__ENABLED": "false"}
 """For nodes of which a test counts the rounds, and the evaluations."""
 
+PATIENCE = 240.0
+"""Seconds that tests wait for a condition that no fault keeps from coming about, on the slowest machine."""
+
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
 
@@ -158,15 +161,17 @@ def node_process(
         if process.stdin:
             process.stdin.close()
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 async def answering(home: Home) -> operator_pb2_grpc.OperatorAsyncStub:
     """Return a stub of a node, once it answers."""
+    # Unless told otherwise, gRPC waits for a second or more before it tries again.
+    options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)]
     stub: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(
-        grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
+        grpc.aio.insecure_channel(f"unix:{home.operator_socket}", options)
     )
-    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=60)
+    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=PATIENCE)
     return stub
 
 
