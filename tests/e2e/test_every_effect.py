@@ -22,7 +22,6 @@ from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated
 from tests.support.killer import Killer, killer
 from tests.support.labs import (
-    PATIENCE,
     SHARED,
     addresses,
     answering,
@@ -33,6 +32,7 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.patience import PATIENCE
 
 MOST = 80
 LAST_WRITES = 3

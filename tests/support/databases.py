@@ -23,6 +23,7 @@ from mandorla_node.core.clock import Clock
 from mandorla_node.crypto.vault import Vault
 from mandorla_node.store import Store
 from mandorla_node.store.database import Database
+from tests.support.patience import PATIENCE
 
 BACKENDS = ("sqlite", "postgresql")
 _USER = "mandorla"
@@ -117,7 +118,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server, and remove what it held."""
-        self._keeper.communicate(timeout=60)
+        self._keeper.communicate(timeout=PATIENCE)
         shutil.rmtree(self.folder)
 
     def _run(self, *command: object) -> None:
@@ -127,7 +128,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
             **self._identity(),
         )

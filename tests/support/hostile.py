@@ -36,12 +36,13 @@ from mandorla_protocol.session.transcript import (
     request_digest,
 )
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding, parts_of
+from tests.support.patience import CALL
 
 T = TypeVar("T")
 
 ENGINE = PortableEngine()
 COLLECTION = "infrastructure"
-TIMEOUT = 30.0
+TIMEOUT = CALL
 
 
 @asynccontextmanager

@@ -23,12 +23,10 @@ from mandorla_protocol.header import ROUND_ID_SIZE, RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, RoundProposed, decode_entry
+from tests.support.patience import PATIENCE
 
 NO_WATCH = {"MANDORLA_WATCH__ENABLED": "false"}
 """For nodes of which a test counts the rounds, and the evaluations."""
-
-PATIENCE = 240.0
-"""Seconds that tests wait for a condition that no fault keeps from coming about, on the slowest machine."""
 
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH

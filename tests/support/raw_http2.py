@@ -17,6 +17,7 @@ import h2.settings
 from mandorla_node.crypto import certificates
 from mandorla_node.home.folder import Home
 from mandorla_protocol.card import Card
+from tests.support.patience import CALL
 
 _MOST: Final = 2**31 - 1
 
@@ -39,7 +40,7 @@ def address_of(victim: Card) -> tuple[str, int]:
 
 def plain_socket(victim: Card) -> socket.socket:
     """Connect without a word."""
-    return socket.create_connection(address_of(victim), timeout=30)
+    return socket.create_connection(address_of(victim), timeout=CALL)
 
 
 def framed(message: bytes) -> bytes:

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.support.labs import free_port
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def receiving(receiver: Receiver, context: ssl.SSLContext | None = None) -> Iter
                 receiver.before_answer()
             answer = receiver.answers.pop(0) if receiver.answers else 204
             if answer == "hang":
-                receiver.release.wait(60)
+                receiver.release.wait(PATIENCE)
             elif isinstance(answer, bytes):
                 self.wfile.write(answer)
             elif isinstance(answer, int):

@@ -9,10 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mandorla_node.config.lab_settings import host_and_port
 from mandorla_node.home.folder import Home
+from tests.support.patience import PATIENCE
 
 from .labs import free_port
-
-PATIENCE = 30.0
 
 
 def watched(home: Home) -> Home:
