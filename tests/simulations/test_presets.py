@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from mandorla_simulations.measures import Measures
@@ -11,6 +13,7 @@ from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import sharing
 
 
+@cache
 def measured(name: str, scheme: str, attack: Attack = Attack.CONFIGURED) -> Measures:
     scenario = load(name).scenario
     return measure_run(Run(scenario, Cell(attack, sharing(scheme)), scenario.seed))

@@ -20,7 +20,7 @@ from mandorla_node.rounds import negotiation
 from mandorla_node.rounds.negotiation import Terms
 from mandorla_protocol import signatures
 from mandorla_protocol.card import Card
-from mandorla_protocol.engine.portable import PortableEngine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import Epoch, epoch_keys
 from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader, RoundKind
 from mandorla_protocol.indicators import Collection, Indicator, profiles
@@ -40,7 +40,7 @@ from tests.support.patience import CALL
 
 T = TypeVar("T")
 
-ENGINE = PortableEngine()
+ENGINE = load_engine("auto")
 COLLECTION = "infrastructure"
 TIMEOUT = CALL
 
@@ -75,7 +75,7 @@ def hello_request(**changes: object) -> exchange_pb2.HelloRequest:
 
 def blinded_chunk(count: int = 256) -> bytes:
     """Return a valid chunk of blinded random tokens."""
-    return ENGINE.blind(os.urandom(32 * count), os.urandom(64 * count))[1]
+    return bytes(ENGINE.blind(os.urandom(32 * count), os.urandom(64 * count))[1])
 
 
 @dataclass
