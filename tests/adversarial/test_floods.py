@@ -66,6 +66,7 @@ async def serve_while(attack: Awaitable[Outcomes], at_own: operator_pb2_grpc.Ope
     return await attacking
 
 
+@pytest.mark.slow
 @pytest.mark.spec("9.9-6")
 @pytest.mark.parametrize("floods", [FLOODS[::2], FLOODS[1::2]], ids=["one half", "other half"])
 def test_a_node_under_floods_serves_its_honest_peers(folder: Path, floods: Sequence[Flood]) -> None:

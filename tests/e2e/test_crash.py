@@ -36,6 +36,7 @@ async def spent(operator: operator_pb2_grpc.OperatorAsyncStub) -> int:
     return sum(budget.spent for peer in status.peers for budget in peer.budgets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["lab-a", "lab-b"])
 @pytest.mark.parametrize("step", ["evaluating", "reading"])
 def test_a_killed_node_comes_back_and_the_next_round_is_whole(folder: Path, victim: str, step: str) -> None:

@@ -12,6 +12,8 @@ from mandorla_simulations.study import Cell, Run, measure_run
 from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import sharing
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def measured(name: str, scheme: str, attack: Attack = Attack.CONFIGURED) -> Measures:

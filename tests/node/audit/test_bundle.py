@@ -158,6 +158,7 @@ def test_a_bundle_holds_no_indicator(case: Case) -> None:
         assert value.encode() not in content
 
 
+@pytest.mark.slow
 def test_every_byte_counts(case: Case) -> None:
     whole = case.files[0].read_bytes()
     chance = random.Random(20260223)
