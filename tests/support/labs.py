@@ -26,7 +26,7 @@ from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, Ro
 from tests.support.patience import PATIENCE
 
 NO_WATCH = {"MANDORLA_WATCH__ENABLED": "false"}
-"""For nodes of which a test counts the rounds, and the evaluations."""
+"""Environment of nodes whose rounds or evaluations a test counts."""
 
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
@@ -46,7 +46,7 @@ _PORTS = _ports()
 
 
 async def pause() -> None:
-    """Leave the cores to what a test waits for, between two looks whether it has come about."""
+    """Wait a moment before a condition is checked again, and leave the cores to others."""
     await asyncio.sleep(0.02)
 
 
@@ -94,7 +94,7 @@ def ingest(
     kind: str = "ipv4",
     label: Label | None = None,
 ) -> IngestReport:
-    """Take values into a stopped node's set."""
+    """Ingest values into a set of a node that does not run."""
     store = home.open_store()
     try:
         ingestor = Ingestor(store, into)
@@ -114,7 +114,7 @@ def log_of(home: Home) -> list[LogEntry]:
 
 
 def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
-    """Return what a log says of the agreement and the end of rounds."""
+    """Return the entries of a log about the agreement and the end of rounds."""
     return [entry for entry in log if isinstance(entry, RoundProposed | RoundAgreed | RoundClosed)]
 
 
@@ -122,9 +122,9 @@ def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
 async def serving(
     *homes: Home, ahead: bool = False, watch: bool = False
 ) -> AsyncIterator[list[operator_pb2_grpc.OperatorAsyncStub]]:
-    """Run nodes in this process; yields a stub of each one's operator service.
+    """Run nodes in this process; yield a stub of the operator service of each.
 
-    With `ahead` they prepare tables before they are asked for; with `watch` they keep standing rounds.
+    With `ahead` they prepare tables before a peer asks; with `watch` they keep standing rounds.
     """
     async with AsyncExitStack() as stack:
         stubs: list[operator_pb2_grpc.OperatorAsyncStub] = []
@@ -207,7 +207,7 @@ def code_of(error: grpc.aio.AioRpcError) -> str:
 
 
 def record_matches(home: Home, peer: Home, values: Iterable[str], label: Label | None = None) -> None:
-    """Record, at a node that does not run, that addresses match with a peer by `watch`."""
+    """Record matches of addresses with a peer, by `watch`, in the store of a node that does not run."""
     wanted = [Indicator.parse("ipv4", value) for value in values]
     store = home.open_store()
     try:

@@ -1,4 +1,4 @@
-"""Nodes in processes of their own, for commands to talk to."""
+"""Nodes in processes of their own, for the commands under test."""
 
 from __future__ import annotations
 
