@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := proto protocol node simulations proofs tests vectors benchmarks
 
-.PHONY: install test-tools proof-tools demo test test-portable check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures soak bench-watch clean
+.PHONY: install test-tools proof-tools demo test test-slow test-portable check spec-check proofs vectors fmt proto bench bench-peers bench-simulator bench-signatures soak bench-watch clean
 
 install: $(VENV)/.installed
 
@@ -38,27 +38,36 @@ test-tools:
 		{ apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null || \
 		echo "no Chromium, and apt cannot install it: the report's browser test will fail"
 
-# What depends on the engine, and on the columns of the native extension: the vectors and the other VOPRF, batches, labels,
-# tables, sessions, audits, nodes in rounds with honest and with hostile peers, and nodes as processes. The rest of the suite
-# does not reach them, or by the same calls and for longer: each byte of a bundle, a node killed at each effect.
+# The tests that depend on the engine, and on the columns of the native extension: the vectors and the other VOPRF, batches,
+# labels, tables, sessions, audits, nodes in rounds with honest and with hostile peers, and nodes as processes. The other
+# tests do not call the engine, or make the same calls. The two that are left out wait for a deadline, or ask for 8,193
+# elements of a peer.
 PORTABLE_TESTS := tests/vectors/test_replay.py tests/interop tests/protocol/engine tests/protocol/test_labels.py \
 	tests/protocol/test_table.py tests/protocol/session tests/protocol/audit \
-	tests/node/rounds/test_rounds.py tests/node/audit/test_bundle.py tests/node/cli/test_homes.py tests/adversarial/test_hostile_holder.py \
-	tests/adversarial/test_hostile_querier.py tests/e2e/test_demo.py \
-	--deselect tests/node/audit/test_bundle.py::test_every_byte_counts
+	tests/node/rounds/test_rounds.py tests/node/audit/test_bundle.py tests/adversarial/test_hostile_holder.py \
+	tests/adversarial/test_hostile_querier.py \
+	tests/node/cli/test_homes.py::test_doctor_finds_a_home_well \
+	tests/e2e/test_demo.py::test_three_labs_find_exactly_what_their_lists_share \
+	--deselect tests/adversarial/test_hostile_holder.py::test_a_peer_that_goes_silent_or_away_ends_the_round_with_its_name \
+	--deselect tests/adversarial/test_hostile_holder.py::test_a_holder_that_fails_half_way_learns_nothing_from_the_next_round
 
 # Nodes and commands start hundreds of times, so what is compiled is kept, whatever the environment says. Neighbours
 # share what was made for their module: they stay on one core, until another has nothing left to do.
-test test-portable: export PYTHONDONTWRITEBYTECODE :=
+test test-slow test-portable: export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# All with the engine that `auto` takes; and if that is the native one, what depends on it again without the extension.
+# All but the slow ones, with the engine that `auto` takes; and if that is the native one, what depends on it again without
+# the extension.
 test: install test-tools
-	$(PYTEST)
+	$(PYTEST) -m 'not slow'
 	@if $(BIN)/python -c 'import mandorla_protocol._native' 2> /dev/null; then $(MAKE) --no-print-directory test-portable; fi
 
+# What takes long and seldom finds what no other test does: floods, nodes that are killed again and again, simulations.
+test-slow: install test-tools
+	$(PYTEST) -m slow
+
 test-portable: install
-	PYTHONPATH=$(CURDIR)/tests/support/portable MANDORLA_ENGINE=portable $(PYTEST) $(PORTABLE_TESTS)
+	PYTHONPATH=$(CURDIR)/tests/support/portable MANDORLA_ENGINE=portable $(PYTEST) -m 'not slow' $(PORTABLE_TESTS)
 
 check: install
 	$(BIN)/ruff format --check .

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent / "coq"
-# What would let a statement stand that nobody proved.
+# Commands that let Coq accept a statement without a proof.
 UNPROVED = re.compile(
     r"\b(Admitted|admit|Axioms?|Parameters?|Conjecture|Hypothes[ie]s|Abort|Unset Guard Checking)\b"
 )
@@ -38,19 +38,19 @@ def check() -> None:
         if shutil.which(tool) is None:
             raise Unproved(f"there is no {tool}: `make proof-tools` installs Coq and Mathematical Components")
     with tempfile.TemporaryDirectory(prefix="md-") as folder:
-        for name, known in theorems().items():
+        for name, stated in theorems().items():
             source = (HERE / name).read_text("utf-8")
             if found := UNPROVED.search(re.sub(r"\(\*.*?\*\)", "", source, flags=re.DOTALL)):
                 raise Unproved(f"{name} holds {found[0]}")
-            asked = "".join(f"Print Assumptions {theorem}.\n" for theorem in known)
-            (Path(folder) / name).write_text(source + asked, "utf-8")
-            said = _run(Path(folder), "coqc", "-q", "-w", "none", name)
-            if said.count(CLOSED) != len(known):
-                raise Unproved(f"a theorem of {name} stands on an assumption:\n{said}")
+            questions = "".join(f"Print Assumptions {theorem}.\n" for theorem in stated)
+            (Path(folder) / name).write_text(source + questions, "utf-8")
+            output = _run(Path(folder), "coqc", "-q", "-w", "none", name)
+            if output.count(CLOSED) != len(stated):
+                raise Unproved(f"a theorem of {name} stands on an assumption:\n{output}")
         compiled = [name.removesuffix(".v") for name in theorems()]
-        said = _run(Path(folder), "coqchk", "-silent", "-o", "-Q", ".", "", *compiled)
-        if "* Axioms: <none>" not in said:
-            raise Unproved(f"coqchk finds axioms:\n{said}")
+        output = _run(Path(folder), "coqchk", "-silent", "-o", "-Q", ".", "", *compiled)
+        if "* Axioms: <none>" not in output:
+            raise Unproved(f"coqchk finds axioms:\n{output}")
 
 
 def _run(folder: Path, *command: str) -> str:

@@ -1,4 +1,4 @@
-"""Fixtures that every kind of test uses."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mandorla_node.crypto.library_copy import remove_library_copy
 from tests.support.commands import Ran, Run
 from tests.support.databases import BACKENDS, Databases, of_kind, stop_server
 
-# How long an example takes says how busy the machine is; pytest's timeout ends what hangs.
+# The time of an example depends on the machine; pytest's timeout ends a test that hangs.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
@@ -44,11 +44,11 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(params=BACKENDS)
 def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
-    """Each kind of database that can hold a store: what a test says of one holds of the other."""
+    """Each kind of database that can hold a store: the test runs once with each."""
     yield from of_kind(request.param)
 
 
 def pytest_sessionfinish() -> None:
-    """Leave no copy of libsodium behind, which the portable engine's library unpacks in each process."""
+    """Remove the copy of libsodium that the portable engine's library unpacks in each process."""
     stop_server()
     remove_library_copy()

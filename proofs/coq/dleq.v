@@ -1,7 +1,7 @@
 (* Proofs of evaluation (RFC 9497 section 2.2, SPEC 5.4), in every group of prime order. Groups are written as in
    `oprf.v`. The equations are those of `mandorla_protocol/dleq.py`. *)
 
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp.
 
 Set Implicit Arguments.
 Unset Strict Implicit.

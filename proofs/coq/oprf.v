@@ -6,7 +6,8 @@
 
    Each theorem `control_NAME` refutes a mutant of the theorem `NAME`. *)
 
-From mathcomp Require Import all_ssreflect all_algebra.
+(* Only the libraries that the proofs use: `coqchk` checks each that is loaded. *)
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp.
 
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -20,8 +20,7 @@ from tests.support.attacks.answers import TRAPS
 from tests.support.attacks.model import ANSWERED, field, trapped
 from tests.support.attacks.requests import ATTACKS
 from tests.support.labs import WATCH, addresses, ingest, make_labs, matched, run_round, serving
-
-FAST = "[limits]\nretries = 0\ncall_timeout = 20\n"
+from tests.support.patience import PATIENCE
 
 
 @asynccontextmanager
@@ -30,9 +29,6 @@ async def besieged(
 ) -> AsyncIterator[tuple[Home, Home, operator_pb2_grpc.OperatorAsyncStub]]:
     """Run a victim, while an honest lab runs rounds with it that must all be right."""
     victim, attacker, honest = make_labs(folder, "lab-a", "lab-b", "lab-c")
-    config = victim.path / "mandorla.toml"
-    config.write_text(config.read_text().replace("[limits]\n", FAST))
-    victim = Home.open(victim.path)
     ingest(victim, addresses(range(30)))
     ingest(honest, addresses(range(20, 50)), IndicatorSet.OBSERVED)
     rounds = 0
@@ -40,7 +36,7 @@ async def besieged(
     async def serve() -> None:
         nonlocal rounds
         while True:
-            result = await asyncio.wait_for(run_round(at_honest, "lab-a", WATCH), 60)
+            result = await asyncio.wait_for(run_round(at_honest, "lab-a", WATCH), PATIENCE)
             assert (result.outcome, result.matches) == ("committed", 10)
             rounds += 1
             if over.is_set():

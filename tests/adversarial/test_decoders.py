@@ -55,7 +55,7 @@ def test_valid_bytes_are_taken(name: str) -> None:
 def test_any_bytes_are_refused_with_a_code_or_are_the_only_ones_of_their_value(name: str) -> None:
     decoder = DECODERS[name]
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(st.one_of(altered(decoder.valid), st.binary(max_size=600)))
     def holds(encoded: bytes) -> None:
         decoder.law(encoded)

@@ -31,6 +31,7 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.patience import PATIENCE
 
 MEMORY = 320
 """MiB that the node may ever take: what it takes at rest, and generously what one peer can make it hold."""
@@ -38,12 +39,9 @@ MEMORY = 320
 FILES = 300
 """Files and connections that the node may have open after an attack."""
 
-DEADLINE = 60.0
-"""Seconds that an honest peer has patience for each call, here where two cores carry all labs."""
-
 LIMITS = """[limits]
 call_burst = 200
-handshake_timeout = 1
+handshake_timeout = 3
 """
 
 
@@ -63,11 +61,12 @@ async def serve_while(attack: Awaitable[Outcomes], at_own: operator_pb2_grpc.Ope
     over = False
     while not over:
         over = attacking.done()
-        result = await asyncio.wait_for(run_round(at_own, "lab-a", WATCH), DEADLINE)
+        result = await asyncio.wait_for(run_round(at_own, "lab-a", WATCH), PATIENCE)
         assert (result.outcome, result.matches) == ("committed", 10)
     return await attacking
 
 
+@pytest.mark.slow
 @pytest.mark.spec("9.9-6")
 @pytest.mark.parametrize("floods", [FLOODS[::2], FLOODS[1::2]], ids=["one half", "other half"])
 def test_a_node_under_floods_serves_its_honest_peers(folder: Path, floods: Sequence[Flood]) -> None:

@@ -22,19 +22,22 @@ from mandorla_protocol.sizes import CHUNK_SIZE
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry
 from tests.support.attacks.answers import evaluate_as, flipped, same, swapped
 from tests.support.attacks.model import Setup
-from tests.support.hostile import ENGINE, CommittingLab, HostileLab, Table
+from tests.support.hostile import ENGINE, TIMEOUT, CommittingLab, HostileLab, Table
 from tests.support.labs import addresses, code_of, ingest, make_labs, matched, run_round, serving
-
-FAST = "[limits]\nretries = 0\ncall_timeout = 2\n"
 
 
 def outcome_against(
-    folder: Path, setup: Setup, values: list[str] | None = None, lab: type[HostileLab] = HostileLab
+    folder: Path,
+    setup: Setup,
+    values: list[str] | None = None,
+    lab: type[HostileLab] = HostileLab,
+    call_timeout: float = TIMEOUT,
 ) -> tuple[str, HostileLab]:
     """Let lab-a's real node start a round with a hostile lab-b; return the code, and the hostile lab."""
     a, b = make_labs(folder, "lab-a", "lab-b")
+    limits = f"[limits]\nretries = 0\ncall_timeout = {call_timeout:.0f}\n"
     config = a.path / "mandorla.toml"
-    config.write_text(config.read_text().replace("[limits]\n", FAST))
+    config.write_text(config.read_text().replace("[limits]\n", limits))
     a = Home.open(a.path)
     ingest(a, addresses(range(5)) if values is None else values)
     hostile = lab(b, a.card)
@@ -139,7 +142,7 @@ def test_a_peer_that_goes_silent_or_away_ends_the_round_with_its_name(
 
         setattr(hostile, method, answer)
 
-    code, _ = outcome_against(folder, setup)
+    code, _ = outcome_against(folder, setup, call_timeout=2 if way == "silent" else TIMEOUT)
     assert code == ("PEER_UNAVAILABLE" if way == "gone" else "DEADLINE")
 
 

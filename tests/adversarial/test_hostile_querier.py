@@ -89,7 +89,9 @@ def test_chunks_out_of_range_unknown_rounds_and_closed_rounds_are_refused(folder
         assert await code(stub.ListTags(page, timeout=TIMEOUT)) == "CHUNK_OUT_OF_RANGE"
         tags = exchange_pb2.ReportRequest(round_id=header.round_id, tags=b"x" * 17)
         assert await code(stub.Report(tags, timeout=TIMEOUT)) == "BAD_LENGTH"
-        await stub.Report(exchange_pb2.ReportRequest(round_id=header.round_id, tags=b"x" * 16), timeout=9)
+        await stub.Report(
+            exchange_pb2.ReportRequest(round_id=header.round_id, tags=b"x" * 16), timeout=TIMEOUT
+        )
         statement = CloseStatement.abort(header.digest(), Code.INTERNAL).encode()
         await stub.Close(
             exchange_pb2.CloseRequest(

@@ -29,6 +29,7 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.patience import CALL
 
 
 @pytest.mark.spec("9.9-1")
@@ -39,7 +40,7 @@ def test_a_lab_that_is_not_pinned_is_refused(folder: Path) -> None:
     async def journey() -> None:
         async with serving(a), channel_to(a.card, stranger) as stub:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.Hello(hello_request(), timeout=10)
+                await stub.Hello(hello_request(), timeout=CALL)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE, "TLS itself refuses"
 
     asyncio.run(journey())
@@ -51,12 +52,12 @@ def test_a_removed_peer_is_refused_on_the_connection_that_it_holds(folder: Path)
 
     async def journey() -> None:
         async with serving(a), channel_to(a.card, b) as stub:
-            await stub.Hello(hello_request(), timeout=30)
+            await stub.Hello(hello_request(), timeout=CALL)
             store = a.open_store()
             store.peers.remove("lab-b")
             store.close()
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.Hello(hello_request(), timeout=10)
+                await stub.Hello(hello_request(), timeout=CALL)
             assert code_of(caught.value) == "NOT_PINNED"
 
     asyncio.run(journey())
@@ -69,7 +70,7 @@ def test_the_own_certificate_opens_nothing(folder: Path) -> None:
     async def journey() -> None:
         async with serving(a), channel_to(a.card, a) as stub:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.Hello(hello_request(), timeout=10)
+                await stub.Hello(hello_request(), timeout=CALL)
             assert code_of(caught.value) == "NOT_PINNED"
 
     asyncio.run(journey())
@@ -121,9 +122,9 @@ def test_a_message_over_the_limit_is_refused(folder: Path) -> None:
     async def journey() -> None:
         async with serving(a), channel_to(a.card, b) as stub:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.Evaluate(exchange_pb2.EvaluateRequest(blinded=bytes(5 << 20)), timeout=10)
+                await stub.Evaluate(exchange_pb2.EvaluateRequest(blinded=bytes(5 << 20)), timeout=CALL)
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            await stub.Hello(hello_request(), timeout=30)
+            await stub.Hello(hello_request(), timeout=CALL)
 
     asyncio.run(journey())
 
@@ -139,9 +140,9 @@ def test_too_many_calls_are_refused_and_other_peers_are_served(folder: Path) -> 
         async with serving(a), channel_to(a.card, b) as from_b, channel_to(a.card, c) as from_c:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 for _ in range(10):
-                    await from_b.Hello(hello_request(), timeout=30)
+                    await from_b.Hello(hello_request(), timeout=CALL)
             assert code_of(caught.value) == "RATE_LIMITED"
-            await from_c.Hello(hello_request(), timeout=30)
+            await from_c.Hello(hello_request(), timeout=CALL)
 
     asyncio.run(journey())
 
@@ -160,7 +161,7 @@ def test_tls_1_2_is_refused_before_anything_is_answered(folder: Path) -> None:
         host, port = a.card.endpoint.split(":")
         name = certificates.tls_name(a.card.identity)
         with (
-            socket.create_connection((host, int(port)), timeout=10) as raw,
+            socket.create_connection((host, int(port)), timeout=CALL) as raw,
             tls.wrap_socket(raw, server_hostname=name) as wire,
         ):
             assert wire.version() == "TLSv1.2", "the handshake must succeed for this to show anything"
@@ -221,7 +222,7 @@ def test_many_handshakes_at_once_leave_the_node_alive(folder: Path) -> None:
 
     def shake_hands(_number: int) -> None:
         with (
-            socket.create_connection((host, int(port)), timeout=30) as plain,
+            socket.create_connection((host, int(port)), timeout=CALL) as plain,
             context.wrap_socket(plain, server_hostname=certificates.tls_name(a.card.identity)) as wire,
         ):
             assert wire.version() == "TLSv1.3"

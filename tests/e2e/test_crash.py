@@ -25,6 +25,7 @@ from tests.support.labs import (
     pause,
     run_round,
 )
+from tests.support.patience import PATIENCE
 
 SIZE = 3000
 PADDED = 4096
@@ -35,6 +36,7 @@ async def spent(operator: operator_pb2_grpc.OperatorAsyncStub) -> int:
     return sum(budget.spent for peer in status.peers for budget in peer.budgets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["lab-a", "lab-b"])
 @pytest.mark.parametrize("step", ["evaluating", "reading"])
 def test_a_killed_node_comes_back_and_the_next_round_is_whole(folder: Path, victim: str, step: str) -> None:
@@ -57,7 +59,7 @@ def test_a_killed_node_comes_back_and_the_next_round_is_whole(folder: Path, vict
     async def whole() -> None:
         at_killed, at_spared = await answering(killed), await answering(spared)
         at_a = at_killed if killed is a else at_spared
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE):
             while (result := await attempt(at_a)) is None:
                 await pause()
         assert (result.outcome, result.matches) == ("committed", SIZE - 1000)

@@ -24,8 +24,7 @@ from mandorla_node.demo import lists, nodes
 from mandorla_node.demo.steps import Finding, Result
 from mandorla_protocol.errors import Code, NodeError
 from tests.support import labs
-
-_PATIENCE = 60.0
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def test_a_stopped_demo_leaves_nothing_behind(folder: Path, number: signal.Signa
         pids = node_pids(running)
         assert pids <= sessions()
         running.process.send_signal(number)
-        assert running.process.wait(_PATIENCE) == status
+        assert running.process.wait(PATIENCE) == status
         assert not pids & sessions()
     assert list(folder.iterdir()) == []
 
@@ -107,8 +106,8 @@ def test_the_nodes_of_a_killed_demo_end_by_themselves(folder: Path) -> None:
     with demo(folder) as running:
         pids = node_pids(running)
         running.process.kill()
-        running.process.wait(_PATIENCE)
-        give_up = time.monotonic() + _PATIENCE
+        running.process.wait(PATIENCE)
+        give_up = time.monotonic() + PATIENCE
         pause = threading.Event()
         while pids & sessions():
             assert time.monotonic() < give_up
@@ -120,7 +119,7 @@ def test_a_node_that_dies_ends_the_demo_with_its_name(folder: Path) -> None:
         first = min(node_pids(running))
         running.until("cedar ingests")
         os.kill(first, signal.SIGKILL)
-        assert running.process.wait(_PATIENCE) != 0
+        assert running.process.wait(PATIENCE) != 0
         assert first not in sessions()
     assert list(folder.iterdir()) == []
 

@@ -19,9 +19,8 @@ import pytest
 from mandorla.v1 import operator_pb2
 from mandorla_protocol.errors import Code
 from tests.support.labs import addresses, answering, code_of, make_labs, node_process, pause
+from tests.support.patience import PATIENCE
 from tests.support.watch import Stub, asking, open_rounds, take, until_matched, watching_infrastructure
-
-PATIENCE = 120
 
 
 @contextmanager

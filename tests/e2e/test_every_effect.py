@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,10 +20,11 @@ from mandorla_node.store.schema import CHUNKS, HELD_EPOCHS
 from mandorla_protocol.audit.__main__ import verify_files
 from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.log.entries import ChunkCharged, ChunkEvaluated
+from tests.support.killer import Killer, killer
 from tests.support.labs import (
-    NO_WATCH,
     SHARED,
     addresses,
+    answering,
     ingest,
     log_of,
     make_labs,
@@ -33,26 +32,36 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.patience import PATIENCE
 
 MOST = 80
-PATIENCE = 60
+LAST_WRITES = 3
+"""Seconds that a node gets to write what follows a committed round."""
 
 
 @asynccontextmanager
-async def doomed(home: Home, after: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a node that is killed after a transaction; the same one each time, so it keeps no watch beside."""
-    with home.path.with_suffix(".log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.killer", str(home.path), str(after)),
-            stderr=log,
-            env=os.environ | NO_WATCH,
-        )
+async def doomed(killer: Killer, home: Home, after: int) -> AsyncIterator[asyncio.Task[int]]:
+    """Run a node that is killed after a transaction; yield the task that waits for its exit code."""
+    node = killer.start(home, after)
+    ended = asyncio.create_task(asyncio.to_thread(node.wait))
     try:
-        yield process
+        yield ended
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        if not ended.done():
+            node.stop()
+        await ended
+
+
+async def started(home: Home, ended: asyncio.Task[int]) -> operator_pb2_grpc.OperatorAsyncStub | None:
+    """Return a stub of a node once it answers, or None if it ends before."""
+    ready = asyncio.ensure_future(answering(home))
+    await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    (stub,) = await asyncio.gather(ready, return_exceptions=True)
+    if isinstance(stub, grpc.aio.AioRpcError | asyncio.CancelledError):
+        await ended
+        return None
+    return stub
 
 
 def require_agreement(*homes: Home) -> None:
@@ -95,34 +104,31 @@ def test_log_budget_and_round_agree_whenever_a_node_is_killed(folder: Path, vict
     ingest(a, addresses(range(3)))
     ingest(b, addresses(range(2, 5)))
 
-    async def attempt(operator: operator_pb2_grpc.OperatorAsyncStub, wanted: asyncio.Task[int]) -> bool:
-        """Run rounds until one is committed, or the victim is dead; say whether it was killed."""
-        while not wanted.done():
+    async def attempt(operator: operator_pb2_grpc.OperatorAsyncStub, ended: asyncio.Task[int]) -> bool:
+        """Run rounds until one is committed, or the victim is dead; return whether it was killed."""
+        while not ended.done():
             round_ = asyncio.ensure_future(run_round(operator, "lab-b", SHARED))
-            await asyncio.wait({round_, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({round_, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not round_.done():
                 round_.cancel()
             (result,) = await asyncio.gather(round_, return_exceptions=True)
             if isinstance(result, operator_pb2.RoundResult) and result.outcome == "committed":
-                # What the victim writes after a round, it writes without being asked.
-                done, _ = await asyncio.wait({wanted}, timeout=1)
-                return bool(done)
+                # The victim may still show its log and compare.
+                await asyncio.wait({ended}, timeout=LAST_WRITES)
+                return ended.done()
             assert isinstance(
                 result, grpc.aio.AioRpcError | asyncio.CancelledError | operator_pb2.RoundResult
             )
         return True
 
-    async def one(after: int) -> bool:
-        async with serving(spared) as (at_spared,), doomed(killed, after) as process:
-            ended = asyncio.create_task(process.wait())
-            channel = grpc.aio.insecure_channel(f"unix:{killed.operator_socket}")
-            at_killed: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(channel)
-            was_killed = await attempt(at_killed if killed is a else at_spared, ended)
+    async def survives(starter: Killer, after: int) -> bool:
+        async with serving(spared) as (at_spared,), doomed(starter, killed, after) as ended:
+            at_killed = await started(killed, ended)
+            was_killed = at_killed is None or await attempt(at_killed if killed is a else at_spared, ended)
             if was_killed:
-                said = killed.path.with_suffix(".log").read_text()
-                assert await ended == -signal.SIGKILL, said[-2000:]
-            await channel.close()
-        return was_killed
+                log = killed.path.with_suffix(".log").read_text()
+                assert await ended == -signal.SIGKILL, log[-2000:]
+        return not was_killed
 
     async def whole() -> None:
         async with serving(a, b) as (at_a, at_b):
@@ -130,21 +136,17 @@ def test_log_budget_and_round_agree_whenever_a_node_is_killed(folder: Path, vict
             for operator in (at_a, at_b):
                 assert set(addresses([2])) <= set(await matched(operator))
 
-    for after in range(MOST):
-        # Something new in both sets, so that every round publishes, asks and compares.
-        ingest(a, addresses([100 + 2 * after]))
-        ingest(b, addresses([101 + 2 * after]))
-
-        async def limited(after: int = after) -> bool:
-            async with asyncio.timeout(PATIENCE):
-                return await one(after)
-
-        survived = not asyncio.run(limited())
-        require_agreement(a, b)
-        if survived:
-            break
-    else:
-        pytest.fail("a round has more transactions than this test kills")
+    with killer() as starter:
+        for after in range(MOST):
+            # Something new in both sets, so that every round publishes, asks and compares.
+            ingest(a, addresses([100 + 2 * after]))
+            ingest(b, addresses([101 + 2 * after]))
+            survived = asyncio.run(asyncio.wait_for(survives(starter, after), PATIENCE))
+            require_agreement(a, b)
+            if survived:
+                break
+        else:
+            pytest.fail("a round has more transactions than this test kills")
     assert after > 10
     asyncio.run(whole())
     require_agreement(a, b)

@@ -19,10 +19,10 @@ from mandorla_node.cli.root import build
 from tests.support.hosts.guide import Command, Step, read_guide
 from tests.support.hosts.networks import namespaces_work, networks
 from tests.support.hosts.shells import Shell, shells
+from tests.support.patience import PATIENCE
 
 GUIDE: Final = Path(__file__).parents[2] / "docs/operators.md"
 ADDRESSES: Final = {"alder": "192.0.2.10", "birch": "198.51.100.20", "cedar": "203.0.113.30"}
-_PATIENCE: Final = 45.0
 _AGAIN: Final = ("mandorla matches", "mandorla status", "mandorla check", "mandorla round")
 """Commands that are asked again until they show what the guide shows: what other labs do takes its time."""
 
@@ -52,7 +52,7 @@ def test_the_guide_does_what_it_says(hosts: Mapping[str, Shell]) -> None:
 
 def obey(shell: Shell, command: Command) -> None:
     """Run a command, and hold it to what the guide shows."""
-    give_up = time.monotonic() + _PATIENCE
+    give_up = time.monotonic() + PATIENCE
     pause = threading.Event()
     while True:
         status, printed = shell.run(command.text)
@@ -99,7 +99,7 @@ def asked(shell: Shell, command: str) -> Any:
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds, and fail if it does not."""
-    give_up = time.monotonic() + _PATIENCE
+    give_up = time.monotonic() + PATIENCE
     pause = threading.Event()
     while not holds():
         assert time.monotonic() < give_up

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from benchmarks.soak.plan import Load
 from benchmarks.soak.run import Troubles, soak
+from tests.support.patience import PATIENCE
 
-PATIENCE = 240
 
-
+@pytest.mark.slow
 def test_what_was_acknowledged_matches_once_whatever_happened_to_the_nodes(folder: Path) -> None:
     load = Load(seconds=16, new=6, checks=6)
     troubles = Troubles(every=2.8, frozen=1.0, kinds=("kill", "kill", "freeze", "stop"))

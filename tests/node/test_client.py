@@ -15,8 +15,8 @@ from mandorla_node.app.node import running
 from mandorla_node.client import Client, Code, FoundMatch, Label, MandorlaError, Reason, Severity
 from mandorla_node.home.folder import Home
 from tests.support.labs import addresses, make_home, make_labs, node_process, record_matches, serving
+from tests.support.patience import PATIENCE
 
-PATIENCE = 60
 LABEL = Label(reason=Reason.DISTILLATION, severity=Severity.HIGH, confidence=90)
 
 

@@ -31,13 +31,13 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.patience import PATIENCE
 from tests.support.sandbox import allowed
 from tests.support.units import SYSTEMD, UNIT, read_unit
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/operators.md"
 
-_PATIENCE = 60.0
 _NEWER = re.compile(r"Unknown key.* 'Restart(Steps|MaxDelaySec)'.*ignoring")
 
 
@@ -147,7 +147,7 @@ def manager(folder: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
     """A service manager: its socket, and what it gives a service as its environment."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(folder / "notify"))
-        heard.settimeout(_PATIENCE)
+        heard.settimeout(PATIENCE)
         yield heard, {"NOTIFY_SOCKET": str(folder / "notify")}
 
 
@@ -175,7 +175,7 @@ def test_a_node_says_when_it_serves_that_it_lives_and_when_it_stops(folder: Path
                 heard_until(heard, "WATCHDOG=1")
             process.send_signal(signal.SIGTERM)
             heard_until(heard, "STOPPING=1")
-            assert process.wait(_PATIENCE) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
             process.wait()
@@ -244,7 +244,7 @@ def test_a_node_works_within_its_bounds(folder: Path, engine: str) -> None:
     try:
         asyncio.run(journey())
         process.send_signal(signal.SIGTERM)
-        assert process.wait(_PATIENCE) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
         process.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,8 @@ def runner() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Processes that check claims find its functions by this name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -56,6 +59,22 @@ def test_nothing_is_an_orphan(runner: ModuleType, monkeypatch: pytest.MonkeyPatc
     ]
     monkeypatch.setattr(runner, "claims", lambda: known[1:])
     assert runner.main() == 1
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_the_table_has_the_order_of_the_claims_and_ends_where_one_does_not_hold(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], holds: bool
+) -> None:
+    known = {claim["id"]: claim for claim in runner.claims()}
+    last = known["blinding-perfect"] if holds else claim("control_blinding", "control_blinding")
+    chosen = [known["merkle-split"], known["merkle-frontier"], last]
+    monkeypatch.setattr(runner, "claims", lambda: chosen)
+    monkeypatch.setattr(runner, "orphans", lambda _known: [])
+    assert runner.main() == (0 if holds else 1)
+    out, errors = capfd.readouterr()
+    rows = [line.split()[0] for line in out.splitlines()[1:]]
+    assert rows == ["merkle-split", "merkle-frontier", *(["blinding-perfect"] if holds else [])]
+    assert ("does not hold" in errors) != holds
 
 
 def test_a_theorem_that_no_claim_names_is_an_orphan(runner: ModuleType) -> None:

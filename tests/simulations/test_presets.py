@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from mandorla_simulations.measures import Measures
@@ -10,7 +12,10 @@ from mandorla_simulations.study import Cell, Run, measure_run
 from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import sharing
 
+pytestmark = pytest.mark.slow
 
+
+@cache
 def measured(name: str, scheme: str, attack: Attack = Attack.CONFIGURED) -> Measures:
     scenario = load(name).scenario
     return measure_run(Run(scenario, Cell(attack, sharing(scheme)), scenario.seed))

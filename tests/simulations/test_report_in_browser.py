@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import Run
+from tests.support.patience import PATIENCE
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
@@ -61,7 +62,7 @@ def test_the_report_fits_and_runs_clean(run: Run, folder: Path, width: int) -> N
         "--dump-dom",
         outer.as_uri(),
     ]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     seen = re.search(r"data-seen=\"([^\"]+)\"", shown.stdout)
     assert seen is not None, shown.stderr
     found = json.loads(seen[1].replace("&quot;", '"'))

@@ -1,1 +1,1 @@
-"""What tests share: labs on this machine, and a peer that says what it likes."""
+"""Helpers of the tests: labs on this machine, and a peer that breaks the protocol."""

@@ -1,4 +1,4 @@
-"""What a command did."""
+"""The result of a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command did."""
+    """The exit status and the output of a command."""
 
     status: int
     out: str
@@ -17,7 +17,7 @@ class Ran:
 
     @property
     def parsed(self) -> object:
-        """Standard output, as JSON."""
+        """Standard output, read as JSON."""
         return json.loads(self.out)
 
 

@@ -23,6 +23,7 @@ from mandorla_node.core.clock import Clock
 from mandorla_node.crypto.vault import Vault
 from mandorla_node.store import Store
 from mandorla_node.store.database import Database
+from tests.support.patience import PATIENCE
 
 BACKENDS = ("sqlite", "postgresql")
 _USER = "mandorla"
@@ -45,16 +46,16 @@ def programs() -> Path | None:
 
 
 class Server:
-    """A PostgreSQL server that no other process knows of."""
+    """A PostgreSQL server for this process alone."""
 
     def __init__(self) -> None:
-        """Start it; raises RuntimeError if it does not come up."""
+        """Start the server. Raises RuntimeError if it does not start."""
         binaries = programs()
         if binaries is None:
             raise RuntimeError("no PostgreSQL")
         self.folder = Path(tempfile.mkdtemp(prefix="md-pg-"))
         self.data = self.folder / "data"
-        # It refuses to run as root.
+        # The server refuses to run as root.
         self._user = _other_user() if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
@@ -65,13 +66,13 @@ class Server:
             "--auth=trust",
             "--no-sync",
             "--encoding=UTF8",
-            # Not the order of bytes: the store must not depend on what the administrator chose.
+            # Not the order of bytes: the store must not depend on the administrator's choice.
             "--locale=C.UTF-8",
         )
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": self.folder,
-            # Its disk is worth nothing once the tests are over.
+            # Nobody needs the data after the tests.
             "fsync": "off",
             "full_page_writes": "off",
             "autovacuum": "off",
@@ -80,7 +81,7 @@ class Server:
         }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._control = binaries / "pg_ctl"
-        # It stops when its input ends: so with this process, however that ends.
+        # The server stops when its input ends, and so with this process, even if that is killed.
         self._keeper = subprocess.Popen(
             ["/bin/sh", "-c", _KEEPER, "sh", self._control, self.data, self.folder / "log", options],
             stdin=subprocess.PIPE,
@@ -99,7 +100,7 @@ class Server:
         return f"postgresql://{_USER}@/{database}?host={self.folder}"
 
     def database(self, template: str = _TEMPLATE) -> str:
-        """Make a database with the newest schema, or like another; return its URL."""
+        """Make a database with the newest schema, or as a copy of a template; return its URL."""
         name = f"store{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY", to="template1")
         return self.url(name)
@@ -112,12 +113,12 @@ class Server:
             connection.execute(statement)
 
     def restart(self) -> None:
-        """Stop the server as a crash of it would look to its clients, and start it again."""
+        """Restart the server in the way that looks like a crash to its clients."""
         self._run(self._control, "restart", "--wait", "--mode=immediate", f"--pgdata={self.data}")
 
     def stop(self) -> None:
-        """Stop the server, and remove what it held."""
-        self._keeper.communicate(timeout=60)
+        """Stop the server and remove its data."""
+        self._keeper.communicate(timeout=PATIENCE)
         shutil.rmtree(self.folder)
 
     def _run(self, *command: object) -> None:
@@ -127,7 +128,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
             **self._identity(),
         )
@@ -152,7 +153,7 @@ def _server() -> Server:
 
 
 def server() -> Server:
-    """Return the server of this process, started if it is not there; skip the test where there is none."""
+    """Return the server of this process, and start it if needed; skip the test without PostgreSQL."""
     if programs() is None:
         pytest.skip("no PostgreSQL: `make test-tools` installs it where apt can")
     return _server()
@@ -167,13 +168,13 @@ def stop_server() -> None:
 
 @dataclass
 class Databases:
-    """Make stores in one kind of database; one folder is one database, until all are forgotten."""
+    """Make stores in one kind of database: one database for each folder."""
 
     name: str
     _urls: dict[Path, str] = field(default_factory=dict)
 
     def url(self, folder: Path) -> str:
-        """Return what `[store] url` says for a home in a folder."""
+        """Return the value of `[store] url` for a home in a folder."""
         if self.name == "sqlite":
             return ""
         if folder not in self._urls:
@@ -181,7 +182,7 @@ class Databases:
         return self._urls[folder]
 
     def adopt(self, folder: Path, url: str) -> None:
-        """Take a database that was made otherwise for that of a folder."""
+        """Use an existing database for a folder."""
         self._urls[folder] = url
 
     def open(self, folder: Path, vault: Vault, clock: Clock) -> Store:
@@ -193,7 +194,7 @@ class Databases:
         return Database(folder / "mandorla.db", self.url(folder))
 
     def bytes_of(self, folder: Path) -> bytes:
-        """Return what is on disk of a folder's database, but for PostgreSQL's write-ahead log."""
+        """Return the bytes on disk of a folder's database, without PostgreSQL's write-ahead log."""
         if self.name == "sqlite":
             paths = sorted(folder.glob("mandorla.db*"))
         else:
@@ -202,14 +203,14 @@ class Databases:
         return b"".join(path.read_bytes() for path in paths)
 
     def forget(self) -> None:
-        """Drop the databases, whoever uses them."""
+        """Drop the databases, even those in use."""
         for url in self._urls.values():
             server().execute(f"DROP DATABASE {url.split('/')[3].split('?')[0]} WITH (FORCE)", to="template1")
         self._urls.clear()
 
 
 def of_kind(name: str) -> Iterator[Databases]:
-    """Hand over one kind of database, and drop what was made: the body of fixtures of any scope."""
+    """Yield one kind of database, and drop all databases afterwards: the body of a fixture."""
     made = Databases(name)
     if made.name == "postgresql":
         server()

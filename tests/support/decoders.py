@@ -50,7 +50,7 @@ from mandorla_protocol.sizes import CHUNK_SIZE
 from mandorla_protocol.table import Operation, TableCommitment, TablePart, TableReader
 
 Law = Callable[[bytes], bool]
-"""Says whether bytes are taken; raises AssertionError, or whatever slipped through, if the law is broken."""
+"""Tells whether bytes are taken; raises AssertionError or the decoder's error for a broken law."""
 
 _KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 _LAB: Final = signatures.lab_id(_KEY)
@@ -105,7 +105,7 @@ def exact(decode: Callable[[bytes], Any]) -> Law:
 
 
 def total(use: Callable[[bytes], object]) -> Law:
-    """Return the law of what gives no value with an encoding: it raises nothing else than a MandorlaError."""
+    """Return the law of a decoder whose values have no encoding: it raises only MandorlaError."""
 
     def law(encoded: bytes) -> bool:
         try:
@@ -118,7 +118,7 @@ def total(use: Callable[[bytes], object]) -> Law:
 
 
 def _card(encoded: bytes) -> bool:
-    """JSON can be written in many ways; what is read is written in one."""
+    """JSON has many encodings of a value; a card that was read is written in one."""
     try:
         card = Card.from_json(encoded.decode("utf-8", "replace"))
     except MandorlaError:

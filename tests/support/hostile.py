@@ -1,4 +1,4 @@
-"""A lab that holds real keys and says what it likes: a client and a server that break the protocol."""
+"""A lab with real keys that breaks the protocol: a client and a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mandorla_node.rounds import negotiation
 from mandorla_node.rounds.negotiation import Terms
 from mandorla_protocol import signatures
 from mandorla_protocol.card import Card
-from mandorla_protocol.engine.portable import PortableEngine
+from mandorla_protocol.engine.loader import load_engine
 from mandorla_protocol.epochs import Epoch, epoch_keys
 from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader, RoundKind
 from mandorla_protocol.indicators import Collection, Indicator, profiles
@@ -36,12 +36,13 @@ from mandorla_protocol.session.transcript import (
     request_digest,
 )
 from mandorla_protocol.table import Operation, TableCommitment, TableEntry, padding, parts_of
+from tests.support.patience import CALL
 
 T = TypeVar("T")
 
-ENGINE = PortableEngine()
+ENGINE = load_engine("auto")
 COLLECTION = "infrastructure"
-TIMEOUT = 30.0
+TIMEOUT = CALL
 
 
 @asynccontextmanager
@@ -59,7 +60,7 @@ async def channel_to(victim: Card, own: Home) -> AsyncIterator[exchange_pb2_grpc
 
 
 def hello_request(**changes: object) -> exchange_pb2.HelloRequest:
-    """Make an honest Hello, but for the changes."""
+    """Make an honest Hello with some fields changed."""
     fields: dict[str, object] = {
         "version": PROTOCOL_VERSION,
         "suite": SUITE,
@@ -74,7 +75,7 @@ def hello_request(**changes: object) -> exchange_pb2.HelloRequest:
 
 def blinded_chunk(count: int = 256) -> bytes:
     """Return a valid chunk of blinded random tokens."""
-    return ENGINE.blind(os.urandom(32 * count), os.urandom(64 * count))[1]
+    return bytes(ENGINE.blind(os.urandom(32 * count), os.urandom(64 * count))[1])
 
 
 @dataclass
@@ -91,13 +92,13 @@ class Table:
 
     @property
     def commitment(self) -> TableCommitment:
-        """What an honest holder would commit to."""
+        """The commitment of an honest holder."""
         frontier = Frontier().extend(entry.leaf_hash() for entry in self.entries)
         return TableCommitment(max(entry.version for entry in self.entries), frontier.size, frontier.root)
 
 
 class HostileLab(exchange_pb2_grpc.ExchangeServicer):
-    """A lab with real keys. As it stands it is honest; tests replace one behaviour each.
+    """A lab with real keys. It is honest until a test replaces one of its behaviours.
 
     `answer` maps a response, by the method's name, to what is sent instead.
     """
@@ -184,7 +185,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
         return self._send("ListTags", messages.parts_to(parts_of(self.table.entries[request.start :])))
 
     async def AddCheckpoint(self, request, context):
-        """Cosign whatever comes."""
+        """Cosign every checkpoint."""
         cosignature = b""
         if request.checkpoint:
             checkpoint = Checkpoint.parse(Note.decode(request.checkpoint).text)
@@ -205,7 +206,7 @@ class HostileLab(exchange_pb2_grpc.ExchangeServicer):
 
 
 class WithholdingLab(HostileLab):
-    """An initiator that answers what it is asked, keeps its table back, and states a commit all the same."""
+    """An initiator that answers, withholds its table, and states a commit all the same."""
 
     def __init__(self, home: Home, victim: Card, epoch: int = 1) -> None:
         super().__init__(home, victim, epoch)
@@ -227,7 +228,7 @@ class WithholdingLab(HostileLab):
         await asyncio.Event().wait()
 
     def commit(self) -> exchange_pb2.CloseRequest:
-        """State the commit, with the victim's half as it would be."""
+        """State the commit, with the half that the victim would compute."""
         header = self.header
         halves = (
             half_digest(header, self.home.card.identity, []),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -22,24 +23,44 @@ from mandorla_protocol.header import ROUND_ID_SIZE, RoundId, RoundKind
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.log.entries import LogEntry, RoundAgreed, RoundClosed, RoundProposed, decode_entry
+from tests.support.patience import PATIENCE
 
 NO_WATCH = {"MANDORLA_WATCH__ENABLED": "false"}
-"""For nodes of which a test counts the rounds, and the evaluations."""
+"""Environment of nodes whose rounds or evaluations a test counts."""
 
 SHARED = operator_pb2.KIND_SHARED
 WATCH = operator_pb2.KIND_WATCH
 
 
+def _ports() -> Iterator[int]:
+    """Yield ports that no other worker of the same run yields, from a random one on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(15_000 + worker, 32_768, workers)
+    first = random.randrange(len(ports))
+    yield from ports[first:]
+    yield from ports[:first]
+
+
+_PORTS = _ports()
+
+
 async def pause() -> None:
-    """Leave the cores to what a test waits for, between two looks whether it has come about."""
+    """Wait a moment before a condition is checked again, and leave the cores to others."""
     await asyncio.sleep(0.02)
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free, and that this process was not given before.
+
+    The kernel takes the ports of outgoing connections from 32768 on. A lab's port is below, or a connection
+    of any process could take it while the lab's node is not running.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 def make_home(folder: Path, name: str) -> Home:
@@ -73,7 +94,7 @@ def ingest(
     kind: str = "ipv4",
     label: Label | None = None,
 ) -> IngestReport:
-    """Take values into a stopped node's set."""
+    """Ingest values into a set of a node that does not run."""
     store = home.open_store()
     try:
         ingestor = Ingestor(store, into)
@@ -93,7 +114,7 @@ def log_of(home: Home) -> list[LogEntry]:
 
 
 def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
-    """Return what a log says of the agreement and the end of rounds."""
+    """Return the entries of a log about the agreement and the end of rounds."""
     return [entry for entry in log if isinstance(entry, RoundProposed | RoundAgreed | RoundClosed)]
 
 
@@ -101,9 +122,9 @@ def rounds_in(log: Sequence[LogEntry]) -> list[LogEntry]:
 async def serving(
     *homes: Home, ahead: bool = False, watch: bool = False
 ) -> AsyncIterator[list[operator_pb2_grpc.OperatorAsyncStub]]:
-    """Run nodes in this process; yields a stub of each one's operator service.
+    """Run nodes in this process; yield a stub of the operator service of each.
 
-    With `ahead` they prepare tables before they are asked for; with `watch` they keep standing rounds.
+    With `ahead` they prepare tables before a peer asks; with `watch` they keep standing rounds.
     """
     async with AsyncExitStack() as stack:
         stubs: list[operator_pb2_grpc.OperatorAsyncStub] = []
@@ -138,15 +159,17 @@ def node_process(
         if process.stdin:
             process.stdin.close()
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 async def answering(home: Home) -> operator_pb2_grpc.OperatorAsyncStub:
     """Return a stub of a node, once it answers."""
+    # Unless told otherwise, gRPC waits for a second or more before it tries again.
+    options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)]
     stub: operator_pb2_grpc.OperatorAsyncStub = operator_pb2_grpc.OperatorStub(
-        grpc.aio.insecure_channel(f"unix:{home.operator_socket}")
+        grpc.aio.insecure_channel(f"unix:{home.operator_socket}", options)
     )
-    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=60)
+    await stub.Status(operator_pb2.StatusRequest(), wait_for_ready=True, timeout=PATIENCE)
     return stub
 
 
@@ -184,7 +207,7 @@ def code_of(error: grpc.aio.AioRpcError) -> str:
 
 
 def record_matches(home: Home, peer: Home, values: Iterable[str], label: Label | None = None) -> None:
-    """Record, at a node that does not run, that addresses match with a peer by `watch`."""
+    """Record matches of addresses with a peer, by `watch`, in the store of a node that does not run."""
     wanted = [Indicator.parse("ipv4", value) for value in values]
     store = home.open_store()
     try:

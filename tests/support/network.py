@@ -1,4 +1,4 @@
-"""A network between two labs that a test can cut, or let go silent."""
+"""A network between two labs that a test can cut or silence."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PIECE = 1 << 16
 
 
 class Between:
-    """Passes on what callers of a port send, and what is answered.
+    """Relays bytes between the callers of a port and its server.
 
-    While it is `silent`, connections are taken and nothing is passed on: a peer that is there in name only.
+    While it is silent, it accepts connections and relays nothing, like a peer that hangs.
     """
 
     def __init__(self, target: str) -> None:
-        # Counts the connections that were made.
+        # Counts the connections.
         self.joined = EventCount()
         self._target = target
         self._speaks = asyncio.Event()
@@ -26,21 +26,21 @@ class Between:
         self._open: set[asyncio.StreamWriter] = set()
 
     def fall_silent(self) -> None:
-        """Pass nothing on from now on."""
+        """Relay nothing from now on."""
         self._speaks.clear()
 
     def speak(self) -> None:
-        """Go on, with what was held back too."""
+        """Relay again, and first the bytes that were held back."""
         self._speaks.set()
 
     def cut(self) -> None:
-        """Break all connections; new ones may be made at once."""
+        """Break all connections; new ones are accepted at once."""
         for writer in self._open:
             writer.transport.abort()
 
     @asynccontextmanager
     async def listening(self, endpoint: str) -> AsyncIterator[None]:
-        """Take connections on an endpoint."""
+        """Accept connections on an endpoint."""
         host, _, port = endpoint.rpartition(":")
         server = await asyncio.start_server(self._join, host, int(port))
         try:

@@ -1,4 +1,4 @@
-"""HTTP/2 by hand, with a lab's real certificate: for what no gRPC client does."""
+"""HTTP/2 frames with a lab's real certificate, for requests that no gRPC client sends."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import h2.settings
 from mandorla_node.crypto import certificates
 from mandorla_node.home.folder import Home
 from mandorla_protocol.card import Card
+from tests.support.patience import CALL
 
 _MOST: Final = 2**31 - 1
 
@@ -38,8 +39,8 @@ def address_of(victim: Card) -> tuple[str, int]:
 
 
 def plain_socket(victim: Card) -> socket.socket:
-    """Connect without a word."""
-    return socket.create_connection(address_of(victim), timeout=30)
+    """Connect, and send nothing."""
+    return socket.create_connection(address_of(victim), timeout=CALL)
 
 
 def framed(message: bytes) -> bytes:
@@ -81,7 +82,7 @@ class Raw:
         return raw
 
     async def flush(self) -> None:
-        """Send what is to be sent."""
+        """Send the pending bytes."""
         self.writer.write(self.h2.data_to_send())
         await self.writer.drain()
 
@@ -146,7 +147,7 @@ class Raw:
         return True
 
     async def settle(self, quiet: float = 0.2) -> None:
-        """Read until the victim says nothing for a moment."""
+        """Read until the victim sends nothing for `quiet` seconds."""
         while True:
             try:
                 if not await asyncio.wait_for(self.take(), quiet):
@@ -162,7 +163,7 @@ class Raw:
         self.writer.transport.abort()
 
     async def close(self) -> None:
-        """Close in good order, as far as the victim lets it."""
+        """Close the connection in order, if the victim allows it."""
         self.writer.close()
 
 

@@ -1,4 +1,4 @@
-"""A receiver of webhooks that does what a test wants of it."""
+"""A receiver of webhooks whose answers a test chooses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.support.labs import free_port
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request that came in."""
+    """A request that the receiver got."""
 
     path: str
     headers: dict[str, str]
@@ -26,7 +27,7 @@ class Call:
 
 @dataclass
 class Receiver:
-    """What came in, and what is answered: a status, raw bytes, or "hang"; 204 when nothing is left to do."""
+    """The requests that came, and the next answers: a status, raw bytes, or "hang"; then always 204."""
 
     port: int = field(default_factory=free_port)
     answers: list[int | bytes | str] = field(default_factory=list)
@@ -52,7 +53,7 @@ def receiving(receiver: Receiver, context: ssl.SSLContext | None = None) -> Iter
                 receiver.before_answer()
             answer = receiver.answers.pop(0) if receiver.answers else 204
             if answer == "hang":
-                receiver.release.wait(60)
+                receiver.release.wait(PATIENCE)
             elif isinstance(answer, bytes):
                 self.wfile.write(answer)
             elif isinstance(answer, int):
@@ -66,7 +67,7 @@ def receiving(receiver: Receiver, context: ssl.SSLContext | None = None) -> Iter
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            """Let whoever hangs up go."""
+            """Ignore clients that hang up."""
 
     server = Server(("127.0.0.1", receiver.port), Handler)
     if context:
@@ -84,7 +85,7 @@ def receiving(receiver: Receiver, context: ssl.SSLContext | None = None) -> Iter
 
 @contextmanager
 def tunnelling(seen: list[str]) -> Iterator[int]:
-    """Be an HTTP proxy that takes CONNECT, and notes what it is asked for."""
+    """Run an HTTP proxy that takes CONNECT and records the requested addresses."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def copy(source: socket.socket, target: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Nodes that let themselves be watched, and whoever watches them, over real sockets."""
+"""Nodes with metrics and probes, and their collectors, over real sockets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mandorla_node.config.lab_settings import host_and_port
 from mandorla_node.home.folder import Home
+from tests.support.patience import PATIENCE
 
 from .labs import free_port
-
-PATIENCE = 30.0
 
 
 def watched(home: Home) -> Home:
@@ -22,7 +21,7 @@ def watched(home: Home) -> Home:
 
 
 def configured(home: Home, said: str) -> Home:
-    """Return a home with something said in its section `observe`."""
+    """Return a home with more lines in its section `observe`."""
     config = home.path / "mandorla.toml"
     config.write_text(config.read_text().replace("[observe]", f"[observe]\n{said}"))
     return Home.open(home.path)
@@ -37,7 +36,7 @@ class Page:
     body: str
 
     def value(self, name: str, **labels: str) -> float:
-        """Return the value of the one series that has a name, and labels."""
+        """Return the value of the only series with a name and labels."""
         (value,) = (value for found, value in self.series(name) if labels.items() <= found.items())
         return value
 
@@ -57,7 +56,7 @@ async def get(home: Home, path: str = "/metrics") -> Page:
 
 
 async def ask(home: Home, request: bytes) -> Page:
-    """Send bytes to a node's HTTP port, and read what comes until it closes."""
+    """Send bytes to a node's HTTP port, and read the answer until the node closes."""
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection(*host_and_port(home.settings.observe.listen))
         try:

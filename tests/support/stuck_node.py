@@ -16,7 +16,7 @@ from mandorla_node.rounds.responder import Responder
 
 
 async def stop(_: Responder) -> None:
-    """Wait for what takes longer than there is time for."""
+    """Block a thread forever."""
     await asyncio.to_thread(threading.Event().wait)
 
 

@@ -1,4 +1,4 @@
-"""Units of systemd, read."""
+"""A reader of systemd's unit files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labs that watch each other, fed and asked by tests."""
+"""Labs that watch each other, and calls to their operator services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Stub: TypeAlias = "operator_pb2_grpc.OperatorAsyncStub"
 
 
 def watching_infrastructure(home: Home, text: str = "") -> Home:
-    """Have a home's node watch one collection, and change what else its configuration says."""
+    """Let a home's node watch one collection only; `text` comes first in its configuration."""
     config = home.path / "mandorla.toml"
     watched = config.read_text().replace("[watch]\n", '[watch]\ncollections = ["infrastructure"]\n')
     config.write_text(text + watched)
@@ -21,7 +21,7 @@ def watching_infrastructure(home: Home, text: str = "") -> Home:
 
 
 async def take(at: Stub, values: Sequence[str], into: str) -> None:
-    """Have addresses taken in, as `flagged` or `observed`."""
+    """Ingest addresses as `flagged` or `observed`."""
     options = operator_pb2.IngestOptions(set=operator_pb2.Set.Value(f"SET_{into.upper()}"), no_suppress=True)
     rows = [
         operator_pb2.IngestRow(line=number, type="ipv4", value=value)
@@ -36,7 +36,7 @@ async def take(at: Stub, values: Sequence[str], into: str) -> None:
 
 
 def asking(*values: str) -> operator_pb2.CheckRequest:
-    """Return the question what is known of addresses."""
+    """Return a request to check addresses."""
     indicators = [operator_pb2.Indicator(type="ipv4", value=value) for value in values]
     return operator_pb2.CheckRequest(indicators=indicators)
 

@@ -126,7 +126,10 @@ class LimitSettings(Section):
     call_timeout: Positive = Field(
         default=120, description="Seconds that a call of a peer or to a peer can take."
     )
-    handshake_timeout: Positive = Field(default=10, description="Seconds that a TLS handshake can take.")
+    handshake_timeout: Positive = Field(
+        default=10,
+        description="Seconds that the handshake of a connection from a peer or to a peer can take.",
+    )
     connections: Positive = Field(
         default=4_096,
         description="Connections that are open, at most: of all peers together, and of strangers.",

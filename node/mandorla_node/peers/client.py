@@ -69,8 +69,10 @@ class PeerClient:
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.use_local_subchannel_pool", 1),
                 ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 100),
                 ("grpc.max_reconnect_backoff_ms", 2000),
+                # Despite its name, this is how long one attempt to connect may take, handshake included. The
+                # peer's server gives a handshake as long; a distant or busy peer needs far more than 100 ms.
+                ("grpc.min_reconnect_backoff_ms", limits.handshake_timeout * 1000),
             ],
         )
         self._stub: exchange_pb2_grpc.ExchangeAsyncStub = exchange_pb2_grpc.ExchangeStub(self._channel)

@@ -22,6 +22,7 @@ from mandorla_protocol.header import Offer
 from mandorla_protocol.log.entries import RoundAgreed, RoundEnded
 from tests.support.hostile import TIMEOUT, HostileLab, channel_to, hello_request
 from tests.support.labs import answering, code_of, log_of, make_labs, node_process, pause, serving
+from tests.support.patience import PATIENCE
 from tests.support.watch import Stub, watching_infrastructure
 
 
@@ -34,7 +35,7 @@ class SlowAgreement:
 
         def slow(records: Rounds, *arguments: Any) -> None:
             self.begun.set()
-            self.go_on.wait(TIMEOUT)
+            self.go_on.wait(PATIENCE)
             agree(records, *arguments)
 
         monkeypatch.setattr(Rounds, "agree", slow)
@@ -59,7 +60,7 @@ def test_a_round_that_is_agreed_while_the_node_stops_has_an_end(
         async with lab.serving(), AsyncExitStack() as node, channel_to(a.card, b) as stub:
             await node.enter_async_context(serving(a))
             proposing = asyncio.create_task(lab.agree(stub))
-            await asyncio.to_thread(slow.begun.wait, TIMEOUT)
+            await asyncio.to_thread(slow.begun.wait, PATIENCE)
             stopping = asyncio.create_task(node.aclose())
             while True:
                 try:
@@ -67,13 +68,14 @@ def test_a_round_that_is_agreed_while_the_node_stops_has_an_end(
                 except grpc.aio.AioRpcError as error:
                     assert code_of(error) == "NOT_READY", "a peer that asks again finds the node that follows"
                     break
+                await pause()
             slow.go_on.set()
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await proposing
             assert code_of(caught.value) == "ROUND_ABORTED"
             await stopping
 
-    asyncio.run(asyncio.wait_for(journey(), TIMEOUT))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
     assert ends(a) == ENDED
 
 
@@ -88,17 +90,18 @@ def test_a_round_whose_proposer_hangs_up_while_it_is_agreed_has_an_end(
         async with lab.serving(), serving(a) as (at_a,), channel_to(a.card, b) as stub:
             offer = Offer.decode((await stub.Hello(hello_request(), timeout=TIMEOUT)).encoded_offer)
             call = stub.Propose(lab.sign(lab.compose(offer)), timeout=TIMEOUT)
-            await asyncio.to_thread(slow.begun.wait, TIMEOUT)
+            await asyncio.to_thread(slow.begun.wait, PATIENCE)
             call.cancel()
             slow.go_on.set()
             while True:
                 status = await at_a.Status(operator_pb2.StatusRequest(now=True))
                 if [(one.state, one.code) for one in status.rounds] == [("aborted", "ROUND_ABORTED")]:
                     break
+                await pause()
             # And it is in nobody's way.
             await lab.agree(stub)
 
-    asyncio.run(asyncio.wait_for(journey(), TIMEOUT))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
     assert ends(a)[:2] == ENDED
 
 
@@ -122,7 +125,7 @@ def test_who_stops_first_leaves_the_other_a_round_that_both_have_closed(folder: 
             while await steps(at_other):
                 await pause()
 
-    asyncio.run(asyncio.wait_for(journey(), TIMEOUT))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
     for home in homes:
         store = home.open_store()
         assert {one.state for one in store.rounds.recent(9)} == {RoundState.COMMITTED}
@@ -142,11 +145,11 @@ def test_whoever_listens_or_feeds_holds_no_node_up(folder: Path) -> None:
         calls = [stub.Follow(operator_pb2.FollowRequest()), stub.Ingest(endless())]
         waiting = asyncio.gather(calls[0].read(), calls[1], return_exceptions=True)
         process.terminate()
-        status = await asyncio.to_thread(process.wait, TIMEOUT)
+        status = await asyncio.to_thread(process.wait, PATIENCE)
         return status, [type(one).__name__ for one in await waiting]
 
     with node_process(a) as process:
-        status, errors = asyncio.run(asyncio.wait_for(stopped(process), TIMEOUT))
+        status, errors = asyncio.run(asyncio.wait_for(stopped(process), PATIENCE))
     assert status == 0
     assert errors == ["AioRpcError", "AioRpcError"]
 
@@ -156,9 +159,9 @@ def test_work_that_cannot_be_stopped_holds_no_node_up(folder: Path) -> None:
     command = [sys.executable, "-m", "tests.support.stuck_node", str(a.path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         try:
-            asyncio.run(asyncio.wait_for(answering(a), TIMEOUT))
+            asyncio.run(asyncio.wait_for(answering(a), PATIENCE))
             process.terminate()
-            _, said = process.communicate(timeout=TIMEOUT)
+            _, said = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
     assert process.returncode == 0

@@ -52,6 +52,7 @@ from mandorla_protocol.merkle import Frontier, hash_leaf
 from mandorla_protocol.session.transcript import CloseStatement, answer_digest, request_digest
 from tests.support.commands import Run
 from tests.support.labs import SHARED, WATCH, addresses, ingest, make_labs, run_round, serving
+from tests.support.patience import PATIENCE
 
 ENGINE = load_engine("auto")
 SENTINEL = "sentinel.example.org"
@@ -157,6 +158,7 @@ def test_a_bundle_holds_no_indicator(case: Case) -> None:
         assert value.encode() not in content
 
 
+@pytest.mark.slow
 def test_every_byte_counts(case: Case) -> None:
     whole = case.files[0].read_bytes()
     chance = random.Random(20260223)
@@ -524,7 +526,7 @@ def test_the_program_needs_the_protocol_alone(case: Case) -> None:
     script += "sys.argv = ['audit', *sys.argv[1:]]\n"
     script += "runpy.run_module('mandorla_protocol.audit', run_name='__main__')"
     command = [sys.executable, "-c", script, *map(str, case.files)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "The labs' records do not contradict each other." in ran.stdout
 

@@ -24,6 +24,7 @@ from mandorla_protocol.errors import Code, CryptoError, InputError, MandorlaErro
 from mandorla_protocol.log.entries import KeyEpochBegun
 from tests.support.commands import Run
 from tests.support.labs import make_home
+from tests.support.patience import PATIENCE
 
 CONFIG = """\
 [req]
@@ -81,7 +82,12 @@ class Authority:
 
     def openssl(self, *arguments: str, stdin: bytes = b"") -> bytes:
         ran = subprocess.run(
-            ["openssl", *arguments], cwd=self.folder, input=stdin, capture_output=True, check=True, timeout=60
+            ["openssl", *arguments],
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            check=True,
+            timeout=PATIENCE,
         )
         return ran.stdout
 

@@ -1,4 +1,4 @@
-"""Nodes in processes of their own, for commands to talk to."""
+"""Nodes in processes of their own, for the commands under test."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from mandorla_node.client import node_answers
 from mandorla_node.home.folder import Home
 from tests.support import labs
 from tests.support.commands import Ran, Run
+from tests.support.patience import PATIENCE
 
 __all__ = ["Ran", "Run"]
-
-_PATIENCE = 60.0
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def serving(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     )
     try:
         waited = threading.Event()
-        for _ in range(int(_PATIENCE / 0.05)):
+        for _ in range(int(PATIENCE / 0.05)):
             if node_answers(home.operator_socket) or process.poll() is not None:
                 break
             waited.wait(0.05)
@@ -41,7 +40,7 @@ def serving(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.stdin:
             process.stdin.close()
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE)
 
 
 @pytest.fixture

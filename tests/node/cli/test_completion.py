@@ -20,11 +20,11 @@ from mandorla_node.home.folder import Home
 from mandorla_node.home.peer_names import peer_names
 from tests.support import labs
 from tests.support.databases import Databases
+from tests.support.patience import PATIENCE
 from tests.support.stores import moved
 
 from .conftest import Run
 
-_PATIENCE = 120.0
 _BASH = """
 eval "$(_MANDORLA_COMPLETE=source_bash mandorla)"
 ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mandorla_completion mandorla; echo "${COMPREPLY[*]}"; }
@@ -74,7 +74,7 @@ def shell(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=PATIENCE,
         check=False,
     )
 

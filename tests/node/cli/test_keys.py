@@ -17,6 +17,7 @@ from mandorla_node.home.key_sources import KeySource
 from mandorla_protocol.card import Card
 from tests.support.commands import Run
 from tests.support.labs import make_home
+from tests.support.patience import PATIENCE
 from tests.support.rekey_crashes import CHEAP
 
 WORDS = "four quite ordinary words"
@@ -49,7 +50,7 @@ def at_a_terminal(arguments: Sequence[object], *answers: tuple[str, str]) -> tup
                 shown += part.decode()
         except OSError:
             pass  # Linux says so when the other end is closed.
-        return process.wait(60), shown
+        return process.wait(PATIENCE), shown
     finally:
         process.kill()
         process.wait()
@@ -82,7 +83,7 @@ def test_a_node_without_a_terminal_says_what_it_needs(folder: Path) -> None:
         text=True,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.returncode == 15

@@ -22,10 +22,9 @@ from mandorla_node.home.folder import Home
 from mandorla_node.store import IndicatorSet
 from mandorla_protocol.errors import Code
 from tests.support import labs
+from tests.support.patience import PATIENCE
 
 from .conftest import Run, serving
-
-_PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,7 @@ class Terminal:
 
     def until(self, seen: Callable[[str], bool]) -> None:
         """Read until what was drawn is as wanted."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while not seen(self.seen):
             assert time.monotonic() < deadline, self.seen[-500:]
             self._read(0.2)

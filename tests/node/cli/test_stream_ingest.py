@@ -23,10 +23,9 @@ from mandorla_node.formats import Format, RowDefaults
 from mandorla_node.home.folder import Home
 from mandorla_protocol.errors import Code
 from tests.support import labs
+from tests.support.patience import PATIENCE
 
 from .conftest import Run
-
-PATIENCE = 60
 
 
 @asynccontextmanager

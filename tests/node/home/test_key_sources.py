@@ -23,6 +23,7 @@ from mandorla_node.home.rekey import rekey
 from mandorla_node.home.sealed_secrets import PassphraseCost, unfinished_rekey
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 from tests.support.labs import serving
+from tests.support.patience import PATIENCE
 from tests.support.rekey_crashes import CHEAP
 
 WORDS = "four quite ordinary words"
@@ -155,7 +156,7 @@ def test_a_rekey_that_dies_at_any_step_leaves_a_home_that_opens(
         *([str(following.path)] if following.path else []),
     ]
     script = [sys.executable, "-m", "tests.support.rekey_crashes"]
-    ran = subprocess.run([*script, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run([*script, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ran.returncode == 0, ran.stderr[-500:]
     states = [line.split() for line in ran.stdout.splitlines()]
     assert len({digest for _, digest in states}) == 1, "always the same secrets"

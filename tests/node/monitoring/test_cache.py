@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mandorla_node.monitoring.cache import CachedValue
 from mandorla_protocol.errors import Code, NodeError
+from tests.support.patience import PATIENCE
 
 
 class Slow:
@@ -19,7 +20,7 @@ class Slow:
 
     def __call__(self) -> int:
         self.readings += 1
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(PATIENCE)
         return self.readings
 
 

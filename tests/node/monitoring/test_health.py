@@ -16,7 +16,8 @@ from mandorla.v1 import operator_pb2, operator_pb2_grpc
 from mandorla_node.app.node import running
 from mandorla_node.home.folder import Home
 from tests.support.labs import answering, make_home, node_process, serving
-from tests.support.scraper import PATIENCE, get, watched
+from tests.support.patience import PATIENCE
+from tests.support.scraper import get, watched
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -112,4 +113,4 @@ def test_a_node_whose_store_cannot_be_written_does_not_serve_until_it_can(folder
                 await check(operator)
                 watch.cancel()
 
-    asyncio.run(asyncio.wait_for(journey(), 2 * PATIENCE))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))

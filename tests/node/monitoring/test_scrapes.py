@@ -27,7 +27,8 @@ from tests.support.labs import (
     run_round,
     serving,
 )
-from tests.support.scraper import PATIENCE, Page, ask, configured, get, watched
+from tests.support.patience import PATIENCE
+from tests.support.scraper import Page, ask, configured, get, watched
 
 BUSY = 40
 
@@ -166,7 +167,7 @@ def test_a_busy_store_holds_no_scrape_up(folder: Path) -> None:
                     for value in addresses(range(BUSY))
                 ]
                 await asyncio.wait(checks, timeout=0.2)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     page = await get(home)
                     assert (await get(home, "/healthz")).status == 200
                 assert page.value("mandorla_serving") == 1
@@ -216,7 +217,7 @@ def test_who_holds_connections_open_keeps_nobody_out(folder: Path) -> None:
             ]
             assert (await get(home)).status == 200
             # The oldest were let go for it.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 assert await held[0][0].read() == b""
             for _, writer in held:
                 writer.close()

@@ -29,10 +29,9 @@ from mandorla_node.home.folder import Home
 from mandorla_node.notices.secrets import load_secrets
 from mandorla_node.telemetry.logs import configure_logs
 from mandorla_protocol.errors import Code, NodeError
-from tests.support.labs import addresses, make_labs, node_process, record_matches
+from tests.support.labs import addresses, make_labs, node_process, pause, record_matches
+from tests.support.patience import PATIENCE
 from tests.support.receiver import Call, Receiver, receiving, tunnelling
-
-PATIENCE = 60
 
 
 def configured(home: Home, *settings: str) -> Home:
@@ -68,6 +67,7 @@ async def until(client: Client, reached: Any) -> operator_pb2.NoticeStatus:
         (notices,) = (await client.status()).notices
         if reached(notices):
             return notices
+        await pause()
 
 
 def test_a_match_is_told_as_it_begins_and_its_signature_verifies(labs: list[Home]) -> None:
@@ -126,7 +126,9 @@ def test_a_receiver_that_fails_is_asked_again_and_the_order_is_kept(
     receiver = Receiver(answers=[204, fault, 204])
 
     async def journey() -> list[Call]:
-        home = configured(labs[0], f'webhook = "{receiver.address}"', "timeout = 1")
+        home = configured(
+            labs[0], f'webhook = "{receiver.address}"', f"timeout = {3 if fault == 'hang' else 60}"
+        )
         begun(home, "webhook")
         record_matches(home, labs[1], addresses(range(3)))
         async with running(home), Client(home.path) as client:

@@ -22,10 +22,10 @@ from mandorla_node.notices.secrets import signature
 from mandorla_protocol.errors import Code
 from mandorla_protocol.labels import Label, Severity
 from tests.support import labs
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "gateway.md").read_text("utf-8")
-PATIENCE = 60
 
 
 def blocks(language: str) -> list[str]:

@@ -33,10 +33,12 @@ from tests.support.labs import (
     make_home,
     make_labs,
     matched,
+    pause,
     pin,
     run_round,
     serving,
 )
+from tests.support.patience import CALL, PATIENCE
 
 Stub: TypeAlias = "exchange_pb2_grpc.ExchangeAsyncStub"
 OperatorService: TypeAlias = "operator_pb2_grpc.OperatorAsyncStub"
@@ -63,20 +65,16 @@ async def status(operator: OperatorService) -> operator_pb2.StatusResponse:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for a condition that other tasks bring about."""
-    for _ in range(3_000):
-        if holds():
-            return
-        await asyncio.sleep(0.02)
-    raise TimeoutError
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await pause()
 
 
 async def said(holds: Callable[[operator_pb2.StatusResponse], bool], operator: OperatorService) -> None:
     """Wait for a status."""
-    for _ in range(3_000):
-        if holds(await status(operator)):
-            return
-        await asyncio.sleep(0.02)
-    raise TimeoutError
+    async with asyncio.timeout(PATIENCE):
+        while not holds(await status(operator)):
+            await pause()
 
 
 def none_waits(answer: operator_pb2.StatusResponse) -> bool:
@@ -116,7 +114,7 @@ def next_card(home: Home, newest: Card, **changes: object) -> own_cards.OwnCard:
 async def refusal(stub: Stub, card: Card | bytes) -> str:
     text = card if isinstance(card, bytes) else card.to_json().encode()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.UpdateCard(exchange_pb2.UpdateCardRequest(card=text), timeout=30)
+        await stub.UpdateCard(exchange_pb2.UpdateCardRequest(card=text), timeout=CALL)
     return code_of(caught.value)
 
 
@@ -187,9 +185,9 @@ def test_a_peer_that_was_away_goes_on_with_the_old_card_and_is_told_when_it_is_b
         async with serving(a) as (at_a,):
             new = await renew(at_a)
             async with channel(a.card, b.cards[0]) as by_old:
-                await exchange_pb2_grpc.ExchangeStub(by_old).Hello(hello_request(), timeout=30)
+                await exchange_pb2_grpc.ExchangeStub(by_old).Hello(hello_request(), timeout=CALL)
             async with channel(new, b.cards[0]) as by_new:
-                await exchange_pb2_grpc.ExchangeStub(by_new).Hello(hello_request(), timeout=30)
+                await exchange_pb2_grpc.ExchangeStub(by_new).Hello(hello_request(), timeout=CALL)
             assert not none_waits(await status(at_a))
             async with serving(b) as (at_b,):
                 # lab-b begins, by the card that it has; lab-a calls back by the same.
@@ -251,7 +249,7 @@ def test_a_card_that_does_not_follow_is_refused(folder: Path) -> None:
             assert pinned(a, "lab-b").cards == (b.card,)
             request = exchange_pb2.UpdateCardRequest(card=following.card.to_json().encode())
             for _ in range(3):
-                await stub.UpdateCard(request, timeout=30)
+                await stub.UpdateCard(request, timeout=CALL)
             assert pinned(a, "lab-b").cards == (following.card, b.card)
             # The old card is replayed, by itself and over the connection that its certificate opens.
             assert await refusal(stub, b.card) == "CARD_REFUSED"
@@ -261,7 +259,7 @@ def test_a_card_that_does_not_follow_is_refused(folder: Path) -> None:
                 same_time = next_card(b, b.card)
                 assert same_time.card.issued == following.card.issued
                 assert await refusal(again, same_time.card) == "CARD_REFUSED"
-                await again.Hello(hello_request(), timeout=30)
+                await again.Hello(hello_request(), timeout=CALL)
             assert pinned(a, "lab-b").cards == (following.card, b.card)
 
     asyncio.run(journey())
@@ -276,10 +274,10 @@ def test_a_header_names_the_certificate_that_is_shown(folder: Path) -> None:
     hostile = HostileLab(b, a.card)
 
     async def propose(stub: Stub, named: Card) -> exchange_pb2.ProposeResponse:
-        response = await stub.Hello(hello_request(), timeout=30)
+        response = await stub.Hello(hello_request(), timeout=CALL)
         header = hostile.compose(Offer.decode(response.encoded_offer))
         by = replace(header.initiator, certificate_hash=named.certificate_hash)
-        return await stub.Propose(hostile.sign(replace(header, initiator=by)), timeout=30)
+        return await stub.Propose(hostile.sign(replace(header, initiator=by)), timeout=CALL)
 
     async def journey() -> None:
         async with (
@@ -309,7 +307,7 @@ def test_a_removed_peer_renews_nothing(folder: Path) -> None:
     async def journey() -> None:
         async with serving(a), channel(a.card, b.cards[0]) as dialled:
             stub: Stub = exchange_pb2_grpc.ExchangeStub(dialled)
-            await stub.Hello(hello_request(), timeout=30)
+            await stub.Hello(hello_request(), timeout=CALL)
             with closing(a.open_store()) as store:
                 store.peers.remove("lab-b")
             assert await refusal(stub, following.card) == "NOT_PINNED"
@@ -334,7 +332,7 @@ def test_a_peer_that_renews_without_end_is_slowed_down(folder: Path) -> None:
                     with closing(a.open_store()) as store:
                         store.peers.remove("lab-b")
                         store.peers.add(b.card)
-                    await stub.UpdateCard(request, timeout=30)
+                    await stub.UpdateCard(request, timeout=CALL)
                     taken += 1
             assert (code_of(caught.value), taken) == ("RATE_LIMITED", 4)
 
@@ -369,19 +367,19 @@ def test_after_the_overlap_the_old_certificate_opens_nothing(
         async with running(a, clock), channel(a.card, b.cards[0]) as old, channel(a.card, following) as new:
             by_old, by_new = exchange_pb2_grpc.ExchangeStub(old), exchange_pb2_grpc.ExchangeStub(new)
             request = exchange_pb2.UpdateCardRequest(card=following.card.to_json().encode())
-            await by_old.UpdateCard(request, timeout=30)
+            await by_old.UpdateCard(request, timeout=CALL)
             clock.now += a.settings.keys.overlap - 1
-            await by_old.Hello(hello_request(), timeout=30)
+            await by_old.Hello(hello_request(), timeout=CALL)
             clock.now += 1
             # On the connection that it holds, and on a new one.
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await by_old.Hello(hello_request(), timeout=30)
+                await by_old.Hello(hello_request(), timeout=CALL)
             assert code_of(caught.value) == "NOT_PINNED"
             async with channel(a.card, b.cards[0]) as another:
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await exchange_pb2_grpc.ExchangeStub(another).Hello(hello_request(), timeout=30)
+                    await exchange_pb2_grpc.ExchangeStub(another).Hello(hello_request(), timeout=CALL)
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            await by_new.Hello(hello_request(), timeout=30)
+            await by_new.Hello(hello_request(), timeout=CALL)
 
     asyncio.run(journey())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from mandorla_node.peers.messages import CODE_KEY
 from mandorla_node.telemetry.metrics import Metrics
 from mandorla_protocol.errors import Code, MandorlaError, TransportError
 from tests.support.hostile import HostileLab
-from tests.support.labs import make_labs
+from tests.support.labs import free_port, make_labs
+from tests.support.network import Between
 
 CALLS: dict[str, Callable[[PeerClient], Awaitable[object]]] = {
     "Hello": lambda client: client.hello(exchange_pb2.HelloRequest(), 60),
@@ -94,6 +96,28 @@ def test_only_what_may_be_repeated_is(
 
     assert asyncio.run(counted()) == expected
     assert waits == [attempt for count in expected.values() for attempt in range(count - 1)]
+
+
+def test_a_slow_handshake_is_no_failure(folder: Path) -> None:
+    """The first call to a distant or busy peer needs no repetition, which a proposal does not get."""
+    a, b = make_labs(folder, "lab-a", "lab-b")
+    endpoint = f"127.0.0.1:{free_port()}"
+
+    async def journey() -> None:
+        way = Between(b.card.endpoint)
+        way.fall_silent()
+        limits = a.settings.limits.model_copy(update={"retries": 0})
+        client = PeerClient(replace(b.card, endpoint=endpoint), a.cards[0], limits, Metrics())
+        async with HostileLab(b, a.card).serving(), way.listening(endpoint):
+            call = asyncio.create_task(client.add_checkpoint(exchange_pb2.AddCheckpointRequest()))
+            assert await way.joined.beyond(0, limits.handshake_timeout)
+            # Longer than gRPC's shortest limit of an attempt to connect: 100 milliseconds.
+            await asyncio.wait({call}, timeout=0.5)
+            way.speak()
+            assert await call == exchange_pb2.AddCheckpointResponse()
+            await client.close()
+
+    asyncio.run(journey())
 
 
 @pytest.mark.spec("9.9-7")

@@ -38,6 +38,7 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.patience import PATIENCE
 
 
 def configured(home: Home, text: str) -> Home:
@@ -100,7 +101,7 @@ def test_what_policy_does_not_allow_is_neither_proposed_nor_agreed_to(folder: Pa
             # 88 evaluations are left of this lab's budget, and the smallest question has 256.
             assert code_of(caught.value) == "CAP_EXCEEDED"
 
-    asyncio.run(asyncio.wait_for(journey(), 60))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
 
 
 def test_a_peer_with_a_rate_of_its_own_is_slower_than_the_others(folder: Path) -> None:
@@ -140,7 +141,7 @@ def test_a_pause_takes_effect_at_once_and_ends_when_it_is_taken_back(folder: Pat
                 await at_a.Pause(operator_pb2.PauseRequest(peer="nobody", paused=True))
             assert code_of(caught.value) == "UNKNOWN_PEER"
 
-    asyncio.run(asyncio.wait_for(journey(), 90))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
 
 
 def test_what_is_actionable_is_what_policy_says(folder: Path) -> None:
@@ -159,7 +160,7 @@ def test_what_is_actionable_is_what_policy_says(folder: Path) -> None:
             answer = await at_a.Check(asking(*addresses([1])))
             assert [one.actionable for one in answer.results] == [True], "its own flag is enough there"
 
-    asyncio.run(asyncio.wait_for(journey(), 60))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
 
 
 def test_a_key_whose_budget_is_spent_ends_early_but_not_before_policy_says(folder: Path) -> None:
@@ -185,4 +186,4 @@ def test_a_key_whose_budget_is_spent_ends_early_but_not_before_policy_says(folde
             assert (await budget(at_b, "lab-a")).epoch == 2
             assert await matched(at_a) == addresses([0, 3, 4])
 
-    asyncio.run(asyncio.wait_for(journey(), 60))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))

@@ -22,9 +22,9 @@ from mandorla_protocol.audit.findings import Claim
 from mandorla_protocol.engine.loader import load_engine
 from tests.support.labs import WATCH, addresses, answering, free_port, make_labs, matched, pause, pin, serving
 from tests.support.network import Between
+from tests.support.patience import PATIENCE
 from tests.support.watch import Stub, asking, take, until_matched, until_standing, watching_infrastructure
 
-PATIENCE = 60
 HOUR = 3600
 
 
@@ -47,7 +47,7 @@ class Apart(NamedTuple):
 
 
 @asynccontextmanager
-async def apart(folder: Path) -> AsyncIterator[Apart]:
+async def apart(folder: Path, limits: str = "") -> AsyncIterator[Apart]:
     """Run two nodes that reach each other through a network that can be cut."""
     homes, ways = [], []
     async with AsyncExitStack() as stack:
@@ -56,7 +56,7 @@ async def apart(folder: Path) -> AsyncIterator[Apart]:
             Home.create(folder / name, name, inner, outer)
             home = watching_infrastructure(Home.open(folder / name), "workers = 1\n")
             config = home.path / "mandorla.toml"
-            config.write_text(config.read_text().replace("[limits]\n", "[limits]\ncall_timeout = 2\n"))
+            config.write_text(config.read_text().replace("[limits]\n", f"[limits]\n{limits}"))
             homes.append(Home.open(home.path))
             ways.append(Between(inner))
             await stack.enter_async_context(ways[-1].listening(outer))
@@ -74,7 +74,7 @@ def work() -> int:
 
 def test_a_peer_that_is_there_in_name_only_costs_nothing_and_is_watched_again(folder: Path) -> None:
     async def journey() -> None:
-        async with apart(folder) as (at_a, at_b, ways):
+        async with apart(folder, "call_timeout = 2\nhandshake_timeout = 1\n") as (at_a, at_b, ways):
             await take(at_b, addresses(range(4)), "observed")
             await take(at_a, addresses([0]), "flagged")
             await until_matched(at_b, addresses([0]))

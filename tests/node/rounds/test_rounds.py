@@ -36,6 +36,7 @@ from tests.support.labs import (
     run_round,
     serving,
 )
+from tests.support.patience import PATIENCE
 
 
 def test_both_labs_learn_the_overlap_and_its_labels(folder: Path) -> None:
@@ -216,7 +217,7 @@ def test_an_operator_who_hangs_up_ends_the_round_for_both_labs(folder: Path) -> 
             while (await call.read()).step != "evaluating":
                 pass
             call.cancel()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 for operator in (at_a, at_b):
                     while await states(operator) != [("aborted", "ROUND_ABORTED")]:
                         await pause()

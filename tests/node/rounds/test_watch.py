@@ -27,8 +27,7 @@ from tests.support.labs import (
     run_round,
     serving,
 )
-
-PATIENCE = 60
+from tests.support.patience import PATIENCE
 
 
 async def ingest(
@@ -85,6 +84,7 @@ async def until_standing(at: operator_pb2_grpc.OperatorAsyncStub, count: int) ->
         status = await at.Status(operator_pb2.StatusRequest())
         if sum(one.state == "open" for one in status.rounds) >= count:
             return
+        await pause()
 
 
 def watch_only(home: Home, *collections: str) -> Home:

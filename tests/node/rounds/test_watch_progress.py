@@ -12,9 +12,9 @@ from mandorla_node.app.node import RunningNode, running
 from mandorla_protocol.epochs import LabId
 from mandorla_simulations.nodes.node_process import SetClock, SetTimer
 from tests.support.labs import WATCH, addresses, answering, make_labs, matched
+from tests.support.patience import PATIENCE
 from tests.support.watch import Stub, open_rounds, take, watching_infrastructure
 
-PATIENCE = 60
 COLLECTION = "infrastructure"
 START = 1_800_000_000
 

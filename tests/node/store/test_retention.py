@@ -24,6 +24,7 @@ from mandorla_protocol.header import RoundId, RoundKind
 from mandorla_protocol.labels import Label
 from tests.support.databases import Databases
 from tests.support.labs import WATCH, addresses, answering, make_home, make_labs, matched, pause, run_round
+from tests.support.patience import PATIENCE
 
 DAY = 24 * 3600
 FLAGGED, OBSERVED_SET = IndicatorSet.FLAGGED, IndicatorSet.OBSERVED
@@ -267,4 +268,4 @@ def test_a_node_forgets_by_itself_and_finds_it_anew(folder: Path, monkeypatch: p
             await run_round(at_a, "lab-b", WATCH)
             await until_matched(at_b, old)
 
-    asyncio.run(asyncio.wait_for(journey(), 60))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))

@@ -20,7 +20,8 @@ from mandorla_protocol.epochs import LabId
 from mandorla_protocol.indicators import Indicator
 from mandorla_protocol.labels import Label
 from mandorla_protocol.merkle import Frontier
-from tests.support.labs import SHARED, addresses, ingest, make_labs, run_round, serving
+from tests.support.labs import SHARED, addresses, ingest, make_labs, pause, run_round, serving
+from tests.support.patience import PATIENCE
 
 
 async def versions(at) -> dict[tuple[str, str], int]:
@@ -43,12 +44,13 @@ def test_a_node_makes_its_tables_before_it_is_asked(folder: Path) -> None:
             expected = {("lab-b", "infrastructure"): 1, ("lab-c", "infrastructure"): 1}
             while (made := await versions(at_a)) != expected:
                 assert set(made) <= set(expected)
+                await pause()
             async with serving(lab_b):
                 result = await run_round(at_a, "lab-b", SHARED)
             assert result.matches == 10
             assert await versions(at_a) == expected, "the round had nothing to add"
 
-    asyncio.run(asyncio.wait_for(journey(), 60))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
 
 
 def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
@@ -65,7 +67,7 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
 
     def slowly(held: HeldEpoch, frontier: Frontier, until: FlagState, last: Sequence[OwnedPart] = ()) -> None:
         publishing.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE)
         publish(held, frontier, until, last)
 
     def beginning(held: HeldEpoch) -> None:
@@ -95,6 +97,6 @@ def test_a_preparation_that_is_given_up_ends_before_the_next_begins(
             frontier = part.append_to(frontier)
         assert frontier == held.frontier
 
-    asyncio.run(asyncio.wait_for(journey(), 60))
+    asyncio.run(asyncio.wait_for(journey(), PATIENCE))
     pool.close()
     store.close()

@@ -15,6 +15,7 @@ from mandorla_simulations.study_options import Attack
 from tests.support.scenarios import scenario, sharing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheme", "changes"),
     [

@@ -217,7 +217,8 @@ async def all_chunks(field: Field) -> Outcomes:
     chunk = blinded_chunk(256) * (CHUNK_SIZE // 256)
     outcomes = await _codes(
         lambda index: field.stub.Evaluate(
-            exchange_pb2.EvaluateRequest(round_id=header.round_id, index=index, blinded=chunk), timeout=60
+            exchange_pb2.EvaluateRequest(round_id=header.round_id, index=index, blinded=chunk),
+            timeout=TIMEOUT,
         ),
         4,
     )
@@ -231,7 +232,7 @@ async def bad_chunks(field: Field) -> Outcomes:
     chunk = (blinded_chunk(256) * 64)[:-32] + b"\xff" * 32
     outcomes = await _codes(
         lambda _: field.stub.Evaluate(
-            exchange_pb2.EvaluateRequest(round_id=header.round_id, index=0, blinded=chunk), timeout=60
+            exchange_pb2.EvaluateRequest(round_id=header.round_id, index=0, blinded=chunk), timeout=TIMEOUT
         ),
         64,
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tests.support.hosts.manager import COMMANDS
 from tests.support.hosts.networks import Network
+from tests.support.patience import PATIENCE
 
 REPOSITORY = Path(__file__).parents[3]
-_PATIENCE = 60.0
 _END = "-- end of command --"
 
 
@@ -63,7 +63,7 @@ class Shell:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{{ {command}\n}} < /dev/null; set -- $?; echo; echo '{_END}' $1\n")
         self._process.stdin.flush()
-        late = threading.Timer(_PATIENCE, self._process.kill)
+        late = threading.Timer(PATIENCE, self._process.kill)
         late.start()
         printed = ""
         try:
