@@ -72,7 +72,7 @@ class PeerClient:
                 ("grpc.max_reconnect_backoff_ms", 2000),
                 # Despite its name, this is how long one attempt to connect may take, handshake included. The
                 # peer's server gives a handshake as long; a distant or busy peer needs far more than 100 ms.
-                ("grpc.min_reconnect_backoff_ms", limits.handshake_timeout * 1000),
+                ("grpc.min_reconnect_backoff_ms", settings.handshake_timeout * 1000),
             ],
         )
         self._stub: exchange_pb2_grpc.ExchangeAsyncStub = exchange_pb2_grpc.ExchangeStub(self._channel)

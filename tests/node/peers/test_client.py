@@ -110,7 +110,7 @@ def test_a_slow_handshake_is_no_failure(folder: Path) -> None:
         client = PeerClient(replace(b.card, endpoint=endpoint), a.cards[0], limits, Metrics())
         async with HostileLab(b, a.card).serving(), way.listening(endpoint):
             call = asyncio.create_task(client.add_checkpoint(exchange_pb2.AddCheckpointRequest()))
-            assert await way.joined.beyond(0, limits.handshake_timeout)
+            assert await way.joined.wait_beyond(0, limits.handshake_timeout)
             # Longer than gRPC's shortest limit of an attempt to connect: 100 milliseconds.
             await asyncio.wait({call}, timeout=0.5)
             way.speak()
