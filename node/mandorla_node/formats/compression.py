@@ -19,7 +19,7 @@ _FREE_BYTES: Final = 1 << 22
 _CHUNK: Final = 1 << 16
 
 
-class Prefixed:
+class PrefixedSource:
     """A source with bytes in front that a caller has already read."""
 
     def __init__(self, prefix: bytes, rest: Source) -> None:
@@ -34,12 +34,12 @@ class Prefixed:
         return chunk
 
 
-def peek(source: Source, size: int) -> tuple[bytes, Prefixed]:
+def peek(source: Source, size: int) -> tuple[bytes, PrefixedSource]:
     """Return up to `size` first bytes of a source, and the source with these bytes still in it."""
     prefix = b""
     while len(prefix) < size and (chunk := source.read(size - len(prefix))):
         prefix += chunk
-    return prefix, Prefixed(prefix, source)
+    return prefix, PrefixedSource(prefix, source)
 
 
 def decompressed(source: Source) -> Source:

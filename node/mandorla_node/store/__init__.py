@@ -17,7 +17,7 @@ from .peers import Peer
 from .retention import RetentionStep
 from .rounds import RoundRecord, StoredChunk
 from .store import Store
-from .unpublished import Additions
+from .table_backlog import Additions
 from .version_builder import OwnedPart
 
 __all__ = [

@@ -19,13 +19,13 @@ from mandorla_protocol.table import Operation, TablePart
 
 from ..core.clock import Clock
 from ..crypto.vault import Vault
-from . import unpublished
+from . import table_backlog
 from .database import Database
 from .held_epoch import FlagState, HeldEpoch, destroy_epochs
 from .log import append
 from .schema import CHUNKS, HELD_EPOCHS, HELD_PAGES, RESTORES, ROUNDS
+from .table_backlog import Additions
 from .table_pages import entries_from_leaf, insert_owned, read_parts
-from .unpublished import Additions
 from .version_builder import OWNER_SIZE, OwnedPart, VersionBuilder
 
 
@@ -160,14 +160,14 @@ class HolderStore:
     def flag_state(self) -> FlagState:
         """Return the current state of the flagged set, which the next version of a table shows."""
         with self._database.read() as connection:
-            return unpublished.flag_state(connection, self._clock())
+            return table_backlog.flag_state(connection, self._clock())
 
     def additions(
         self, held: HeldEpoch, until: FlagState, after: Additions | None, limit: int
     ) -> Additions | None:
         """Return the next page of entries that the table's next version adds; None after the last page."""
         with self._database.read() as connection:
-            return unpublished.read_additions(connection, held, until, after, limit)
+            return table_backlog.read_additions(connection, held, until, after, limit)
 
     def revocations(
         self, held: HeldEpoch, until: FlagState, after: int, limit: int
@@ -177,7 +177,7 @@ class HolderStore:
         They come as ids, and as joined tokens.
         """
         with self._database.read() as connection:
-            return unpublished.read_revocations(connection, held, until, after, limit)
+            return table_backlog.read_revocations(connection, held, until, after, limit)
 
     def build_version(self, held: HeldEpoch) -> VersionBuilder:
         """Return a builder of the table's next version."""

@@ -19,6 +19,7 @@ from .held_epoch import FlagState
 from .indicators import Indicators, IndicatorSet
 from .match_events import is_current
 from .peers import Peer, Peers
+from .question_backlog import count_untagged
 from .schema import (
     ASKED_EPOCHS,
     COSIGNATURES,
@@ -27,8 +28,7 @@ from .schema import (
     MATCHES,
     SIGHTINGS,
 )
-from .unpublished import count_unpublished, flag_state
-from .untagged import count_untagged
+from .table_backlog import count_unpublished, flag_state
 
 
 @dataclass(frozen=True, slots=True)

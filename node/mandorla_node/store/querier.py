@@ -36,9 +36,9 @@ from .indicators import IS_INDICATOR, IndicatorSet, indicator_parameters
 from .labels import LabelStore
 from .peer_epoch import PeerEpoch
 from .queries import highest
+from .question_backlog import count_untagged, read_untagged
 from .schema import ASKED_EPOCHS, INDICATORS, OBSERVED, OWN_TAGS, PEER_PAGES
 from .table_pages import entries_from_leaf, insert_parts
-from .untagged import count_untagged, read_untagged
 
 _ROWS: Final = 16_384
 _OWN_TAG = ("epoch_id", "indicator_id", "tag", "label_key", "half")
