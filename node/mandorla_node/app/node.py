@@ -39,8 +39,8 @@ from ..rounds.factory import RoundFactory
 from ..rounds.initiator import Initiator
 from ..rounds.registry import RoundRegistry
 from ..rounds.responder import Responder
+from ..rounds.round_locks import RoundLocks
 from ..rounds.service import ExchangeService
-from ..rounds.turns import Turns
 from ..rounds.watch_progress import WatchProgress
 from ..rounds.watcher import Watcher
 from ..tables.builder import TableBuilder
@@ -121,10 +121,10 @@ async def running(
             clock=clock,
             timer=timer,
         )
-        turns, comparisons = Turns(), Comparisons(changes, metrics)
-        registry = RoundRegistry(context, turns)
+        locks, comparisons = RoundLocks(), Comparisons(changes, metrics)
+        registry = RoundRegistry(context, locks)
         limits = RateLimits(settings.limits, settings.peers, workers.count)
-        round_parts = (context, registry, RoundFactory(context, turns, comparisons), turns, comparisons)
+        round_parts = (context, registry, RoundFactory(context, locks, comparisons), locks, comparisons)
         initiator = Initiator(*round_parts, policies, witness, clients, renewal.try_deliver)
         responder = Responder(*round_parts, policies, witness, clients, cards, limits)
         view = NodeView(

@@ -25,9 +25,9 @@ from .holder import Holder
 class Closer:
     """Decides, records and sends the end of one round; nothing else does.
 
-    `agreed` is set once both signatures on the header are recorded. `halted` is set once this lab answers
-    nothing in the round any more: its end is recorded, it was given up before it was agreed, or nobody works
-    on it. Then `agreed` is set as well, for calls that wait.
+    `agreed` is set once both signatures on the header are recorded. `halted` is set when this lab stops
+    answering calls in the round: its end is recorded, the lab gave it up before the agreement, or no task
+    works on it. It also sets `agreed`, to wake calls that wait for an agreement which does not come.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Closer:
         self._log = round_log(header, peer)
         self._state = ClosingState(header.digest(), header.initiator.lab == context.lab)
         self._agreed_at: float | None = None
-        self._withdrawn = self._abandoned = False
+        self._withdrawn = self._released = False
         # The store's transaction that records the end, and the call that sends this lab's statement.
         self._record: asyncio.Task[None] | None = None
         self._last_call: asyncio.Task[None] | None = None
@@ -134,7 +134,7 @@ class Closer:
         await self.last_call()
 
     async def lose_peer(self, code: Code) -> None:
-        """End a round whose peer is gone, and do not wait until it is told; raises as `fail` does."""
+        """End a round whose peer is gone, without waiting for `last_call`; raises as `fail` does."""
         self._step(closing.PeerLost(code))
         await self._recorded()
 
@@ -143,13 +143,17 @@ class Closer:
         self._step(closing.Failed(Code.ROUND_ABORTED))
         await self._recorded()
 
-    def abandon(self) -> None:
+    def release(self) -> None:
         """Stop both halves of a round that nobody works on; what is not recorded stays to be recorded."""
-        self._abandoned = True
+        self._released = True
         if self._state.phase is Phase.PROPOSED:
             self._step(closing.Failed(Code.ROUND_ABORTED))
         else:
             self._close_halves()
+
+    def withdrawal(self) -> RoundError:
+        """Return the error for the task that was to begin a round which this lab gave up meanwhile."""
+        return RoundError(self.code or Code.ROUND_ABORTED, "the round was ended before it began")
 
     def refusal(self) -> RoundError:
         """Return the error for a peer that calls after the end (SPEC 9.5)."""
@@ -177,7 +181,8 @@ class Closer:
     def _step(self, event: closing.Event) -> tuple[closing.Effect, ...]:
         """Advance the state machine, and perform all effects but the reply.
 
-        Nothing is awaited between the decision and what it bars, so no call comes between them.
+        This never awaits, so no Evaluate can be admitted between the decision to sign and the barring of
+        chunks.
         """
         self._state, effects = closing.step(self._state, event)
         for effect in effects:
@@ -190,7 +195,7 @@ class Closer:
                     self._record.add_done_callback(retrieve_exception)
                 case closing.CloseHalves():
                     self._close_halves()
-                case closing.SendStatement(statement) if not self._abandoned:
+                case closing.SendStatement(statement) if not self._released:
                     self._last_call = asyncio.create_task(self._send(statement))
                 case closing.AllowComparison():
                     self.comparable = True

@@ -24,7 +24,7 @@ class Comparisons:
     def __init__(self, changes: ChangeFeed, metrics: Metrics) -> None:
         self._changes = changes
         self._metrics = metrics
-        self._turns: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: dict[tuple[LabId, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: set[asyncio.Task[Findings]] = set()
 
     @property
@@ -32,35 +32,35 @@ class Comparisons:
         """How many comparisons after rounds are under way."""
         return len(self._running)
 
-    def turn(self, lab: LabId, collection: str) -> asyncio.Lock:
+    def lock(self, lab: LabId, collection: str) -> asyncio.Lock:
         """Return the lock under which tags are compared with a peer's table of a collection."""
-        return self._turns[lab, collection]
+        return self._locks[lab, collection]
 
-    def begin(self, active: Round) -> asyncio.Task[Findings]:
+    def compare_in_background(self, active: Round) -> asyncio.Task[Findings]:
         """Compare once for a round, in the background.
 
         The caller has sent the lab's last message of the round: the peer must not time a comparison (SPEC
         9.7).
         """
         if active.comparison is None:
-            active.comparison = asyncio.create_task(self._compare(active))
+            active.comparison = asyncio.create_task(self._run(active))
             self._running.add(active.comparison)
             active.comparison.add_done_callback(self._running.discard)
             active.comparison.add_done_callback(lambda task: _log_failure(active, task))
         return active.comparison
 
-    async def finish(self, active: Round) -> Findings:
-        """Wait for the comparison of a round, which goes on if the caller is cancelled."""
-        return await asyncio.shield(self.begin(active))
+    async def compare(self, active: Round) -> Findings:
+        """Compare once for a round; the comparison goes on if the caller is cancelled."""
+        return await asyncio.shield(self.compare_in_background(active))
 
     async def settled(self) -> None:
         """Wait for the comparisons that are under way."""
         if self._running:
             await asyncio.wait(self._running)
 
-    async def _compare(self, active: Round) -> Findings:
+    async def _run(self, active: Round) -> Findings:
         header = active.header
-        async with self.turn(active.peer.lab, header.collection):
+        async with self.lock(active.peer.lab, header.collection):
             found = await asyncio.to_thread(active.querier.compare)
         if not isinstance(active, StandingRound):
             # A standing round reported its findings as it made them.

@@ -17,19 +17,20 @@ from .context import RoundContext
 from .pace import question_pace
 from .querier import Progress, Querier, plan
 from .round import Round
+from .round_locks import RoundLocks
 from .standing_querier import StandingQuerier
 from .standing_round import StandingRound
-from .turns import Turns
 
 
 class RoundFactory:
     """Makes rounds, and plans this lab's half of each."""
 
-    def __init__(self, context: RoundContext, turns: Turns, comparisons: Comparisons) -> None:
+    def __init__(self, context: RoundContext, locks: RoundLocks, comparisons: Comparisons) -> None:
         self._context = context
-        self._turns = turns
+        self._locks = locks
         self._comparisons = comparisons
-        # A standing round that begins anew continues the budget of the one before it.
+        # A new standing round keeps the token bucket of the previous one. This is the pace of asking, not the
+        # budget of evaluations.
         self._paces: dict[tuple[LabId, str], TokenBucket] = {}
 
     async def make(
@@ -45,12 +46,12 @@ class RoundFactory:
             querier = Querier(header, await plan(header, context), client, progress, context)
             return Round(header, peer, epoch, querier, client, context)
         key = (peer.lab, header.collection)
-        if self._turns.is_reserved(key):
+        if self._locks.is_reserved(key):
             raise RoundError(Code.NOT_READY, "a batch round is to begin")
         budget = header.other(context.lab).offer.budget
         pace = self._paces.setdefault(key, question_pace(budget, context.timer.now))
         report = partial(self._comparisons.report, header, peer)
-        turn = self._comparisons.turn(*key)
+        lock = self._comparisons.lock(*key)
         planned = await plan(header, context)
-        standing = StandingQuerier(header, planned, client, progress, context, turn, pace, report)
+        standing = StandingQuerier(header, planned, client, progress, context, lock, pace, report)
         return StandingRound(header, peer, epoch, standing, client, context)

@@ -1,7 +1,4 @@
-"""The holder's half of a round, driven: `session.holder` decides.
-
-And this performs its effects (SPEC 10.2).
-"""
+"""The holder's half of a round, driven: `session.holder` decides, this performs its effects (SPEC 10.2)."""
 
 from __future__ import annotations
 

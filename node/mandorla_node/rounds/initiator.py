@@ -30,7 +30,7 @@ from .negotiation import Terms
 from .querier import Findings, Progress, no_progress
 from .registry import RoundRegistry
 from .round import Round
-from .turns import Turns
+from .round_locks import RoundLocks
 
 _BUSY_RETRIES: Final = 30
 
@@ -59,7 +59,7 @@ class Initiator:
         context: RoundContext,
         registry: RoundRegistry,
         factory: RoundFactory,
-        turns: Turns,
+        locks: RoundLocks,
         comparisons: Comparisons,
         policies: Policies,
         witness: Witness,
@@ -69,7 +69,7 @@ class Initiator:
         self._context = context
         self._registry = registry
         self._factory = factory
-        self._turns = turns
+        self._locks = locks
         self._comparisons = comparisons
         self._policies = policies
         self._witness = witness
@@ -79,7 +79,7 @@ class Initiator:
     async def run(self, name: str, terms: Terms, progress: Progress) -> RoundReport:
         """Run a batch round with a peer, from the first message to the close.
 
-        Raises MandorlaError if no round begins; a round that begins and fails is reported as aborted.
+        Raises MandorlaError if no round begins; the report says how a round that begins ends.
         """
         peer = await asyncio.to_thread(self._context.store.peers.get, name)
         if peer.caught:
@@ -93,7 +93,7 @@ class Initiator:
             self._count_failure(peer, terms, error)
             raise
         comparable = active.closer.comparable
-        findings = await self._comparisons.finish(active) if comparable else Findings()
+        findings = await self._comparisons.compare(active) if comparable else Findings()
         return _report(active, findings, asyncio.get_running_loop().time() - started)
 
     async def _begin_when_free(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
@@ -102,10 +102,11 @@ class Initiator:
         for _ in range(_BUSY_RETRIES):
             try:
                 self._registry.make_way(*key)
-                async with self._turns.lock(key):
+                async with self._locks.lock(key):
                     return await self._initiate(peer, terms, progress)
             except MandorlaError as error:
-                # Both labs may have proposed at once: the lab that waits longer joins the other's round.
+                # If both labs propose at once, both get NOT_READY. The lab whose random wait is longer
+                # answers the proposal of the other first, and then tries its own round.
                 if error.code is not Code.NOT_READY or self._registry.stopping:
                     raise
             await backoff.wait()
@@ -118,11 +119,11 @@ class Initiator:
         """
         key = (peer.lab, collection)
         self._policies.require_open(peer, collection).require(RoundKind.WATCH)
-        if self._turns.is_reserved(key):
+        if self._locks.is_reserved(key):
             raise RoundError(Code.NOT_READY, "a batch round is to begin")
         terms = Terms(RoundKind.WATCH, collection, RoundMode.STANDING)
         try:
-            async with self._turns.lock(key):
+            async with self._locks.lock(key):
                 return await self._initiate(peer, terms, no_progress)
         except MandorlaError as error:
             self._count_failure(peer, terms, error)
@@ -137,7 +138,7 @@ class Initiator:
         await self._deliver_card(peer)
         client = self._clients(peer.card)
         try:
-            active = await self._agree(peer, client, terms, progress)
+            active = await self._negotiate(peer, client, terms, progress)
             try:
                 await self._see_through(active, progress)
                 await active.closer.last_call()
@@ -147,7 +148,7 @@ class Initiator:
             await client.close()
         return active
 
-    async def _agree(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> Round:
+    async def _negotiate(self, peer: Peer, client: PeerClient, terms: Terms, progress: Progress) -> Round:
         """Exchange offers, sign a header, have the peer sign it, and begin the round."""
         context = self._context
         progress("preparing", 0, 0)
@@ -170,23 +171,24 @@ class Initiator:
         )
         header.require_valid(context.clock())
         active = await self._factory.make(header, peer, epoch, client, progress)
-        # The key and the table that this lab offers are in its log by now, and the peer signs that they are.
+        # This lab's log holds the offered key and table. The peer cosigns it before it sees the proposal.
         await self._witness.submit(peer, client)
-        encoded = header.encode()
-        signature = signatures.sign(context.identity, encoded)
-        proposed = RoundProposed(encoded, signature, context.clock())
-        await asyncio.to_thread(context.store.log.append, proposed, header.round_id)
-        # From here on the peer may call, and the round is ended if the node stops.
-        self._registry.enter(active)
+        await self._registry.enter(active)
         try:
+            encoded = header.encode()
+            signature = signatures.sign(context.identity, encoded)
+            proposed = RoundProposed(encoded, signature, context.clock())
+            await asyncio.to_thread(context.store.log.append, proposed, header.round_id)
+            if active.closer.decided:
+                raise active.closer.withdrawal()
             response = await client.propose(
                 exchange_pb2.ProposeRequest(encoded_header=encoded, signature=signature)
             )
             peer_signature = signatures.verify(peer.lab, encoded, response.signature)
             if active.closer.decided:
-                raise RoundError(Code.ROUND_ABORTED, "the node stops")
+                raise active.closer.withdrawal()
             await asyncio.to_thread(context.store.peers.record_contact, peer.lab)
-            await self._registry.agree(active, encoded, signature, peer_signature)
+            await self._registry.record_and_begin(active, encoded, signature, peer_signature)
         except BaseException:
             self._registry.forget(active)
             raise
@@ -214,7 +216,7 @@ class Initiator:
                 await closer.fail(NodeError(Code.ROUND_ABORTED, "the operator hung up"))
             # What the round found is recorded, whether or not the operator still waits for it.
             if closer.comparable:
-                self._comparisons.begin(active)
+                self._comparisons.compare_in_background(active)
             raise
 
     async def _close(self, active: Round) -> None:
@@ -232,7 +234,7 @@ class Initiator:
         """
         if not self._policies.of(active.peer.name, active.header.collection).report_sightings:
             return
-        await self._comparisons.finish(active)
+        await self._comparisons.compare(active)
         round_id = active.header.round_id
         tags_of = self._context.store.matches.tags_of
         tags = await asyncio.to_thread(tags_of, active.querier.peer_epoch, round_id)

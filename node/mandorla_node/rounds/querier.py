@@ -105,7 +105,6 @@ class Querier:
         self._store = context.store
         self._workers = context.workers
         self._client = client
-        self._max_table = context.settings.max_table
         self._progress = progress
         self._source = _source(header)
         self._cursor = 0
@@ -227,7 +226,7 @@ class Querier:
         return querier.PageReceived(parts)
 
     def _wanted(self, _start: int, parts: tuple[TablePart, ...]) -> tuple[TablePart, ...]:
-        """Return the parts of a page that this half reads: all, so that too long a page is refused."""
+        """Return the parts of a page that this half reads: all, and the reader refuses too long a page."""
         return parts
 
     async def _page(self, start: int) -> tuple[TablePart, ...]:

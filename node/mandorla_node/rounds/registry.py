@@ -1,4 +1,4 @@
-"""The rounds that are open, whichever lab began them: the registry finds them, and ends them."""
+"""The open rounds, of both labs: the registry finds them and ends them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..store import Peer
 from .closer import Closer
 from .context import RoundContext, log_names
 from .round import Round
+from .round_locks import RoundLocks
 from .standing_round import StandingRound
-from .turns import Turns
 
 _LOG = structlog.get_logger()
 
@@ -28,11 +28,11 @@ _AGREEMENT_WAIT = 10.0
 class RoundRegistry:
     """Holds the open rounds."""
 
-    def __init__(self, context: RoundContext, turns: Turns) -> None:
+    def __init__(self, context: RoundContext, locks: RoundLocks) -> None:
         self.open: dict[RoundId, Round] = {}
         self.stopping = False
         self._context = context
-        self._turns = turns
+        self._locks = locks
         # Rounds that nobody works on any more, and whose end the store did not take.
         self._unrecorded: dict[RoundId, Closer] = {}
 
@@ -45,23 +45,35 @@ class RoundRegistry:
         if self.stopping:
             raise RoundError(Code.NOT_READY, "the node stops")
 
-    def enter(self, active: Round) -> None:
-        """Add a round before it is agreed, so that it is ended when the node stops.
+    async def enter(self, active: Round) -> None:
+        """Add a round before this lab signs its header: from now on a stop or a pause ends the round.
 
-        Raises RoundError: NOT_READY if the node stops already, WRONG_STATE if an open round has the id.
+        Raises RoundError: NOT_READY if the node stops already, WRONG_STATE if an open round has the id,
+        PAUSED if the operator paused the peer while the round was prepared.
         """
         self.require_running()
         if active.header.round_id in self.open:
             raise RoundError(Code.WRONG_STATE, "the round is open")
         self.open[active.header.round_id] = active
+        try:
+            peer = await asyncio.to_thread(self._context.store.peers.get, active.peer.lab)
+            if peer.paused_at:
+                raise RoundError(Code.PAUSED)
+        except BaseException:
+            self.forget(active)
+            raise
 
-    async def agree(self, active: Round, encoded: bytes, own: bytes, peers: bytes) -> None:
+    async def record_and_begin(
+        self, active: Round, encoded: bytes, own_signature: bytes, peer_signature: bytes
+    ) -> None:
         """Record that both labs signed the header of a round that was entered, and begin the round.
 
         Raises RoundError: WRONG_STATE if the id was used before, ROUND_ABORTED if the round was ended
         meanwhile.
         """
-        recording = asyncio.create_task(self._record_agreement(active, encoded, own, peers))
+        recording = asyncio.create_task(
+            self._record_agreement(active, encoded, own_signature, peer_signature)
+        )
         try:
             await asyncio.shield(recording)
         except asyncio.CancelledError:
@@ -70,19 +82,23 @@ class RoundRegistry:
             await asyncio.gather(asyncio.shield(recording), ending, return_exceptions=True)
             raise
         if active.closer.decided:
-            raise RoundError(Code.ROUND_ABORTED, "the round was ended before it began")
+            raise active.closer.withdrawal()
         active.begin()
         if isinstance(active, StandingRound):
             self._leave_if_reserved(active)
         else:
-            self._turns.release((active.peer.lab, active.header.collection))
+            self._locks.release((active.peer.lab, active.header.collection))
 
-    async def _record_agreement(self, active: Round, encoded: bytes, own: bytes, peers: bytes) -> None:
+    async def _record_agreement(
+        self, active: Round, encoded: bytes, own_signature: bytes, peer_signature: bytes
+    ) -> None:
         for round_id, closer in tuple(self._unrecorded.items()):
             await closer.record_again()
             self._unrecorded.pop(round_id, None)
-        agree = self._context.store.rounds.agree
-        await asyncio.to_thread(agree, active.header, active.peer.lab, encoded, own, peers)
+        record = self._context.store.rounds.record_agreement
+        await asyncio.to_thread(
+            record, active.header, active.peer.lab, encoded, own_signature, peer_signature
+        )
         try:
             await active.closer.header_agreed()
         except MandorlaError:
@@ -120,16 +136,13 @@ class RoundRegistry:
         return [one for one in rounds if one.closer.agreed.is_set() and not one.closer.halted.is_set()]
 
     def make_way(self, lab: LabId, collection: str) -> None:
-        """Close the standing round over a collection, and let none begin for a while.
-
-        A batch round is to begin.
-        """
-        self._turns.reserve((lab, collection))
+        """Close the standing round over a collection, and reserve its place for a batch round for a while."""
+        self._locks.reserve((lab, collection))
         for active in self.standing():
             self._leave_if_reserved(active)
 
     def _leave_if_reserved(self, active: StandingRound) -> None:
-        if self._turns.is_reserved((active.peer.lab, active.header.collection)):
+        if self._locks.is_reserved((active.peer.lab, active.header.collection)):
             active.querier.leave.set()
 
     async def end_with(self, lab: LabId, error: MandorlaError) -> None:
@@ -159,14 +172,14 @@ class RoundRegistry:
                 task.cancel()
 
     def forget(self, active: Round) -> None:
-        """Remove a round that nobody works on.
+        """Remove a round that no task works on.
 
-        An end that the store did not take is recorded before the next round is agreed. The comparison of
-        that round covers the tags of this one.
+        If the store did not take the end, the registry tries again before it records the next agreement. This
+        round is then not compared: the comparison of the next round covers its tags.
         """
         if active.closer.unrecorded:
             active.log.warning("round left open", code=active.closer.code.name if active.closer.code else "")
             self._unrecorded[active.header.round_id] = active.closer
-        active.closer.abandon()
+        active.closer.release()
         self.open.pop(active.header.round_id, None)
         active.forgotten.set()

@@ -31,7 +31,7 @@ from .factory import RoundFactory
 from .querier import no_progress
 from .registry import RoundRegistry
 from .round import Round
-from .turns import Turns
+from .round_locks import RoundLocks
 
 _BUSY_WAIT: Final = 1.0
 """Seconds for which a proposal waits for the round before it."""
@@ -48,7 +48,7 @@ class Responder:
         context: RoundContext,
         registry: RoundRegistry,
         factory: RoundFactory,
-        turns: Turns,
+        locks: RoundLocks,
         comparisons: Comparisons,
         policies: Policies,
         witness: Witness,
@@ -59,7 +59,7 @@ class Responder:
         self._context = context
         self._registry = registry
         self._factory = factory
-        self._turns = turns
+        self._locks = locks
         self._comparisons = comparisons
         self._policies = policies
         self._witness = witness
@@ -99,7 +99,7 @@ class Responder:
     async def propose(self, peer: Peer, request: exchange_pb2.ProposeRequest) -> exchange_pb2.ProposeResponse:
         """Join a round that a peer proposes, and begin this lab's half of it.
 
-        Raises MandorlaError if the header is not acceptable; nothing is stored then.
+        Raises MandorlaError if the header is not acceptable; no round is stored and nothing is charged then.
         """
         context, encoded = self._context, request.encoded_header
         header = RoundHeader.decode(encoded)
@@ -120,7 +120,7 @@ class Responder:
         if header.mode is RoundMode.BATCH:
             self._registry.make_way(*key)
         await self._end_rounds_left_by(peer, header.collection)
-        lock = self._turns.lock(key)
+        lock = self._locks.lock(key)
         try:
             async with asyncio.timeout(_BUSY_WAIT):
                 await lock.acquire()
@@ -131,15 +131,15 @@ class Responder:
             client = self._clients(peer.card, own)
             stack.push_async_callback(client.close)
             self._limits.admit_round(peer)
-            epoch = await context.tables.current_epoch(*key)
+            epoch = await context.tables.current_or_new_epoch(*key)
             if epoch.held.epoch != header.epoch(context.lab):
                 raise RoundError(Code.EPOCH_RETIRED)
             active = await self._factory.make(header, peer, epoch, client, no_progress)
             await self._have_log_cosigned(peer, client)
-            signature = signatures.sign(context.identity, encoded)
-            self._registry.enter(active)
+            await self._registry.enter(active)
             try:
-                await self._registry.agree(active, encoded, signature, peer_signature)
+                signature = signatures.sign(context.identity, encoded)
+                await self._registry.record_and_begin(active, encoded, signature, peer_signature)
             except BaseException:
                 self._registry.forget(active)
                 raise
@@ -180,7 +180,7 @@ class Responder:
         finally:
             # The peer must not time the comparison: no message follows it (SPEC 9.7).
             if active.closer.comparable:
-                self._comparisons.begin(active)
+                self._comparisons.compare_in_background(active)
             self._registry.forget(active)
             await resources.aclose()
 

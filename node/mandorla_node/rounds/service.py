@@ -20,7 +20,7 @@ _ELEMENT_SIZE = 32
 
 
 class ExchangeService(exchange_pb2_grpc.ExchangeServicer):
-    """Passes each call to its round, after `Admission` has admitted the caller."""
+    """Passes each admitted call to its round, or to the responder, the witness or the card renewal."""
 
     def __init__(
         self,

@@ -68,17 +68,17 @@ class StandingQuerier(Querier):
         client: PeerClient,
         progress: Progress,
         context: RoundContext,
-        turn: asyncio.Lock,
+        lock: asyncio.Lock,
         pace: TokenBucket,
         report: Callable[[Findings], None],
     ) -> None:
-        """Make a half that compares while it holds `turn`, and reports what it finds from any thread."""
+        """Make a half that compares while it holds `lock`, and reports what it finds from any thread."""
         super().__init__(header, plan, client, progress, context)
         self._changes = context.changes
         self._timer = context.timer
         self._delay = context.watch.delay
         self._max_table = context.settings.max_table
-        self._turn = turn
+        self._lock = lock
         self._pace = pace
         self._report = report
         self.leave = asyncio.Event()
@@ -272,7 +272,7 @@ class StandingQuerier(Querier):
         version of the peer's table.
         """
         until = 0
-        async with self._turn:
+        async with self._lock:
             while not self._queue.empty():
                 # These entries and tags are in the store already, and are compared with the rest.
                 until = max(until, self._queue.get_nowait().until)

@@ -112,7 +112,7 @@ class Rounds:
                 .values(blinded=None, evaluated=None)
             ).rowcount
 
-    def agree(
+    def record_agreement(
         self, header: RoundHeader, peer: LabId, encoded: bytes, own_signature: bytes, peer_signature: bytes
     ) -> None:
         """Record a round that both labs signed; raises RoundError(WRONG_STATE) if its id is in use."""

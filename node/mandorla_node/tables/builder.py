@@ -62,7 +62,7 @@ class TableBuilder:
         `smallest` is the smallest size class of a version after the first.
         """
         async with self._locks[querier, collection]:
-            prepared = await self.current_epoch(querier, collection)
+            prepared = await self.current_or_new_epoch(querier, collection)
             if await self._add_version(prepared, smallest):
                 held = await asyncio.to_thread(self._store.holder.get, prepared.held.epoch)
                 prepared = PreparedEpoch(held, prepared.seed, prepared.keys)
@@ -88,7 +88,7 @@ class TableBuilder:
             table=held.commitment,
         )
 
-    async def current_epoch(self, querier: LabId, collection: str) -> PreparedEpoch:
+    async def current_or_new_epoch(self, querier: LabId, collection: str) -> PreparedEpoch:
         """Return the current epoch, or begin a new one; do not update its table.
 
         An epoch whose budget is spent ends early, but not before the policy's shortest lifetime: the budget

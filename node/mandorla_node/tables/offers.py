@@ -76,7 +76,7 @@ class TableOffers:
             or (await asyncio.to_thread(self._store.holder.flag_state)).change != rest.change
         ):
             return None
-        prepared = await self._tables.current_epoch(*key)
+        prepared = await self._tables.current_or_new_epoch(*key)
         return prepared if prepared.held.commitment.version else None
 
     async def _prepare(self, key: Key) -> PreparedEpoch:

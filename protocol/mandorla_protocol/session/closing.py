@@ -8,8 +8,9 @@ Failed, PeerLost   -> record an abort that this lab signs, or that the end is un
 EndRecorded        -> close the halves, send the signed statement, allow the comparison
 
 A lab decides on one end, and signs nothing else from then on. It calls the peer with a statement only after
-it has recorded it. The one signature that leaves without a record is the responder's commit: after a crash
-the round is unconfirmed, and rounds do not go on after a restart, so that the lab signs no other end either.
+it has recorded the end. The responder's reply is an exception: it leaves before any record. If the responder
+then crashes, the next start marks the round unconfirmed and never resumes it, so that the lab signs no
+second end.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ _DECIDED: Final = (Phase.RECORDING, Phase.UNRECORDED, Phase.ENDED)
 class End:
     """The end that a lab decided on.
 
-    `code` is the reason of an end that is no commit. `statement` is what a lab signed about the end, if any
-    did: this lab if `own`, the peer with `peer_signature`, both for a commit.
+    `code` is the reason of an end that is no commit. `statement` is the signed close statement, None if
+    there is none. `own` means that this lab signs it; `peer_signature` is set if the peer signed it. A
+    commit has both.
     """
 
     state: RoundState
@@ -131,7 +133,7 @@ class StatementRequested:
 
 @dataclass(frozen=True, slots=True)
 class StatementReceived:
-    """The peer sent a statement with its signature, which has been verified; `peer_half` as above."""
+    """The peer sent a statement, and its signature was verified; `peer_half` is as in StatementRequested."""
 
     statement: CloseStatement
     signature: bytes
@@ -140,10 +142,7 @@ class StatementReceived:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The round cannot go on at this lab: its half failed, the node stops.
-
-    Or the operator cancels the round.
-    """
+    """The round cannot go on at this lab: its half failed, its node stops, or its operator cancels it."""
 
     code: Code
 

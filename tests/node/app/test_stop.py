@@ -31,14 +31,14 @@ class SlowAgreement:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
-        agree = Rounds.agree
+        agree = Rounds.record_agreement
 
         def slow(records: Rounds, *arguments: Any) -> None:
             self.begun.set()
             self.go_on.wait(PATIENCE)
             agree(records, *arguments)
 
-        monkeypatch.setattr(Rounds, "agree", slow)
+        monkeypatch.setattr(Rounds, "record_agreement", slow)
 
 
 def ends(home: Any) -> list[tuple[type, str]]:

@@ -17,7 +17,7 @@ from mandorla_node.rounds.closer import Closer
 from mandorla_node.rounds.initiator import Initiator
 from mandorla_node.rounds.registry import RoundRegistry
 from mandorla_node.rounds.responder import Responder
-from mandorla_node.rounds.turns import Turns
+from mandorla_node.rounds.round_locks import RoundLocks
 from mandorla_protocol.errors import Code, NodeError, RoundError, TransportError
 from mandorla_protocol.header import RoundHeader, RoundId
 from mandorla_protocol.session.closing import RoundState
@@ -38,7 +38,7 @@ class Rounds:
         self.agreeing = threading.Event()
         self.agreeing.set()
 
-    def agree(self, header: RoundHeader, *_: object) -> None:
+    def record_agreement(self, header: RoundHeader, *_: object) -> None:
         self.agreeing.wait(TIMEOUT)
         self.states[header.round_id] = RoundState.OPEN
 
@@ -55,18 +55,21 @@ class Lab:
     def __init__(self) -> None:
         self.rounds = Rounds()
         self.counted: list[str] = []
-        self.calls = 0
+        self.calls = self.paused_at = 0
         metrics = SimpleNamespace(round_ended=lambda *ended: self.counted.append(ended[3]))
         self.context: Any = SimpleNamespace(
-            store=SimpleNamespace(rounds=self.rounds),
+            store=SimpleNamespace(rounds=self.rounds, peers=self),
             lab=HEADER.initiator.lab,
             clock=lambda: 0,
             metrics=metrics,
             identity=Ed25519PrivateKey.generate(),
         )
-        self.registry = RoundRegistry(self.context, Turns())
+        self.registry = RoundRegistry(self.context, RoundLocks())
 
-    def round(self, number: int) -> Any:
+    def get(self, _lab: object) -> Any:
+        return SimpleNamespace(paused_at=self.paused_at)
+
+    async def round(self, number: int) -> Any:
         header = replace(HEADER, round_id=RoundId(bytes([number]) * 16))
         peer: Any = SimpleNamespace(lab=HEADER.responder.lab, name="lab-b")
         holder: Any = SimpleNamespace(bar=int, close=int, digest=lambda: bytes(32))
@@ -75,7 +78,7 @@ class Lab:
         )
         active.forgotten = asyncio.Event()
         active.closer = Closer(header, peer, SimpleNamespace(close_round=self._call), holder, self.context)  # type: ignore[arg-type]
-        self.registry.enter(active)  # type: ignore[arg-type]
+        await self.registry.enter(active)  # type: ignore[arg-type]
         return active
 
     async def _call(self, *_: object) -> None:
@@ -83,7 +86,7 @@ class Lab:
         raise TransportError(Code.PEER_UNAVAILABLE)
 
     async def agree(self, active: Any) -> None:
-        await self.registry.agree(active, b"", b"", b"")
+        await self.registry.record_and_begin(active, b"", b"", b"")
 
     def state(self, active: Any) -> RoundState:
         return self.rounds.states[active.header.round_id]
@@ -92,7 +95,7 @@ class Lab:
 def test_a_round_given_up_while_its_agreement_is_recorded_ends_though_the_store_refuses_once() -> None:
     async def journey() -> None:
         lab = Lab()
-        given_up, following = lab.round(1), lab.round(2)
+        given_up, following = await lab.round(1), await lab.round(2)
         lab.rounds.agreeing.clear()
         lab.rounds.refusals = 1
         agreeing = asyncio.create_task(lab.agree(given_up))
@@ -113,7 +116,7 @@ def test_a_round_given_up_while_its_agreement_is_recorded_ends_though_the_store_
 def test_rounds_that_are_agreed_at_once_record_what_was_left_and_disturb_nobody() -> None:
     async def journey() -> None:
         lab = Lab()
-        left, *others = (lab.round(number) for number in range(3))
+        left, *others = [await lab.round(number) for number in range(3)]
         await lab.agree(left)
         lab.rounds.refusals = 1
         with pytest.raises(NodeError):
@@ -129,7 +132,7 @@ def test_rounds_that_are_agreed_at_once_record_what_was_left_and_disturb_nobody(
 def test_a_second_cancellation_leaves_no_round_open() -> None:
     async def journey() -> None:
         lab = Lab()
-        active = lab.round(1)
+        active = await lab.round(1)
         lab.rounds.agreeing.clear()
         agreeing = asyncio.create_task(lab.agree(active))
         for _ in range(2):
@@ -150,7 +153,7 @@ def test_a_second_cancellation_leaves_no_round_open() -> None:
 def test_a_store_that_fails_does_not_hide_a_cancellation() -> None:
     async def journey() -> None:
         lab = Lab()
-        active = lab.round(1)
+        active = await lab.round(1)
         await lab.agree(active)
         lab.rounds.refusals = 1
         active.half = asyncio.Event().wait
@@ -170,12 +173,34 @@ def test_both_labs_learn_one_reason_of_an_abort() -> None:
     async def journey() -> None:
         lab = Lab()
         lab.context.lab = HEADER.responder.lab
-        active = lab.round(1)
+        active = await lab.round(1)
         await lab.agree(active)
         await active.closer.fail(RoundError(Code.PAUSED))
         with pytest.raises(RoundError) as caught:
             active.closer.statement()
         assert caught.value.code is active.closer.refusal().code is Code.PAUSED
+
+    asyncio.run(journey())
+
+
+def test_a_pause_while_a_round_is_prepared_is_honoured() -> None:
+    async def journey() -> None:
+        lab = Lab()
+        lab.paused_at = 1
+        with pytest.raises(RoundError) as caught:
+            await lab.round(1)
+        assert caught.value.code is Code.PAUSED
+        assert not lab.registry.open
+
+    asyncio.run(journey())
+
+
+def test_a_pause_while_a_round_is_agreed_is_its_reason() -> None:
+    async def journey() -> None:
+        lab = Lab()
+        active = await lab.round(1)
+        await lab.registry.end_with(active.peer.lab, RoundError(Code.PAUSED))
+        assert active.closer.withdrawal().code is Code.PAUSED
 
     asyncio.run(journey())
 

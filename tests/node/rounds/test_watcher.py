@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mandorla_node.rounds.registry import RoundRegistry
-from mandorla_node.rounds.turns import Turns
+from mandorla_node.rounds.round_locks import RoundLocks
 from mandorla_node.rounds.watcher import Watcher
 from mandorla_protocol.errors import Code, TransportError
 from mandorla_protocol.session.closing import RoundState
@@ -47,7 +47,7 @@ def test_a_watch_with_a_peer_that_is_away_is_tried_at_least_every_minute(
     context: Any = SimpleNamespace(lab=a.card.identity, store=SimpleNamespace(peers=peers))
 
     async def kept() -> None:
-        watch = Watcher(context, RoundRegistry(context, Turns()), Proposing(), None)  # type: ignore[arg-type]
+        watch = Watcher(context, RoundRegistry(context, RoundLocks()), Proposing(), None)  # type: ignore[arg-type]
         with pytest.raises(asyncio.CancelledError):
             await watch._keep(b"\xff" * 32, "accounts", "lab-b")  # type: ignore[arg-type]
 

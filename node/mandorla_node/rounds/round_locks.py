@@ -1,4 +1,4 @@
-"""Which round is next with a peer over a collection: one at a time, and batch rounds before standing ones."""
+"""One round at a time with a peer over a collection, and batch rounds before standing ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RESERVED: Final = 10.0
 """Seconds for which no standing round begins where a batch round is to begin."""
 
 
-class Turns:
+class RoundLocks:
     """A lock for each peer and collection, and the reservations of batch rounds."""
 
     def __init__(self) -> None:
