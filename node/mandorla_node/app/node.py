@@ -116,6 +116,9 @@ async def running(
             store=store,
             workers=workers,
             tables=tables,
+            policies=policies,
+            witness=witness,
+            clients=clients,
             changes=changes,
             metrics=metrics,
             clock=clock,
@@ -125,8 +128,8 @@ async def running(
         registry = RoundRegistry(context, locks)
         limits = RateLimits(settings.limits, settings.peers, workers.count)
         round_parts = (context, registry, RoundFactory(context, locks, comparisons), locks, comparisons)
-        initiator = Initiator(*round_parts, policies, witness, clients, renewal.try_deliver)
-        responder = Responder(*round_parts, policies, witness, clients, cards, limits)
+        initiator = Initiator(*round_parts, renewal.try_deliver)
+        responder = Responder(*round_parts, cards, limits)
         view = NodeView(
             home, store, registry, comparisons, renewal, metrics, health, workers.engine.name, clock()
         )
@@ -164,7 +167,7 @@ async def running(
         for end in (operator.end_follows, comparisons.settled, responder.stop, registry.end_all):
             stack.push_async_callback(end)
         if watch:
-            _keep_watch(stack, registry, Watcher(context, registry, initiator, policies))
+            _keep_watch(stack, registry, Watcher(context, registry, initiator))
         health.set(HealthState.SERVING)
         _run_until_exit(stack, health.watch_store())
         stack.push_async_callback(registry.stop_opening)

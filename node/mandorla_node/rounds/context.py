@@ -14,6 +14,9 @@ from ..config.peer_settings import RoundSettings, WatchSettings
 from ..core.change_feed import ChangeFeed
 from ..core.clock import Clock, Timer
 from ..crypto.workers import Workers
+from ..peers.client import ClientFactory
+from ..peers.policy import Policies
+from ..peers.witness import Witness
 from ..store import Peer, Store
 from ..tables.builder import TableBuilder
 from ..telemetry.metrics import Metrics, kind_label
@@ -32,6 +35,9 @@ class RoundContext:
     store: Store
     workers: Workers
     tables: TableBuilder
+    policies: Policies
+    witness: Witness
+    clients: ClientFactory
     changes: ChangeFeed
     metrics: Metrics
     clock: Clock

@@ -18,9 +18,7 @@ from mandorla_protocol.session.closing import RoundState
 from mandorla_protocol.sizes import PAGE_SIZE
 
 from ..core.backoff import Backoff
-from ..peers.client import ClientFactory, PeerClient
-from ..peers.policy import Policies
-from ..peers.witness import Witness
+from ..peers.client import PeerClient
 from ..store import Peer
 from . import deadlines, negotiation
 from .comparisons import Comparisons
@@ -61,9 +59,6 @@ class Initiator:
         factory: RoundFactory,
         locks: RoundLocks,
         comparisons: Comparisons,
-        policies: Policies,
-        witness: Witness,
-        clients: ClientFactory,
         deliver_card: Callable[[Peer], Awaitable[None]],
     ) -> None:
         self._context = context
@@ -71,10 +66,7 @@ class Initiator:
         self._factory = factory
         self._locks = locks
         self._comparisons = comparisons
-        self._policies = policies
-        self._witness = witness
         self._deliver_card = deliver_card
-        self._clients = clients
 
     async def run(self, name: str, terms: Terms, progress: Progress) -> RoundReport:
         """Run a batch round with a peer, from the first message to the close.
@@ -85,7 +77,7 @@ class Initiator:
         if peer.caught:
             raise RoundError(Code.EQUIVOCATION)
         negotiation.require_collection(terms.collection)
-        self._policies.require_open(peer, terms.collection).require(terms.kind)
+        self._context.policies.require_open(peer, terms.collection).require(terms.kind)
         started = asyncio.get_running_loop().time()
         try:
             active = await self._begin_when_free(peer, terms, progress)
@@ -118,7 +110,7 @@ class Initiator:
         Raises MandorlaError if no round begins.
         """
         key = (peer.lab, collection)
-        self._policies.require_open(peer, collection).require(RoundKind.WATCH)
+        self._context.policies.require_open(peer, collection).require(RoundKind.WATCH)
         if self._locks.is_reserved(key):
             raise RoundError(Code.NOT_READY, "a batch round is to begin")
         terms = Terms(RoundKind.WATCH, collection, RoundMode.STANDING)
@@ -136,7 +128,7 @@ class Initiator:
 
     async def _initiate(self, peer: Peer, terms: Terms, progress: Progress) -> Round:
         await self._deliver_card(peer)
-        client = self._clients(peer.card)
+        client = self._context.clients(peer.card)
         try:
             active = await self._negotiate(peer, client, terms, progress)
             try:
@@ -172,7 +164,7 @@ class Initiator:
         header.require_valid(context.clock())
         active = await self._factory.make(header, peer, epoch, client, progress)
         # This lab's log holds the offered key and table. The peer cosigns it before it sees the proposal.
-        await self._witness.submit(peer, client)
+        await self._context.witness.submit(peer, client)
         await self._registry.enter(active)
         try:
             encoded = header.encode()
@@ -225,14 +217,14 @@ class Initiator:
         theirs = await active.client.close_round(request, deadlines.PATIENCE)
         await active.closer.receive(theirs.encoded_statement, theirs.signature)
         await active.closer.last_call()
-        await self._witness.try_submit(active.peer, active.client, deadlines.LAST_PATIENCE)
+        await self._context.witness.try_submit(active.peer, active.client, deadlines.LAST_PATIENCE)
 
     async def _report_sightings(self, active: Round) -> None:
         """Report sightings, if this lab's policy says so; a peer that refuses them loses nothing.
 
         This compares before the close, and lets the peer time it: that is the price of reporting (SPEC 9.7).
         """
-        if not self._policies.of(active.peer.name, active.header.collection).report_sightings:
+        if not self._context.policies.of(active.peer.name, active.header.collection).report_sightings:
             return
         await self._comparisons.compare(active)
         round_id = active.header.round_id

@@ -16,11 +16,9 @@ from mandorla_protocol.header import PROTOCOL_VERSION, SUITE, Offer, RoundHeader
 from mandorla_protocol.indicators import profiles
 
 from ..peers import messages
-from ..peers.client import ClientFactory, PeerClient
+from ..peers.client import PeerClient
 from ..peers.current_cards import CurrentCards
-from ..peers.policy import Policies
 from ..peers.rate_limits import RateLimits
-from ..peers.witness import Witness
 from ..store import Peer
 from ..tables.offers import TableOffers
 from ..telemetry.metrics import kind_label
@@ -50,9 +48,6 @@ class Responder:
         factory: RoundFactory,
         locks: RoundLocks,
         comparisons: Comparisons,
-        policies: Policies,
-        witness: Witness,
-        clients: ClientFactory,
         cards: CurrentCards,
         limits: RateLimits,
     ) -> None:
@@ -61,10 +56,7 @@ class Responder:
         self._factory = factory
         self._locks = locks
         self._comparisons = comparisons
-        self._policies = policies
-        self._witness = witness
         self._cards = cards
-        self._clients = clients
         self._limits = limits
         self._offers = TableOffers(context.tables, context.store, context.clock)
         self._offered: dict[tuple[LabId, str], Offer] = {}
@@ -89,7 +81,7 @@ class Responder:
         if messages.profiles_from(request) != profiles(collection):
             raise RoundError(Code.PROFILE_MISMATCH)
         key = (peer.lab, collection.value)
-        self._policies.require_open(peer, collection.value)
+        self._context.policies.require_open(peer, collection.value)
         offer = self._context.tables.offer(await self._offers.prepared_epoch(key))
         self._offered[key] = offer
         if self._context.clock() - peer.last_contact >= _CONTACT:
@@ -113,7 +105,7 @@ class Responder:
             header, own.card, peer, self._offered.get(key), context.settings, context.clock()
         )
         bind_contextvars(collection=header.collection)
-        self._policies.require_open(peer, header.collection).require(header.kind)
+        self._context.policies.require_open(peer, header.collection).require(header.kind)
         self._registry.require_running()
         if header.round_id in self._registry.open:
             raise RoundError(Code.WRONG_STATE, "the round is open")
@@ -128,7 +120,7 @@ class Responder:
             raise RoundError(Code.NOT_READY, "a round with this peer is open") from None
         async with AsyncExitStack() as stack:
             stack.callback(lock.release)
-            client = self._clients(peer.card, own)
+            client = self._context.clients(peer.card, own)
             stack.push_async_callback(client.close)
             self._limits.admit_round(peer)
             epoch = await context.tables.current_or_new_epoch(*key)
@@ -155,7 +147,7 @@ class Responder:
         the proposal, of which it says nothing.
         """
         try:
-            await self._witness.submit(peer, client)
+            await self._context.witness.submit(peer, client)
         except MandorlaError as error:
             if not error.code.info.retryable:
                 raise
@@ -174,7 +166,7 @@ class Responder:
         """Wait until a round that this lab joined is over, and release its turn and its channel."""
         try:
             await self._until_closed(active)
-            await self._witness.try_submit(active.peer, active.client, deadlines.LAST_PATIENCE)
+            await self._context.witness.try_submit(active.peer, active.client, deadlines.LAST_PATIENCE)
         except MandorlaError as error:
             active.log.warning("round left open", code=error.code.name)
         finally:

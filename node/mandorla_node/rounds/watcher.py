@@ -16,7 +16,6 @@ from mandorla_protocol.header import RoundKind
 from mandorla_protocol.session.closing import RoundState
 
 from ..core.backoff import Backoff
-from ..peers.policy import Policies
 from .context import RoundContext
 from .initiator import Initiator
 from .registry import RoundRegistry
@@ -41,13 +40,10 @@ _STOOD: Final = 10.0
 class Watcher:
     """Keep a standing round open with each pinned peer, for each collection of the policy."""
 
-    def __init__(
-        self, context: RoundContext, registry: RoundRegistry, initiator: Initiator, policies: Policies
-    ) -> None:
+    def __init__(self, context: RoundContext, registry: RoundRegistry, initiator: Initiator) -> None:
         self._context = context
         self._registry = registry
         self._initiator = initiator
-        self._policies = policies
         self._retired = False
         self._kept: dict[tuple[LabId, str], asyncio.Task[None]] = {}
 
@@ -78,7 +74,7 @@ class Watcher:
             for peer in peers
             for collection in self._context.watch.collections
             if not (peer.caught or peer.paused_at)
-            and RoundKind.WATCH in self._policies.of(peer.name, collection.value).kinds
+            and RoundKind.WATCH in self._context.policies.of(peer.name, collection.value).kinds
         }
         for key in self._kept.keys() - wanted.keys():
             self._kept.pop(key).cancel()

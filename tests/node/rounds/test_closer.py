@@ -158,7 +158,7 @@ def test_a_store_that_fails_does_not_hide_a_cancellation() -> None:
         lab.rounds.refusals = 1
         active.half = asyncio.Event().wait
         nothing: Any = None
-        initiator = Initiator(lab.context, lab.registry, *[nothing] * 7)
+        initiator = Initiator(lab.context, lab.registry, *[nothing] * 4)
         seeing = asyncio.create_task(initiator._see_through(active, nothing))
         await asyncio.sleep(0)
         seeing.cancel()

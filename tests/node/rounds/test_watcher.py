@@ -47,7 +47,7 @@ def test_a_watch_with_a_peer_that_is_away_is_tried_at_least_every_minute(
     context: Any = SimpleNamespace(lab=a.card.identity, store=SimpleNamespace(peers=peers))
 
     async def kept() -> None:
-        watch = Watcher(context, RoundRegistry(context, RoundLocks()), Proposing(), None)  # type: ignore[arg-type]
+        watch = Watcher(context, RoundRegistry(context, RoundLocks()), Proposing())  # type: ignore[arg-type]
         with pytest.raises(asyncio.CancelledError):
             await watch._keep(b"\xff" * 32, "accounts", "lab-b")  # type: ignore[arg-type]
 
