@@ -1,4 +1,4 @@
-"""The stage over single texts: each distinct text is parsed as each type of its column."""
+"""The stage that parses single texts: each distinct text, as each indicator type of its column."""
 
 from __future__ import annotations
 

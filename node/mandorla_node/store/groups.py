@@ -156,9 +156,9 @@ def settle(
 
 
 def end_incomplete(connection: Connection, now: int, among: ColumnElement[bool]) -> int:
-    """End the group matches, among those of a condition, with fewer parts than their type needs; count them.
+    """End the group matches that satisfy a condition and have fewer parts than their type needs.
 
-    Standing rounds and retention delete parts.
+    Return their number. Standing rounds and retention delete parts.
     """
     parts_left = (
         select(func.count())

@@ -163,8 +163,8 @@ class Log:
         The decision is durable before this returns. Returns the cosignature, empty if the proof does not
         start from the latest checkpoint.
 
-        Raises CryptoError(BAD_CHECKPOINT) if the proof does not hold, and NodeError(EQUIVOCATION) once the
-        peer has signed two checkpoints that no one log can have.
+        Raises CryptoError(BAD_CHECKPOINT) if the proof does not hold, and NodeError(EQUIVOCATION) if the
+        peer has signed two checkpoints of the same size with different roots.
         """
         peer = submitted.log.lab
         with self._database.write() as connection:

@@ -65,7 +65,10 @@ class Peer:
         return (self.card, self.former) if self.former else (self.card,)
 
     def by(self, certificate_hash: bytes) -> Peer | None:
-        """Return the peer with the card of a certificate as its card, None if no accepted card has it."""
+        """Return this peer, with the accepted card that has the certificate as its card.
+
+        Return None if no accepted card has the certificate.
+        """
         for card in self.cards:
             if card.certificate_hash == certificate_hash:
                 return replace(self, card=card)

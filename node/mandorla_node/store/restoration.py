@@ -1,8 +1,9 @@
 """A store that was restored from a backup: the node must not repeat what it did after the backup.
 
-The restored budgets would be unspent again, and labels would be sealed under used nonces. So every key epoch
-ends, and the next ones get numbers that no epoch can have had. The restored log may be behind a checkpoint
-that a peer cosigned. So the node asks every peer for its latest checkpoint before it shows the log to any.
+Without further steps, a restored store would give peers spent budget again, and would seal labels under
+nonces that were used. So the node ends every key epoch, and gives later epochs numbers that no epoch can have
+had. The restored log may be behind a checkpoint that a peer cosigned. So the node asks every peer for its
+latest checkpoint before it shows the log to any.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The deletion of old data: indicators last seen long ago, and matches that ended long ago.
 
-Ids and numbers are not reused: a reader that remembers one must not find another row under it. A database may
-continue from its highest number, so the newest row of each kind stays.
+Ids and numbers are not reused, because a reader that keeps an id must not find another row under it. A
+database may assign the next number from the highest one present, so the node never deletes the newest row of
+each kind.
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ CHUNKS = Table(
     Column("blinded", LargeBinary, nullable=True),
 )
 
-# This lab's log of statements, requests and answers. Append-only: triggers refuse changes.
+# This lab's log: its entries (SPEC 18.1). Append-only: triggers refuse changes.
 LOG = Table(
     "log",
     METADATA,

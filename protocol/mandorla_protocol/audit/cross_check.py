@@ -87,7 +87,7 @@ def _pair(one: Bundle, other: Bundle) -> Iterator[Finding]:
 
 
 def _missing(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> str:
-    """Return why `theirs` lacks a round. A round that began after the file was sealed is no fault."""
+    """Return why `theirs` lacks a round. A round that began after the file is no fault of the lab."""
     if _is_older(theirs, facts.agreed_at):
         return f"according to {mine.name}, the round began after this file was sealed: ask for a new file"
     return f"the round is missing here, and {mine.name} holds this lab's signature on it"

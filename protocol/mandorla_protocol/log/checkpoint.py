@@ -89,10 +89,7 @@ def open_checkpoint(note: bytes, log: LogKey) -> Checkpoint:
 
 
 def cosign(key: Ed25519PrivateKey, checkpoint: Checkpoint, now: int) -> bytes:
-    """Return a cosignature of 72 bytes:
-
-    `now` in Unix seconds (8 bytes), and the signature (C2SP tlog-cosignature).
-    """
+    """Return a cosignature (C2SP tlog-cosignature): `now` in Unix seconds (8 bytes), the signature (64)."""
     signature = key.sign(_cosigned(checkpoint.text(), now))
     return now.to_bytes(8, "big") + signature
 

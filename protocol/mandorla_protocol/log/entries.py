@@ -1,7 +1,8 @@
 """The entries of a log, and their canonical encodings (SPEC 18.1). No entry holds an indicator.
 
 The log proves the order of its entries. A lab logs a key before it offers the key, a table version before a
-header commits to it, and a charge before it sends the answer. `at` is the time of an entry in Unix seconds.
+header commits to it, and a charge before it evaluates the chunk. `at` is the time of an entry, in Unix
+seconds.
 """
 
 from __future__ import annotations

@@ -29,9 +29,9 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The proof does not start at the latest cosigned size:
+    """The proof does not start at the latest cosigned size.
 
-    answer with that size, so the lab sends another.
+    Answer with that size, so that the lab can send another proof.
     """
 
     size: int

@@ -35,10 +35,10 @@ class RoundState(StrEnum):
 class Phase(Enum):
     """How far the close is.
 
-    PROPOSED: the lab's agreement is not recorded. WITHDRAWN: the lab gave the round up before it was.
-    RUNNING: the lab's half as the querier runs. COMPLETE: that half is complete. STATED: the lab signed a
-    commit. RECORDING: an end is decided, and being recorded. UNRECORDED: the store did not take the decided
-    end. ENDED: the end is recorded.
+    PROPOSED: the lab has not recorded the agreement. WITHDRAWN: the lab gave the round up before it recorded
+    the agreement. RUNNING: the lab's half as the querier runs. COMPLETE: that half is complete. STATED: the
+    lab signed a commit. RECORDING: an end is decided, and being recorded. UNRECORDED: the store did not take
+    the decided end. ENDED: the end is recorded.
     """
 
     PROPOSED = "PROPOSED"

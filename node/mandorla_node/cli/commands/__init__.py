@@ -1,1 +1,1 @@
-"""What each command takes, and its manual page. Nothing here imports what a command needs to run."""
+"""The arguments and the manual page of each command. Nothing here imports what a command needs to run."""

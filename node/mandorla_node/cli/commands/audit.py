@@ -43,9 +43,11 @@ def bundle(
         typer.Option("--tsa", metavar="URL", help="An authority that stamps the log's state (RFC 3161)."),
     ] = None,
 ) -> None:
-    """Write the records of all that this lab signed, requested and answered to one sealed file.
+    """Write one signed file with this lab's log, and with the answers that this lab gave to its peers.
 
-    The file holds no indicator. The node may be running or stopped.
+    The log has the headers, the recorded close statements and their signatures. The file does not have the
+    answers that this lab received. It holds no indicator, and it is not encrypted. The node may be running or
+    stopped.
     """
 
 
@@ -53,7 +55,7 @@ def bundle(
 @handled_by("mandorla_node.cli.handlers.audit_records:fraud")
 @manual(
     (
-        "Against a peer that showed its log in two ways, as `mandorla status` reports:",
+        "Against a peer that signed two different logs, as `mandorla status` reports:",
         "mandorla audit fraud birch --out birch.fraud",
     ),
     see="`mandorla audit verify`; docs/audit.md",
@@ -65,7 +67,7 @@ def fraud(
         Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.", show_default=False)
     ],
 ) -> None:
-    """Write the proof that a peer showed its log in two ways. Anyone can verify it."""
+    """Write the proof that a peer signed two different logs. Anyone can verify it."""
 
 
 @app.command(cls=ManualCommand)

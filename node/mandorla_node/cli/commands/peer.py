@@ -62,7 +62,7 @@ def remove(name: PeerArgument, home: HomeOption) -> None:
     see="`mandorla peer resume`; docs/operators.md, Incidents",
 )
 def pause(name: PeerArgument, home: HomeOption) -> None:
-    """Stop all rounds with a peer at once: open rounds end, and the node refuses every call of the peer."""
+    """Immediately stop all rounds with a peer. Open rounds end; the node refuses every call from the peer."""
 
 
 @app.command("resume", cls=ManualCommand)

@@ -56,6 +56,7 @@ def start(
 ) -> None:
     """Run a round with a peer: find the indicators in common.
 
-    `mandorla matches` lists the matches that the round found. In a shared round the peer's node finds the
-    same matches; in a watch round it learns only a padded count.
+    `mandorla matches` lists the matches that the round found. The peer's node runs the other half of the
+    round: it finds its own indicators that are in this lab's table. From this lab's half it learns only a
+    padded count.
     """

@@ -27,7 +27,7 @@ def bundle(home: Path, out: Path, tsa: str | None) -> None:
 
 
 def fraud(peer: str, home: Path, out: Path) -> None:
-    """Write the proof that a peer showed its log in two ways.
+    """Write the proof that a peer signed two different logs.
 
     Raises InputError: BAD_INPUT if it did not, BAD_FILE if the file cannot be written.
     """
