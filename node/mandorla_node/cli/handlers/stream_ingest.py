@@ -22,6 +22,7 @@ from typing import BinaryIO, Final, TypeAlias
 
 from mandorla_protocol.errors import Code, MandorlaError, NodeError
 
+from ...core.backoff import Backoff
 from ...formats import Format, IngestRow, RejectedRow, RowDefaults, read_rows
 from ...formats.lines import Source
 from ...ingest.report import IngestReport
@@ -171,7 +172,7 @@ class _RetryingSink:
 
         Raises MandorlaError if a retry cannot succeed, or the time is over.
         """
-        wait = _FIRST_RETRY
+        backoff = Backoff(_FIRST_RETRY, _LONGEST_RETRY)
         gives_up: float | None = None
         while True:
             try:
@@ -189,8 +190,7 @@ class _RetryingSink:
             if self._stopping.is_set():
                 time.sleep(_FIRST_RETRY)
             else:
-                self._stopping.wait(wait)
-            wait = min(_LONGEST_RETRY, 2 * wait)
+                self._stopping.wait(backoff.next())
 
     def _report_waiting(self, waiting: bool, message: str) -> None:
         """Print a message when rows begin to wait, and when they no longer do."""
