@@ -84,6 +84,7 @@ def _pair(one: Bundle, other: Bundle) -> Iterator[Finding]:
                 fault = f"{mine.name} and {theirs.name} hold different headers of the round"
                 yield Finding(Claim.CONSISTENT, theirs.name, round_id, fault)
             yield from _halves(mine, facts, theirs)
+            yield from _ends(mine, facts, theirs)
 
 
 def _missing(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> str:
@@ -119,6 +120,22 @@ def _halves(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding
         fault = f"{theirs.name} signed a commit of a round, and {mine.name} signed its abort"
         if RoundState.COMMITTED in (facts.state, their_facts.state):
             yield Finding(Claim.CONSISTENT, mine.name, facts.header.round_id, fault)
+
+
+def _ends(mine: Bundle, facts: RoundFacts, theirs: Bundle) -> Iterator[Finding]:
+    """Check that the lab of `theirs` signed one end of a round, whichever of the two files has the signature.
+
+    A lab that signs a commit and an abort (SPEC 9.7) may show each of them to somebody else.
+    """
+    closes = theirs.rounds[facts.header.round_id].closes
+    own = {statement.outcome for statement, own, _ in closes if own}
+    shown = {statement.outcome for statement, _, peer in facts.closes if peer}
+    # Two ends in one file are a fault of that file, which is found where it is read.
+    if len(own) == 1 and len(own | shown) > 1:
+        (outcome,) = own
+        kept, other = ("commit", "abort") if outcome is Outcome.COMMITTED else ("abort", "commit")
+        fault = f"{theirs.name} signed a {kept} of the round here, and its {other} in the file of {mine.name}"
+        yield Finding(Claim.CONSISTENT, theirs.name, facts.header.round_id, fault)
 
 
 def _logs(bundles: Sequence[Bundle]) -> Iterator[Finding]:

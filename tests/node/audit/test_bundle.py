@@ -370,6 +370,29 @@ def test_what_a_lab_changes_in_its_own_bundle_is_named(case: Case, change: Chang
         assert Claim.LOGGED in broken(verdict)
 
 
+@pytest.mark.spec("9.7-3")
+def test_a_lab_that_signed_two_ends_is_named_though_each_file_has_one_of_them(case: Case) -> None:
+    """Lab B records the commit, and the file of lab A holds the abort that lab B signed."""
+    place = next(n for n, record in enumerate(case.records()) if isinstance(record, RoundClosed))
+    records = case.records()
+    closed = records[place]
+    assert isinstance(closed, RoundClosed)
+    header_digest = CloseStatement.decode(closed.statement).header_digest
+    abort = CloseStatement.abort(header_digest, Code.DEADLINE).encode()
+    signature = signatures.sign(case.b.identity, abort)
+    records[place] = replace(closed, statement=abort, own_signature=b"", peer_signature=signature)
+    after = [
+        replace(record, state="unconfirmed")
+        if isinstance(record, RoundEnded) and record.round_id == closed.round_id
+        else record
+        for record in records
+    ]
+    found = case.verify(case.resealed(after), case.files[1]).of(Claim.CONSISTENT)
+    (named,) = [finding for finding in found if "signed a commit of the round here" in finding.fault]
+    assert named.lab.startswith(f"{case.b.card.name} ")
+    assert named.round_id == closed.round_id
+
+
 def test_a_log_that_was_rewritten_and_signed_anew_is_not_the_one_that_the_peer_cosigned(case: Case) -> None:
     records = [record for record in case.records() if not isinstance(record, RoundEnded)]
     forked = case.resealed(records)
