@@ -68,7 +68,7 @@ class RoundRegistry:
     ) -> None:
         """Record that both labs signed the header of a round that was entered, and begin the round.
 
-        Raises RoundError: WRONG_STATE if the id was used before, ROUND_ABORTED if the round was ended
+        Raises RoundError: WRONG_STATE if the id was used before, or the reason for which the round was ended
         meanwhile.
         """
         recording = asyncio.create_task(
